@@ -1,0 +1,162 @@
+"""One frozen, validated settings object from the environment and `.env`; the only module that reads either.
+
+The explicit environment wins over `.env`. Empty values count as absent. Secrets never appear in `repr`.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from dotenv import dotenv_values
+
+from orderflow.market.errors import SettingsError
+
+WINDOW_MINUTES: Final = (1, 2, 3, 5, 10, 15, 30, 60, 75, 125)
+AGGRESSOR_RULES: Final = ("split", "lee_ready", "emo", "clnv")
+FEED_MODES: Final = ("full", "full_d30", "ltpc", "option_greeks")
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """Everything a service can be told; build it with `load`."""
+
+    access_token: str | None = field(repr=False)
+    access_token_file: Path | None
+    feed_url: str
+    rest_url: str
+    ca_file: Path | None
+    feed_mode: str
+    instruments: tuple[str, ...]
+    instrument_file: Path | None
+    instrument_master: str
+    kafka_brokers: str
+    kafka_partitions: int
+    kafka_retention_hours: int
+    kafka_retention_bytes: int
+    zookeeper_hosts: str
+    namenode_url: str
+    namenode_http_url: str
+    spark_master_url: str
+    default_parallelism: int
+    shuffle_partitions: int
+    window_minutes: int
+    watermark_seconds: int
+    aggressor_rule: str
+    exchange_bars: bool
+    trades_trigger_seconds: int
+    candles_trigger_seconds: float
+    tick_storage_trigger_seconds: int
+    candle_storage_trigger_seconds: int
+    dashboard_host: str
+    dashboard_port: int
+    dashboard_buffer: int
+    health_host: str
+    health_port: int
+    spool_dir: Path
+    spool_max_bytes: int
+    record_dir: Path | None
+    standby: bool
+    log_level: str
+
+
+def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
+    """Build the settings from `env_file` (default `.env` or ENV_FILE) under the explicit environment.
+
+    Raises SettingsError naming the variable, the value given (unless secret) and a valid example.
+    """
+    explicit = {key: value for key, value in (os.environ if environ is None else environ).items() if value.strip()}
+    path = env_file or Path(explicit.get("ENV_FILE", ".env"))
+    from_file = {key: value for key, value in dotenv_values(path).items() if value and value.strip()} if path.is_file() else {}
+    read = _Reader({**from_file, **explicit})
+    token = read.text("UPSTOX_ACCESS_TOKEN", "")
+    return Settings(
+        access_token=None if token in ("", "your_access_token_here") else token,
+        access_token_file=read.path("UPSTOX_ACCESS_TOKEN_FILE"),
+        feed_url=read.text("UPSTOX_FEED_URL", "wss://api.upstox.com/v3/feed/market-data-feed"),
+        rest_url=read.text("UPSTOX_REST_URL", "https://api.upstox.com"),
+        ca_file=read.path("UPSTOX_CA_FILE"),
+        feed_mode=read.choice("UPSTOX_FEED_MODE", "full", FEED_MODES),
+        instruments=read.names("INSTRUMENT", "NSE_EQ|INE467B01029"),
+        instrument_file=read.path("INSTRUMENT_FILE"),
+        instrument_master=read.text(
+            "INSTRUMENT_MASTER", "https://assets.upstox.com/market-quote/instruments/exchange/complete.json.gz"
+        ),
+        kafka_brokers=read.text("KAFKA_BROKERS", "kafka:29092"),
+        kafka_partitions=read.integer("KAFKA_PARTITIONS", 2, least=1),
+        kafka_retention_hours=read.integer("KAFKA_RETENTION_HOURS", 72, least=1),
+        kafka_retention_bytes=read.integer("KAFKA_RETENTION_BYTES", 1 << 30, least=1 << 20),
+        zookeeper_hosts=read.text("ZOOKEEPER_HOSTS", "zookeeper:2181"),
+        namenode_url=read.text("NAMENODE_URL", "hdfs://namenode:9000").rstrip("/"),
+        namenode_http_url=read.text("NAMENODE_HTTP_URL", "http://namenode:50070").rstrip("/"),
+        spark_master_url=read.text("SPARK_MASTER_URL", "spark://spark-master:7077"),
+        default_parallelism=read.integer("SPARK_DEFAULT_PARALLELISM", 2, least=1),
+        shuffle_partitions=read.integer("SPARK_SQL_SHUFFLE_PARTITIONS", 2, least=1),
+        window_minutes=int(read.choice("WINDOW_MINUTES", "1", tuple(map(str, WINDOW_MINUTES)))),
+        watermark_seconds=read.integer("WATERMARK_SECONDS", 120, least=60),
+        aggressor_rule=read.choice("AGGRESSOR_RULE", "split", AGGRESSOR_RULES),
+        exchange_bars=read.choice("EXCHANGE_BARS", "true", ("true", "false")) == "true",
+        trades_trigger_seconds=read.integer("TRADES_TRIGGER_SECONDS", 300, least=5),
+        candles_trigger_seconds=read.number("CANDLES_TRIGGER_SECONDS", 1.0, least=0.0),
+        tick_storage_trigger_seconds=read.integer("TICK_STORAGE_TRIGGER_SECONDS", 30, least=1),
+        candle_storage_trigger_seconds=read.integer("CANDLE_STORAGE_TRIGGER_SECONDS", 30, least=1),
+        dashboard_host=read.text("DASHBOARD_HOST", "0.0.0.0"),
+        dashboard_port=read.integer("DASHBOARD_PORT", 8050, least=1, most=65535),
+        dashboard_buffer=read.integer("DASHBOARD_BUFFER", 100, least=10, most=5000),
+        health_host=read.text("HEALTH_HOST", "127.0.0.1"),
+        health_port=read.integer("HEALTH_PORT", 9100, least=0, most=65535),
+        spool_dir=read.path("SPOOL_DIR") or Path("/var/lib/orderflow/spool"),
+        spool_max_bytes=read.integer("SPOOL_MAX_BYTES", 2 << 30, least=1 << 20),
+        record_dir=read.path("RECORD_DIR"),
+        standby=read.choice("STANDBY", "false", ("true", "false")) == "true",
+        log_level=read.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
+    )
+
+
+class _Reader:
+    """Typed look-ups whose errors name the variable and a cure."""
+
+    def __init__(self, values: Mapping[str, str]) -> None:
+        self._values = values
+
+    def text(self, name: str, default: str) -> str:
+        return self._values.get(name, default).strip()
+
+    def path(self, name: str) -> Path | None:
+        value = self._values.get(name, "").strip()
+        return Path(value).expanduser() if value else None
+
+    def names(self, name: str, default: str) -> tuple[str, ...]:
+        found = tuple(dict.fromkeys(part.strip() for part in self.text(name, default).split(",") if part.strip()))
+        if not found:
+            raise SettingsError(f"{name} names no instrument; for example {name}={default}")
+        return found
+
+    def choice(self, name: str, default: str, valid: tuple[str, ...]) -> str:
+        value = self.text(name, default)
+        if value not in valid:
+            raise SettingsError(f"{name}={value!r} is not one of {', '.join(valid)}; for example {name}={default}")
+        return value
+
+    def integer(self, name: str, default: int, *, least: int, most: int | None = None) -> int:
+        value = self.text(name, str(default))
+        try:
+            number = int(value)
+        except ValueError:
+            raise SettingsError(f"{name}={value!r} is not a whole number; for example {name}={default}") from None
+        if number < least or (most is not None and number > most):
+            raise SettingsError(f"{name}={number} is outside {least}..{'' if most is None else most}; for example {name}={default}")
+        return number
+
+    def number(self, name: str, default: float, *, least: float) -> float:
+        value = self.text(name, str(default))
+        try:
+            number = float(value)
+        except ValueError:
+            raise SettingsError(f"{name}={value!r} is not a number; for example {name}={default}") from None
+        if not number >= least:
+            raise SettingsError(f"{name}={number} is below {least}; for example {name}={default}")
+        return number
