@@ -65,8 +65,10 @@ BAR: Final = Struct(
 )
 
 DAY_BAR: Final = Struct(
-    tuple(Field(name, "double", f"day's {name} so far") for name in ("open", "high", "low", "close"))
-    + (Field("volume", "long", "day's volume so far; lags vtt"),)
+    (
+        *(Field(name, "double", f"day's {name} so far") for name in ("open", "high", "low", "close")),
+        Field("volume", "long", "day's volume so far; lags vtt"),
+    )
 )
 
 GREEKS: Final = Struct(tuple(Field(name, "double", name) for name in ("delta", "theta", "gamma", "vega", "rho")))
@@ -175,7 +177,12 @@ FOOTPRINT: Final = (
 )
 
 FEED_EVENT: Final = (
-    Field("event", "string", "connected | disconnected | gap | out_of_order | duplicate | restart | stalled | token | market_status …", required=True),
+    Field(
+        "event",
+        "string",
+        "connected | disconnected | gap | out_of_order | duplicate | restart | stalled | token | market_status …",
+        required=True,
+    ),
     Field("at_ms", "long", "when the streamer saw it", required=True),
     Field("instrument_key", "string", "the instrument concerned; null when all are"),
     Field("from_ms", "long", "start of the outage in feed time"),
