@@ -1,0 +1,262 @@
+"""Trading sessions by date and segment: the calendar's forecast, and what the feed announces, which overrides it.
+
+The rule, for one segment and one trading date (IST):
+
+1. The calendar forecasts pre-open, continuous trading, closing auction and post-close (`SessionCalendar`).
+2. NORMAL_OPEN announced outside the forecast's hours (more than a minute beside them) is believed: continuous trading
+   then starts at the forecast's start if that has passed, else at the minute of the announcement, and lasts until the feed
+   announces the close, or else to the end of that IST day. The same holds once NORMAL_OPEN has stood for a minute beyond
+   the forecast's end, and for a segment still open at midnight (its next session starts at 00:00). Inside the forecast's
+   closing auction NORMAL_OPEN is no contradiction: it stands for the segment's stocks without the auction.
+3. PRE_OPEN_START or PRE_OPEN_END announced when the forecast is not in its pre-open means that the market has yet to open:
+   nothing is continuous until NORMAL_OPEN, whose minute then is the start.
+4. NORMAL_CLOSE announced inside continuous trading ends it at the end of that minute; NORMAL_OPEN reopens it.
+
+Times are epoch milliseconds. Trades are judged by their own time against the session, so a trade of 15:29:59 that arrives
+after the close still belongs to continuous trading.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field, replace
+from datetime import date, datetime, timedelta
+from typing import Any, Final, Literal, NamedTuple, Self
+
+from orderflow.market.tick import IST, MINUTE_MS, ist_date
+
+Phase = Literal["pre_open", "continuous", "closing_auction", "post_close", "closed"]
+
+PRE_OPEN: Final = ("PRE_OPEN_START", "PRE_OPEN_END")
+NORMAL_OPEN: Final = "NORMAL_OPEN"
+CLOSING: Final = ("NORMAL_CLOSE", "CLOSING_START", "CLOSING_END")
+CLOSING_AUCTION_FROM: Final = "2026-08-03"
+"""First date on which stocks with derivatives close by auction and equity derivatives trade to 15:40 (NSE)."""
+
+_DAY_MS: Final = 24 * 60 * MINUTE_MS
+_TOLERANCE_MS: Final = MINUTE_MS
+_EQUITY: Final = ("NSE_EQ", "BSE_EQ")
+_DERIVATIVES: Final = ("NSE_FO", "BSE_FO")
+_CURRENCY: Final = ("NCD_FO", "BCD_FO")
+_COMMODITY: Final = ("MCX_FO", "MCX_INDEX", "NSE_COM")
+
+
+@dataclass(frozen=True, slots=True)
+class Session:
+    """One trading date of one instrument; each phase begins where the one before ends. No trading: start == end."""
+
+    trading_date: str
+    pre_open_start_ms: int
+    start_ms: int
+    end_ms: int
+    closing_auction_end_ms: int
+    post_close_end_ms: int
+
+    def phase(self, at_ms: int) -> Phase:
+        """Return the phase at an instant."""
+        if not self.pre_open_start_ms <= at_ms < self.post_close_end_ms:
+            return "closed"
+        if at_ms < self.start_ms:
+            return "pre_open"
+        if at_ms < self.end_ms:
+            return "continuous"
+        return "closing_auction" if at_ms < self.closing_auction_end_ms else "post_close"
+
+
+class Hours(NamedTuple):
+    """A session's edges in minutes since IST midnight."""
+
+    pre_open: int
+    start: int
+    end: int
+    closing_auction_end: int
+    post_close_end: int
+
+
+class SessionCalendar:
+    """Forecasts sessions. `holidays` are equity holidays as YYYY-MM-DD; `special` gives the hours of special sessions,
+    which win over holidays and weekends, by date."""
+
+    def __init__(self, holidays: frozenset[str] = frozenset(), special: Mapping[str, Hours] | None = None) -> None:
+        self._holidays = holidays
+        self._special = dict(special or {})
+
+    def session(self, instrument_key: str, trading_date: str, *, closing_auction: bool = False) -> Session:
+        """Return the forecast for an instrument; `closing_auction` says that it is a stock with derivatives."""
+        hours = self._hours(segment_of(instrument_key), trading_date, closing_auction)
+        midnight = _midnight_ms(trading_date)
+        return Session(trading_date, *(midnight + minutes * MINUTE_MS for minutes in hours))
+
+    def _hours(self, segment: str, trading_date: str, closing_auction: bool) -> Hours:
+        if trading_date in self._special:
+            return self._special[trading_date]
+        day = date.fromisoformat(trading_date)
+        if day.weekday() >= 5:
+            return Hours(0, 0, 0, 0, 0)
+        holiday = trading_date in self._holidays
+        if segment in _COMMODITY:
+            end = 23 * 60 + (30 if _us_summer_time(day) else 55)
+            start = 17 * 60 if holiday else 9 * 60
+            return Hours(start, start, end, end, end)
+        if holiday:
+            return Hours(0, 0, 0, 0, 0)
+        if segment in _CURRENCY:
+            return Hours(540, 540, 1020, 1020, 1020)
+        if segment in _DERIVATIVES:
+            end = 940 if trading_date >= CLOSING_AUCTION_FROM else 930
+            return Hours(540, 555, end, end, end)
+        if segment in _EQUITY and closing_auction and trading_date >= CLOSING_AUCTION_FROM:
+            return Hours(540, 555, 915, 935, 960)
+        return Hours(540, 555, 930, 930, 960)
+
+
+@dataclass(frozen=True, slots=True)
+class SegmentState:
+    """What the feed has announced for one segment, as far as it changes the forecast of `trading_date`."""
+
+    status: str | None = None
+    trading_date: str = ""
+    opened_ms: int | None = None
+    closed_ms: int | None = None
+    extended: bool = False
+    waiting: bool = False
+
+    def announce(self, status: str, at_ms: int, forecast: Session) -> SegmentState:
+        """Return the state after the feed said `status` at `at_ms`; `forecast` is that date's, without closing auction."""
+        state = self
+        if self.trading_date != forecast.trading_date:
+            stayed_open = self.status == NORMAL_OPEN == status
+            state = self._overnight(forecast) if stayed_open else SegmentState(self.status, forecast.trading_date)
+        known = replace(state, status=status)
+        beside = _beside(forecast, at_ms)
+        if status == NORMAL_OPEN:
+            opened = known.opened_ms
+            no_trading = forecast.start_ms == forecast.end_ms
+            if opened is None and (state.waiting or (beside and (no_trading or at_ms < forecast.start_ms))):
+                opened = at_ms - at_ms % MINUTE_MS
+            return replace(known, opened_ms=opened, closed_ms=None, extended=state.extended or beside, waiting=False)
+        if status in PRE_OPEN:
+            unforeseen = forecast.phase(at_ms) != "pre_open" and not -_TOLERANCE_MS <= at_ms - forecast.start_ms < _TOLERANCE_MS
+            return replace(known, waiting=unforeseen, opened_ms=None, closed_ms=None, extended=False) if unforeseen else known
+        if status in CLOSING and state._is_open(forecast, at_ms) and (state.extended or status == "NORMAL_CLOSE"):
+            return replace(known, closed_ms=-(-at_ms // MINUTE_MS) * MINUTE_MS, waiting=False)
+        return known
+
+    def session(self, forecast: Session, at_ms: int) -> Session:
+        """Return the session in force at the feed's time `at_ms`, whose date is the forecast's."""
+        state = self
+        if self.trading_date != forecast.trading_date:
+            state = self._overnight(forecast) if self.status == NORMAL_OPEN else SegmentState()
+        day_end_ms = _midnight_ms(forecast.trading_date) + _DAY_MS
+        if state.waiting:
+            return replace(
+                forecast,
+                pre_open_start_ms=min(forecast.pre_open_start_ms, at_ms),
+                start_ms=day_end_ms,
+                end_ms=day_end_ms,
+                closing_auction_end_ms=day_end_ms,
+                post_close_end_ms=day_end_ms,
+            )
+        outlasted = (
+            state.status == NORMAL_OPEN and forecast.start_ms < at_ms and at_ms >= forecast.closing_auction_end_ms + _TOLERANCE_MS
+        )
+        session = forecast
+        if state.extended or outlasted:
+            session = replace(session, end_ms=day_end_ms, closing_auction_end_ms=day_end_ms, post_close_end_ms=day_end_ms)
+        if state.opened_ms is not None:
+            pre_open_ms = min(session.pre_open_start_ms, state.opened_ms)
+            session = replace(session, pre_open_start_ms=pre_open_ms, start_ms=state.opened_ms)
+        if state.closed_ms is not None and state.closed_ms < session.end_ms:
+            auction_end_ms = forecast.closing_auction_end_ms if state.closed_ms >= forecast.end_ms else state.closed_ms
+            session = replace(session, end_ms=state.closed_ms, closing_auction_end_ms=max(auction_end_ms, state.closed_ms))
+        return session
+
+    def _overnight(self, forecast: Session) -> SegmentState:
+        midnight = _midnight_ms(forecast.trading_date)
+        return SegmentState(NORMAL_OPEN, forecast.trading_date, opened_ms=midnight, extended=True)
+
+    def _is_open(self, forecast: Session, at_ms: int) -> bool:
+        return self.session(forecast, at_ms).phase(at_ms) == "continuous"
+
+    def to_record(self) -> dict[str, Any]:
+        """Return a JSON-ready dict."""
+        return asdict(self)
+
+    @classmethod
+    def from_record(cls, record: Mapping[str, Any]) -> Self:
+        """Rebuild from `to_record`'s dict. Raises TypeError on anything else."""
+        return cls(**record)
+
+
+@dataclass(slots=True)
+class SessionBook:
+    """Keep the announcements of every segment and answer which session an instrument is in."""
+
+    calendar: SessionCalendar
+    closing_auction_keys: frozenset[str] = frozenset()
+    segments: dict[str, SegmentState] = field(default_factory=dict)
+    _forecasts: dict[tuple[str, str, bool], Session] = field(default_factory=dict)
+    _in_force: dict[str, tuple[int, Session]] = field(default_factory=dict)
+
+    def announce(self, statuses: Mapping[str, str], at_ms: int) -> tuple[tuple[str, str | None, str], ...]:
+        """Take one `segmentStatus`; return the changes as (segment, before, after)."""
+        changes: list[tuple[str, str | None, str]] = []
+        self._in_force.clear()
+        trading_date = ist_date(at_ms)
+        for segment, status in sorted(statuses.items()):
+            before = self.segments.get(segment, SegmentState())
+            self.segments[segment] = before.announce(status, at_ms, self._forecast(segment, trading_date, False))
+            if before.status != status:
+                changes.append((segment, before.status, status))
+        return tuple(changes)
+
+    def session(self, instrument_key: str, at_ms: int) -> Session:
+        """Return the session of the instrument in force at the feed's time `at_ms`."""
+        minute = at_ms // MINUTE_MS
+        found = self._in_force.get(instrument_key)
+        if found is None or found[0] != minute:
+            found = self._in_force[instrument_key] = (minute, self._session(instrument_key, minute * MINUTE_MS))
+        return found[1]
+
+    def _session(self, instrument_key: str, at_ms: int) -> Session:
+        segment = segment_of(instrument_key)
+        forecast = self._forecast(segment, ist_date(at_ms), instrument_key in self.closing_auction_keys)
+        state = self.segments.get(segment)
+        return forecast if state is None else state.session(forecast, at_ms)
+
+    def status(self, instrument_key: str) -> str | None:
+        """Return the last status announced for the instrument's segment."""
+        state = self.segments.get(segment_of(instrument_key))
+        return None if state is None else state.status
+
+    def _forecast(self, segment: str, trading_date: str, closing_auction: bool) -> Session:
+        wanted = (segment, trading_date, closing_auction)
+        if wanted not in self._forecasts:
+            if len(self._forecasts) > 256:
+                self._forecasts.clear()
+            self._forecasts[wanted] = self.calendar.session(f"{segment}|", trading_date, closing_auction=closing_auction)
+        return self._forecasts[wanted]
+
+
+def segment_of(instrument_key: str) -> str:
+    """Return the segment of an Upstox key: `NSE_EQ|INE467B01029` is of `NSE_EQ`."""
+    return instrument_key.partition("|")[0]
+
+
+def _beside(forecast: Session, at_ms: int) -> bool:
+    """Say whether an instant lies outside continuous trading and closing auction by more than the tolerance."""
+    if forecast.start_ms == forecast.end_ms:
+        return True
+    return at_ms < forecast.start_ms - _TOLERANCE_MS or at_ms >= forecast.closing_auction_end_ms + _TOLERANCE_MS
+
+
+def _midnight_ms(trading_date: str) -> int:
+    return int(datetime.fromisoformat(trading_date).replace(tzinfo=IST).timestamp() * 1000)
+
+
+def _us_summer_time(day: date) -> bool:
+    """Say whether the United States keep summer time: second Sunday of March to first Sunday of November; MCX follows."""
+    march, november = date(day.year, 3, 8), date(day.year, 11, 1)
+    begin = march + timedelta(days=(6 - march.weekday()) % 7)
+    end = november + timedelta(days=(6 - november.weekday()) % 7)
+    return begin <= day < end
