@@ -1,0 +1,302 @@
+"""Decode the V3 feed's protobuf into `FeedUpdate`s: pure, straight from the message object, one bad field at a time.
+
+What is absent on the wire reads as zero (proto3), so a zero price, time or quantity is taken as absent. A value that cannot
+be true (negative, NaN, absurdly large, more than a minute in the future) is left out and told as a rejection; the rest of
+its update, and every other instrument of the message, is kept.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple
+
+from google.protobuf.message import DecodeError as ProtobufDecodeError
+from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
+
+from orderflow.market.errors import DecodeError
+from orderflow.market.tick import MINUTE_MS, SNAPSHOT, UPDATE, Bar, DayBar, FeedUpdate, Greeks, Level
+
+MARKET_INFO: Final = "market_info"
+EMPTY: Final = "empty"
+FUTURE_MS: Final = 60_000
+"""A time this far above the receive time cannot be true; let through, it would end every candle."""
+
+_MOST_PRICE: Final = 1e9
+_MOST_QUANTITY: Final = 10**15
+_EARLIEST_MS: Final = 946_684_800_000
+_DAY_MS: Final = 86_400_000
+_IST_OFFSET_MS: Final = 19_800_000
+_SNAPSHOT_TYPE: Final = pb.initial_feed
+_STATUS_NAMES: Final = {value.number: value.name for value in pb.MarketStatus.DESCRIPTOR.values}
+
+
+class Rejection(NamedTuple):
+    """Something in a message that cannot be true: a short reason, whose it is, and the value in words."""
+
+    reason: str
+    instrument_key: str | None
+    detail: str
+
+
+@dataclass(frozen=True, slots=True)
+class Decoded:
+    """One feed message. `kind` is snapshot, update, market_info or empty; `segment_status` is the feed's announcement."""
+
+    kind: str
+    feed_time_ms: int
+    updates: tuple[FeedUpdate, ...] = ()
+    segment_status: dict[str, str] | None = None
+    closing_auction_status: dict[str, str] | None = None
+    rejections: tuple[Rejection, ...] = ()
+
+
+def decode(payload: bytes | str, received_time_ms: int) -> Decoded:
+    """Decode one WebSocket message received at `received_time_ms` (epoch milliseconds).
+
+    Updates keep the message's order. Raises DecodeError (`text_frame`, `bad_protobuf`, `future_feed_time`) when nothing of
+    the message can be used.
+    """
+    if isinstance(payload, str):
+        raise DecodeError("text_frame", f"a text frame of {len(payload)} characters where protobuf was due")
+    try:
+        message: Any = pb.FeedResponse.FromString(payload)
+    except ProtobufDecodeError as error:
+        raise DecodeError("bad_protobuf", f"{len(payload)} bytes are not a FeedResponse") from error
+    feed_time_ms = message.currentTs
+    rejections: list[Rejection] = []
+    if feed_time_ms > received_time_ms + FUTURE_MS:
+        raise DecodeError("future_feed_time", f"currentTs {feed_time_ms} is more than a minute after {received_time_ms}")
+    if feed_time_ms < _EARLIEST_MS:
+        if feed_time_ms:
+            rejections.append(Rejection("bad_feed_time", None, f"currentTs={feed_time_ms}"))
+        feed_time_ms = received_time_ms
+    status = closing = None
+    if message.HasField("marketInfo"):
+        market = message.marketInfo
+        status = {segment: _STATUS_NAMES.get(number, str(number)) for segment, number in market.segmentStatus.items()}
+        closing = {segment: entry.status for segment, entry in market.casMarketStatus.items()}
+    feeds = message.feeds
+    if not feeds:
+        kind = MARKET_INFO if status is not None or message.type == pb.market_info else EMPTY
+        return Decoded(kind, feed_time_ms, (), status, closing or None, tuple(rejections))
+    kind = SNAPSHOT if message.type == _SNAPSHOT_TYPE else UPDATE
+    updates: list[FeedUpdate] = []
+    for key, feed in feeds.items():
+        update = _FeedReader(key, kind, feed_time_ms, received_time_ms, rejections).update(feed)
+        if update is not None:
+            updates.append(update)
+    return Decoded(kind, feed_time_ms, tuple(updates), status, closing or None, tuple(rejections))
+
+
+class _FeedReader:
+    """Reads one instrument's feed; what cannot be true goes to `rejections`."""
+
+    __slots__ = ("feed_time_ms", "key", "kind", "received_time_ms", "rejections")
+
+    def __init__(self, key: str, kind: str, feed_time_ms: int, received_time_ms: int, rejections: list[Rejection]) -> None:
+        self.key = key
+        self.kind = kind
+        self.feed_time_ms = feed_time_ms
+        self.received_time_ms = received_time_ms
+        self.rejections = rejections
+
+    def update(self, feed: Any) -> FeedUpdate | None:
+        union = feed.WhichOneof("FeedUnion")
+        if union == "fullFeed":
+            full = feed.fullFeed
+            union = full.WhichOneof("FullFeedUnion")
+            if union == "marketFF":
+                return self._market(full.marketFF)
+            if union == "indexFF":
+                return self._index(full.indexFF)
+        elif union == "ltpc":
+            return self._plain(feed.ltpc)
+        elif union == "firstLevelWithGreeks":
+            return self._first_level(feed.firstLevelWithGreeks)
+        self._reject("empty_feed", "no feed of a known kind")
+        return None
+
+    def _market(self, market: Any) -> FeedUpdate:
+        has_ltpc = market.HasField("ltpc")
+        ltp, ltt_ms, ltq, close_price = self._last_trade(market.ltpc) if has_ltpc else (None, None, None, None)
+        bid, ask = self._book(market.marketLevel.bidAskQuote)
+        minute_bar, day_bar = (
+            self._bars(market.marketOHLC.ohlc, with_volume=True) if market.HasField("marketOHLC") else (None, None)
+        )
+        return FeedUpdate(
+            self.key,
+            self.kind,
+            self.feed_time_ms,
+            self.received_time_ms,
+            ltp,
+            ltt_ms,
+            ltq,
+            close_price,
+            self._volume_traded(market.vtt, ltt_ms, has_ltpc),
+            self._price(market.atp, "atp"),
+            self._amount(market.oi, "oi"),
+            self._amount(market.iv, "iv"),
+            self._total(market.tbq, "tbq"),
+            self._total(market.tsq, "tsq"),
+            bid,
+            ask,
+            self._greeks(market.optionGreeks) if market.HasField("optionGreeks") else None,
+            minute_bar,
+            day_bar,
+        )
+
+    def _index(self, index: Any) -> FeedUpdate:
+        ltp, ltt_ms, _, close_price = self._last_trade(index.ltpc)
+        minute_bar, day_bar = self._bars(index.marketOHLC.ohlc, with_volume=False)
+        return FeedUpdate(
+            self.key,
+            self.kind,
+            self.feed_time_ms,
+            self.received_time_ms,
+            ltp=ltp,
+            ltt_ms=ltt_ms,
+            close_price=close_price,
+            minute_bar=minute_bar,
+            day_bar=day_bar,
+        )
+
+    def _plain(self, ltpc: Any) -> FeedUpdate:
+        ltp, ltt_ms, ltq, close_price = self._last_trade(ltpc)
+        return FeedUpdate(
+            self.key,
+            self.kind,
+            self.feed_time_ms,
+            self.received_time_ms,
+            ltp=ltp,
+            ltt_ms=ltt_ms,
+            ltq=ltq,
+            close_price=close_price,
+        )
+
+    def _first_level(self, first: Any) -> FeedUpdate:
+        has_ltpc = first.HasField("ltpc")
+        ltp, ltt_ms, ltq, close_price = self._last_trade(first.ltpc)
+        bid, ask = self._book((first.firstDepth,)) if first.HasField("firstDepth") else ((), ())
+        return FeedUpdate(
+            self.key,
+            self.kind,
+            self.feed_time_ms,
+            self.received_time_ms,
+            ltp=ltp,
+            ltt_ms=ltt_ms,
+            ltq=ltq,
+            close_price=close_price,
+            vtt=self._volume_traded(first.vtt, ltt_ms, has_ltpc),
+            oi=self._amount(first.oi, "oi"),
+            iv=self._amount(first.iv, "iv"),
+            bid=bid,
+            ask=ask,
+            greeks=self._greeks(first.optionGreeks) if first.HasField("optionGreeks") else None,
+        )
+
+    def _last_trade(self, ltpc: Any) -> tuple[float | None, int | None, int | None, float | None]:
+        ltt_ms: int | None = ltpc.ltt or None
+        if ltt_ms is not None and not _EARLIEST_MS <= ltt_ms <= self.feed_time_ms + FUTURE_MS:
+            self._reject("bad_time", f"ltt={ltt_ms}")
+            ltt_ms = None
+        return self._price(ltpc.ltp, "ltp"), ltt_ms, self._quantity(ltpc.ltq, "ltq"), self._price(ltpc.cp, "cp")
+
+    def _volume_traded(self, vtt: int, ltt_ms: int | None, has_ltpc: bool) -> int | None:
+        """Return vtt; zero means that nothing traded today only where the last trade is not of today, else that it is absent."""
+        if vtt == 0:
+            if not has_ltpc:
+                return None
+            return None if ltt_ms is not None and _ist_day(ltt_ms) == _ist_day(self.feed_time_ms) else 0
+        return self._quantity(vtt, "vtt")
+
+    def _book(self, quotes: Iterable[Any]) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
+        bid: list[Level] = []
+        ask: list[Level] = []
+        for quote in quotes:
+            price, quantity = quote.bidP, quote.bidQ
+            if 0.0 < price < _MOST_PRICE and 0 <= quantity < _MOST_QUANTITY:
+                bid.append(Level(price, quantity))
+            elif price or quantity:
+                self._odd_level(bid, price, quantity, "bid")
+            price, quantity = quote.askP, quote.askQ
+            if 0.0 < price < _MOST_PRICE and 0 <= quantity < _MOST_QUANTITY:
+                ask.append(Level(price, quantity))
+            elif price or quantity:
+                self._odd_level(ask, price, quantity, "ask")
+        return tuple(bid), tuple(ask)
+
+    def _odd_level(self, side: list[Level], price: float, quantity: int, name: str) -> None:
+        if price == 0.0 and 0 < quantity < _MOST_QUANTITY:
+            side.append(Level(None, quantity))
+        else:
+            self._reject("bad_level", f"{name} {quantity} at {price}")
+
+    def _bars(self, bars: Iterable[Any], *, with_volume: bool) -> tuple[Bar | None, DayBar | None]:
+        minute_bar: Bar | None = None
+        day_bar: DayBar | None = None
+        for bar in bars:
+            interval = bar.interval
+            if not interval or not bar.ts:
+                continue
+            prices = (bar.open, bar.high, bar.low, bar.close)
+            volume = bar.vol if with_volume else None
+            if interval == "I1":
+                minute_bar = self._minute_bar(bar.ts, prices, volume)
+            elif interval == "1d" and all(0.0 < price < _MOST_PRICE for price in prices):
+                day_bar = DayBar(*prices, volume)
+        return minute_bar, day_bar
+
+    def _minute_bar(self, start_ms: int, prices: tuple[float, float, float, float], volume: int | None) -> Bar | None:
+        opened, high, low, close = prices
+        sound = 0.0 < low <= opened <= high < _MOST_PRICE and low <= close <= high
+        in_time = start_ms % MINUTE_MS == 0 and _EARLIEST_MS <= start_ms <= self.feed_time_ms + FUTURE_MS
+        if sound and in_time and (volume is None or 0 <= volume < _MOST_QUANTITY):
+            return Bar(start_ms, opened, high, low, close, volume)
+        if any(prices):
+            self._reject("bad_bar", f"I1 at {start_ms}: {opened} {high} {low} {close} volume {volume}")
+        return None
+
+    def _greeks(self, greeks: Any) -> Greeks | None:
+        values = (greeks.delta, greeks.theta, greeks.gamma, greeks.vega, greeks.rho)
+        if not any(values):
+            return None
+        if all(-_MOST_PRICE < value < _MOST_PRICE for value in values):
+            return Greeks(*values)
+        self._reject("bad_greeks", repr(values))
+        return None
+
+    def _price(self, price: float, name: str) -> float | None:
+        if 0.0 < price < _MOST_PRICE:
+            return price
+        if price != 0.0:
+            self._reject("bad_price", f"{name}={price}")
+        return None
+
+    def _amount(self, amount: float, name: str) -> float | None:
+        if 0.0 < amount < _MOST_QUANTITY:
+            return amount
+        if amount != 0.0:
+            self._reject("bad_amount", f"{name}={amount}")
+        return None
+
+    def _quantity(self, quantity: int, name: str) -> int | None:
+        if 0 < quantity < _MOST_QUANTITY:
+            return quantity
+        if quantity:
+            self._reject("bad_quantity", f"{name}={quantity}")
+        return None
+
+    def _total(self, total: float, name: str) -> int | None:
+        if 0.0 < total < _MOST_QUANTITY:
+            return round(total)
+        if total != 0.0:
+            self._reject("bad_quantity", f"{name}={total}")
+        return None
+
+    def _reject(self, reason: str, detail: str) -> None:
+        self.rejections.append(Rejection(reason, self.key, detail))
+
+
+def _ist_day(at_ms: int) -> int:
+    return (at_ms + _IST_OFFSET_MS) // _DAY_MS
