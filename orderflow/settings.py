@@ -41,6 +41,7 @@ class Settings:
     namenode_url: str
     namenode_http_url: str
     spark_master_url: str
+    processor_cores: int
     default_parallelism: int
     shuffle_partitions: int
     window_minutes: int
@@ -93,6 +94,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         namenode_url=read.text("NAMENODE_URL", "hdfs://namenode:9000").rstrip("/"),
         namenode_http_url=read.text("NAMENODE_HTTP_URL", "http://namenode:50070").rstrip("/"),
         spark_master_url=read.text("SPARK_MASTER_URL", "spark://spark-master:7077"),
+        processor_cores=read.integer("PROCESSOR_CORES", 4, least=1),
         default_parallelism=read.integer("SPARK_DEFAULT_PARALLELISM", 2, least=1),
         shuffle_partitions=read.integer("SPARK_SQL_SHUFFLE_PARTITIONS", 2, least=1),
         window_minutes=int(read.choice("WINDOW_MINUTES", "1", tuple(map(str, WINDOW_MINUTES)))),
@@ -148,7 +150,9 @@ class _Reader:
         except ValueError:
             raise SettingsError(f"{name}={value!r} is not a whole number; for example {name}={default}") from None
         if number < least or (most is not None and number > most):
-            raise SettingsError(f"{name}={number} is outside {least}..{'' if most is None else most}; for example {name}={default}")
+            raise SettingsError(
+                f"{name}={number} is outside {least}..{'' if most is None else most}; for example {name}={default}"
+            )
         return number
 
     def number(self, name: str, default: float, *, least: float) -> float:

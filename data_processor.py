@@ -1,0 +1,27 @@
+"""Ticks to order flow: Kafka `upstox_ticks` → trades, final candles and footprint, by Spark Structured Streaming."""
+
+import sys
+
+from orderflow import logs, settings
+from orderflow.health import HealthServer
+from orderflow.processing.cores import require_cores
+from orderflow.processing.queries import processor_queries
+from orderflow.processing.session import spark_session
+from orderflow.processing.state_guard import require_compatible_state
+from orderflow.processing.watch import QueryWatch
+
+
+def main() -> int:
+    """Run the processor until SIGTERM; returns the exit code."""
+    chosen = settings.load()
+    logs.configure(chosen.log_level, secrets=[chosen.access_token])
+    spark = spark_session(chosen, "orderflow-processor", chosen.processor_cores)
+    require_cores(spark, chosen)
+    require_compatible_state(spark, chosen)
+    watch = QueryWatch(spark, processor_queries(spark, chosen))
+    with HealthServer(chosen.health_host, chosen.health_port, watch.health):
+        return watch.wait()
+
+
+if __name__ == "__main__":
+    sys.exit(logs.exit_code(main))

@@ -1,0 +1,171 @@
+"""Every streaming query of the product; the only place that knows readStream and writeStream.
+
+Delivery: each query reads `earliest` on its first start and its checkpoint afterwards. A checkpoint that Kafka's retention has
+overtaken ends the query with an error (never a silent jump), except `trades`, which is live only. Kafka sinks may repeat a
+record after a failure, with the same key and content; storage is exactly once by the writer that is handed in.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final
+
+from pyspark.sql import Column, DataFrame, SparkSession
+from pyspark.sql import functions as F
+from pyspark.sql.streaming import StreamingQuery
+
+from orderflow.market import records, topics
+from orderflow.processing import schemas
+from orderflow.processing.candles import flow_messages, roll_up
+from orderflow.processing.minutes import minute_candles, minute_groups, minute_pieces, minute_rows
+from orderflow.processing.trades import trades
+from orderflow.settings import Settings
+
+BatchWriter = Callable[[DataFrame, int], None]
+_REJECTS_TRIGGER_SECONDS: Final = 10
+
+
+def checkpoint(settings: Settings, name: str) -> str:
+    """Return the checkpoint directory of query `name`, on HDFS."""
+    return f"{settings.namenode_url}/trading/checkpoints/{name}"
+
+
+def processor_queries(spark: SparkSession, settings: Settings) -> list[StreamingQuery]:
+    """Start trades, candles (with footprint), rejects and, for a window above one minute, its roll-up."""
+    started = [_trades(spark, settings), _candles(spark, settings), _rejects(spark, settings)]
+    if settings.window_minutes > 1:
+        started.append(_rolled_up(spark, settings))
+    return started
+
+
+def storage_query(
+    spark: SparkSession,
+    settings: Settings,
+    *,
+    name: str,
+    topic: str,
+    fields: tuple[records.Field, ...],
+    writer: BatchWriter,
+    trigger_seconds: float,
+    reason: Column | None = None,
+    on_reject: BatchWriter | None = None,
+) -> StreamingQuery:
+    """Hand each micro-batch of `topic` to `writer(batch, batch_id)`: the columns of `fields` plus topic, partition, offset.
+
+    Heartbeats are left out before parsing, by their key. Messages that are not valid records go to `on_reject` (Kafka columns and
+    `reason`) where one is given and are otherwise left to the query that owns rejects of the topic.
+    """
+    messages = _messages(spark, settings, topic).where(~F.col("key").cast("string").eqNullSafe("*"))
+    parsed = schemas.parse(messages, fields, reason)
+
+    def each(batch: DataFrame, batch_id: int) -> None:
+        batch.persist()
+        try:
+            columns = [*[F.col(f"record.{field.name}") for field in fields], F.col("topic"), F.col("partition"), F.col("offset")]
+            writer(batch.where(F.col("reason").isNull()).select(*columns), batch_id)
+            if on_reject is not None:
+                on_reject(batch.where(F.col("reason").isNotNull()).drop("record"), batch_id)
+        finally:
+            batch.unpersist()
+
+    return (
+        parsed.writeStream.queryName(name)
+        .foreachBatch(each)
+        .option("checkpointLocation", checkpoint(settings, name))
+        .trigger(processingTime=f"{trigger_seconds} seconds")
+        .start()
+    )
+
+
+def reject_writer(settings: Settings) -> BatchWriter:
+    """Return a writer that sends the invalid messages of a storage batch to the rejects topic."""
+
+    def write(batch: DataFrame, _batch_id: int) -> None:
+        rows = schemas.reject_rows(batch)
+        _message(rows, records.REJECT, topics.REJECTS, None).write.format("kafka").options(**_sink(settings)).save()
+
+    return write
+
+
+def _trades(spark: SparkSession, settings: Settings) -> StreamingQuery:
+    """Real-time mode: stateless, one core per partition for as long as it runs, committed once per trigger interval."""
+    ticks = schemas.valid_ticks(_messages(spark, settings, topics.TICKS, lossy=True))
+    rows = trades(ticks, settings.aggressor_rule)
+    return (
+        _message(rows, records.TRADE, topics.TRADES, "instrument_key")
+        .writeStream.queryName("trades")
+        .format("kafka")
+        .options(**_sink(settings))
+        .option("checkpointLocation", checkpoint(settings, "trades"))
+        .outputMode("update")
+        .trigger(realTime=f"{settings.trades_trigger_seconds} seconds")
+        .start()
+    )
+
+
+def _candles(spark: SparkSession, settings: Settings) -> StreamingQuery:
+    """Final one-minute candles and their footprint levels, from one aggregation."""
+    messages = flow_messages(_minute_measures(spark, settings, 1), 1)
+    return _start(messages, settings, "orderflow", settings.candles_trigger_seconds)
+
+
+def _rolled_up(spark: SparkSession, settings: Settings) -> StreamingQuery:
+    """Final candles of `window_minutes`, from minutes computed in the same query; a checkpoint of its own for each length."""
+    n = settings.window_minutes
+    messages = flow_messages(roll_up(_minute_measures(spark, settings, n), n), n)
+    return _start(messages, settings, f"orderflow-{n}", settings.candles_trigger_seconds)
+
+
+def _minute_measures(spark: SparkSession, settings: Settings, window_minutes: int) -> DataFrame:
+    ticks = schemas.valid_ticks(_messages(spark, settings, topics.TICKS))
+    rows = minute_rows(ticks, settings.aggressor_rule, exchange_bars=settings.exchange_bars, window_minutes=window_minutes)
+    groups = minute_groups(rows.withWatermark("event_time", f"{settings.watermark_seconds} seconds"))
+    return minute_candles(minute_pieces(groups), window_minutes)
+
+
+def _rejects(spark: SparkSession, settings: Settings) -> StreamingQuery:
+    """Ticks that are not valid, to the rejects topic: one copy each, whoever else skipped them."""
+    parsed = schemas.parse(_messages(spark, settings, topics.TICKS), records.TICK, schemas.tick_reason())
+    rows = _message(schemas.reject_rows(parsed), records.REJECT, topics.REJECTS, None)
+    return _start(rows, settings, "rejects", _REJECTS_TRIGGER_SECONDS)
+
+
+def _messages(spark: SparkSession, settings: Settings, topic: str, *, lossy: bool = False) -> DataFrame:
+    """Read a topic from its beginning; all that is there in each batch, or partitions would drift apart in event time."""
+    return (
+        spark.readStream.format("kafka")
+        .option("kafka.bootstrap.servers", settings.kafka_brokers)
+        .option("subscribe", topic)
+        .option("startingOffsets", "earliest")
+        .option("failOnDataLoss", str(not lossy).lower())
+        .load()
+    )
+
+
+def _message(rows: DataFrame, fields: tuple[records.Field, ...], topic: str, key: str | None) -> DataFrame:
+    return rows.select(
+        F.lit(topic).alias("topic"),
+        (F.col(key) if key else F.lit(None).cast("string")).alias("key"),
+        F.to_json(F.struct(*records.names(fields))).alias("value"),
+    )
+
+
+def _start(messages: DataFrame, settings: Settings, name: str, trigger_seconds: float) -> StreamingQuery:
+    return (
+        messages.writeStream.queryName(name)
+        .format("kafka")
+        .options(**_sink(settings))
+        .option("checkpointLocation", checkpoint(settings, name))
+        .outputMode("append")
+        .trigger(processingTime=f"{round(trigger_seconds * 1000)} milliseconds")
+        .start()
+    )
+
+
+def _sink(settings: Settings) -> dict[str, str]:
+    return {
+        "kafka.bootstrap.servers": settings.kafka_brokers,
+        "kafka.acks": "all",
+        "kafka.linger.ms": "0",
+        "kafka.max.request.size": str(8 << 20),
+    }

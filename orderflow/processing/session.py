@@ -1,0 +1,29 @@
+"""The Spark session of an application, from settings; everything static comes from spark-defaults."""
+
+from __future__ import annotations
+
+from pyspark.sql import SparkSession
+
+from orderflow.settings import Settings
+
+
+def spark_session(settings: Settings, name: str, cores: int) -> SparkSession:
+    """Connect to the Spark master as application `name` with at most `cores` cores.
+
+    Sessions run in UTC: IST is applied where dates and candle times are written.
+    """
+    builder = (
+        SparkSession.builder.appName(name)
+        .master(settings.spark_master_url)
+        .config("spark.cores.max", cores)
+        .config("spark.default.parallelism", settings.default_parallelism)
+        .config("spark.sql.shuffle.partitions", settings.shuffle_partitions)
+        .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.hadoop.dfs.replication", 2)
+        .config("spark.hadoop.dfs.client.block.write.replace-datanode-on-failure.policy", "NEVER")
+        .config("spark.scheduler.mode", "FAIR")
+        .config("spark.sql.streaming.metricsEnabled", "false")
+    )
+    spark = builder.getOrCreate()
+    spark.sparkContext.setLogLevel("WARN")
+    return spark

@@ -1,0 +1,137 @@
+"""Watches running queries: their health and metrics from progress reports, and a clear end when one of them fails."""
+
+from __future__ import annotations
+
+import logging
+import signal
+import threading
+import time
+from collections.abc import Sequence
+from typing import Any, Final
+
+from prometheus_client import Gauge
+from pyspark.sql import SparkSession
+from pyspark.sql.streaming import StreamingQuery
+
+from orderflow.health import Health
+from orderflow.market.errors import OrderflowError
+
+log = logging.getLogger(__name__)
+
+_POLL_SECONDS: Final = 2.0
+_LOG_SECONDS: Final = 60.0
+_HINTS: Final = (
+    ("OffsetOutOfRange", "Kafka's retention has overtaken the checkpoint; see docs/TROUBLESHOOTING.md, 'Retention overtook'"),
+    ("Some data may have been lost", "Kafka no longer has what the checkpoint points to; see docs/TROUBLESHOOTING.md"),
+    ("SafeMode", "HDFS is in safe mode; it leaves it once the DataNodes have reported: hdfs dfsadmin -safemode get"),
+    ("could only be written to 0", "no DataNode takes blocks: see hdfs dfsadmin -report for free space and live nodes"),
+    ("NSQuotaExceeded", "an HDFS quota is full: hdfs dfs -count -q /trading"),
+    ("DSQuotaExceeded", "an HDFS quota is full: hdfs dfs -count -q /trading"),
+    ("Connection refused", "a service is away; the process manager starts this application again until it is back"),
+)
+
+_INPUT = Gauge("orderflow_query_input_rows_per_second", "Rows read a second in the last batch", ["query"])
+_SECONDS = Gauge("orderflow_query_batch_seconds", "Duration of the last batch", ["query"])
+_STATE = Gauge("orderflow_query_state_rows", "Groups held in state", ["query"])
+_LATE = Gauge("orderflow_query_late_groups_dropped", "Groups dropped behind the watermark since the start", ["query"])
+_WATERMARK_LAG = Gauge("orderflow_query_watermark_lag_seconds", "Newest event time seen minus the watermark", ["query"])
+_AGE = Gauge("orderflow_query_progress_age_seconds", "Time since the last progress report", ["query"])
+_BEHIND = Gauge("orderflow_query_offsets_behind_latest", "Messages in Kafka that are not yet read", ["query"])
+
+
+class QueryWatch:
+    """Health and metrics of an application's queries; `wait` returns on SIGTERM and raises when a query fails."""
+
+    def __init__(self, spark: SparkSession, queries: Sequence[StreamingQuery], silent_after_seconds: float = 120.0) -> None:
+        self._spark = spark
+        self._queries = list(queries)
+        self._silent_after_seconds = silent_after_seconds
+        self._stop = threading.Event()
+        self._seen: dict[str, tuple[int, float]] = {}
+        self._late: dict[str, tuple[int, int]] = {}
+        self._progress: dict[str, dict[str, Any]] = {}
+        self._active: dict[str, bool] = {query.name: True for query in self._queries}
+
+    def health(self) -> Health:
+        """Healthy while every query is active; figures of each query's last batch. Never calls Spark."""
+        detail = {
+            name: {
+                "active": active,
+                "batch": self._progress.get(name, {}).get("batchId"),
+                "rows_per_second": self._progress.get(name, {}).get("processedRowsPerSecond"),
+                "late_groups_dropped": self._late.get(name, (0, 0))[1],
+            }
+            for name, active in self._active.items()
+        }
+        healthy = all(self._active.values())
+        return Health(healthy, "running" if healthy else "a query has ended", detail)
+
+    def wait(self) -> int:
+        """Block until SIGTERM or SIGINT, then stop the queries and return 0.
+
+        Raises OrderflowError with the cause and what to do when a query ends by itself.
+        """
+        for number in (signal.SIGTERM, signal.SIGINT):
+            signal.signal(number, lambda *_: self._stop.set())
+        next_log = time.monotonic() + _LOG_SECONDS
+        while not self._stop.wait(_POLL_SECONDS):
+            for query in self._queries:
+                self._observe(query)
+            if time.monotonic() >= next_log:
+                next_log += _LOG_SECONDS
+                log.info("queries: %s", "; ".join(self._line(query.name) for query in self._queries))
+        log.info("stopping: %s", ", ".join(self._active))
+        for query in self._queries:
+            query.stop()
+        self._spark.stop()
+        return 0
+
+    def _observe(self, query: StreamingQuery) -> None:
+        name = query.name
+        if not query.isActive:
+            self._active[name] = False
+            raise OrderflowError(f"query {name} has ended: {_reason(query)}")
+        progress = query.lastProgress
+        now = time.monotonic()
+        if progress is None:
+            return
+        values: dict[str, Any] = progress if isinstance(progress, dict) else progress.jsonDict
+        batch = int(values["batchId"])
+        if self._seen.get(name, (-1, 0.0))[0] != batch or values != self._progress.get(name):
+            self._seen[name] = (batch, now)
+            self._record(name, batch, values)
+        self._progress[name] = values
+        _AGE.labels(name).set(now - self._seen[name][1])
+
+    def _record(self, name: str, batch: int, values: dict[str, Any]) -> None:
+        _INPUT.labels(name).set(values.get("inputRowsPerSecond") or 0.0)
+        _SECONDS.labels(name).set((values.get("durationMs") or {}).get("triggerExecution", 0) / 1000)
+        operators = values.get("stateOperators") or []
+        _STATE.labels(name).set(sum(op.get("numRowsTotal", 0) for op in operators))
+        dropped = sum(op.get("numRowsDroppedByWatermark", 0) for op in operators)
+        last_batch, total = self._late.get(name, (-1, 0))
+        if batch != last_batch:
+            self._late[name] = (batch, total + dropped)
+            _LATE.labels(name).set(total + dropped)
+            if dropped:
+                log.warning("query %s: %d late groups left out of batch %d; reprocess applies them", name, dropped, batch)
+        behind = sum(int((source.get("metrics") or {}).get("maxOffsetsBehindLatest", 0)) for source in values.get("sources", []))
+        _BEHIND.labels(name).set(behind)
+
+    def _line(self, name: str) -> str:
+        values = self._progress.get(name, {})
+        milliseconds = (values.get("durationMs") or {}).get("triggerExecution", 0)
+        return (
+            f"{name} batch {values.get('batchId', '-')} {values.get('processedRowsPerSecond') or 0:.0f} rows/s {milliseconds} ms"
+        )
+
+
+def _reason(query: StreamingQuery) -> str:
+    error = query.exception()
+    if error is None:
+        return "it was stopped from outside"
+    text = str(error)
+    hints = [hint for sign, hint in _HINTS if sign in text]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    causes = [line for line in lines if line.startswith("Caused by")] or lines[:1]
+    return " — ".join([causes[-1][:600], *hints[:1]])
