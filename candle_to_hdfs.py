@@ -1,0 +1,39 @@
+"""Store every final candle and its footprint in HDFS, each exactly once."""
+
+from __future__ import annotations
+
+import sys
+
+from orderflow import logs, settings
+from orderflow.broker.topic_identity import topic_id
+from orderflow.lake.layout import CANDLES, FOOTPRINT
+from orderflow.lake.service import run_until_stopped
+from orderflow.lake.writer import HdfsParquetSink
+from orderflow.processing.queries import reject_writer, storage_query
+from orderflow.processing.session import spark_session
+
+
+def main() -> int:
+    """Run until SIGTERM; return the exit code."""
+    told = settings.load()
+    logs.configure(told.log_level, [told.access_token])
+    identities = {table: topic_id(told.kafka_brokers, table.topic) for table in (CANDLES, FOOTPRINT)}
+    spark = spark_session(told, "candle-storage", cores=1)
+    queries = [
+        storage_query(
+            spark,
+            told,
+            name=table.name,
+            topic=table.topic,
+            fields=table.fields,
+            writer=HdfsParquetSink(spark, told.namenode_url, table, identity),
+            trigger_seconds=told.candle_storage_trigger_seconds,
+            on_reject=reject_writer(told),
+        )
+        for table, identity in identities.items()
+    ]
+    return run_until_stopped(queries, lambda: None, told.health_host, told.health_port)
+
+
+if __name__ == "__main__":
+    sys.exit(logs.exit_code(main))

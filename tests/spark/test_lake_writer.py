@@ -1,0 +1,194 @@
+"""The sink stores each row exactly once, on Hadoop's local file system."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from pathlib import Path
+
+import pyarrow.parquet as pq
+import pytest
+from pyspark.sql import DataFrame, SparkSession
+
+from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, Table, spark_schema
+from orderflow.lake.swap import SWAPS
+from orderflow.lake.writer import HdfsParquetSink
+
+pytestmark = pytest.mark.spark
+
+TCS, INFY = "NSE_EQ|INE467B01029", "NSE_EQ|INE009A01021"
+TOPIC_ID = "0a1b2c3d"
+
+
+@pytest.fixture(scope="module")
+def spark() -> Iterator[SparkSession]:
+    session = (
+        SparkSession.builder.master("local[2]")
+        .config("spark.ui.enabled", "false")
+        .config("spark.sql.shuffle.partitions", "2")
+        .config("spark.driver.bindAddress", "127.0.0.1")
+        .config("spark.driver.host", "127.0.0.1")
+        .getOrCreate()
+    )
+    yield session
+    session.stop()
+
+
+def batch(spark: SparkSession, table: Table, *rows: dict[str, object]) -> DataFrame:
+    defaults = {"topic": table.topic, "partition": 0}
+    schema = spark_schema(table.fields) + ", topic STRING, `partition` INT, offset BIGINT"
+    lines = [json.dumps(defaults | row) for row in rows]
+    return spark.createDataFrame([(line,) for line in lines], "value STRING").selectExpr(
+        f"inline(array(from_json(value, '{schema.replace(chr(39), chr(92) + chr(39))}')))"
+    )
+
+
+def tick(offset: int, sequence: int, instrument: str = TCS, date: str = "2025-12-15", **more: object) -> dict[str, object]:
+    time_ms = 1_765_771_200_000 + sequence
+    row = {"offset": offset, "instrument_key": instrument, "sequence": sequence, "trading_date": date}
+    return row | {"feed_time_ms": time_ms, "event_time_ms": time_ms} | more
+
+
+def sink(spark: SparkSession, root: Path, table: Table = TICKS, topic_id: str = TOPIC_ID) -> HdfsParquetSink:
+    return HdfsParquetSink(spark, f"file://{root}", table, topic_id, sleep=lambda _: None)
+
+
+def stored(root: Path, table: Table = TICKS, date: str = "2025-12-15") -> list[tuple[object, ...]]:
+    files = sorted((root / table.day(date)[1:]).glob("*.parquet"))
+    rows = [row for file in files for row in pq.read_table(file, partitioning=None).to_pylist()]
+    return sorted(tuple(row[column] for column in table.identity[:2]) for row in rows)
+
+
+def file_names(root: Path, date: str = "2025-12-15") -> list[str]:
+    return sorted(path.name for path in (root / TICKS.day(date)[1:]).iterdir() if not path.name.startswith("."))
+
+
+def test_sink_when_batch_holds_two_dates_then_writes_one_file_each_named_by_its_offsets(spark, tmp_path) -> None:
+    write = sink(spark, tmp_path)
+
+    rows = [tick(10, 1), tick(11, 1, INFY), tick(12, 2), tick(7, 1, date="2025-12-16", partition=1)]
+    write(batch(spark, TICKS, *rows), 0)
+
+    assert file_names(tmp_path) == ["upstox_ticks-0a1b2c3d-p0_10-12.parquet"]
+    assert file_names(tmp_path, "2025-12-16") == ["upstox_ticks-0a1b2c3d-p1_7-7.parquet"]
+    in_file = pq.read_table(tmp_path / TICKS.day("2025-12-15")[1:] / file_names(tmp_path)[0], partitioning=None)
+    assert in_file.column("instrument_key").to_pylist() == [INFY, TCS, TCS]
+    assert in_file.schema.names == [field.name for field in TICKS.fields]
+    assert spark.read.parquet(f"file://{tmp_path}/trading/ticks").where("date = '2025-12-15'").count() == 3
+    assert not list((tmp_path / "trading/_staging/ticks").iterdir())
+
+
+def test_sink_when_batch_is_retried_with_another_split_then_stores_only_what_is_new(spark, tmp_path) -> None:
+    sink(spark, tmp_path)(batch(spark, TICKS, tick(10, 1), tick(11, 2)), 0)
+
+    again = sink(spark, tmp_path)
+    again(batch(spark, TICKS, tick(10, 1), tick(11, 2)), 0)
+    again(batch(spark, TICKS, tick(9, 1, INFY), tick(10, 1), tick(11, 2), tick(12, 3)), 1)
+
+    assert stored(tmp_path) == [(INFY, 1), (TCS, 1), (TCS, 2), (TCS, 3)]
+    assert file_names(tmp_path) == ["upstox_ticks-0a1b2c3d-p0_10-11.parquet", "upstox_ticks-0a1b2c3d-p0_9-12.parquet"]
+
+
+def test_sink_when_it_dies_between_two_dates_then_the_retry_completes_the_second(spark, tmp_path, monkeypatch) -> None:
+    dying = sink(spark, tmp_path)
+    place = dying._swaps.place
+
+    def die_at_second_date(table: Table, date: str, written: str, name: str) -> None:
+        if date == "2025-12-16":
+            raise OSError("killed")
+        place(table, date, written, name)
+
+    monkeypatch.setattr(dying._swaps, "place", die_at_second_date)
+    rows = batch(spark, TICKS, tick(10, 1), tick(11, 1, date="2025-12-16"))
+    with pytest.raises(OSError, match="killed"):
+        dying(rows, 0)
+
+    sink(spark, tmp_path)(rows, 0)
+
+    assert stored(tmp_path) == [(TCS, 1)]
+    assert stored(tmp_path, date="2025-12-16") == [(TCS, 1)]
+
+
+def test_sink_when_topic_repeats_rows_then_stores_them_once(spark, tmp_path) -> None:
+    write = sink(spark, tmp_path)
+    write(batch(spark, TICKS, tick(1, 1), tick(2, 2), tick(3, 2), tick(4, 1, INFY)), 0)
+
+    write(batch(spark, TICKS, tick(5, 1), tick(6, 2), tick(7, 3), tick(8, 1, INFY)), 1)
+
+    assert stored(tmp_path) == [(INFY, 1), (TCS, 1), (TCS, 2), (TCS, 3)]
+
+
+def test_sink_when_sequence_restarts_after_lost_state_then_keeps_the_new_ticks(spark, tmp_path) -> None:
+    write = sink(spark, tmp_path)
+    write(batch(spark, TICKS, tick(1, 1), tick(2, 2)), 0)
+
+    write(batch(spark, TICKS, tick(3, 1, feed_time_ms=1_765_771_999_000)), 1)
+
+    assert stored(tmp_path) == [(TCS, 1), (TCS, 1), (TCS, 2)]
+
+
+def test_sink_when_topic_was_created_anew_then_equal_offsets_are_new_rows(spark, tmp_path) -> None:
+    sink(spark, tmp_path)(batch(spark, TICKS, tick(1, 1), tick(2, 2)), 0)
+
+    sink(spark, tmp_path, topic_id="ffffffff")(batch(spark, TICKS, tick(1, 3), tick(2, 4)), 0)
+
+    assert [sequence for _, sequence in stored(tmp_path)] == [1, 2, 3, 4]
+
+
+def test_sink_when_row_has_no_date_then_stores_the_others(spark, tmp_path) -> None:
+    sink(spark, tmp_path)(batch(spark, TICKS, tick(1, 1, date="../../etc"), tick(2, 2), tick(3, 3, feed_time_ms=None)), 0)
+
+    assert stored(tmp_path) == [(TCS, 2)]
+
+
+def test_sink_when_footprint_levels_of_a_window_come_in_two_batches_then_keeps_all(spark, tmp_path) -> None:
+    def level(offset: int, price: int) -> dict[str, object]:
+        return {"offset": offset, "instrument": TCS, "window_start": "2025-12-15T09:15:00+05:30", "price": price}
+
+    write = sink(spark, tmp_path, FOOTPRINT)
+    write(batch(spark, FOOTPRINT, level(1, 322000), level(2, 322005)), 0)
+    write(batch(spark, FOOTPRINT, level(3, 322010), level(4, 322005)), 1)
+
+    rows = spark.read.parquet(f"file://{tmp_path}/trading/footprint/date=2025-12-15").select("price").collect()
+    assert sorted(row.price for row in rows) == [322000, 322005, 322010]
+
+
+def test_sink_when_candle_repeats_in_other_length_then_keeps_both_lengths(spark, tmp_path) -> None:
+    def candle(offset: int, minutes: int) -> dict[str, object]:
+        return {"offset": offset, "instrument": TCS, "window_start": "2025-12-15T09:15:00+05:30", "window_minutes": minutes}
+
+    write = sink(spark, tmp_path, CANDLES)
+    write(batch(spark, CANDLES, candle(1, 1), candle(2, 5)), 0)
+    write(batch(spark, CANDLES, candle(3, 1), candle(4, 15)), 1)
+
+    rows = spark.read.parquet(f"file://{tmp_path}/trading/candles/date=2025-12-15").select("window_minutes").collect()
+    assert sorted(row.window_minutes for row in rows) == [1, 5, 15]
+
+
+@pytest.mark.parametrize("moved", ["nothing", "old", "both"])
+def test_sink_when_swap_owner_died_then_finishes_the_swap_and_stores_the_batch(spark, tmp_path, moved) -> None:
+    write = sink(spark, tmp_path)
+    write(batch(spark, TICKS, tick(1, 1), tick(2, 2)), 0)
+    write(batch(spark, TICKS, tick(3, 3)), 1)
+    day, trading = tmp_path / TICKS.day("2025-12-15")[1:], tmp_path / "trading"
+    new, old = trading / "_staging/compact/new", trading / "_staging/replaced/old"
+    new.mkdir(parents=True)
+    old.parent.mkdir(parents=True)
+    first = "upstox_ticks-0a1b2c3d-p0_1-2.parquet"
+    (new / "compact-x-00000.parquet").write_bytes((day / first).read_bytes())
+    (new / "_covered.json").write_text(json.dumps({"covered": {"upstox_ticks-0a1b2c3d-p0": [[1, 2]]}}))
+    marker = tmp_path / SWAPS[1:] / "ticks-2025-12-15.json"
+    marker.parent.mkdir(parents=True)
+    swap = {"new": "/trading/_staging/compact/new", "old": "/trading/_staging/replaced/old", "replaced": [first]}
+    marker.write_text(json.dumps(swap))
+    if moved != "nothing":
+        day.rename(old)
+    if moved == "both":
+        (old / "upstox_ticks-0a1b2c3d-p0_3-3.parquet").rename(new / "upstox_ticks-0a1b2c3d-p0_3-3.parquet")
+        new.rename(day)
+
+    sink(spark, tmp_path)(batch(spark, TICKS, tick(1, 1), tick(2, 2), tick(3, 3), tick(4, 4)), 2)
+
+    assert stored(tmp_path) == [(TCS, 1), (TCS, 2), (TCS, 3), (TCS, 4)]
+    assert "compact-x-00000.parquet" in file_names(tmp_path)
+    assert not old.exists()

@@ -1,0 +1,37 @@
+"""Store every tick of `upstox_ticks` in HDFS, each exactly once."""
+
+from __future__ import annotations
+
+import sys
+
+from orderflow import logs, settings
+from orderflow.broker.topic_identity import topic_id
+from orderflow.lake.layout import TICKS
+from orderflow.lake.service import run_until_stopped
+from orderflow.lake.writer import HdfsParquetSink
+from orderflow.processing.queries import storage_query
+from orderflow.processing.schemas import tick_reason
+from orderflow.processing.session import spark_session
+
+
+def main() -> int:
+    """Run until SIGTERM; return the exit code."""
+    told = settings.load()
+    logs.configure(told.log_level, [told.access_token])
+    identity = topic_id(told.kafka_brokers, TICKS.topic)
+    spark = spark_session(told, "tick-storage", cores=1)
+    query = storage_query(
+        spark,
+        told,
+        name="ticks",
+        topic=TICKS.topic,
+        fields=TICKS.fields,
+        writer=HdfsParquetSink(spark, told.namenode_url, TICKS, identity),
+        trigger_seconds=told.tick_storage_trigger_seconds,
+        reason=tick_reason(),
+    )
+    return run_until_stopped([query], lambda: None, told.health_host, told.health_port)
+
+
+if __name__ == "__main__":
+    sys.exit(logs.exit_code(main))
