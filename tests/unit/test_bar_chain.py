@@ -1,0 +1,62 @@
+from __future__ import annotations
+
+from orderflow.market.bar_chain import BarChain
+from orderflow.market.tick import MINUTE_MS, Bar
+
+M = 1_765_771_380_000  # 2025-12-15 09:33:00 IST
+
+
+def bar(start_ms: int, volume: int) -> Bar:
+    return Bar(start_ms, 1.0, 1.0, 1.0, 1.0, volume)
+
+
+def test_edge_when_the_update_with_the_bar_has_no_trade_after_it_then_it_is_that_vtt() -> None:
+    chain = BarChain().observe(M + 20_000, 1_100, 10).observe(M + 58_000, 1_250, 5)
+    chain, close_vtt, follows = chain.add(bar(M, 300), vtt=1_250)
+    assert (close_vtt, follows) == (1_250, False)
+    assert (chain.low, chain.high) == (1_250, 1_250)
+
+
+def test_edge_when_an_update_spans_it_then_it_lies_between_its_neighbours() -> None:
+    chain = BarChain().observe(M + 58_000, 1_250, 5).observe(M + MINUTE_MS + 500, 1_300, 20)
+    chain, close_vtt, _ = chain.add(bar(M, 300), vtt=1_300)
+    assert (chain.low, chain.high) == (1_250, 1_280)
+    assert close_vtt == 1_265
+
+
+def test_chain_when_a_second_bar_is_exact_then_the_first_edge_is_known_from_it() -> None:
+    chain = BarChain().observe(M + 58_000, 1_250, 5).observe(M + MINUTE_MS + 500, 1_300, 20)
+    chain, first, _ = chain.add(bar(M, 300), vtt=1_300)
+    chain = chain.observe(M + 110_000, 1_400, 10)
+    chain, second, follows = chain.add(bar(M + MINUTE_MS, 140), vtt=1_400)
+    assert second == 1_400
+    assert first == 1_265
+    assert not follows  # 1,265 + 140 is not 1,400: the first edge was 1,260, and the minute opens anew
+    assert (chain.low, chain.high) == (1_400, 1_400)
+
+
+def test_chain_when_bars_follow_one_another_then_their_edges_differ_by_the_volume() -> None:
+    chain = BarChain().observe(M + 58_000, 1_250, 5)
+    chain, first, _ = chain.add(bar(M, 300), vtt=1_250)
+    chain = chain.observe(M + 61_000, 1_300, 50).observe(M + 121_000, 1_500, 10)
+    chain, second, follows = chain.add(bar(M + MINUTE_MS, 180), vtt=1_500)
+    assert (first, second, follows) == (1_250, 1_430, True)
+
+
+def test_chain_when_bounds_contradict_then_it_starts_afresh() -> None:
+    chain = BarChain().observe(M + 58_000, 1_250, 5)
+    chain, _, _ = chain.add(bar(M, 300), vtt=1_250)
+    chain = chain.observe(M + 90_000, 2_000, 10)
+    chain, second, follows = chain.add(bar(M + MINUTE_MS, 100), vtt=2_000)
+    assert (second, follows) == (2_000, False)
+
+
+def test_bar_when_nothing_was_seen_before_then_no_edge_is_known() -> None:
+    chain, close_vtt, follows = BarChain().add(bar(M, 300), vtt=1_250)
+    assert (close_vtt, follows, chain.end_ms) == (None, False, None)
+
+
+def test_chain_when_written_and_read_then_it_is_the_same() -> None:
+    chain = BarChain().observe(M + 58_000, 1_250, 5).observe(M + 61_000, 1_300, 50)
+    chain, _, _ = chain.add(bar(M, 300), vtt=1_300)
+    assert BarChain.from_record(chain.to_record()) == chain
