@@ -1,0 +1,141 @@
+"""Run the simulated Upstox: `python -m orderflow.simulator`; every flag has an environment variable as its default."""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import datetime as dt
+import logging
+import os
+import signal
+import sys
+from pathlib import Path
+
+from orderflow.market.errors import SettingsError
+from orderflow.simulator import catalogue, certificates
+from orderflow.simulator.market_model import MarketModel
+from orderflow.simulator.replay import Recording
+from orderflow.simulator.server import FEED_PATH, FeedServer
+from orderflow.simulator.source import Source
+from orderflow.simulator.truth import TruthFile
+
+log = logging.getLogger("orderflow.simulator")
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """Run until SIGTERM or SIGINT; return 0, or 2 with one line on standard error for a bad setting."""
+    options = _parser().parse_args(arguments)
+    logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
+    logging.getLogger("orderflow.simulator.websocket").setLevel(logging.CRITICAL)
+    try:
+        asyncio.run(_serve(options))
+    except SettingsError as error:
+        print(f"ERROR {error}", file=sys.stderr)
+        return 2
+    return 0
+
+
+async def _serve(options: argparse.Namespace) -> None:
+    truth = TruthFile(Path(options.truth)) if options.truth else None
+    source = _source(options, truth)
+    tls_dir = Path(options.tls_dir) if options.tls_dir else None
+    if tls_dir is not None:
+        log.info("certificate authority: %s", certificates.ensure(tls_dir))
+    server = FeedServer(
+        source,
+        host=options.host,
+        port=options.port,
+        token=options.token or None,
+        tls=certificates.server_context(tls_dir) if tls_dir else None,
+    )
+    if truth is not None:
+        server.on_flush = truth.flush
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGTERM, signal.SIGINT):
+        loop.add_signal_handler(number, stopping.set)
+    await server.open()
+    scheme = "wss" if tls_dir else "ws"
+    log.info("serving %d instruments at %s://%s:%d%s", len(source.keys), scheme, options.host, server.port, FEED_PATH)
+    try:
+        await _until(stopping, server)
+    finally:
+        await server.close()
+        if truth is not None:
+            truth.close()
+
+
+async def _until(stopping: asyncio.Event, server: FeedServer) -> None:
+    """Wait for the signal, and fail with the source should it fail."""
+    stop = asyncio.create_task(stopping.wait())
+    ended = asyncio.create_task(server.finish())
+    try:
+        await asyncio.wait({stop, ended}, return_when=asyncio.FIRST_COMPLETED)
+        if ended.done():
+            ended.result()
+        await stop
+    finally:
+        for task in (stop, ended):
+            task.cancel()
+            with contextlib.suppress(asyncio.CancelledError):
+                await task
+
+
+def _source(options: argparse.Namespace, truth: TruthFile | None) -> Source:
+    if options.speed <= 0:
+        raise SettingsError(f"SIM_SPEED={options.speed} must be above 0; for example SIM_SPEED=20")
+    for name, valid in (("times", ("original", "now")), ("wait", ("0", "1"))):
+        if getattr(options, name) not in valid:
+            raise SettingsError(f"SIM_{name.upper()}={getattr(options, name)!r} is not one of {', '.join(valid)}")
+    if options.recording:
+        return Recording(Path(options.recording), speed=options.speed, times=options.times, wait=options.wait == "1")
+    if not 0 < options.rate <= 50:
+        raise SettingsError(f"SIM_RATE={options.rate} is outside 0..50 updates a second; for example SIM_RATE=2")
+    try:
+        date = None if options.session == "live" else dt.date.fromisoformat(options.session)
+    except ValueError:
+        raise SettingsError(
+            f"SIM_SESSION={options.session!r} is neither live nor a date; for example SIM_SESSION=2025-12-15"
+        ) from None
+    if date is None and options.speed != 1:
+        raise SettingsError("SIM_SPEED other than 1 needs a session with an end; for example SIM_SESSION=2025-12-15")
+    return MarketModel(
+        catalogue.choose(options.instruments),
+        seed=options.seed,
+        updates_per_second=options.rate,
+        date=date,
+        speed=options.speed,
+        times=options.times,
+        sink=truth.write if truth else None,
+    )
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m orderflow.simulator", description="A stand-in for Upstox's market-data services."
+    )
+
+    def option(name: str, default: str, text: str, **more: object) -> None:
+        variable = f"SIM_{name.upper().replace('-', '_')}"
+        value = os.environ.get(variable, "").strip() or default
+        parser.add_argument(f"--{name}", default=value, help=f"{text} [{variable}, default {default or 'none'}]", **more)  # type: ignore[arg-type]
+
+    option("host", "127.0.0.1", "address to bind; plain ws:// only on loopback")
+    option("port", "8765", "port; 0 takes a free one", type=int)
+    option("recording", "", "replay this file instead of the market model")
+    option("speed", "1", "times real time", type=float)
+    option("times", "original", "event times: original, or moved to now")
+    option("wait", "1", "1: a replay starts when somebody has subscribed")
+    option("seed", "1", "seed of the market model", type=int)
+    option("instruments", "", "a count, or comma-separated keys")
+    option("rate", "2", "updates per second and instrument, up to 50", type=float)
+    option("session", "live", "live: open now; or the date of a whole session")
+    option("token", "", "access token to accept; none accepts any")
+    option("tls-dir", "", "directory for the certificate authority (ca.pem) and certificate; switches TLS on")
+    option("truth", "", "write every trade with its aggressor side to this file")
+    return parser
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,50 @@
+"""Minute candles before the simulated session: a random walk that ends at a given price."""
+
+from __future__ import annotations
+
+import datetime as dt
+import random
+from collections.abc import Sequence
+
+from orderflow.simulator.catalogue import Instrument
+from orderflow.simulator.session_plan import IST, MINUTE_MS
+from orderflow.simulator.source import Candle
+
+
+def walk_back(
+    rng: random.Random, last_paise: int, tick_paise: int, starts_ms: Sequence[int], minute_volume: int, index: bool
+) -> list[Candle]:
+    """Return one candle per start whose last close is `last_paise`; prices are on the tick, volumes zero for an index."""
+    closes = [last_paise]
+    sigma = 0.0008 * last_paise
+    for _ in starts_ms:
+        step = rng.gauss(0.0, sigma) + 0.002 * (last_paise - closes[-1])
+        closes.append(_on_tick(closes[-1] + step, tick_paise))
+    closes.reverse()
+    candles: list[Candle] = []
+    for start, opened, closed in zip(starts_ms, closes, closes[1:], strict=False):
+        reach = abs(rng.gauss(0.0, sigma * 0.6))
+        high = max(opened, closed, _on_tick(max(opened, closed) + reach, tick_paise))
+        low = min(opened, closed, _on_tick(min(opened, closed) - reach, tick_paise))
+        volume = 0 if index else 1 + int(minute_volume * rng.lognormvariate(-0.3, 0.75))
+        candles.append((start, opened / 100, high / 100, low / 100, closed / 100, volume))
+    return candles
+
+
+def _on_tick(paise: float, tick_paise: int) -> int:
+    return max(tick_paise, round(paise / tick_paise) * tick_paise)
+
+
+def history(instrument: Instrument, seed: int, before_ms: int, days: int) -> list[Candle]:
+    """Return full trading days (weekdays, 09:15–15:30 IST) before the IST midnight `before_ms`, ending at the previous close."""
+    starts: list[int] = []
+    day = dt.datetime.fromtimestamp(before_ms / 1000, IST).date()
+    while len(starts) < days * 375:
+        day -= dt.timedelta(days=1)
+        if day.weekday() < 5:
+            opened = int(dt.datetime.combine(day, dt.time(9, 15), IST).timestamp()) * 1000
+            starts[:0] = range(opened, opened + 375 * MINUTE_MS, MINUTE_MS)
+    rng = random.Random(f"{seed}:{instrument.key}:history")
+    return walk_back(
+        rng, instrument.start_paise, instrument.tick_paise, starts, instrument.typical_order * 150, instrument.is_index
+    )

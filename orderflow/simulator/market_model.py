@@ -1,0 +1,163 @@
+"""The market model as a source: every instrument's market, sampled into conflated updates as the real feed does."""
+
+from __future__ import annotations
+
+import datetime as dt
+import heapq
+import random
+from collections.abc import Sequence
+from typing import Final
+
+from orderflow.simulator import bars, feed_message, session_plan
+from orderflow.simulator.catalogue import Instrument
+from orderflow.simulator.listing import IndexListing, Listing, StockListing
+from orderflow.simulator.order_flow import TradeSink
+from orderflow.simulator.session_plan import MINUTE_MS, Announcement, SessionPlan
+from orderflow.simulator.source import Candle, Message
+
+_REPEAT_SHARE: Final = 0.09
+_QUIET_GAP_MS: Final = 4_000
+HISTORY_DAYS: Final = 30
+
+
+class MarketModel:
+    """Simulate a market on one trading day; deterministic for a seed, instruments, rate and start.
+
+    `date` None is a market open now, at the wall clock, without a close. With a date the whole session runs from 09:00
+    to 16:00 IST at `speed`, at its own times or (`times` = "now") moved by whole minutes so that it ends at the wall clock.
+    """
+
+    waits_for_subscriber = False
+
+    def __init__(
+        self,
+        instruments: Sequence[Instrument],
+        *,
+        seed: int = 1,
+        updates_per_second: float = 2.0,
+        date: dt.date | None = None,
+        speed: float = 1.0,
+        times: str = "original",
+        sink: TradeSink | None = None,
+    ) -> None:
+        self.keys = tuple(instrument.key for instrument in instruments)
+        self.speed = speed
+        self.lossless = date is not None
+        self._instruments = tuple(instruments)
+        self._seed, self._rate, self._date, self._times, self._sink = seed, updates_per_second, date, times, sink
+        self._grid_ms = max(1, int(min(50.0, 1000 / updates_per_second)))
+        self._rng = random.Random(f"{seed}:feed")
+        self._listings: dict[str, Listing] = {}
+        self._due: list[tuple[float, str]] = []
+        self._announcements: list[Announcement] = []
+        self._segments: dict[str, str] = dict.fromkeys(session_plan.SEGMENTS, "NORMAL_CLOSE")
+        self._closing_auction: tuple[str, int] | None = None
+        self._pre_open: tuple[str, int] | None = None
+        self._now_ms = 0
+        self._plan: SessionPlan | None = None
+
+    def start(self, wall_ms: int) -> None:
+        """Open the market: fix the day's plan and the state before its first message."""
+        if self._date is None:
+            plan = session_plan.live(wall_ms)
+        else:
+            plan = session_plan.of_date(self._date)
+            if self._times == "now":
+                end = plan.without_derivatives.end_ms
+                shift = min(wall_ms - plan.start_ms, wall_ms + int((end - plan.start_ms) / self.speed) - end)
+                plan = session_plan.of_date(self._date, shift - shift % MINUTE_MS)
+        self._plan = plan
+        self._now_ms = plan.start_ms
+        stocks: dict[str, StockListing] = {}
+        for instrument in self._instruments:
+            if not instrument.is_index:
+                stocks[instrument.key] = StockListing(instrument, plan, self._seed, self._rate, self._sink)
+        for instrument in self._instruments:
+            stock = stocks.get(instrument.key)
+            self._listings[instrument.key] = stock or IndexListing(instrument, plan, self._seed, list(stocks.values()))
+        self._announcements = list(plan.announcements)
+        while self._announcements and self._announcements[0].at_ms <= plan.start_ms:
+            self._announce(self._announcements.pop(0))
+        gap = 1000 / self._rate
+        self._due = [(plan.start_ms + gap * self._rng.random(), key) for key in self.keys]
+        heapq.heapify(self._due)
+
+    def due_ms(self) -> int | None:
+        """Return the feed time of the next message, or None once the session has ended."""
+        times = [self._announcements[0].at_ms] if self._announcements else []
+        if self._due:
+            times.append(self._on_grid(self._due[0][0]))
+        return min(times, default=None)
+
+    def next(self) -> Message:
+        """Advance to the next announcement or to the next group of updates."""
+        at = self.due_ms()
+        if at is None:
+            raise StopIteration
+        self._now_ms = at
+        if self._announcements and self._announcements[0].at_ms <= at:
+            self._announce(self._announcements.pop(0))
+            return Message(at, announcement=self.market_info())
+        keys: list[str] = []
+        while self._due and self._due[0][0] <= at:
+            due, key = self._due[0]
+            listing = self._listings[key]
+            gap = self._gap_ms() if listing.is_trading(at) else _QUIET_GAP_MS * (0.5 + self._rng.random())
+            if due + gap > listing.end_ms:
+                heapq.heappop(self._due)
+            else:
+                heapq.heapreplace(self._due, (max(due + gap, at + 1 - self._grid_ms), key))
+            if key not in keys:
+                keys.append(key)
+                if self._rng.random() >= _REPEAT_SHARE:
+                    listing.update(at, self._lag_ms())
+        return Message(at, tuple(keys))
+
+    def market_info(self) -> bytes:
+        """Return the segments' current statuses."""
+        return feed_message.market_info(self._now_ms, self._segments, self._closing_auction, self._pre_open)
+
+    def entry(self, key: str, mode: str) -> bytes | None:
+        """Return the instrument's state after its last update."""
+        listing = self._listings.get(key)
+        return listing.entry(mode) if listing else None
+
+    def now_ms(self) -> int:
+        """Return the feed time of the last message."""
+        return self._now_ms
+
+    def instrument_master(self) -> list[dict[str, object]]:
+        """Return a row for every instrument."""
+        return [instrument.master_row() for instrument in self._instruments]
+
+    def segment_status(self, segment: str) -> str:
+        """Return the segment's current status."""
+        return self._segments.get(segment, "NORMAL_CLOSE")
+
+    def minute_candles(self, key: str, from_ms: int, to_ms: int) -> Sequence[Candle]:
+        """Return today's minutes so far, and made-up earlier days that end at the previous close."""
+        listing, plan = self._listings.get(key), self._plan
+        if listing is None or plan is None:
+            return []
+        today = [bar for bar in listing.bars() if from_ms <= bar[0] < to_ms]
+        if from_ms >= plan.day_start_ms:
+            return today
+        earlier = bars.history(listing.instrument, self._seed, plan.day_start_ms, HISTORY_DAYS)
+        return [bar for bar in earlier if from_ms <= bar[0] < to_ms] + today
+
+    def _announce(self, announcement: Announcement) -> None:
+        self._segments.update(announcement.segments)
+        if announcement.closing_auction:
+            self._closing_auction = (announcement.closing_auction, announcement.at_ms)
+        if announcement.pre_open:
+            self._pre_open = (announcement.pre_open, announcement.at_ms)
+
+    def _on_grid(self, due: float) -> int:
+        return -int(-due // self._grid_ms) * self._grid_ms
+
+    def _gap_ms(self) -> float:
+        gap = 1000 / self._rate
+        return gap if self._rate >= 20 else gap * (0.35 + 1.3 * self._rng.random())
+
+    def _lag_ms(self) -> int:
+        return 110 + int(self._rng.random() * min(150.0, 300 / self._rate))

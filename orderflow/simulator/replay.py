@@ -1,0 +1,165 @@
+"""A recording as a source: decoded messages of the real feed, sent again as they were."""
+
+from __future__ import annotations
+
+import gzip
+import io
+import json
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+from google.protobuf import json_format
+from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
+
+from orderflow.market.errors import SettingsError
+from orderflow.simulator import feed_message
+from orderflow.simulator.catalogue import choose
+from orderflow.simulator.session_plan import MINUTE_MS, SEGMENTS, midnight_ms
+from orderflow.simulator.source import Candle, Message
+
+_CLOSE_DELAY_MS: Final = 1_000
+
+
+class Recording:
+    """Replay a recording (one decoded FeedResponse a line, .jsonl or .jsonl.gz) at `speed`, then announce the close.
+
+    `times` = "original" sends every message byte for byte. `times` = "now" moves all times by the same whole number of
+    minutes, so that bars stay aligned and no message runs ahead of the wall clock: at `speed` 1 the first message is up to
+    a minute old, at a higher speed the last one is.
+    Raises SettingsError naming file and line for an input that is no recording.
+    """
+
+    lossless = True
+
+    def __init__(self, path: Path, *, speed: float = 1.0, times: str = "original", wait: bool = True) -> None:
+        self.speed = speed
+        self.waits_for_subscriber = wait
+        self._times = times
+        self._lines = _read(path)
+        if not self._lines:
+            raise SettingsError(f"SIM_RECORDING={path} is empty; give a file with one decoded FeedResponse a line")
+        self.keys = tuple(dict.fromkeys(key for line in self._lines for key in line.feeds))
+        self._shift_ms = 0
+        self._feeds: dict[str, Any] = {}
+        self._bars: dict[str, dict[int, Candle]] = {key: {} for key in self.keys}
+        self._segments: dict[str, str] = dict.fromkeys(SEGMENTS, "NORMAL_OPEN")
+        self._position = 0
+        self._closed = False
+        self._first_ms, self._last_ms = int(self._lines[0].currentTs), int(self._lines[-1].currentTs) + _CLOSE_DELAY_MS
+        self._now_ms = self._first_ms
+        while self._position < len(self._lines) and self._lines[self._position].type != pb.live_feed:
+            self._apply(self._lines[self._position])
+            self._position += 1
+
+    def start(self, wall_ms: int) -> None:
+        """Fix the shift of times for a replay that starts at the wall clock `wall_ms`; may be called again before `next`."""
+        if self._times != "now":
+            return
+        wanted = min(wall_ms - self._first_ms, wall_ms + int((self._last_ms - self._first_ms) / self.speed) - self._last_ms)
+        moved = wanted - wanted % MINUTE_MS - self._shift_ms
+        self._shift_ms += moved
+        self._now_ms += moved
+        for feed in self._feeds.values():
+            _move(feed, moved, self._now_ms)
+        for key, bars in self._bars.items():
+            self._bars[key] = {at + moved: (at + moved, *bar[1:]) for at, bar in bars.items()}
+
+    def due_ms(self) -> int | None:
+        """Return the feed time of the next line; the close comes a second after the last; then None."""
+        if self._position < len(self._lines):
+            return max(int(self._lines[self._position].currentTs) + self._shift_ms, self._now_ms)
+        return None if self._closed else self._now_ms + _CLOSE_DELAY_MS
+
+    def next(self) -> Message:
+        """Advance by one line, or announce the close."""
+        if self._position == len(self._lines):
+            self._closed = True
+            self._now_ms += _CLOSE_DELAY_MS
+            self._segments = dict.fromkeys(self._segments, "NORMAL_CLOSE")
+            return Message(self._now_ms, announcement=self.market_info())
+        line = self._lines[self._position]
+        self._position += 1
+        if self._shift_ms:
+            line.currentTs += self._shift_ms
+            for feed in line.feeds.values():
+                _move(feed, self._shift_ms, line.currentTs)
+        self._apply(line)
+        whole = bytes(line.SerializeToString())
+        if line.HasField("marketInfo"):
+            return Message(self._now_ms, announcement=whole)
+        return Message(self._now_ms, tuple(line.feeds), whole)
+
+    def market_info(self) -> bytes:
+        """Return the segments' last recorded statuses."""
+        return feed_message.market_info(self._now_ms, self._segments)
+
+    def entry(self, key: str, mode: str) -> bytes | None:
+        """Return the instrument's last recorded state; a recording in full mode also serves the smaller modes."""
+        feed = self._feeds.get(key)
+        return None if feed is None else feed_message.entry(key, feed_message.in_mode(feed, mode))
+
+    def now_ms(self) -> int:
+        """Return the feed time of the last message."""
+        return self._now_ms
+
+    def instrument_master(self) -> list[dict[str, object]]:
+        """Return a row for every instrument of the recording."""
+        return [instrument.master_row() for instrument in choose(",".join(self.keys))]
+
+    def segment_status(self, segment: str) -> str:
+        """Return the segment's last recorded status."""
+        return self._segments.get(segment, "NORMAL_CLOSE")
+
+    def minute_candles(self, key: str, from_ms: int, to_ms: int) -> Sequence[Candle]:
+        """Return the I1 bars seen so far."""
+        return [bar for at, bar in sorted(self._bars[key].items()) if from_ms <= at < to_ms]
+
+    def _apply(self, line: Any) -> None:
+        self._now_ms = max(self._now_ms, int(line.currentTs))
+        for segment, status in line.marketInfo.segmentStatus.items():
+            self._segments[segment] = pb.MarketStatus.Name(status)
+        for key, feed in line.feeds.items():
+            self._feeds[key] = feed
+            for bar in _ohlc(feed):
+                if bar.interval == "I1":
+                    self._bars[key][bar.ts] = (bar.ts, bar.open, bar.high, bar.low, bar.close, bar.vol)
+
+
+def _read(path: Path) -> list[Any]:
+    lines: list[Any] = []
+    try:
+        for number, text in enumerate(_texts(path), start=1):
+            if text.strip():
+                try:
+                    lines.append(json_format.ParseDict(json.loads(text), pb.FeedResponse()))
+                except (ValueError, json_format.ParseError) as error:
+                    raise SettingsError(f"SIM_RECORDING={path} line {number} is no decoded FeedResponse: {error}") from error
+    except (OSError, EOFError, UnicodeDecodeError) as error:
+        raise SettingsError(f"SIM_RECORDING={path} cannot be read: {error}; give a .jsonl or .jsonl.gz file") from error
+    return lines
+
+
+def _texts(path: Path) -> Iterator[str]:
+    with path.open("rb") as raw:
+        yield from io.TextIOWrapper(gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw, encoding="utf-8")
+
+
+def _ohlc(feed: Any) -> Sequence[Any]:
+    full = feed.fullFeed
+    return list((full.indexFF if full.HasField("indexFF") else full.marketFF).marketOHLC.ohlc)
+
+
+def _move(feed: Any, shift_ms: int, feed_time_ms: int) -> None:
+    """Move a feed's times; the day bar's time becomes the IST midnight before the message's new time."""
+    kind = feed.WhichOneof("FeedUnion")
+    if kind == "fullFeed":
+        full = feed.fullFeed
+        ltpc = (full.indexFF if full.HasField("indexFF") else full.marketFF).ltpc
+    else:
+        ltpc = feed.ltpc if kind == "ltpc" else feed.firstLevelWithGreeks.ltpc
+    if ltpc.ltt:
+        ltpc.ltt += shift_ms
+    for bar in _ohlc(feed) if kind == "fullFeed" else []:
+        if bar.ts:
+            bar.ts = midnight_ms(feed_time_ms) if bar.interval == "1d" else bar.ts + shift_ms

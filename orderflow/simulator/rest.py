@@ -1,0 +1,138 @@
+"""Upstox's REST calls that belong to the market's data: candles, status, holidays, timings, instrument master."""
+
+from __future__ import annotations
+
+import datetime as dt
+import gzip
+import json
+from collections.abc import Sequence
+from http import HTTPStatus
+from typing import Final
+from urllib.parse import unquote
+
+from orderflow.simulator.session_plan import IST, MINUTE_MS, midnight_ms, of_date
+from orderflow.simulator.source import Candle, Source
+
+MASTER_PATH: Final = "/instruments/complete.json.gz"
+_DAY_MS: Final = 86_400_000
+_HOLIDAYS: Final = (
+    ("2025-10-02", "Mahatma Gandhi Jayanti"),
+    ("2025-12-25", "Christmas"),
+    ("2026-01-26", "Republic Day"),
+    ("2026-10-02", "Mahatma Gandhi Jayanti"),
+    ("2026-12-25", "Christmas"),
+)
+Answer = tuple[HTTPStatus, object]
+
+
+def failure(status: HTTPStatus, code: str, text: str) -> Answer:
+    """Return an error in Upstox's shape."""
+    return status, {
+        "status": "error",
+        "errors": [{"errorCode": code, "message": text, "propertyPath": None, "invalidValue": None}],
+    }
+
+
+class RestApi:
+    """Answer the calls from a source; every path is decoded, so keys may hold `|` and spaces as %7C and %20."""
+
+    def __init__(self, source: Source) -> None:
+        self._source = source
+
+    def public(self, path: str) -> bytes | None:
+        """Return the instrument master, which needs no token, or None for any other path."""
+        if path != MASTER_PATH:
+            return None
+        return gzip.compress(json.dumps(self._source.instrument_master()).encode(), 6, mtime=0)
+
+    def answer(self, path: str) -> Answer:
+        """Return status and body for a path."""
+        match [unquote(part) for part in path.strip("/").split("/")]:
+            case ["v3", "historical-candle", "intraday", key, unit, interval]:
+                today = midnight_ms(self._source.now_ms())
+                return self._candles(key, unit, interval, today, today + _DAY_MS)
+            case ["v3", "historical-candle", key, unit, interval, to_date, *from_date] if len(from_date) <= 1:
+                try:
+                    last = _midnight(to_date)
+                    first = _midnight(from_date[0]) if from_date else last - 27 * _DAY_MS
+                except ValueError:
+                    return failure(HTTPStatus.BAD_REQUEST, "UDAPI1148", "Invalid date, expected YYYY-MM-DD")
+                if first > last:
+                    return failure(HTTPStatus.BAD_REQUEST, "UDAPI1149", "from_date is after to_date")
+                if unit == "minutes" and last - first > 31 * _DAY_MS:
+                    return failure(HTTPStatus.BAD_REQUEST, "UDAPI1150", "Minute candles span at most one month a call")
+                today = midnight_ms(self._source.now_ms())
+                return self._candles(key, unit, interval, first, min(last + _DAY_MS, today))
+            case ["v2", "market", "status", exchange]:
+                return self._status(exchange)
+            case ["v2", "market", "holidays", *date]:
+                days = [day for day in _HOLIDAYS if not date or day[0] == date[0]]
+                return _success([_holiday(*day) for day in days])
+            case ["v2", "market", "timings", date]:
+                return self._timings(date)
+        return failure(HTTPStatus.NOT_FOUND, "UDAPI100060", "Resource not Found.")
+
+    def _candles(self, key: str, unit: str, interval: str, from_ms: int, to_ms: int) -> Answer:
+        if key not in self._source.keys:
+            return failure(HTTPStatus.BAD_REQUEST, "UDAPI100011", "Invalid Instrument key")
+        minutes = {"minutes": 1, "hours": 60, "days": 1440}.get(unit)
+        if minutes is None or not interval.isdigit() or int(interval) < 1:
+            return failure(HTTPStatus.BAD_REQUEST, "UDAPI1147", "Invalid unit or interval, expected minutes, hours or days")
+        bars = roll_up(self._source.minute_candles(key, from_ms, to_ms), minutes * int(interval))
+        rows = [[_iso(start), *values, 0] for start, *values in reversed(bars)]
+        return _success({"candles": rows})
+
+    def _status(self, exchange: str) -> Answer:
+        segment = f"{exchange}_EQ" if exchange in ("NSE", "BSE") else f"{exchange}_FO"
+        status = self._source.segment_status(segment)
+        return _success({"exchange": exchange, "status": status, "last_updated": self._source.now_ms()})
+
+    def _timings(self, date: str) -> Answer:
+        try:
+            day = dt.date.fromisoformat(date)
+        except ValueError:
+            return failure(HTTPStatus.BAD_REQUEST, "UDAPI1088", "Invalid date, expected YYYY-MM-DD")
+        if day.weekday() > 4 or date in dict(_HOLIDAYS):
+            return _success([])
+        hours = of_date(day).without_derivatives
+        row = {"start_time": hours.open_ms, "end_time": hours.close_ms}
+        return _success([{"exchange": exchange, **row} for exchange in ("NSE", "BSE", "NFO", "BFO")])
+
+
+def roll_up(bars: Sequence[Candle], minutes: int) -> list[Candle]:
+    """Roll one-minute candles up to `minutes`, aligned to 09:15 IST of each day as the real call aligns them."""
+    rolled: list[Candle] = []
+    width = minutes * MINUTE_MS
+    for start, opened, high, low, closed, volume in bars:
+        day = midnight_ms(start)
+        anchor = day if minutes >= 1440 else day + 555 * MINUTE_MS
+        begin = anchor + (start - anchor) // width * width
+        if rolled and rolled[-1][0] == begin:
+            _, first, highest, lowest, _, total = rolled[-1]
+            rolled[-1] = (begin, first, max(highest, high), min(lowest, low), closed, total + volume)
+        else:
+            rolled.append((begin, opened, high, low, closed, volume))
+    return rolled
+
+
+def _success(body: object) -> Answer:
+    return HTTPStatus.OK, {"status": "success", "data": body}
+
+
+def _holiday(date: str, description: str) -> dict[str, object]:
+    closed = ["NSE", "NFO", "BSE", "BFO"]
+    return {
+        "date": date,
+        "description": description,
+        "holiday_type": "TRADING_HOLIDAY",
+        "closed_exchanges": closed,
+        "open_exchanges": [],
+    }
+
+
+def _midnight(date: str) -> int:
+    return int(dt.datetime.combine(dt.date.fromisoformat(date), dt.time(), IST).timestamp()) * 1000
+
+
+def _iso(at_ms: int) -> str:
+    return dt.datetime.fromtimestamp(at_ms / 1000, IST).isoformat(timespec="seconds")

@@ -1,0 +1,104 @@
+"""When the simulated exchange opens, matches auctions and closes, and what the feed announces about it."""
+
+from __future__ import annotations
+
+import datetime as dt
+from dataclasses import dataclass
+from typing import Final
+
+IST: Final = dt.timezone(dt.timedelta(hours=5, minutes=30))
+MINUTE_MS: Final = 60_000
+CLOSING_AUCTION_FROM: Final = dt.date(2026, 8, 3)
+LIVE_WARM_UP_MINUTES: Final = 60
+SEGMENTS: Final = (
+    *("NSE_EQ", "NSE_FO", "NSE_INDEX", "NSE_COM", "NCD_FO", "BCD_FO"),
+    *("BSE_EQ", "BSE_FO", "BSE_INDEX", "MCX_FO", "MCX_INDEX"),
+)
+_AUCTION_SEGMENTS: Final = ("NSE_EQ", "NSE_INDEX", "BSE_EQ", "BSE_INDEX")
+_FAR_MS: Final = 1 << 60
+
+
+@dataclass(frozen=True, slots=True)
+class Announcement:
+    """Statuses that change at one moment: of segments, of the closing auction and of the pre-open session."""
+
+    at_ms: int
+    segments: dict[str, str]
+    closing_auction: str | None = None
+    pre_open: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Hours:
+    """One instrument's day in epoch milliseconds; a match time is None where there is no such auction."""
+
+    opening_match_ms: int | None
+    open_ms: int
+    close_ms: int
+    closing_match_ms: int | None
+    post_close_ms: int
+    end_ms: int
+
+
+@dataclass(frozen=True, slots=True)
+class SessionPlan:
+    """A day: hours of instruments with and without derivatives, announcements in order of time."""
+
+    day_start_ms: int
+    start_ms: int
+    with_derivatives: Hours
+    without_derivatives: Hours
+    announcements: tuple[Announcement, ...]
+
+    def hours(self, derivatives: bool) -> Hours:
+        """Return the hours of a stock with or without derivatives."""
+        return self.with_derivatives if derivatives else self.without_derivatives
+
+
+def midnight_ms(at_ms: int) -> int:
+    """Return the start of the IST day that holds `at_ms`."""
+    day = dt.datetime.fromtimestamp(at_ms / 1000, IST).replace(hour=0, minute=0, second=0, microsecond=0)
+    return int(day.timestamp()) * 1000
+
+
+def live(now_ms: int) -> SessionPlan:
+    """Plan a market that has been open for an hour (or since IST midnight) at `now_ms`, and does not close."""
+    start = now_ms - now_ms % MINUTE_MS
+    open_ms = max(start - LIVE_WARM_UP_MINUTES * MINUTE_MS, midnight_ms(now_ms))
+    hours = Hours(None, open_ms, _FAR_MS, None, _FAR_MS, _FAR_MS)
+    opened = Announcement(open_ms, dict.fromkeys(SEGMENTS, "NORMAL_OPEN"))
+    return SessionPlan(midnight_ms(now_ms), now_ms, hours, hours, (opened,))
+
+
+def of_date(date: dt.date, shift_ms: int = 0) -> SessionPlan:
+    """Plan NSE's day: pre-open 09:00, opening auction, continuous trading, closing auction from 2026-08-03, post-close.
+
+    Every time is moved by `shift_ms`. Source: docs of Upstox and NSE as quoted in docs/SIMULATOR.md.
+    """
+    midnight = int(dt.datetime.combine(date, dt.time(), IST).timestamp()) * 1000 + shift_ms
+
+    def at(hour: int, minute: int, second: int = 0) -> int:
+        return midnight + ((hour * 60 + minute) * 60 + second) * 1000
+
+    with_auction = date >= CLOSING_AUCTION_FROM
+    post_close = at(15, 50) if with_auction else at(15, 40)
+    plain = Hours(at(9, 8, 12), at(9, 15), at(15, 30), None, post_close, at(16, 0))
+    special = Hours(at(9, 8, 12), at(9, 15), at(15, 15), at(15, 31, 20), post_close, at(16, 0)) if with_auction else plain
+    cash = _AUCTION_SEGMENTS
+    rest = tuple(segment for segment in SEGMENTS if segment not in cash)
+    futures_close = at(15, 40) if with_auction else at(15, 30)
+    planned = [
+        Announcement(at(9, 0), dict.fromkeys(cash, "PRE_OPEN_START"), pre_open="PRE_OPEN_START"),
+        Announcement(at(9, 5), {}, pre_open="PRE_OPEN_M_END"),
+        Announcement(at(9, 8), dict.fromkeys(cash, "PRE_OPEN_END"), pre_open="PRE_OPEN_END"),
+        Announcement(at(9, 15), dict.fromkeys(SEGMENTS, "NORMAL_OPEN")),
+        Announcement(at(15, 30), dict.fromkeys(cash, "NORMAL_CLOSE")),
+        Announcement(futures_close, dict.fromkeys(rest, "NORMAL_CLOSE")),
+        Announcement(post_close, {"NSE_EQ": "CLOSING_START", "BSE_EQ": "CLOSING_START"}),
+        Announcement(at(16, 0), {"NSE_EQ": "CLOSING_END", "BSE_EQ": "CLOSING_END"}),
+    ]
+    if with_auction:
+        phases = ((15, 15, "CTS_CLOSE"), (15, 20, "CAS_LM_START"), (15, 25, "CAS_M_STOP"), (15, 29, "CAS_STOP"))
+        planned += [Announcement(at(hour, minute), {}, closing_auction=status) for hour, minute, status in phases]
+    planned.sort(key=lambda announcement: announcement.at_ms)
+    return SessionPlan(midnight_ms(at(12, 0)), at(9, 0), special, plain, tuple(planned))
