@@ -1,0 +1,219 @@
+/* The panels beside the chart: legend, statistics, depth, time and sales, watch list, banners, latency read-out. */
+"use strict";
+(() => {
+  const of = window.orderflow;
+  const { el, text, klass } = of;
+  const body = (id) => of.byId(id).querySelector(".body");
+  const TAPE_ROWS = 60;
+  let hovered = null;
+
+  /* Statistics ------------------------------------------------------------------------------------------------- */
+  const STATS = [
+    ["Open", (s) => of.price(s.open)],
+    ["High", (s) => of.price(s.high)],
+    ["Low", (s) => of.price(s.low)],
+    ["Prev close", (s) => of.price(s.previous_close)],
+    ["VWAP", (s) => of.price(s.vwap)],
+    ["Volume", (s) => of.whole(s.volume)],
+    ["Buy", (s) => of.whole(s.buy), () => "up"],
+    ["Sell", (s) => of.whole(s.sell), () => "down"],
+    ["Unclassified", (s) => of.whole(s.unclassified), (s) => (s.unclassified > 0 ? "warn" : "")],
+    ["Buy / sell", (s) => (s.ratio === null ? "–" : s.ratio.toFixed(2)), (s) => of.sign((s.ratio || 1) - 1)],
+    ["Delta, day (CVD)", (s) => of.signed(s.cvd), (s) => of.sign(s.cvd)],
+    ["Delta, candle", (s) => of.signed(s.candle && s.candle.delta), (s) => of.sign(s.candle ? s.candle.delta : 0)],
+    ["TBQ", (s) => of.whole(s.tbq)],
+    ["TSQ", (s) => of.whole(s.tsq)],
+    ["Confidence", (s) => s.confidence || "–"],
+    ["Last trade", (s) => (s.updated_ms === null ? "–" : of.clock(s.updated_ms) + " IST")],
+  ];
+  let statNodes = null;
+
+  function drawStats(stats) {
+    of.stats = stats;
+    if (!statNodes) {
+      statNodes = STATS.map(([label]) => [el("dt", {}, label), el("dd")]);
+      body("of-stats").append(
+        el("div", { id: "of-balance", title: "Buy and sell volume of the day; grey is unclassified" }, el("i", { class: "up" }), el("i", { class: "none" }), el("i", { class: "down" })),
+        el("dl", {}, statNodes.flat()),
+      );
+    }
+    STATS.forEach(([, show, tone], index) => {
+      const node = statNodes[index][1];
+      text(node, show(stats));
+      klass(node, tone ? tone(stats) : "");
+    });
+    const parts = of.byId("of-balance").children;
+    [stats.buy, stats.unclassified, stats.sell].forEach((value, index) => (parts[index].style.flexGrow = String(value || 0)));
+    of.emit("stats", stats);
+  }
+
+  /* Depth ------------------------------------------------------------------------------------------------------ */
+  let depthRows = null;
+  function drawDepth(depth) {
+    if (!depthRows) {
+      depthRows = [...Array(10)].map((_, index) =>
+        el("tr", { class: index < 5 ? "ask" : "bid" }, el("td"), el("td"), el("td", { class: "bar" }, el("i"))),
+      );
+      const spread = el("tr", { id: "of-spread" }, el("td", { colspan: "3" }));
+      body("of-depth").append(el("table", {}, el("tbody", {}, ...depthRows.slice(0, 5), spread, ...depthRows.slice(5))));
+    }
+    const most = Math.max(1, ...depth.ask.map((level) => level[1]), ...depth.bid.map((level) => level[1]));
+    const levels = [...Array(5)].map((_, index) => depth.ask[4 - index]).concat([...Array(5)].map((_, index) => depth.bid[index]));
+    levels.forEach((level, index) => {
+      const cells = depthRows[index].children;
+      text(cells[0], level ? of.price(level[0]) : "");
+      text(cells[1], level ? of.whole(level[1]) : "");
+      cells[2].firstChild.style.width = level ? (level[1] / most) * 100 + "%" : "0";
+    });
+    const spread = depth.ask.length && depth.bid.length ? depth.ask[0][0] - depth.bid[0][0] : null;
+    text(of.byId("of-spread").firstChild, spread === null ? "no two-sided quote" : "spread " + of.price(spread));
+  }
+
+  /* Time and sales --------------------------------------------------------------------------------------------- */
+  let tapeBody = null;
+  function drawTape(trades, whole) {
+    if (!tapeBody) {
+      tapeBody = el("tbody");
+      body("of-tape").append(el("table", {}, el("thead", {}, el("tr", {}, ...["Time", "Price", "Size", "Buy", "Sell"].map((name) => el("th", {}, name)))), tapeBody));
+    }
+    if (whole) tapeBody.replaceChildren();
+    const fresh = trades.map(([, time, price, volume, buy, sell, side, big, gap]) => {
+      const tone = side === "buy" ? "up" : side === "sell" ? "down" : "none";
+      const title = gap ? "Volume of an outage: not classified" : big ? "Big trade" : "";
+      return el(
+        "tr",
+        { class: tone + (big ? " big" : "") + (gap ? " gap" : ""), title },
+        el("td", {}, of.clock(time)),
+        el("td", {}, of.price(price)),
+        el("td", {}, of.whole(volume)),
+        el("td", {}, buy ? of.whole(buy) : ""),
+        el("td", {}, sell ? of.whole(sell) : ""),
+      );
+    });
+    tapeBody.prepend(...fresh);
+    while (tapeBody.childElementCount > TAPE_ROWS) tapeBody.lastChild.remove();
+  }
+
+  /* Watch list ------------------------------------------------------------------------------------------------- */
+  const watch = new Map();
+  function drawWatch(rows) {
+    const host = body("of-watch");
+    for (const row of rows) {
+      let line = watch.get(row.key);
+      if (!line) {
+        const svg = document.createElementNS("http://www.w3.org/2000/svg", "svg");
+        svg.setAttribute("viewBox", "0 0 60 20");
+        svg.setAttribute("preserveAspectRatio", "none");
+        const path = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
+        svg.append(path);
+        const cells = Object.fromEntries(["symbol", "last", "change", "volume", "delta"].map((name) => [name, el("span", { class: name })]));
+        const node = el("button", { class: "row", type: "button", title: row.name, onclick: () => of.choose({ instrument: row.key }) }, cells.symbol, svg, cells.last, cells.change, cells.volume, cells.delta);
+        line = { node, cells, path, svg, last: null };
+        watch.set(row.key, line);
+        host.append(node);
+      }
+      const { cells } = line;
+      text(cells.symbol, row.symbol);
+      text(cells.last, of.price(row.last));
+      text(cells.change, of.percent(row.change_percent));
+      klass(cells.change, "change " + of.sign(row.change_percent || 0));
+      text(cells.volume, of.short(row.volume));
+      text(cells.delta, "Δ " + of.short(row.delta, true));
+      klass(cells.delta, "delta " + of.sign(row.delta));
+      if (line.last !== null && row.last !== line.last) flash(cells.last, row.last > line.last);
+      line.last = row.last;
+      if (row.spark) drawSpark(line, row.spark, row.previous_close);
+      line.node.classList.toggle("chosen", row.key === of.view.instrument);
+    }
+  }
+
+  function flash(node, rising) {
+    node.classList.remove("tick-up", "tick-down");
+    node.classList.add(rising ? "tick-up" : "tick-down");
+  }
+
+  function drawSpark(line, closes, previous) {
+    const values = closes.filter((value) => value !== null);
+    if (values.length < 2) return;
+    const low = Math.min(...values);
+    const span = Math.max(...values) - low || 1;
+    line.path.setAttribute("points", values.map((value, index) => ((index / (values.length - 1)) * 60).toFixed(1) + "," + (18.5 - ((value - low) / span) * 17).toFixed(1)).join(" "));
+    line.svg.setAttribute("class", of.sign(values[values.length - 1] - (previous || values[0])));
+  }
+
+  of.markChosen = () => {
+    for (const [key, line] of watch) line.node.classList.toggle("chosen", key === of.view.instrument);
+  };
+
+  /* Legend: the hovered candle, or the newest ------------------------------------------------------------------- */
+  let legend = null;
+  function drawLegend() {
+    const rows = of.rows;
+    const host = of.byId("of-legend");
+    if (!legend) {
+      legend = Object.fromEntries(["when", "ohlc", "flow", "state"].map((name) => [name, el("span", { class: name })]));
+      host.append(...Object.values(legend));
+    }
+    if (!rows || !rows.x.length) {
+      text(legend.when, of.view.instrument ? "No trades yet for " + of.symbolOf(of.view.instrument) : "");
+      for (const name of ["ohlc", "flow", "state"]) text(legend[name], "");
+      return;
+    }
+    const at = hovered === null ? -1 : rows.x.findIndex((x) => x.startsWith(hovered.slice(0, 16)));
+    const i = at < 0 ? rows.x.length - 1 : at;
+    text(legend.when, rows.x[i].slice(11, 16) + "–" + rows.window_end[i].slice(11, 16));
+    text(legend.ohlc, `O ${of.price(rows.open[i])}  H ${of.price(rows.high[i])}  L ${of.price(rows.low[i])}  C ${of.price(rows.close[i])}`);
+    klass(legend.ohlc, "ohlc " + of.sign(rows.close[i] - rows.open[i]));
+    const unclassified = rows.unclassified_volume[i] ? `  Uncl ${of.whole(rows.unclassified_volume[i])}` : "";
+    const band = rows.delta_band[i] ? ` ±${of.whole(rows.delta_band[i])}` : "";
+    text(legend.flow, `Vol ${of.whole(rows.total_volume[i])}  Buy ${of.whole(rows.buy_volume[i])}  Sell ${of.whole(rows.sell_volume[i])}${unclassified}  Δ ${of.signed(rows.delta[i])}${band} (${of.signed(rows.min_delta[i])} … ${of.signed(rows.max_delta[i])})  CVD ${of.signed(rows.cvd[i])}`);
+    const state = !rows.final[i] ? "forming" : rows.exchange_bar[i] ? "final, exchange-confirmed" : "final, built from ticks";
+    text(legend.state, state + (rows.gap[i] ? ", spans a gap" : "") + (rows.confidence[i] ? `, delta confidence ${rows.confidence[i]}` : ""));
+    klass(legend.state, "state " + (!rows.final[i] ? "forming" : rows.exchange_bar[i] ? "confirmed" : "") + (rows.gap[i] ? " gap" : ""));
+  }
+
+  /* Banners ---------------------------------------------------------------------------------------------------- */
+  let serverBanners = [];
+  let connection = "connecting";
+  function drawBanners() {
+    const own = connection === "closed" ? [{ level: "error", code: "offline", text: "Connection to the dashboard lost; trying again. Figures are as of the last update." }] : [];
+    const list = [...own, ...serverBanners];
+    of.byId("of-banners").replaceChildren(...list.map((banner) => el("div", { class: "banner " + banner.level, "data-code": banner.code }, banner.text)));
+  }
+
+  /* Latency ---------------------------------------------------------------------------------------------------- */
+  function drawLatency() {
+    const node = of.byId("of-latency");
+    if (!node) return;
+    const recent = of.latency.samples.slice(-300).sort((one, two) => one - two);
+    const at = (share) => recent[Math.min(recent.length - 1, Math.floor(recent.length * share))];
+    text(node, recent.length ? `${Math.round(at(0.5))} ms · p99 ${Math.round(at(0.99))}` : "– ms");
+    klass(node, "pill " + (!recent.length ? "" : at(0.5) < 150 ? "good" : at(0.5) < 500 ? "warn" : "bad"));
+  }
+
+  of.on("message", (message) => {
+    if (message.banners) {
+      serverBanners = message.banners;
+      drawBanners();
+    }
+    if (message.stats) drawStats(message.stats);
+    if (message.depth) drawDepth(message.depth);
+    if (message.tape || message.type === "figure") drawTape(message.tape || [], message.type === "figure");
+    if (message.watch) drawWatch(message.watch);
+  });
+  of.on("draw", drawLegend);
+  of.on("hover", (label) => {
+    hovered = label;
+    drawLegend();
+  });
+  of.on("connection", (state) => {
+    connection = state;
+    drawBanners();
+    const dot = of.byId("of-dot");
+    if (dot) {
+      klass(dot, state);
+      dot.title = state === "open" ? "Live" : state === "polling" ? "Polling every 2 s" : "Not connected";
+    }
+  });
+  of.startPanels = () => setInterval(drawLatency, 1000);
+})();

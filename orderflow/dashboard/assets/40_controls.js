@@ -1,0 +1,168 @@
+/* The header's controls, the state in the URL, and the keyboard. */
+"use strict";
+(() => {
+  const of = window.orderflow;
+  const { el } = of;
+  const MINUTES = [1, 3, 5, 15, 30, 60];
+  const BUFFERS = [50, 100, 200, 375];
+  const nodes = {};
+
+  of.query = (full) => {
+    const view = of.view;
+    const query = {};
+    if (view.instrument) query.instrument = view.instrument;
+    if (full || view.minutes !== 1) query.minutes = view.minutes;
+    if (full || view.buffer !== 100) query.buffer = view.buffer;
+    if (full || view.mode !== "chart") query.mode = view.mode;
+    if (full || view.palette !== "default") query.palette = view.palette;
+    if (view.date) query.date = view.date;
+    return query;
+  };
+
+  function fromUrl() {
+    const query = new URLSearchParams(location.search);
+    const minutes = Number(query.get("minutes"));
+    const buffer = Number(query.get("buffer"));
+    of.view = {
+      instrument: query.get("instrument") || of.kept("instrument", null),
+      minutes: MINUTES.includes(minutes) ? minutes : 1,
+      buffer: buffer >= 10 && buffer <= 2000 ? buffer : 100,
+      mode: query.get("mode") === "footprint" ? "footprint" : "chart",
+      palette: (query.get("palette") || of.kept("palette", "default")) === "safe" ? "safe" : "default",
+      date: /^\d{4}-\d{2}-\d{2}$/.test(query.get("date") || "") ? query.get("date") : null,
+    };
+  }
+
+  of.choose = (change) => {
+    of.view = { ...of.view, ...change };
+    if (change.instrument) of.keep("instrument", change.instrument);
+    if (change.palette) of.keep("palette", change.palette);
+    history.replaceState(null, "", "?" + new URLSearchParams(of.query(false)));
+    show();
+    of.ask();
+  };
+
+  function show() {
+    const view = of.view;
+    document.documentElement.dataset.palette = view.palette;
+    if (!nodes.symbol) return;
+    of.text(nodes.symbol, of.symbolOf(view.instrument) || "Order flow");
+    of.text(nodes.name, of.nameOf(view.instrument));
+    nodes.minutes.forEach((button) => button.classList.toggle("on", Number(button.dataset.minutes) === view.minutes));
+    nodes.modes.forEach((button) => button.classList.toggle("on", button.dataset.mode === view.mode));
+    nodes.buffer.value = String(view.buffer);
+    nodes.palette.classList.toggle("on", view.palette === "safe");
+    document.title = of.symbolOf(view.instrument) ? of.symbolOf(view.instrument) + " · Order flow" : "Order flow";
+    of.markChosen();
+  }
+
+  /* Search: by symbol, name or key ------------------------------------------------------------------------------- */
+  function matches(words) {
+    const wanted = words.trim().toLowerCase();
+    return of.instruments.filter((one) => [one.symbol, one.name, one.key].some((text) => text.toLowerCase().includes(wanted))).slice(0, 30);
+  }
+
+  function search() {
+    const list = el("div", { class: "choices", id: "of-choices" });
+    const input = el("input", {
+      id: "of-search", type: "search", placeholder: "Search symbol or name  ( / )", autocomplete: "off", spellcheck: "false", "aria-label": "Search instrument",
+      onfocus: () => fill(), oninput: () => fill(),
+      onblur: () => setTimeout(() => list.replaceChildren(), 150),
+      onkeydown: (event) => {
+        const found = [...list.children];
+        const at = found.findIndex((node) => node.classList.contains("on"));
+        if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+          event.preventDefault();
+          const next = (at + (event.key === "ArrowDown" ? 1 : -1) + found.length) % found.length;
+          found.forEach((node, index) => node.classList.toggle("on", index === next));
+        } else if (event.key === "Enter" && found.length) found[Math.max(at, 0)].dispatchEvent(new MouseEvent("mousedown"));
+        else if (event.key === "Escape") input.blur();
+      },
+    });
+    function fill() {
+      list.replaceChildren(
+        ...matches(input.value).map((one, index) =>
+          el("div", { class: "choice" + (index ? "" : " on"), "data-key": one.key, onmousedown: () => {
+            input.value = "";
+            input.blur();
+            of.choose({ instrument: one.key });
+          } }, el("b", {}, one.symbol), el("span", {}, one.name)),
+        ),
+      );
+    }
+    nodes.search = input;
+    return el("div", { class: "search" }, input, list);
+  }
+
+  function header() {
+    nodes.symbol = el("b", { id: "of-symbol" });
+    nodes.name = el("span", { id: "of-name" });
+    nodes.last = el("b", { id: "of-last" });
+    nodes.change = el("span", { id: "of-change" });
+    nodes.minutes = MINUTES.map((n) => el("button", { type: "button", "data-minutes": n, title: `${n} minute candles`, onclick: () => of.choose({ minutes: n }) }, n + "m"));
+    nodes.modes = [["chart", "Chart"], ["footprint", "Footprint"]].map(([mode, name]) => el("button", { type: "button", "data-mode": mode, onclick: () => of.choose({ mode }) }, name));
+    nodes.buffer = el("select", { id: "of-buffer", title: "Candles shown", onchange: () => of.choose({ buffer: Number(nodes.buffer.value) }) }, [...new Set([...BUFFERS, of.view.buffer])].sort((a, b) => a - b).map((n) => el("option", { value: String(n) }, n + " candles")));
+    nodes.palette = el("button", { type: "button", id: "of-palette", title: "Colour-blind safe colours (C)", onclick: () => of.choose({ palette: of.view.palette === "safe" ? "default" : "safe" }) }, "◐");
+    of.byId("of-header").append(
+      el("div", { class: "title" }, nodes.symbol, nodes.name),
+      el("div", { class: "quote" }, nodes.last, nodes.change),
+      search(),
+      el("div", { class: "group", id: "of-minutes" }, nodes.minutes),
+      el("div", { class: "group", id: "of-modes" }, nodes.modes),
+      nodes.buffer,
+      el("div", { class: "tools", id: "of-tools" }, nodes.palette),
+      el("div", { class: "condition" }, el("span", { id: "of-latency", class: "pill", title: "From the feed message's receipt to this screen: median and 99th percentile of the last 300 trades" }, "– ms"), el("i", { id: "of-dot", class: "closed" }), el("time", { id: "of-clock" })),
+    );
+  }
+
+  const KEYS = {
+    "/": () => nodes.search.focus(),
+    f: () => of.choose({ mode: of.view.mode === "chart" ? "footprint" : "chart" }),
+    c: () => of.choose({ palette: of.view.palette === "safe" ? "default" : "safe" }),
+    Home: () => of.follow(),
+    j: () => step(1),
+    k: () => step(-1),
+  };
+  MINUTES.forEach((n, index) => (KEYS[String(index + 1)] = () => of.choose({ minutes: n })));
+  of.keys = KEYS;
+
+  function step(by) {
+    const keys = of.instruments.map((one) => one.key);
+    if (!keys.length) return;
+    of.choose({ instrument: keys[(keys.indexOf(of.view.instrument) + by + keys.length) % keys.length] });
+  }
+
+  document.addEventListener("keydown", (event) => {
+    if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
+    const action = KEYS[event.key] || KEYS[event.key.toLowerCase()];
+    if (action) {
+      event.preventDefault();
+      action();
+    }
+  });
+
+  of.on("hello", () => show());
+  of.on("message", (message) => {
+    if (message.type === "figure" && !of.view.instrument) {
+      of.view.instrument = message.view.instrument;
+      show();
+    }
+  });
+  of.on("stats", (stats) => {
+    of.text(nodes.last, of.price(stats.last));
+    const change = stats.change === null ? "" : `${stats.change > 0 ? "+" : stats.change < 0 ? "−" : ""}${of.price(Math.abs(stats.change))}  ${of.percent(stats.change_percent)}`;
+    of.text(nodes.change, change);
+    of.klass(nodes.change, of.sign(stats.change || 0));
+  });
+  of.startControls = () => {
+    fromUrl();
+    header();
+    show();
+    setInterval(() => of.text(of.byId("of-clock"), of.clock(of.serverNow()) + " IST"), 500);
+    window.addEventListener("popstate", () => {
+      fromUrl();
+      show();
+      of.ask();
+    });
+  };
+})();

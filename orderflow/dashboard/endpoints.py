@@ -1,0 +1,151 @@
+"""The HTTP endpoints for automation and monitoring, and the viewers' WebSocket route."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi.concurrency import run_in_threadpool
+from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
+
+from orderflow.dashboard import past
+from orderflow.dashboard.hub import Hub
+from orderflow.dashboard.minutes import Instrument
+from orderflow.dashboard.rollup import Rollup, merged_levels
+from orderflow.dashboard.session import View, Viewer
+from orderflow.dashboard.store import Store
+from orderflow.market.candle import iso_from_ms
+
+
+def add(server: FastAPI, store: Store, hub: Hub) -> None:
+    """Register the routes on `server`."""
+
+    @server.websocket("/ws")
+    async def viewers_socket(socket: WebSocket) -> None:
+        origin, host = socket.headers.get("origin"), socket.headers.get("host")
+        if origin is not None and origin.partition("://")[2] != host:
+            await socket.close(code=4003)
+            return
+        await hub.serve(socket)
+
+    @server.get("/healthz")
+    def healthz(response: Response) -> dict[str, Any]:
+        with store.lock:
+            state = {
+                "status": "ok" if store.source_error is None else "degraded",
+                "kafka": store.source_error or "connected",
+                "caught_up": store.caught_up,
+                "instruments": len(store.instruments),
+                "viewers": hub.viewers,
+                "last_update_ms": store.last_update_ms,
+                "records": dict(store.counts),
+                "rejected": dict(store.rejected),
+            }
+        if store.source_error is not None:
+            response.status_code = 503
+        return state
+
+    @server.get("/metrics")
+    def metrics() -> Response:
+        return Response(generate_latest(_registry(store, hub)), media_type=CONTENT_TYPE_LATEST)
+
+    @server.get("/api/instruments")
+    def instruments() -> list[dict[str, Any]]:
+        with store.lock:
+            return [{**one, "date": _date(store, one["key"])} for one in hub.directory()]
+
+    @server.get("/api/view")
+    def view(request: Request) -> list[dict[str, Any]]:
+        wish = View.parse(request.query_params, hub.default_instrument(), hub.buffer)
+        with store.lock:
+            message = Viewer(store, hub.names, wish, hub.next_open_ms).message(store.clock_ms())
+        return [hub.hello(), *([message] if message is not None else [])]
+
+    @server.get("/api/dates")
+    async def dates() -> list[str]:
+        return list(await run_in_threadpool(hub.history.dates)) if hub.history is not None else []
+
+    @server.get("/api/candles")
+    def candles(instrument: str = "", n: int = 1, date: str = "") -> list[dict[str, Any]]:
+        with store.lock:
+            found = _day(store, hub, instrument, date)
+            rows = Rollup(max(n, 1)).rows(found)
+            return [{**row.candle.to_record(), "forming": not row.final, "cvd": row.cvd, "day_vwap": row.vwap} for row in rows]
+
+    @server.get("/api/trades")
+    def trades(instrument: str = "", limit: int = 400) -> list[dict[str, Any]]:
+        with store.lock:
+            found = _day(store, hub, instrument, "")
+            return [{**trade.to_record(), "big": big} for _, trade, big in list(found.tape)[-max(limit, 1) :]]
+
+    @server.get("/api/footprint")
+    def footprint(instrument: str = "", n: int = 1, date: str = "") -> list[dict[str, Any]]:
+        with store.lock:
+            found = _day(store, hub, instrument, date)
+            return [
+                {
+                    "window_start": iso_from_ms(row.candle.start_ms),
+                    "window_end": iso_from_ms(row.candle.end_ms),
+                    "instrument": found.key,
+                    "price": price,
+                    "buy_volume": volumes[0],
+                    "sell_volume": volumes[1],
+                    "unclassified_volume": volumes[2],
+                }
+                for row in Rollup(max(n, 1)).rows(found)
+                for price, volumes in sorted(merged_levels(row).items())
+            ]
+
+    @server.get("/api/latency")
+    def latency() -> dict[str, Any]:
+        ordered = sorted(hub.latencies)
+        return {"samples": len(ordered), **{f"p{share}": _quantile(ordered, share / 100) for share in (50, 95, 99)}}
+
+
+def _day(store: Store, hub: Hub, key: str, date: str) -> Instrument:
+    key = key or hub.default_instrument()
+    live = store.instrument(key)
+    if not date or (live is not None and live.date == date):
+        return live if live is not None else Instrument(key)
+    if hub.history is None:
+        return Instrument(key)
+    return past.build_day(key, date, hub.history.candles(key, date, 1), hub.history.footprint(key, date), ())
+
+
+def _date(store: Store, key: str) -> str | None:
+    found = store.instrument(key)
+    return found.date or None if found is not None else None
+
+
+def _quantile(ordered: list[float], share: float) -> float | None:
+    return ordered[min(int(len(ordered) * share), len(ordered) - 1)] if ordered else None
+
+
+def _registry(store: Store, hub: Hub) -> CollectorRegistry:
+    registry = CollectorRegistry()
+    records = Counter("dashboard_records", "Records read, by topic", ["topic"], registry=registry)
+    rejected = Counter("dashboard_rejected", "Records that were malformed, by topic", ["topic"], registry=registry)
+    with store.lock:
+        for topic, count in store.counts.items():
+            records.labels(topic).inc(count)
+        for topic, count in store.rejected.items():
+            rejected.labels(topic).inc(count)
+        repeats = sum(instrument.repeats for instrument in store.instruments.values())
+        late = sum(instrument.late_volume for instrument in store.instruments.values())
+    for name, text, value in (
+        ("dashboard_viewers", "Viewers connected", hub.viewers),
+        ("dashboard_kafka_connected", "1 while Kafka answers", int(store.source_error is None)),
+        ("dashboard_repeated_trades", "Trades dropped because their trade_id had been seen", repeats),
+        ("dashboard_late_volume", "Volume that came after its minute's final candle", late),
+        ("dashboard_last_update_timestamp_seconds", "Receipt of the newest feed update", (store.last_update_ms or 0) / 1000),
+    ):
+        Gauge(name, text, registry=registry).set(value)
+    messages = Counter("dashboard_viewer_messages", "Messages sent to viewers", registry=registry)
+    messages.inc(hub.counts["messages"])
+    held = Counter("dashboard_viewer_held_back", "Times a viewer had not yet drawn what it was sent", registry=registry)
+    held.inc(hub.counts["held_back"])
+    ordered = sorted(hub.latencies)
+    gauge = Gauge("dashboard_latency_ms", "Feed receipt to browser screen, reported by browsers", ["quantile"], registry=registry)
+    for share in (0.5, 0.95, 0.99):
+        gauge.labels(str(share)).set(_quantile(ordered, share) or 0.0)
+    return registry

@@ -1,0 +1,348 @@
+"""Figures as values: a day's rows in, a plotly figure or the columns of its newest part out. Nothing here has state.
+
+Every trace has a `uid`; a patch carries, per uid, the columns from a given x onwards (tails) or all of them (wholes).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from orderflow.dashboard.rollup import Row
+
+Columns = dict[str, Any]
+Figure = dict[str, Any]
+_IST_MS: Final = int(timedelta(hours=5, minutes=30).total_seconds() * 1000)
+IMBALANCE_MARK: Final = 0.6
+
+
+@dataclass(frozen=True, slots=True)
+class Palette:
+    """The colours of one theme; `buy` and `sell` are the only pair that carries meaning by hue."""
+
+    buy: str
+    sell: str
+    buy_faint: str
+    sell_faint: str
+    neutral: str = "#6b7688"
+    vwap: str = "#e0b341"
+    cvd: str = "#b48ef0"
+    paper: str = "#0d1117"
+    grid: str = "#1b222d"
+    text: str = "#9aa5b5"
+    confirmed: str = "#4f8cc9"
+    gap: str = "#c98a2b"
+
+
+PALETTES: Final = {
+    "default": Palette("#26a69a", "#ef5350", "rgba(38,166,154,.38)", "rgba(239,83,80,.38)"),
+    "safe": Palette("#3d9bff", "#ff9f2e", "rgba(61,155,255,.38)", "rgba(255,159,46,.38)"),
+}
+
+
+def label(time_ms: int) -> str:
+    """Return a time as plotly's date axis wants it, in IST: 2025-12-15 09:15:00."""
+    return datetime.fromtimestamp((time_ms + _IST_MS) // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+
+
+def tails(rows: Sequence[Row], palette: Palette) -> dict[str, Columns]:
+    """Return, per trace uid, the columns of these rows."""
+    x = [label(row.candle.start_ms) for row in rows]
+    candles = [row.candle for row in rows]
+    vwap = [row.vwap for row in rows]
+    sigma = [row.sigma or 0.0 for row in rows]
+
+    def band(times: float) -> list[float | None]:
+        return [None if mean is None else round(mean + times * width, 4) for mean, width in zip(vwap, sigma, strict=True)]
+
+    final = [row.final for row in rows]
+    return {
+        "candles": {
+            "x": x,
+            **{
+                name: [getattr(candle, name) if done else None for candle, done in zip(candles, final, strict=True)]
+                for name in ("open", "high", "low", "close")
+            },
+        },
+        "vwap": {"x": x, "y": band(0)},
+        "upper1": {"x": x, "y": band(1)},
+        "lower1": {"x": x, "y": band(-1)},
+        "upper2": {"x": x, "y": band(2)},
+        "lower2": {"x": x, "y": band(-2)},
+        "buy_marks": {"x": x, "y": [c.low if (c.imbalance or 0.0) >= IMBALANCE_MARK else None for c in candles]},
+        "sell_marks": {"x": x, "y": [c.high if (c.imbalance or 0.0) <= -IMBALANCE_MARK else None for c in candles]},
+        "volume": {
+            "x": x,
+            "y": [c.total_volume - c.unclassified_volume for c in candles],
+            "marker.color": [_side(c.delta, done, palette) for c, done in zip(candles, final, strict=True)],
+        },
+        "unclassified": {"x": x, "y": [c.unclassified_volume for c in candles]},
+        "delta": {
+            "x": x,
+            "y": [c.delta for c in candles],
+            "marker.color": [_side(c.delta, done, palette) for c, done in zip(candles, final, strict=True)],
+        },
+        "cvd": {"x": x, "y": [row.cvd for row in rows]},
+        "quality": {"x": x, "y": [1] * len(x), "marker.color": [_quality(row, palette) for row in rows]},
+    }
+
+
+def forming(rows: Sequence[Row]) -> Columns:
+    """Return the columns of the candles that are not final yet."""
+    open_rows = [row for row in rows if not row.final]
+    return {
+        "x": [label(row.candle.start_ms) for row in open_rows],
+        **{name: [getattr(row.candle, name) for row in open_rows] for name in ("open", "high", "low", "close")},
+    }
+
+
+def facts(rows: Sequence[Row]) -> Columns:
+    """Return what the page shows of each row in its legend and writes to CSV, by column."""
+    candles = [row.candle for row in rows]
+    names = (
+        "open",
+        "high",
+        "low",
+        "close",
+        "total_volume",
+        "buy_volume",
+        "sell_volume",
+        "unclassified_volume",
+        "delta",
+        "min_delta",
+        "max_delta",
+        "delta_band",
+        "confidence",
+        "imbalance",
+        "exchange_bar",
+        "gap",
+        "tick_volume",
+        "tick_count",
+        "tbq",
+        "tsq",
+    )
+    return {
+        "x": [label(candle.start_ms) for candle in candles],
+        "window_end": [label(candle.end_ms) for candle in candles],
+        **{name: [getattr(candle, name) for candle in candles] for name in names},
+        "cvd": [row.cvd for row in rows],
+        "vwap": [None if row.vwap is None else round(row.vwap, 4) for row in rows],
+        "final": [row.final for row in rows],
+    }
+
+
+def value_area(profile: Mapping[int, Sequence[int]], share: float = 0.7) -> tuple[int, int, int] | None:
+    """Return (point of control, low, high) in paise: the smallest band around the busiest price that holds `share` of volume.
+
+    Grown one level at a time towards the busier neighbour, the usual rule of Market Profile (Steidlmayer).
+    """
+    if not profile:
+        return None
+    prices = sorted(profile)
+    volumes = [sum(profile[price]) for price in prices]
+    centre = max(range(len(prices)), key=lambda index: (volumes[index], -index))
+    wanted, low, high = share * sum(volumes), centre, centre
+    held = volumes[centre]
+    while held < wanted and (low > 0 or high < len(prices) - 1):
+        below = volumes[low - 1] if low > 0 else -1
+        above = volumes[high + 1] if high < len(prices) - 1 else -1
+        if above >= below:
+            high += 1
+            held += above
+        else:
+            low -= 1
+            held += below
+    return prices[centre], prices[low], prices[high]
+
+
+def profile_step(profile: Mapping[int, Sequence[int]], levels: int = 90) -> int:
+    """Return the height in paise of one profile bar so that at most about `levels` are drawn: 1, 2 or 5 times a power of ten."""
+    if not profile:
+        return 5
+    span = max(profile) - min(profile)
+    for step in (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000):
+        if span / step <= levels:
+            return step
+    return 100_000
+
+
+def profile_columns(profile: Mapping[int, Sequence[int]]) -> dict[str, Columns]:
+    """Return the bars of the volume profile and its lines, grouped to a legible number of prices."""
+    step = profile_step(profile)
+    grouped: dict[int, list[int]] = {}
+    for price, volumes in profile.items():
+        bucket = grouped.setdefault(price // step * step, [0, 0, 0])
+        for side in range(3):
+            bucket[side] += volumes[side]
+    area = value_area(grouped)
+    prices = sorted(grouped)
+    centre = [round((price + (step - 5) / 2) / 100, 4) for price in prices]
+    inside = [area is not None and area[1] <= price <= area[2] for price in prices]
+    opacity = [0.85 if within else 0.35 for within in inside]
+    width = [step / 100 * 0.9] * len(prices)
+    bars = {
+        name: {
+            "x": [grouped[price][side] for price in prices],
+            "y": centre,
+            "width": width,
+            "marker.opacity": opacity,
+        }
+        for name, side in (("profile_buy", 0), ("profile_sell", 1), ("profile_unclassified", 2))
+    }
+    lines: list[float] = [] if area is None else [round((price + (step - 5) / 2) / 100, 4) for price in area]
+    peak = max((sum(volumes) for volumes in grouped.values()), default=1)
+    span = [0, peak, None]
+    return {
+        **bars,
+        "poc": {"x": span if lines else [], "y": [lines[0]] * 3 if lines else []},
+        "value_area": {"x": [*span, *span] if lines else [], "y": [*[lines[1]] * 3, *[lines[2]] * 3] if lines else []},
+    }
+
+
+def chart(rows: Sequence[Row], profile: Mapping[int, Sequence[int]], palette: Palette) -> Figure:
+    """Return the whole three-panel figure: price with VWAP and profile, volume, delta with CVD."""
+    columns = {**tails(rows, palette), "forming": forming(rows), **profile_columns(profile)}
+    data = [_with(trace, columns[trace["uid"]]) for trace in _traces(palette)]
+    return {"data": data, "layout": _layout(palette)}
+
+
+def gap_shapes(gaps: Sequence[tuple[int, int]], palette: Palette) -> list[dict[str, Any]]:
+    """Return one shaded band over all panels for each (from_ms, to_ms)."""
+    return [
+        {
+            "type": "rect",
+            "xref": "x",
+            "yref": "paper",
+            "x0": label(start),
+            "x1": label(end),
+            "y0": 0,
+            "y1": 1,
+            "fillcolor": palette.gap,
+            "opacity": 0.18,
+            "line": {"width": 0},
+            "layer": "below",
+        }
+        for start, end in gaps
+    ]
+
+
+def _with(trace: dict[str, Any], columns: Columns) -> dict[str, Any]:
+    merged = dict(trace)
+    for name, values in columns.items():
+        head, _, tail = name.partition(".")
+        merged[head] = {**merged.get(head, {}), tail: values} if tail else values
+    return merged
+
+
+def _side(delta: int, done: bool, palette: Palette) -> str:
+    if delta == 0:
+        return palette.neutral
+    if done:
+        return palette.buy if delta > 0 else palette.sell
+    return palette.buy_faint if delta > 0 else palette.sell_faint
+
+
+def _quality(row: Row, palette: Palette) -> str:
+    if row.candle.gap:
+        return palette.gap
+    if not row.final:
+        return palette.grid
+    return palette.confirmed if row.candle.exchange_bar else palette.neutral
+
+
+def _line(uid: str, color: str, width: float, **more: Any) -> dict[str, Any]:
+    base: dict[str, Any] = {"uid": uid, "type": "scatter", "mode": "lines", "hoverinfo": "none", "showlegend": False}
+    return {**base, "line": {"color": color, "width": width, **more.pop("line", {})}, **more}
+
+
+def _traces(palette: Palette) -> list[dict[str, Any]]:
+    common: dict[str, Any] = {"hoverinfo": "none", "showlegend": False}
+    candle: dict[str, Any] = {**common, "type": "candlestick", "xaxis": "x", "yaxis": "y"}
+    bar: dict[str, Any] = {**common, "type": "bar"}
+    marks: dict[str, Any] = {**common, "type": "scatter", "mode": "markers", "cliponaxis": True}
+    side: dict[str, Any] = {**bar, "orientation": "h", "xaxis": "x2", "yaxis": "y"}
+    band = f"rgba({int(palette.vwap[1:3], 16)},{int(palette.vwap[3:5], 16)},{int(palette.vwap[5:7], 16)},"
+    return [
+        _line("lower2", band + ".22)", 1),
+        _line("upper2", band + ".22)", 1, fill="tonexty", fillcolor=band + ".04)"),
+        _line("lower1", band + ".35)", 1),
+        _line("upper1", band + ".35)", 1, fill="tonexty", fillcolor=band + ".05)"),
+        _line("vwap", palette.vwap, 1.4),
+        {
+            **candle,
+            "uid": "candles",
+            "increasing": {"line": {"color": palette.buy, "width": 1}, "fillcolor": palette.buy},
+            "decreasing": {"line": {"color": palette.sell, "width": 1}, "fillcolor": palette.sell},
+        },
+        {
+            **candle,
+            "uid": "forming",
+            "increasing": {"line": {"color": palette.buy, "width": 1.3}, "fillcolor": "rgba(0,0,0,0)"},
+            "decreasing": {"line": {"color": palette.sell, "width": 1.3}, "fillcolor": "rgba(0,0,0,0)"},
+        },
+        {**marks, "uid": "buy_marks", "marker": {"symbol": "triangle-up", "size": 8, "color": palette.buy, "standoff": 8}},
+        {**marks, "uid": "sell_marks", "marker": {"symbol": "triangle-down", "size": 8, "color": palette.sell, "standoff": 8}},
+        {**side, "uid": "profile_buy", "marker": {"color": palette.buy}},
+        {**side, "uid": "profile_sell", "marker": {"color": palette.sell}},
+        {**side, "uid": "profile_unclassified", "marker": {"color": palette.neutral}},
+        _line("poc", palette.vwap, 1.5, xaxis="x2", yaxis="y"),
+        _line("value_area", palette.text, 1, xaxis="x2", yaxis="y", line={"dash": "dot"}),
+        {**bar, "uid": "quality", "yaxis": "y4", "marker": {"line": {"width": 0}}},
+        {**bar, "uid": "volume", "yaxis": "y2", "marker": {"line": {"width": 0}}},
+        {**bar, "uid": "unclassified", "yaxis": "y2", "marker": {"color": palette.neutral, "line": {"width": 0}}},
+        {**bar, "uid": "delta", "yaxis": "y3", "marker": {"line": {"width": 0}}},
+        _line("cvd", palette.cvd, 1.4, yaxis="y5"),
+    ]
+
+
+def _layout(palette: Palette) -> dict[str, Any]:
+    axis: dict[str, Any] = {
+        "gridcolor": palette.grid,
+        "zeroline": False,
+        "color": palette.text,
+        "showspikes": True,
+        "spikemode": "across",
+        "spikethickness": 1,
+        "spikedash": "solid",
+        "spikecolor": "#3a4557",
+        "spikesnap": "cursor",
+    }
+    right: dict[str, Any] = {**axis, "side": "right", "tickfont": {"size": 10}, "anchor": "x", "fixedrange": True}
+    return {
+        "paper_bgcolor": palette.paper,
+        "plot_bgcolor": palette.paper,
+        "font": {"family": "Inter, 'Segoe UI', Roboto, sans-serif", "size": 11, "color": palette.text},
+        "margin": {"l": 6, "r": 58, "t": 6, "b": 20},
+        "showlegend": False,
+        "dragmode": "pan",
+        "hovermode": "x",
+        "hoverdistance": -1,
+        "spikedistance": -1,
+        "barmode": "stack",
+        "bargap": 0.25,
+        "uirevision": "keep",
+        "xaxis": {
+            **axis,
+            "type": "date",
+            "domain": [0, 0.87],
+            "anchor": "y3",
+            "rangeslider": {"visible": False},
+            "tickfont": {"size": 10},
+            "tickformat": "%H:%M",
+        },
+        "xaxis2": {"domain": [0.875, 1], "anchor": "y", "visible": False, "fixedrange": True, "rangemode": "tozero"},
+        "yaxis": {**right, "domain": [0.42, 1], "anchor": "free", "position": 1, "tickformat": ".2f", "fixedrange": False},
+        "yaxis2": {**right, "domain": [0.21, 0.385], "tickformat": ".3~s", "rangemode": "tozero", "nticks": 4},
+        "yaxis3": {
+            **right,
+            "domain": [0, 0.195],
+            "tickformat": ".3~s",
+            "nticks": 4,
+            "zeroline": True,
+            "zerolinecolor": "#333d4d",
+        },
+        "yaxis4": {"domain": [0.395, 0.41], "visible": False, "range": [0, 1], "fixedrange": True, "anchor": "x"},
+        "yaxis5": {"overlaying": "y3", "side": "left", "visible": False, "fixedrange": True, "anchor": "x"},
+    }

@@ -1,0 +1,116 @@
+"""What stands beside the chart, as plain values: statistics, depth, time and sales, watch list."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import takewhile
+from typing import Any, Final
+
+from orderflow.dashboard.minutes import Instrument
+from orderflow.dashboard.rollup import Row
+
+SPARK_POINTS: Final = 48
+DEPTH_LEVELS: Final = 5
+
+Names = dict[str, tuple[str, str]]
+
+
+def symbol_of(key: str, names: Names) -> tuple[str, str]:
+    """Return (trading symbol, name) of an instrument, falling back to what its key says."""
+    found = names.get(key)
+    return found if found is not None else (key.partition("|")[2] or key, key)
+
+
+def statistics(instrument: Instrument, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return the day's statistics and those of the last candle."""
+    quote = instrument.quote
+    last = rows[-1] if rows else None
+    price = instrument.last_price
+    close = quote.get("close_price")
+    candles = [row.candle for row in rows]
+    highs = [candle.high for candle in candles if candle.high is not None]
+    lows = [candle.low for candle in candles if candle.low is not None]
+    buy, sell = (last.buy, last.sell) if last else (0, 0)
+    return {
+        "last": price,
+        "previous_close": close,
+        "change": None if price is None or not close else round(price - close, 4),
+        "change_percent": None if price is None or not close else round((price - close) / close * 100, 3),
+        "open": candles[0].open if candles else None,
+        "high": max(highs) if highs else None,
+        "low": min(lows) if lows else None,
+        "volume": last.volume if last else 0,
+        "day_volume": quote.get("vtt"),
+        "buy": buy,
+        "sell": sell,
+        "unclassified": last.unclassified if last else 0,
+        "ratio": round(buy / sell, 3) if sell else None,
+        "delta": buy - sell,
+        "cvd": last.cvd if last else 0,
+        "vwap": None if last is None or last.vwap is None else round(last.vwap, 2),
+        "tbq": quote.get("tbq", last.candle.tbq if last else None),
+        "tsq": quote.get("tsq", last.candle.tsq if last else None),
+        "oi": quote.get("oi"),
+        "iv": quote.get("iv"),
+        "candle": None if last is None else _candle(last),
+        "confidence": next((row.candle.confidence for row in reversed(rows) if row.final), None),
+        "updated_ms": instrument.last_time_ms,
+        "received_ms": instrument.last_received_ms,
+        "late_volume": instrument.late_volume,
+        "outside_volume": instrument.outside_volume,
+        "date": instrument.date,
+    }
+
+
+def _candle(row: Row) -> dict[str, Any]:
+    candle = row.candle
+    return {
+        "start_ms": candle.start_ms,
+        "end_ms": candle.end_ms,
+        "volume": candle.total_volume,
+        "delta": candle.delta,
+        "buy": candle.buy_volume,
+        "sell": candle.sell_volume,
+        "final": row.final,
+    }
+
+
+def depth(instrument: Instrument) -> dict[str, Any]:
+    """Return the best levels of the book, [price, quantity] best first; a level without a price is left out."""
+
+    def side(name: str) -> list[list[float]]:
+        levels = [level for level in instrument.quote.get(name) or () if level]
+        priced = [[level["price"], level.get("quantity") or 0] for level in levels if level.get("price") is not None]
+        return priced[:DEPTH_LEVELS]
+
+    return {"bid": side("bid"), "ask": side("ask"), "time_ms": instrument.quote.get("feed_time_ms")}
+
+
+def tape(instrument: Instrument, after: int, limit: int) -> list[list[Any]]:
+    """Return trades numbered above `after`, newest first: [number, time_ms, price, volume, buy, sell, side, big, gap]."""
+    newest = list(takewhile(lambda entry: entry[0] > after, reversed(instrument.tape)))[:limit]
+    return [
+        [number, t.event_time_ms, t.price, t.volume, t.buy_volume, t.sell_volume, t.side, big, t.gap] for number, t, big in newest
+    ]
+
+
+def received_times(instrument: Instrument, after: int) -> list[int]:
+    """Return when the streamer received each trade numbered above `after`, oldest first."""
+    newest = takewhile(lambda entry: entry[0] > after, reversed(instrument.tape))
+    return [trade.received_time_ms for _, trade, _ in newest][::-1]
+
+
+def watch_row(instrument: Instrument, rows: Sequence[Row]) -> dict[str, Any]:
+    """Return one line of the watch list; `spark` holds the closes of the last minutes."""
+    close = instrument.quote.get("close_price")
+    price = instrument.last_price
+    last = rows[-1] if rows else None
+    return {
+        "key": instrument.key,
+        "last": price,
+        "change_percent": None if price is None or not close else round((price - close) / close * 100, 2),
+        "volume": last.volume if last else instrument.quote.get("vtt") or 0,
+        "delta": last.cvd if last else 0,
+        "spark": [row.candle.close for row in rows[-SPARK_POINTS:]],
+        "previous_close": close,
+    }

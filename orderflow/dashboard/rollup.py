@@ -1,0 +1,192 @@
+"""Roll a day's minutes up into rows of n minutes, aligned to the session's start, with the running figures of the day."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from math import sqrt
+from typing import Final
+
+from orderflow.dashboard.minutes import MINUTE_MS, Instrument, Minute
+from orderflow.market.candle import Candle
+
+_GRADES: Final = {"high": 3, "medium": 2, "low": 1, "none": 0}
+_DAY_MS: Final = 86_400_000
+_DEFAULT_OPEN_MS: Final = (3 * 60 + 45) * MINUTE_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One candle of n minutes and the day's running sums at its end.
+
+    `cvd` sums delta from the session's start; `vwap` and `sigma` are the day's volume-weighted mean and standard deviation.
+    """
+
+    candle: Candle
+    final: bool
+    levels: tuple[Minute, ...]
+    cvd: int
+    buy: int
+    sell: int
+    unclassified: int
+    volume: int
+    turnover: float
+    squares: float
+
+    @property
+    def vwap(self) -> float | None:
+        """Return the day's volume-weighted average price at the row's end."""
+        return self.turnover / self.volume if self.volume else None
+
+    @property
+    def sigma(self) -> float | None:
+        """Return the volume-weighted standard deviation of the day's prices around the VWAP."""
+        if not self.volume:
+            return None
+        mean = self.turnover / self.volume
+        return sqrt(max(self.squares / self.volume - mean * mean, 0.0))
+
+
+def session_anchor_ms(instrument: Instrument) -> int:
+    """Return the time that windows are aligned to: the session's start, else 09:15 IST of the first minute's day."""
+    if instrument.session_start_ms is not None:
+        return instrument.session_start_ms
+    first = instrument.starts[0] if instrument.starts else 0
+    return first // _DAY_MS * _DAY_MS + _DEFAULT_OPEN_MS
+
+
+class Rollup:
+    """The rows of one instrument at one window length, kept up to date from the first minute that changed."""
+
+    def __init__(self, window_minutes: int) -> None:
+        self._window_ms = window_minutes * MINUTE_MS
+        self._minutes = window_minutes
+        self._rows: list[Row] = []
+        self._revision = -1
+        self._epoch = -1
+        self._anchor = 0
+
+    def rows(self, instrument: Instrument) -> list[Row]:
+        """Return all rows of the day, oldest first; the list is reused, so copy what you keep."""
+        anchor = session_anchor_ms(instrument)
+        if instrument.epoch != self._epoch or anchor != self._anchor:
+            self._rows, self._revision, self._epoch, self._anchor = [], -1, instrument.epoch, anchor
+        if instrument.revision == self._revision:
+            return self._rows
+        changed = instrument.first_change_after(self._revision)
+        self._revision = instrument.revision
+        if changed is None:
+            return self._rows
+        start = self.window_start(changed)
+        while self._rows and self._rows[-1].candle.start_ms >= start:
+            self._rows.pop()
+        group: list[Minute] = []
+        for minute in instrument.minutes_from(start):
+            if group and self.window_start(minute.start_ms) != self.window_start(group[0].start_ms):
+                self._append(instrument, group)
+                group = []
+            group.append(minute)
+        self._append(instrument, group)
+        return self._rows
+
+    def window_start(self, time_ms: int) -> int:
+        """Return the start of the window that holds `time_ms`."""
+        return self._anchor + (time_ms - self._anchor) // self._window_ms * self._window_ms
+
+    def _append(self, instrument: Instrument, group: list[Minute]) -> None:
+        candles = [minute.candle(instrument.key) for minute in group]
+        traded = [(minute, candle) for minute, candle in zip(group, candles, strict=True) if candle.close is not None]
+        if not traded:
+            return
+        start = self.window_start(group[0].start_ms)
+        end = start + self._window_ms
+        if instrument.session_end_ms is not None and start < instrument.session_end_ms:
+            end = min(end, instrument.session_end_ms)
+        candle = merge([candle for _, candle in traded], start, end, self._minutes)
+        closed = group[-1].end_ms >= end or instrument.starts[-1] >= end
+        final = closed and all(minute.final is not None for minute in group)
+        before = self._rows[-1] if self._rows else None
+        turnover, squares = 0.0, 0.0
+        for minute, one in traded:
+            mean = one.vwap if one.vwap is not None else one.close or 0.0
+            turnover += mean * one.total_volume
+            squares += (mean * mean + _variance(minute)) * one.total_volume
+        self._rows.append(
+            Row(
+                candle=candle,
+                final=final,
+                levels=tuple(group),
+                cvd=candle.delta + (before.cvd if before else 0),
+                buy=candle.buy_volume + (before.buy if before else 0),
+                sell=candle.sell_volume + (before.sell if before else 0),
+                unclassified=candle.unclassified_volume + (before.unclassified if before else 0),
+                volume=candle.total_volume + (before.volume if before else 0),
+                turnover=turnover + (before.turnover if before else 0.0),
+                squares=squares + (before.squares if before else 0.0),
+            )
+        )
+
+
+def merge(candles: list[Candle], start_ms: int, end_ms: int, window_minutes: int) -> Candle:
+    """Merge consecutive candles that traded into one window; delta extremes run through the parts in order."""
+    if len(candles) == 1 and window_minutes == candles[0].window_minutes:
+        return candles[0]
+    buy = sum(candle.buy_volume for candle in candles)
+    sell = sum(candle.sell_volume for candle in candles)
+    unclassified = sum(candle.unclassified_volume for candle in candles)
+    total = sum(candle.total_volume for candle in candles)
+    weighted = [(candle.vwap, candle.total_volume) for candle in candles if candle.vwap is not None]
+    weight = sum(volume for _, volume in weighted)
+    running, least, greatest = 0, 0, 0
+    for candle in candles:
+        least = min(least, running + candle.min_delta)
+        greatest = max(greatest, running + candle.max_delta)
+        running += candle.delta
+    bands = [candle.delta_band for candle in candles if candle.delta_band is not None]
+    grades = [candle.confidence for candle in candles if candle.confidence is not None]
+    return Candle(
+        start_ms=start_ms,
+        end_ms=end_ms,
+        instrument=candles[0].instrument,
+        open=candles[0].open,
+        high=max(candle.high for candle in candles if candle.high is not None),
+        low=min(candle.low for candle in candles if candle.low is not None),
+        close=candles[-1].close,
+        buy_volume=buy,
+        sell_volume=sell,
+        total_volume=total,
+        delta=buy - sell,
+        tbq=candles[-1].tbq,
+        tsq=candles[-1].tsq,
+        window_minutes=window_minutes,
+        unclassified_volume=unclassified,
+        tick_volume=sum(candle.tick_volume for candle in candles),
+        vwap=sum(price * volume for price, volume in weighted) / weight if weight else None,
+        tick_count=sum(candle.tick_count for candle in candles),
+        min_delta=least,
+        max_delta=greatest,
+        imbalance=(buy - sell) / (buy + sell) if buy + sell else None,
+        delta_band=sqrt(sum(band * band for band in bands)) if bands else None,
+        confidence=min(grades, key=lambda grade: _GRADES.get(grade, 0)) if grades else None,
+        exchange_bar=all(candle.exchange_bar for candle in candles),
+        gap=any(candle.gap for candle in candles),
+    )
+
+
+def merged_levels(row: Row) -> dict[int, tuple[int, int, int]]:
+    """Return a row's footprint: price in paise to (buy, sell, unclassified)."""
+    merged: dict[int, list[int]] = {}
+    for minute in row.levels:
+        for price, volumes in minute.levels.items():
+            level = merged.setdefault(price, [0, 0, 0])
+            for side in range(3):
+                level[side] += volumes[side]
+    return {price: (level[0], level[1], level[2]) for price, level in merged.items()}
+
+
+def _variance(minute: Minute) -> float:
+    volume = sum(map(sum, minute.levels.values()))
+    if volume <= 0:
+        return 0.0
+    mean = sum(price * sum(level) for price, level in minute.levels.items()) / volume
+    spread = sum((price - mean) ** 2 * sum(level) for price, level in minute.levels.items()) / volume
+    return spread / 10_000

@@ -1,0 +1,85 @@
+"""What the page must say about its own data: pure judgement of the feed's condition."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Final, Literal, Protocol
+
+from orderflow.dashboard.store import Gap, Store
+from orderflow.market.candle import IST
+
+STALL_MS: Final = 30_000
+OPEN_STATES: Final = frozenset({"NORMAL_OPEN", "CLOSING_START"})
+Level = Literal["info", "warning", "error"]
+
+
+class Calendar(Protocol):
+    """Tells when continuous trading of an instrument next starts."""
+
+    def next_open_ms(self, instrument_key: str, now_ms: int) -> int | None:
+        """Return the start of the next session after `now_ms`, None when unknown."""
+
+
+@dataclass(frozen=True, slots=True)
+class Banner:
+    """One message above the chart: how grave, a stable code, and what to do."""
+
+    level: Level
+    code: str
+    text: str
+
+
+def clock(time_ms: int) -> str:
+    """Return a time of day in IST."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(IST).strftime("%H:%M:%S")
+
+
+def day_and_clock(time_ms: int) -> str:
+    """Return date and time in IST, for example Mon 15 Dec 09:15."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(IST).strftime("%a %d %b %H:%M")
+
+
+def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None) -> list[Banner]:
+    """Return the banners that hold now for one instrument of the running day, gravest first."""
+    found: list[Banner] = []
+    if store.source_error:
+        found.append(Banner("error", "kafka", f"No data from Kafka: {store.source_error}. Figures are as of the last update."))
+    token = store.last_event.get("token", 0)
+    if token and token > store.last_event.get("connected", 0):
+        found.append(
+            Banner("error", "token", "Upstox refused the access token (tokens end at 03:30 IST). Set a new one; see README.")
+        )
+    status = store.segment_status.get(key.partition("|")[0])
+    open_now = status is None or status in OPEN_STATES
+    if not open_now:
+        after = f" Next session {day_and_clock(next_open_ms)} IST." if next_open_ms is not None else ""
+        words = {"PRE_OPEN_START": "Pre-open auction", "PRE_OPEN_END": "Pre-open auction over"}.get(status or "", "Market closed")
+        found.append(Banner("info", "closed", f"{words}.{after}"))
+        return found
+    down = store.last_event.get("disconnected", 0)
+    if down and down > store.last_event.get("connected", 0):
+        found.append(
+            Banner("error", "disconnected", f"The feed is disconnected since {clock(down)} IST; it reconnects by itself.")
+        )
+    elif store.last_update_ms is None:
+        if store.caught_up:
+            found.append(Banner("info", "waiting", "Connected to Kafka; no update has come from the feed yet."))
+    elif now_ms - store.last_update_ms > STALL_MS:
+        seconds = (now_ms - store.last_update_ms) // 1000
+        found.append(Banner("warning", "stalled", f"Feed stalled: no update for {seconds} s. Prices shown are old."))
+    if not store.caught_up and not store.source_error:
+        found.append(Banner("info", "catching_up", "Reading the day so far from Kafka …"))
+    return found
+
+
+def gap_banner(gaps: list[Gap], from_ms: int, to_ms: int) -> Banner | None:
+    """Return a banner for gaps inside the shown stretch of time, or None."""
+    shown = [gap for gap in gaps if gap.to_ms > from_ms and gap.from_ms < to_ms]
+    if not shown:
+        return None
+    last = shown[-1]
+    span = f"{clock(last.from_ms)}–{clock(last.to_ms)} IST"
+    volume = "" if last.volume is None else f", {last.volume:,} traded meanwhile (unclassified)"
+    more = "" if len(shown) == 1 else f" and {len(shown) - 1} more"
+    return Banner("warning", "gap", f"Updates missed {span}{more}{volume}; shaded on the chart.")

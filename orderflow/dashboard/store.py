@@ -1,0 +1,186 @@
+"""The dashboard's state in memory: every instrument's day, fed by the records of the topics, safe to share by threads.
+
+The clock is injected. One writer (the feed) applies batches; readers hold `lock` while they look.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections import Counter, deque
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from typing import Any, Final
+
+from orderflow.dashboard.minutes import Instrument
+from orderflow.dashboard.rollup import Rollup
+from orderflow.market import topics
+from orderflow.market.candle import IST, Candle, ms_from_iso
+from orderflow.market.errors import DecodeError
+from orderflow.market.trade import Trade
+
+Record = Mapping[str, Any]
+FEED_EVENTS_KEPT: Final = 200
+HEARTBEAT: Final = "heartbeat"
+
+
+@dataclass(frozen=True, slots=True)
+class Gap:
+    """A stretch of feed time in which updates were missed; `instrument_key` None concerns all."""
+
+    from_ms: int
+    to_ms: int
+    instrument_key: str | None
+    volume: int | None
+
+
+def trading_date(time_ms: int) -> str:
+    """Return the IST date of a time as YYYY-MM-DD."""
+    return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(IST).strftime("%Y-%m-%d")
+
+
+def day_start_ms(date: str) -> int:
+    """Return midnight IST at which `date` (YYYY-MM-DD) starts."""
+    return int(datetime.fromisoformat(date).replace(tzinfo=IST).timestamp() * 1000)
+
+
+def next_date(date: str) -> str:
+    """Return the date after `date`."""
+    return (datetime.fromisoformat(date) + timedelta(days=1)).strftime("%Y-%m-%d")
+
+
+class Store:
+    """All instruments of the running day and the feed's condition."""
+
+    def __init__(self, clock_ms: Callable[[], int], instruments: Iterable[str] = ()) -> None:
+        self.lock = threading.RLock()
+        self.clock_ms = clock_ms
+        self.instruments: dict[str, Instrument] = {key: Instrument(key) for key in instruments}
+        self.counts: Counter[str] = Counter()
+        self.rejected: Counter[str] = Counter()
+        self.events: deque[Record] = deque(maxlen=FEED_EVENTS_KEPT)
+        self.gaps: list[Gap] = []
+        self.last_event: dict[str, int] = {}
+        self.last_update_ms: int | None = None
+        self.last_heartbeat_ms: int | None = None
+        self.feed_clock_ms: int | None = None
+        self.segment_status: dict[str, str] = {}
+        self.source_error: str | None = None
+        self.caught_up = False
+        self.revision = 0
+        self._listeners: list[Callable[[], None]] = []
+        self._rollups: dict[tuple[str, int], Rollup] = {}
+
+    def subscribe(self, listener: Callable[[], None]) -> None:
+        """Call `listener` (on the writer's thread) after every batch that changed something."""
+        self._listeners.append(listener)
+
+    def apply(self, batch: Iterable[tuple[str, Record]]) -> int:
+        """Apply (topic, record) pairs in order; return how many were malformed.
+
+        Malformed records are counted in `rejected` by topic and change nothing else: their owner has reported them already.
+        """
+        bad = 0
+        with self.lock:
+            for topic, record in batch:
+                self.counts[topic] += 1
+                try:
+                    self._apply_one(topic, record)
+                except (DecodeError, KeyError, TypeError, ValueError):
+                    self.rejected[topic] += 1
+                    bad += 1
+            self.revision += 1
+        self._notify()
+        return bad
+
+    def report_source(self, error: str | None, *, caught_up: bool) -> None:
+        """Note the condition of the records' source: an error in words or None, and whether history has been read."""
+        with self.lock:
+            changed = (error, caught_up) != (self.source_error, self.caught_up)
+            self.source_error, self.caught_up = error, caught_up
+            self.revision += changed
+        if changed:
+            self._notify()
+
+    def instrument(self, key: str) -> Instrument | None:
+        """Return an instrument's state, or None when nothing is known of it."""
+        return self.instruments.get(key)
+
+    def rollup(self, key: str, window_minutes: int) -> Rollup:
+        """Return the shared roll-up of one instrument."""
+        found = self._rollups.get((key, window_minutes))
+        if found is None:
+            found = self._rollups[(key, window_minutes)] = Rollup(window_minutes)
+        return found
+
+    def gaps_of(self, key: str) -> list[Gap]:
+        """Return the gaps that concern an instrument, oldest first."""
+        return [gap for gap in self.gaps if gap.instrument_key in (None, key)]
+
+    def _apply_one(self, topic: str, record: Record) -> None:
+        if topic == topics.TICKS:
+            self._tick(record)
+        elif topic == topics.TRADES:
+            trade = Trade.from_record(record)
+            moment = trade.session_start_ms if trade.session_start_ms is not None else trade.event_time_ms
+            found = self._of_date(trade.instrument_key, trading_date(moment), trade.session_start_ms, trade.session_end_ms)
+            if found is not None:
+                found.add_trade(trade)
+        elif topic == topics.ORDERFLOW:
+            candle = Candle.from_record(record)
+            found = self._of_date(candle.instrument, trading_date(candle.start_ms), None, None)
+            if found is not None and candle.window_minutes == 1:
+                found.add_final(candle)
+        elif topic == topics.FOOTPRINT:
+            start = ms_from_iso(record["window_start"])
+            found = self._of_date(record["instrument"], trading_date(start), None, None)
+            if found is not None:
+                row = (int(record["price"]), record["buy_volume"], record["sell_volume"], record["unclassified_volume"])
+                found.add_levels(start, (row,))
+        elif topic == topics.FEED_EVENTS:
+            self._feed_event(record)
+
+    def _tick(self, record: Record) -> None:
+        received = int(record["received_time_ms"])
+        status = record.get("segment_status")
+        if record["kind"] == HEARTBEAT:
+            self.last_heartbeat_ms = max(self.last_heartbeat_ms or 0, received)
+            self.feed_clock_ms = int(record["feed_time_ms"])
+            return
+        key = record["instrument_key"]
+        self.last_update_ms = max(self.last_update_ms or 0, received)
+        self.feed_clock_ms = int(record["feed_time_ms"])
+        if status is not None:
+            self.segment_status[key.partition("|")[0]] = status
+        start = record.get("session_start_ms")
+        found = self._of_date(key, record["trading_date"], start, record.get("session_end_ms"))
+        if found is not None:
+            found.add_tick(record)
+
+    def _of_date(self, key: str, date: str, start_ms: int | None, end_ms: int | None) -> Instrument | None:
+        found = self.instruments.get(key)
+        if found is None:
+            found = self.instruments[key] = Instrument(key)
+        if date > found.date:
+            found.reset(date, start_ms, end_ms)
+        elif date < found.date:
+            self.counts["other_day"] += 1
+            return None
+        if found.session_start_ms is None and start_ms is not None:
+            found.session_start_ms, found.session_end_ms = start_ms, end_ms
+        return found
+
+    def _feed_event(self, record: Record) -> None:
+        event = str(record["event"])
+        at_ms = int(record["at_ms"])
+        self.events.append(record)
+        self.last_event[event] = max(self.last_event.get(event, 0), at_ms)
+        if event == "gap" and record.get("from_ms") is not None and record.get("to_ms") is not None:
+            gap = Gap(int(record["from_ms"]), int(record["to_ms"]), record.get("instrument_key"), record.get("volume"))
+            if gap not in self.gaps:
+                self.gaps.append(gap)
+                del self.gaps[:-FEED_EVENTS_KEPT]
+
+    def _notify(self) -> None:
+        for listener in self._listeners:
+            listener()

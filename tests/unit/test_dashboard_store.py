@@ -1,0 +1,169 @@
+"""The dashboard's state: folding trades, replacing by finals, dropping repeats, rolling up."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orderflow.dashboard.rollup import Rollup
+from orderflow.dashboard.store import Store
+from orderflow.market import topics
+from orderflow.market.candle import iso_from_ms
+
+KEY = "NSE_EQ|INE467B01029"
+OPEN_MS = 1_765_770_300_000  # 2025-12-15 09:15 IST
+CLOSE_MS = OPEN_MS + 375 * 60_000
+
+
+def trade(
+    offset_ms: int, price: float, buy: int, sell: int, vtt: int, *, date: str = "2025-12-15", none: int = 0
+) -> tuple[str, dict[str, Any]]:
+    at = OPEN_MS + offset_ms
+    record = {
+        "instrument_key": KEY,
+        "trade_id": f"{KEY}:{date}:{vtt}",
+        "event_time_ms": at,
+        "received_time_ms": at + 40,
+        "price": price,
+        "volume": buy + sell + none,
+        "buy_volume": buy,
+        "sell_volume": sell,
+        "unclassified_volume": none,
+        "side": "buy" if buy > sell else "sell",
+        "session_start_ms": OPEN_MS,
+        "session_end_ms": CLOSE_MS,
+    }
+    return topics.TRADES, record
+
+
+def final(minute: int, o: float, h: float, low: float, c: float, buy: int, sell: int, **more: Any) -> tuple[str, dict[str, Any]]:
+    start = OPEN_MS + minute * 60_000
+    record = {
+        "window_start": iso_from_ms(start),
+        "window_end": iso_from_ms(start + 60_000),
+        "instrument": KEY,
+        "open": o,
+        "high": h,
+        "low": low,
+        "close": c,
+        "buy_volume": buy,
+        "sell_volume": sell,
+        "total_volume": buy + sell,
+        "delta": buy - sell,
+        "window_minutes": 1,
+        "min_delta": 0,
+        "max_delta": max(0, buy - sell),
+        "vwap": (h + low) / 2,
+        **more,
+    }
+    return topics.ORDERFLOW, record
+
+
+def store_with(*records: tuple[str, dict[str, Any]]) -> Store:
+    store = Store(lambda: OPEN_MS)
+    assert store.apply(records) == 0
+    return store
+
+
+def rows(store: Store, minutes: int = 1) -> list[Any]:
+    return Rollup(minutes).rows(store.instruments[KEY])
+
+
+def test_store_when_trades_of_one_minute_come_folds_a_forming_candle() -> None:
+    store = store_with(trade(0, 100.0, 10, 0, 10), trade(5_000, 101.0, 0, 4, 14), trade(59_999, 99.5, 0, 8, 22))
+    (row,) = rows(store)
+    candle = row.candle
+    assert (candle.open, candle.high, candle.low, candle.close) == (100.0, 101.0, 99.5, 99.5)
+    assert (candle.buy_volume, candle.sell_volume, candle.total_volume, candle.delta) == (10, 12, 22, -2)
+    assert (candle.min_delta, candle.max_delta, row.final, row.cvd) == (-2, 10, False, -2)
+
+
+def test_store_when_trades_arrive_out_of_order_opens_and_closes_by_event_time() -> None:
+    store = store_with(trade(30_000, 101.0, 1, 0, 2), trade(1_000, 100.0, 1, 0, 1), trade(20_000, 105.0, 1, 0, 3))
+    candle = rows(store)[0].candle
+    assert (candle.open, candle.close, candle.high) == (100.0, 101.0, 105.0)
+
+
+def test_store_when_a_trade_id_repeats_counts_it_once() -> None:
+    first = trade(0, 100.0, 10, 0, 10)
+    store = store_with(first, trade(1_000, 100.0, 5, 0, 15), first)
+    assert rows(store)[0].candle.total_volume == 15
+    assert store.instruments[KEY].repeats == 1
+    assert len(store.instruments[KEY].tape) == 2
+
+
+def test_store_when_the_final_candle_comes_replaces_the_forming_one_and_ignores_later_trades() -> None:
+    store = store_with(
+        trade(0, 100.0, 10, 0, 10),
+        final(0, 100.0, 102.0, 99.0, 101.0, 30, 20, exchange_bar=True),
+        trade(40_000, 250.0, 7, 0, 17),
+    )
+    (row,) = rows(store)
+    assert (row.candle.high, row.candle.total_volume, row.final, row.candle.exchange_bar) == (102.0, 50, True, True)
+    assert store.instruments[KEY].late_volume == 7
+
+
+def test_store_when_a_trade_is_outside_the_session_keeps_it_off_the_candles() -> None:
+    store = store_with(trade(-60_000, 100.0, 0, 0, 50, none=50), trade(0, 101.0, 1, 0, 51))
+    assert [row.candle.total_volume for row in rows(store)] == [1]
+    assert store.instruments[KEY].outside_volume == 50
+
+
+def test_store_when_a_new_date_starts_forgets_the_old_one_and_refuses_its_stragglers() -> None:
+    store = store_with(trade(0, 100.0, 10, 0, 10))
+    day = 86_400_000
+    topic, tomorrow = trade(day, 110.0, 3, 0, 3, date="2025-12-16")
+    tomorrow |= {"session_start_ms": OPEN_MS + day, "session_end_ms": CLOSE_MS + day}
+    store.apply([(topic, tomorrow), trade(2_000, 90.0, 1, 0, 11)])
+    assert store.instruments[KEY].date == "2025-12-16"
+    assert [row.candle.close for row in rows(store)] == [110.0]
+    assert store.counts["other_day"] == 1
+
+
+def test_store_when_a_record_is_malformed_counts_it_and_goes_on() -> None:
+    store = Store(lambda: OPEN_MS)
+    bad = [(topics.TRADES, {"instrument_key": KEY}), (topics.ORDERFLOW, {"window_start": "x"}), (topics.TICKS, {})]
+    assert store.apply([*bad, trade(0, 100.0, 1, 0, 1)]) == 3
+    assert rows(store)[0].candle.close == 100.0
+    assert dict(store.rejected) == {topics.TRADES: 1, topics.ORDERFLOW: 1, topics.TICKS: 1}
+
+
+def test_store_when_a_final_footprint_comes_replaces_the_forming_levels_in_the_profile() -> None:
+    store = store_with(trade(0, 100.0, 10, 0, 10), trade(1_000, 100.05, 0, 5, 15))
+    edges = {"window_start": iso_from_ms(OPEN_MS), "window_end": iso_from_ms(OPEN_MS + 60_000), "instrument": KEY}
+    level = {**edges, "price": 10_000, "buy_volume": 12, "sell_volume": 1, "unclassified_volume": 2}
+    other = {**edges, "price": 10_010, "buy_volume": 0, "sell_volume": 3, "unclassified_volume": 0}
+    store.apply([(topics.FOOTPRINT, level), (topics.FOOTPRINT, other), (topics.FOOTPRINT, level)])
+    assert store.instruments[KEY].profile == {10_000: [12, 1, 2], 10_010: [0, 3, 0]}
+
+
+def test_rollup_when_minutes_do_not_fill_a_window_aligns_to_the_session_start_and_marks_forming() -> None:
+    store = store_with(
+        final(0, 100, 101, 99, 100.5, 5, 3), final(4, 100.5, 104, 100, 103, 2, 6), final(5, 103, 103, 98, 98, 1, 1)
+    )
+    first, second = rows(store, 5)
+    assert (first.candle.start_ms, first.candle.end_ms) == (OPEN_MS, OPEN_MS + 300_000)
+    assert (first.candle.open, first.candle.high, first.candle.low, first.candle.close) == (100, 104, 99, 103)
+    assert (first.candle.buy_volume, first.candle.sell_volume, first.candle.delta) == (7, 9, -2)
+    assert (first.final, second.final) == (True, False)
+    assert (first.cvd, second.cvd) == (-2, -2)
+
+
+def test_rollup_when_a_window_crosses_the_close_cuts_it_at_the_session_end() -> None:
+    store = store_with(trade(374 * 60_000, 100.0, 1, 0, 1))
+    candle = rows(store, 60)[0].candle
+    assert (candle.start_ms, candle.end_ms) == (OPEN_MS + 360 * 60_000, CLOSE_MS)
+
+
+def test_rollup_when_an_old_minute_becomes_final_updates_every_later_running_sum() -> None:
+    store = store_with(trade(0, 100.0, 10, 0, 10), trade(60_000, 100.0, 0, 4, 14))
+    rollup = Rollup(1)
+    assert [row.cvd for row in rollup.rows(store.instruments[KEY])] == [10, 6]
+    store.apply([final(0, 100, 100, 100, 100, 3, 1)])
+    assert [row.cvd for row in rollup.rows(store.instruments[KEY])] == [2, -2]
+
+
+def test_row_when_trades_have_two_prices_gives_the_day_vwap_and_its_deviation() -> None:
+    store = store_with(trade(0, 100.0, 30, 0, 30), trade(60_000, 104.0, 10, 0, 40))
+    last = rows(store)[-1]
+    assert last.vwap == 101.0
+    assert round(last.sigma or 0.0, 6) == round(3**0.5, 6)
