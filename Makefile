@@ -1,0 +1,85 @@
+# One interface for users, developers and CI; `make` lists the targets. The logic is in deploy/local.
+SHELL := bash
+.DEFAULT_GOAL := help
+VENV ?= .venv
+PYTHON ?= $(VENV)/bin/python
+export PYTHON := $(if $(filter /%,$(PYTHON)),$(PYTHON),$(CURDIR)/$(PYTHON))
+export DATA_DIR PORT_OFFSET FEED_RECORDING FEED_SESSION FEED_SPEED FEED_TIMES INSTRUMENT TIMEOUT S LINES FOLLOW
+LOCAL := $(PYTHON) -m deploy.local
+
+.PHONY: help setup java artifacts demo up stop status logs wait clean shell check test test-unit test-e2e bench
+
+help: ## List the targets and variables
+	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@printf '\nVariables, for example make demo DATA_DIR=/tmp/second PORT_OFFSET=10000:\n'
+	@awk -F'## ' '/^## / {print "  " $$2}' $(MAKEFILE_LIST)
+
+## DATA_DIR=.data          where the stack keeps everything; one stack a directory
+## PORT_OFFSET=0           added to every port, so that two stacks run side by side
+## INSTRUMENT=KEY[,KEY]    instrument keys, for example 'NSE_EQ|INE467B01029'
+## FEED_RECORDING=FILE     demo: replay this recording instead of the simulated market
+## FEED_SESSION=DATE        demo: a whole simulated session of that date, for use with FEED_SPEED
+## FEED_SPEED=1            demo: how many times faster than real time
+## FEED_TIMES=original     demo: a recording's own times, or moved to now
+## TIMEOUT=300             demo, up, wait: seconds until what is not healthy is named
+## S=SERVICE LINES=50      logs: one service; FOLLOW=no prints and ends
+
+setup: $(VENV)/.complete java artifacts ## Install everything: Python packages, Java, JVM artifacts (demo and up do it, too)
+
+ifeq ($(PYTHON),$(CURDIR)/$(VENV)/bin/python)
+$(VENV)/.complete: requirements.txt requirements-dev.txt
+	@deploy/install-python $(VENV)
+	@touch $@
+else
+$(VENV)/.complete:
+	@true
+endif
+
+java:
+	@deploy/install-java
+
+artifacts: $(VENV)/.complete java
+	@deploy/fetch-artifacts
+
+demo: setup ## Start everything on a simulated market: no account, no token
+	@$(LOCAL) demo
+
+up: setup ## Start everything on the live Upstox feed (needs UPSTOX_ACCESS_TOKEN)
+	@$(LOCAL) up
+
+stop: ## Stop everything; the data stay
+	@$(LOCAL) stop
+
+status: ## Show each service's process, health and memory
+	@$(LOCAL) status
+
+logs: ## Follow the logs of all services, or of one: S=processor
+	@$(LOCAL) logs
+
+wait: ## Return 0 once everything is healthy, else name what is not after TIMEOUT seconds
+	@$(LOCAL) wait
+
+clean: ## Stop everything and delete DATA_DIR
+	@$(LOCAL) clean
+
+shell: $(VENV)/.complete ## A shell in which hdfs, kafka-topics.sh, spark-submit and python3 are the stack's
+	@PATH="$(CURDIR)/bin:$$PATH" exec $${SHELL:-bash}
+
+check: $(VENV)/.complete ## Format, lint, types, shell scripts, container files
+	$(PYTHON) -m ruff format --check .
+	$(PYTHON) -m ruff check .
+	$(PYTHON) -m mypy
+	shellcheck deploy/env.sh deploy/install-* deploy/fetch-artifacts deploy/launch/* deploy/health/* bin/*
+	$(dir $(PYTHON))yamllint --strict docker-compose.yml
+	$(dir $(PYTHON))hadolint Dockerfile
+
+test: test-unit test-e2e ## All tests; sets up what it needs
+
+test-unit: $(VENV)/.complete java ## The fast tests
+	$(PYTHON) -m pytest tests/unit
+
+test-e2e: setup ## The tests on a whole stack of real services
+	$(PYTHON) -m pytest tests/e2e
+
+bench: setup ## The benchmarks
+	$(PYTHON) -m benchmarks

@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# Kafka's own command line tool, on the stack's broker: see and change settings.
+. "$(dirname "$(readlink -f "$0")")/../deploy/env.sh"
+kafka_tool org.apache.kafka.tools.ConfigCommand "$@"

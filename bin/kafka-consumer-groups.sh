@@ -1,0 +1,4 @@
+#!/usr/bin/env bash
+# Kafka's own command line tool, on the stack's broker: see consumers and their lag.
+. "$(dirname "$(readlink -f "$0")")/../deploy/env.sh"
+kafka_tool org.apache.kafka.tools.consumer.group.ConsumerGroupCommand "$@"

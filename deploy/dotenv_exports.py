@@ -1,0 +1,11 @@
+"""Print shell exports for the settings of a .env file that the environment does not give: `dotenv_exports.py FILE`."""
+
+import os
+import shlex
+import sys
+
+from dotenv import dotenv_values
+
+for name, value in dotenv_values(sys.argv[1], interpolate=False).items():
+    if value and value.strip() and not os.environ.get(name, "").strip() and name.isidentifier():
+        print(f"export {name}={shlex.quote(value)}")

@@ -1,0 +1,158 @@
+# shellcheck shell=bash
+# The environment of every launcher, health check and command in bin/: one list of names, hosts, ports and sizes.
+# Order of precedence: the environment, then .env, then the defaults below (a stack of local processes on the loopback
+# interface). The image sets the few that differ in a container: see Dockerfile.
+set -euo pipefail
+
+ORDERFLOW_HOME=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
+if [[ -z ${PYTHON:-} ]]; then
+  PYTHON=$ORDERFLOW_HOME/.venv/bin/python
+  [[ -x $PYTHON ]] || PYTHON=$(PATH=${PATH#"$ORDERFLOW_HOME/bin:"} command -v python3)
+fi
+export ORDERFLOW_HOME PYTHON PYTHONUNBUFFERED=1 PYTHONPATH=$ORDERFLOW_HOME
+export ENV_FILE=${ENV_FILE:-$ORDERFLOW_HOME/.env}
+
+# Settings of .env that the environment does not give. Health checks need none of them and run often.
+if [[ -z ${ORDERFLOW_PROBE:-} && -f $ENV_FILE ]]; then
+  # shellcheck disable=SC1090
+  . <("$PYTHON" "$ORDERFLOW_HOME/deploy/dotenv_exports.py" "$ENV_FILE")
+fi
+
+export DATA_DIR=${DATA_DIR:-$ORDERFLOW_HOME/.data}
+[[ $DATA_DIR == /* ]] || DATA_DIR=$ORDERFLOW_HOME/$DATA_DIR
+export ARTIFACTS_DIR=${ARTIFACTS_DIR:-$ORDERFLOW_HOME/.cache/artifacts}
+export CONF_DIR=${CONF_DIR:-$DATA_DIR/conf}
+
+# A stack remembers its offset, so that commands need to be told DATA_DIR only.
+if [[ -z ${PORT_OFFSET:-} ]]; then
+  PORT_OFFSET=0
+  [[ ! -r $DATA_DIR/port-offset ]] || read -r PORT_OFFSET <"$DATA_DIR/port-offset"
+fi
+export PORT_OFFSET
+
+# Hosts: BIND_HOST is where servers listen, the others are where they are found.
+export BIND_HOST=${BIND_HOST:-127.0.0.1}
+export ZOOKEEPER_HOST=${ZOOKEEPER_HOST:-127.0.0.1}
+export KAFKA_HOST=${KAFKA_HOST:-127.0.0.1}
+export KAFKA_EXTERNAL_HOST=${KAFKA_EXTERNAL_HOST:-localhost}
+export NAMENODE_HOST=${NAMENODE_HOST:-127.0.0.1}
+export DATANODE1_HOST=${DATANODE1_HOST:-localhost}
+export DATANODE2_HOST=${DATANODE2_HOST:-localhost}
+export SPARK_MASTER_HOST=${SPARK_MASTER_HOST:-127.0.0.1}
+if [[ $BIND_HOST == 127.* ]]; then export SPARK_LOCAL_IP=$BIND_HOST; fi
+
+# Ports: every one moves with PORT_OFFSET.
+port() { # NAME DEFAULT
+  if [[ -z ${!1:-} ]]; then printf -v "$1" '%d' $(($2 + PORT_OFFSET)); fi
+  export "${1?}"
+}
+port ZOOKEEPER_PORT 2181
+port KAFKA_EXTERNAL_PORT 9092
+port KAFKA_PORT 29092
+port KAFKA_CONTROLLER_PORT 29093
+port NAMENODE_PORT 9000
+port NAMENODE_HTTP_PORT 50070
+port DATANODE1_PORT 9866
+port DATANODE1_HTTP_PORT 9864
+port DATANODE1_IPC_PORT 9867
+port DATANODE2_PORT 9876
+port DATANODE2_HTTP_PORT 9874
+port DATANODE2_IPC_PORT 9877
+port SPARK_MASTER_PORT 7077
+port SPARK_MASTER_UI_PORT 8080
+port SPARK_WORKER_UI_PORT 8081
+port DASHBOARD_PORT 8050
+port SIM_PORT 8765
+port DATA_STREAMER_HEALTH_PORT 9101
+port PROCESSOR_HEALTH_PORT 9102
+port TICK_STORAGE_HEALTH_PORT 9103
+port CANDLE_STORAGE_HEALTH_PORT 9104
+
+# What the applications are told: orderflow/settings.py.
+export KAFKA_BROKERS=${KAFKA_BROKERS:-$KAFKA_HOST:$KAFKA_PORT}
+export ZOOKEEPER_HOSTS=${ZOOKEEPER_HOSTS:-$ZOOKEEPER_HOST:$ZOOKEEPER_PORT}
+export NAMENODE_URL=${NAMENODE_URL:-hdfs://$NAMENODE_HOST:$NAMENODE_PORT}
+export NAMENODE_HTTP_URL=${NAMENODE_HTTP_URL:-http://$NAMENODE_HOST:$NAMENODE_HTTP_PORT}
+export SPARK_MASTER_URL=${SPARK_MASTER_URL:-spark://$SPARK_MASTER_HOST:$SPARK_MASTER_PORT}
+export DASHBOARD_HOST=${DASHBOARD_HOST:-$BIND_HOST}
+export HEALTH_HOST=${HEALTH_HOST:-127.0.0.1}
+export SPOOL_DIR=${SPOOL_DIR:-$DATA_DIR/data-streamer/spool}
+
+# The feed: `live`, or `simulator` (make demo; docker compose --profile demo). The simulator has a certificate authority
+# of its own, whose certificate clients find in UPSTOX_CA_FILE.
+export FEED=${FEED:-live} SIM_HOST=${SIM_HOST:-$BIND_HOST} SIMULATOR_HOST=${SIMULATOR_HOST:-localhost}
+export SIM_TLS_DIR=${SIM_TLS_DIR:-$DATA_DIR/simulator/tls} SIM_TOKEN=${SIM_TOKEN:-simulator}
+if [[ $FEED == simulator ]]; then
+  export UPSTOX_ACCESS_TOKEN=$SIM_TOKEN UPSTOX_CA_FILE=$SIM_TLS_DIR/ca.pem
+  export UPSTOX_REST_URL=https://$SIMULATOR_HOST:$SIM_PORT
+  export UPSTOX_FEED_URL=wss://$SIMULATOR_HOST:$SIM_PORT/v3/feed/market-data-feed
+  export INSTRUMENT_MASTER=$UPSTOX_REST_URL/instruments/complete.json.gz
+fi
+
+# Sizes. Heap of each server and of Spark's drivers and executors; cores that each application may take.
+export ZOOKEEPER_HEAP=${ZOOKEEPER_HEAP:-64m} KAFKA_HEAP=${KAFKA_HEAP:-256m}
+export NAMENODE_HEAP=${NAMENODE_HEAP:-128m} DATANODE_HEAP=${DATANODE_HEAP:-96m}
+export SPARK_DAEMON_MEMORY=${SPARK_DAEMON_MEMORY:-128m}
+export SPARK_WORKER_CORES=${SPARK_WORKER_CORES:-8} SPARK_WORKER_MEMORY=${SPARK_WORKER_MEMORY:-4g}
+export PROCESSOR_CORES=${PROCESSOR_CORES:-4} TICK_STORAGE_CORES=${TICK_STORAGE_CORES:-1}
+export CANDLE_STORAGE_CORES=${CANDLE_STORAGE_CORES:-1} SESSION_CORES=${SESSION_CORES:-1}
+export DRIVER_MEMORY=${DRIVER_MEMORY:-480m} EXECUTOR_MEMORY=${EXECUTOR_MEMORY:-480m}
+export PROCESSOR_DRIVER_MEMORY=${PROCESSOR_DRIVER_MEMORY:-512m} PROCESSOR_EXECUTOR_MEMORY=${PROCESSOR_EXECUTOR_MEMORY:-600m}
+export SPARK_DEFAULT_PARALLELISM=${SPARK_DEFAULT_PARALLELISM:-2} SPARK_SQL_SHUFFLE_PARTITIONS=${SPARK_SQL_SHUFFLE_PARTITIONS:-2}
+export SPARK_UI_ENABLED=${SPARK_UI_ENABLED:-false}
+export HDFS_REPLICATION=${HDFS_REPLICATION:-2} EXPECTED_DATANODES=${EXPECTED_DATANODES:-2}
+
+# Java. One thread collects garbage and the quick compiler serves the small servers: two cores run them all.
+if [[ -n ${JAVA_HOME:-} ]]; then JAVA=$JAVA_HOME/bin/java; else JAVA=java; fi
+JAVA_COMMON=(-XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError -XX:-UsePerfData -Xss512k -Djava.net.preferIPv4Stack=true)
+JAVA_SERVER=("${JAVA_COMMON[@]}" -XX:TieredStopAtLevel=1)
+# shellcheck disable=SC2034  # used by the launchers
+HADOOP_JAVA=(--add-opens java.base/java.lang=ALL-UNNAMED --add-opens java.base/java.util=ALL-UNNAMED
+  -cp "$ORDERFLOW_HOME/deploy/conf/hadoop:$ARTIFACTS_DIR/hdfs/*")
+KAFKA_JAVA=(-cp "$ARTIFACTS_DIR/kafka/*" "-Dlog4j2.configurationFile=file:$ORDERFLOW_HOME/deploy/conf/kafka/log4j2.properties")
+export MALLOC_ARENA_MAX=2
+
+# Spark, for applications and for a person's own session.
+if [[ -z ${SPARK_HOME:-} ]]; then
+  for SPARK_HOME in "$(dirname "$PYTHON")"/../lib/python3*/site-packages/pyspark; do :; done
+fi
+export SPARK_HOME HADOOP_CONF_DIR=$ORDERFLOW_HOME/deploy/conf/hadoop
+export PYSPARK_PYTHON=$PYTHON PYSPARK_DRIVER_PYTHON=$PYTHON
+# pyspark imports its own test tools, which warn about newer pandas each time.
+export PYTHONWARNINGS=${PYTHONWARNINGS:-ignore:PySpark does not yet fully support:FutureWarning}
+
+render() { # TEMPLATE FILE: fill in ${NAMES} from the environment
+  mkdir -p "$(dirname "$2")"
+  "$PYTHON" -I "$ORDERFLOW_HOME/deploy/render.py" "$ORDERFLOW_HOME/deploy/conf/$1" "$2"
+}
+
+spark_conf() { # NAME CORES DRIVER_MEMORY EXECUTOR_MEMORY: a conf directory of this application's own
+  export SPARK_CONF_DIR=$CONF_DIR/spark-$1
+  CORES_MAX=$2 DRIVER_MEMORY=$3 EXECUTOR_MEMORY=$4 render spark/spark-defaults.conf "$SPARK_CONF_DIR/spark-defaults.conf"
+  render spark/log4j2.properties "$SPARK_CONF_DIR/log4j2.properties"
+}
+
+wait_for() { # SERVICE...: return when each is healthy; a service that starts early waits instead of failing
+  local service told
+  for service in "$@"; do
+    told=
+    until problem=$("$ORDERFLOW_HOME/deploy/health/$service" 2>&1); do
+      [[ $told == "$problem" ]] || echo "waiting for $service: $problem"
+      told=$problem
+      sleep 1
+    done
+  done
+}
+
+spark_app() { # NAME SCRIPT: run one of the entry points that need the cluster
+  local prefix=${1^^}
+  prefix=${prefix//-/_}
+  local cores=${prefix}_CORES driver=${prefix}_DRIVER_MEMORY executor=${prefix}_EXECUTOR_MEMORY health=${prefix}_HEALTH_PORT
+  spark_conf "$1" "${!cores}" "${!driver:-$DRIVER_MEMORY}" "${!executor:-$EXECUTOR_MEMORY}"
+  wait_for setup-topics setup-hdfs spark-master
+  HEALTH_PORT=${!health} exec "$PYTHON" "$ORDERFLOW_HOME/$2"
+}
+
+kafka_tool() { # CLASS [ARGUMENT…]
+  exec "$JAVA" "${JAVA_SERVER[@]}" -Xmx128m "${KAFKA_JAVA[@]}" "$@"
+}

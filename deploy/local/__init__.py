@@ -1,0 +1,1 @@
+"""Run the whole stack as processes of this machine, by the launchers that the containers use."""

@@ -1,0 +1,151 @@
+"""`python -m deploy.local demo|up|stop|status|logs|wait|clean`: what the Makefile calls."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import shutil
+import sys
+import time
+from collections.abc import Sequence
+
+from deploy.local import condition, preflight, supervision
+from deploy.local.services import services
+from deploy.local.stack import ROOT, Stack, StackError, demo_feed, feed_name, open_stack, refuse_older_feed
+
+
+def demo(stack: Stack) -> int:
+    """Start the stack on the simulated feed, or on a recording."""
+    return start(stack, demo_feed(stack.env))
+
+
+def up(stack: Stack) -> int:
+    """Start the stack on the live feed."""
+    return start(stack, {"FEED": "live"})
+
+
+def start(stack: Stack, told: dict[str, str]) -> int:
+    """Start every service, wait until all are healthy, and show where to look."""
+    feed = feed_name(told)
+    wanted = services(told["FEED"])
+    if supervision.processes(stack):
+        running = stack.record().get("name")
+        if running != feed:
+            raise StackError(f"a stack with another feed ({running}) is running in {stack.data_dir}: make stop first")
+        step("the stack is running already")
+        return wait(stack)
+    preflight.check(stack, wanted, told["FEED"])
+    record = stack.record()
+    seen = [str(name) for name in record.get("seen", [])]  # type: ignore[attr-defined]
+    refuse_older_feed(seen, feed)
+    step(f"{'keeping the data of' if record else 'new stack in'} {stack.data_dir}, feed: {feed}")
+    stack.record_file.write_text(
+        json.dumps({"feed": told["FEED"], "name": feed, "told": told, "seen": [*(name for name in seen if name != feed), feed]})
+    )
+    (stack.data_dir / "port-offset").write_text(f"{stack.env['PORT_OFFSET']}\n")
+    explicit = {**os.environ, **told, "DATA_DIR": str(stack.data_dir), "PORT_OFFSET": stack.env["PORT_OFFSET"]}
+    supervision.start(stack, wanted, explicit)
+    step(f"started {len(wanted)} services; logs are in {stack.logs}")
+    return wait(stack)
+
+
+def wait(stack: Stack) -> int:
+    """Return 0 once everything is healthy; after TIMEOUT seconds name what is not and return 1."""
+    timeout = float(stack.env.get("TIMEOUT", "300"))
+    began = time.monotonic()
+    told: set[str] = set()
+    while True:
+        seen = condition.survey(stack)
+        for one in seen:
+            if one.healthy and one.service.name not in told:
+                told.add(one.service.name)
+                step(f"{time.monotonic() - began:5.0f} s  {one.service.name} is healthy")
+        missing = [one for one in seen if not one.healthy]
+        if not missing:
+            show(stack, seen)
+            return 0
+        if time.monotonic() - began > timeout or all(one.process == "absent" for one in seen):
+            for one in missing:
+                print(f"not healthy: {one.service.name}: {one.reason.splitlines()[-1]}", file=sys.stderr)
+                if complaint := condition.last_complaint(stack.logs / f"{one.service.name}.log"):
+                    print(f"    its log: {complaint}", file=sys.stderr)
+            return 1
+        time.sleep(1)
+
+
+def status(stack: Stack) -> int:
+    """Show each service's process, health and memory; return 1 when something is not healthy."""
+    seen = condition.survey(stack)
+    show(stack, seen)
+    return 0 if all(one.healthy for one in seen) else 1
+
+
+def show(stack: Stack, seen: Sequence[condition.Condition]) -> None:
+    """Print the table of services and the addresses of the pages."""
+    print()
+    print(condition.table(seen))
+    host = "localhost"
+    print(f"\n  dashboard      http://{host}:{stack.port('DASHBOARD_PORT')}")
+    print(f"  HDFS NameNode  http://{host}:{stack.port('NAMENODE_HTTP_PORT')}/explorer.html#/trading")
+    print(f"  Spark master   http://{host}:{stack.port('SPARK_MASTER_UI_PORT')}")
+    print("\n  make status, make logs (S=processor), make stop, make shell\n", flush=True)
+
+
+def stop(stack: Stack) -> int:
+    """Stop everything and keep the data."""
+    step("stopped; the data stay in " + str(stack.data_dir) if supervision.stop(stack) else "nothing was running")
+    return 0
+
+
+def logs(stack: Stack) -> int:
+    """Follow all logs, or that of the service in S."""
+    wanted = stack.env.get("S", "")
+    names = [service.name for service in stack.services()]
+    if wanted and wanted not in names:
+        raise StackError(f"S={wanted} is no service; choose one of {', '.join(names)}")
+    files = [str(file) for name in names if (not wanted or name == wanted) and (file := stack.logs / f"{name}.log").is_file()]
+    if not files:
+        raise StackError(f"no logs in {stack.logs}: start the stack with make demo or make up")
+    follow = [] if stack.env.get("FOLLOW") == "no" else ["-F"]
+    os.execvp("tail", ["tail", "-n", stack.env.get("LINES", "50"), *follow, *files])
+
+
+def clean(stack: Stack) -> int:
+    """Stop everything and delete the data; refuses a directory that no stack has made."""
+    supervision.stop(stack)
+    if not stack.data_dir.exists():
+        step(f"nothing to clean in {stack.data_dir}")
+        return 0
+    if not stack.record_file.is_file():
+        raise StackError(f"{stack.data_dir} was not made by a stack (it has no stack.json): not deleting it")
+    shutil.rmtree(stack.data_dir)
+    step(f"deleted {stack.data_dir}")
+    return 0
+
+
+def step(text: str) -> None:
+    """Tell the user what has just been done."""
+    print(f"· {text}", flush=True)
+
+
+COMMANDS = {command.__name__: command for command in (demo, up, stop, status, logs, wait, clean)}
+
+
+def main() -> int:
+    """Run one command; a StackError becomes one line on standard error."""
+    parser = argparse.ArgumentParser(prog="python -m deploy.local", description=__doc__)
+    parser.add_argument("command", choices=COMMANDS)
+    arguments = parser.parse_args()
+    os.chdir(ROOT)
+    try:
+        return COMMANDS[arguments.command](open_stack())
+    except StackError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+if __name__ == "__main__":
+    sys.exit(main())

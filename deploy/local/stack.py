@@ -1,0 +1,131 @@
+"""What a stack is told and remembers: its environment, its feed, and which feeds its data directory has seen."""
+
+from __future__ import annotations
+
+import gzip
+import json
+import os
+import subprocess
+from collections.abc import Mapping
+from dataclasses import dataclass
+from itertools import islice
+from pathlib import Path
+from typing import Final
+
+from deploy.local.services import Service, services
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+DEMO_INSTRUMENTS: Final = "NSE_EQ|INE467B01029,NSE_EQ|INE040A01034,NSE_EQ|INE009A01021"
+
+
+class StackError(Exception):
+    """The stack cannot be started, reached or changed; the text says what to do."""
+
+
+@dataclass(frozen=True, slots=True)
+class Stack:
+    """One stack of local processes, told apart by its data directory; `env` is what deploy/env.sh makes of it."""
+
+    env: Mapping[str, str]
+
+    @property
+    def data_dir(self) -> Path:
+        """Return the directory that holds everything the stack keeps."""
+        return Path(self.env["DATA_DIR"])
+
+    @property
+    def logs(self) -> Path:
+        """Return the directory of one log file per service."""
+        return self.data_dir / "logs"
+
+    @property
+    def record_file(self) -> Path:
+        """Return the file that marks the directory as a stack's and holds its feed and its history."""
+        return self.data_dir / "stack.json"
+
+    def record(self) -> dict[str, object]:
+        """Return what was recorded at the last start; empty before the first."""
+        return dict(json.loads(self.record_file.read_text())) if self.record_file.is_file() else {}
+
+    def services(self) -> tuple[Service, ...]:
+        """Return the services of the last start."""
+        return services(str(self.record().get("feed", "simulator")))
+
+    def port(self, name: str) -> int:
+        """Return the port that deploy/env.sh gives to the variable `name`."""
+        return int(self.env[name])
+
+
+def open_stack(environ: Mapping[str, str] | None = None) -> Stack:
+    """Read deploy/env.sh under `environ` (default: the process's own)."""
+    script = ". deploy/env.sh && exec env -0"
+    explicit = {key: value for key, value in (os.environ if environ is None else environ).items() if value}
+    answer = subprocess.run(["bash", "-c", script, "deploy/env.sh"], cwd=ROOT, env=explicit, capture_output=True, text=True)
+    if answer.returncode:
+        raise StackError(f"deploy/env.sh failed: {answer.stderr.strip()}")
+    return Stack(dict(pair.partition("=")[::2] for pair in answer.stdout.split("\0") if pair))
+
+
+def demo_feed(environ: Mapping[str, str]) -> dict[str, str]:
+    """Translate FEED_RECORDING or FEED_SESSION, FEED_SPEED, FEED_TIMES and INSTRUMENT into what the simulator and the streamer are told.
+
+    Raises StackError for a recording that is not there and for times or a speed that mean nothing.
+    """
+    told = {"FEED": "simulator", "SIM_SPEED": environ.get("FEED_SPEED") or "1"}
+    try:
+        if float(told["SIM_SPEED"]) <= 0:
+            raise ValueError
+    except ValueError:
+        raise StackError(f"FEED_SPEED={told['SIM_SPEED']} is no speed; for example FEED_SPEED=20") from None
+    if not environ.get("FEED_RECORDING"):
+        told["INSTRUMENT"] = environ.get("INSTRUMENT") or DEMO_INSTRUMENTS
+        if session := environ.get("FEED_SESSION"):
+            return told | {"SIM_SESSION": session, "SIM_TIMES": environ.get("FEED_TIMES") or "original"}
+        if float(told["SIM_SPEED"]) != 1:
+            raise StackError(
+                "the simulated market is live, at speed 1; FEED_SPEED goes with FEED_RECORDING=FILE or FEED_SESSION=2025-12-15"
+            )
+        return told
+    recording = Path(environ["FEED_RECORDING"]).expanduser().resolve()
+    times = environ.get("FEED_TIMES") or "original"
+    if times not in ("original", "now"):
+        raise StackError(f"FEED_TIMES={times} is neither original nor now; for example FEED_TIMES=now")
+    instruments = environ.get("INSTRUMENT") or ",".join(recorded_instruments(recording))
+    return told | {"SIM_RECORDING": str(recording), "SIM_TIMES": times, "INSTRUMENT": instruments}
+
+
+def recorded_instruments(recording: Path) -> tuple[str, ...]:
+    """Return the instrument keys of a recording, read from its first 200 messages: a snapshot names them all."""
+    opener = gzip.open if recording.suffix == ".gz" else open
+    try:
+        with opener(recording, "rt", encoding="utf-8") as lines:
+            keys = {key: None for line in islice(lines, 200) for key in json.loads(line).get("feeds", {})}
+    except (OSError, ValueError) as error:
+        raise StackError(
+            f"FEED_RECORDING={recording} cannot be read ({error}); give a .jsonl or .jsonl.gz of FeedResponses"
+        ) from error
+    if not keys:
+        raise StackError(f"FEED_RECORDING={recording} names no instrument in its first 200 messages; set INSTRUMENT")
+    return tuple(keys)
+
+
+def feed_name(told: Mapping[str, str]) -> str:
+    """Name the source of a stack's ticks, as it is remembered: `live`, `model`, `session DATE original|now` or
+    `recording FILE original|now`."""
+    if told["FEED"] == "live":
+        return "live"
+    if "SIM_SESSION" in told:
+        return f"session {told['SIM_SESSION']} {told['SIM_TIMES']}"
+    if "SIM_RECORDING" not in told:
+        return "model"
+    return f"recording {Path(told['SIM_RECORDING']).name} {told['SIM_TIMES']}"
+
+
+def refuse_older_feed(seen: list[str], feed: str) -> None:
+    """Refuse original times in a directory that has seen another feed: every tick would be late and dropped."""
+    others = [name for name in seen if name != feed]
+    if feed.endswith(" original") and others:
+        raise StackError(
+            f"this data directory has seen another feed ({others[-1]}), whose candles are final: ticks with older times would be "
+            "dropped as late. Replay with FEED_TIMES=now, into another DATA_DIR=…, or run make clean first"
+        )

@@ -1,0 +1,137 @@
+"""Test whether a service does its work: `probe.py KIND ADDRESS…` exits 0, or 1 with the reason on standard error."""
+
+from __future__ import annotations
+
+import json
+import socket
+import ssl
+import sys
+from typing import Any
+from urllib.error import HTTPError, URLError
+from urllib.request import HTTPSHandler, ProxyHandler, build_opener
+
+TIMEOUT_SECONDS = 5
+
+
+class UnhealthyError(Exception):
+    """The service answers, but not as it should; the text says why."""
+
+
+def fetch(url: str, ca_file: str | None = None) -> bytes:
+    """Return the body at `url`, never by a proxy; an error status raises UnhealthyError with the server's own text."""
+    trust = HTTPSHandler(context=ssl.create_default_context(cafile=ca_file))
+    try:
+        with build_opener(ProxyHandler({}), trust).open(url, timeout=TIMEOUT_SECONDS) as answer:
+            return bytes(answer.read())
+    except HTTPError as error:
+        detail = " ".join(error.read(300).decode(errors="replace").split())
+        raise UnhealthyError(f"{url} answers {error.code}: {detail}") from None
+
+
+def beans(address: str, query: str) -> dict[str, Any]:
+    """Return a Hadoop server's management bean."""
+    found = json.loads(fetch(f"{address}/jmx?{query}"))["beans"]
+    if not found:
+        raise UnhealthyError(f"{address} has not started {query} yet")
+    return dict(found[0])
+
+
+def zookeeper(hosts: str) -> None:
+    """Ask `ruok` of the first host."""
+    host, _, port = hosts.split(",")[0].split("/")[0].rpartition(":")
+    with socket.create_connection((host, int(port)), TIMEOUT_SECONDS) as connection:
+        connection.sendall(b"ruok")
+        if connection.recv(8) != b"imok":
+            raise UnhealthyError(f"{hosts} does not answer imok")
+
+
+def existing_topics(brokers: str) -> set[str]:
+    """List topics; the port is tried first, since the client itself waits long for a broker that is not there."""
+    from kafka import KafkaAdminClient
+    from kafka.errors import KafkaError
+
+    address = brokers.split(",")[0]
+    host, _, port = address.rpartition(":")
+    socket.create_connection((host, int(port)), TIMEOUT_SECONDS).close()
+    try:
+        admin = KafkaAdminClient(bootstrap_servers=brokers.split(","), request_timeout_ms=TIMEOUT_SECONDS * 1000)
+        try:
+            return set(admin.list_topics())
+        finally:
+            admin.close()
+    except KafkaError as error:
+        raise UnhealthyError(f"{brokers} lists no topics: {error!r}") from None
+
+
+def kafka(brokers: str) -> None:
+    """List the topics."""
+    existing_topics(brokers)
+
+
+def topics(brokers: str) -> None:
+    """Check that every topic of the product exists."""
+    from orderflow.market.topics import ALL
+
+    if missing := set(ALL) - existing_topics(brokers):
+        raise UnhealthyError(f"topics not created yet: {', '.join(sorted(missing))}")
+
+
+def namenode(address: str, expected: str) -> None:
+    """Check that it is active, out of safe mode and sees its DataNodes."""
+    status = beans(address, "qry=Hadoop:service=NameNode,name=NameNodeStatus")
+    state = beans(address, "qry=Hadoop:service=NameNode,name=NameNodeInfo")
+    live = len(json.loads(state["LiveNodes"]))
+    if status["State"] != "active":
+        raise UnhealthyError(f"state {status['State']}, not active")
+    if live < int(expected):
+        raise UnhealthyError(f"{live} of {expected} DataNodes alive")
+    if state["Safemode"]:
+        raise UnhealthyError(" ".join(state["Safemode"].split()))
+
+
+def directories(address: str) -> None:
+    """Check that the directories under /trading exist."""
+    listed = json.loads(fetch(f"{address}/webhdfs/v1/trading?op=LISTSTATUS"))
+    names = {entry["pathSuffix"] for entry in listed["FileStatuses"]["FileStatus"]}
+    if missing := {"ticks", "candles", "footprint", "checkpoints"} - names:
+        raise UnhealthyError(f"/trading lacks {', '.join(sorted(missing))}")
+
+
+def datanode(address: str) -> None:
+    """Check that it has spoken with the NameNode within 30 s."""
+    actors = json.loads(beans(address, "get=Hadoop:service=DataNode,name=DataNodeInfo::BPServiceActorInfo")["BPServiceActorInfo"])
+    if not actors or any(actor["ActorState"] != "RUNNING" or int(actor["LastHeartbeat"]) > 30 for actor in actors):
+        raise UnhealthyError(f"no heartbeat with the NameNode: {actors}")
+
+
+def spark_master(address: str) -> None:
+    """Check that it leads and has a worker."""
+    state = json.loads(fetch(f"{address}/json/"))
+    if state["status"] != "ALIVE":
+        raise UnhealthyError(f"master is {state['status']}")
+    if not state["aliveworkers"]:
+        raise UnhealthyError("no worker has registered")
+
+
+def spark_worker(address: str) -> None:
+    """Check that it answers and names its master."""
+    if not json.loads(fetch(f"{address}/json/")).get("masterurl"):
+        raise UnhealthyError("not registered with a master")
+
+
+def healthz(address: str, ca_file: str | None = None) -> None:
+    """Ask an application's own health page."""
+    fetch(f"{address}/healthz", ca_file)
+
+
+PROBES = {
+    probe.__name__.replace("_", "-"): probe
+    for probe in (zookeeper, kafka, topics, namenode, directories, datanode, spark_master, spark_worker, healthz)
+}
+
+if __name__ == "__main__":
+    try:
+        PROBES[sys.argv[1]](*sys.argv[2:])
+    except (UnhealthyError, OSError, URLError, ValueError) as error:
+        reason = error.reason if isinstance(error, URLError) else error
+        sys.exit(f"{sys.argv[2]}: {reason}" if not isinstance(error, UnhealthyError) else str(error))
