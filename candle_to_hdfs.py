@@ -6,6 +6,7 @@ import sys
 
 from orderflow import logs, settings
 from orderflow.broker.topic_identity import topic_id
+from orderflow.lake.compaction import Upkeep
 from orderflow.lake.layout import CANDLES, FOOTPRINT
 from orderflow.lake.service import run_until_stopped
 from orderflow.lake.writer import HdfsParquetSink
@@ -17,7 +18,6 @@ def main() -> int:
     """Run until SIGTERM; return the exit code."""
     told = settings.load()
     logs.configure(told.log_level, [told.access_token])
-    identities = {table: topic_id(told.kafka_brokers, table.topic) for table in (CANDLES, FOOTPRINT)}
     spark = spark_session(told, "candle-storage", cores=1)
     queries = [
         storage_query(
@@ -26,13 +26,14 @@ def main() -> int:
             name=table.name,
             topic=table.topic,
             fields=table.fields,
-            writer=HdfsParquetSink(spark, told.namenode_url, table, identity),
+            writer=HdfsParquetSink(spark, told.namenode_url, table, topic_id(told.kafka_brokers, table.topic)),
             trigger_seconds=told.candle_storage_trigger_seconds,
             on_reject=reject_writer(told),
         )
-        for table, identity in identities.items()
+        for table in (CANDLES, FOOTPRINT)
     ]
-    return run_until_stopped(queries, lambda: None, told.health_host, told.health_port)
+    upkeep = Upkeep(spark, told.namenode_url, (CANDLES, FOOTPRINT))
+    return run_until_stopped(queries, upkeep, told.health_host, told.health_port)
 
 
 if __name__ == "__main__":

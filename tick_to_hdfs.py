@@ -6,6 +6,7 @@ import sys
 
 from orderflow import logs, settings
 from orderflow.broker.topic_identity import topic_id
+from orderflow.lake.compaction import Upkeep
 from orderflow.lake.layout import TICKS
 from orderflow.lake.service import run_until_stopped
 from orderflow.lake.writer import HdfsParquetSink
@@ -30,7 +31,7 @@ def main() -> int:
         trigger_seconds=told.tick_storage_trigger_seconds,
         reason=tick_reason(),
     )
-    return run_until_stopped([query], lambda: None, told.health_host, told.health_port)
+    return run_until_stopped([query], Upkeep(spark, told.namenode_url, (TICKS,)), told.health_host, told.health_port)
 
 
 if __name__ == "__main__":

@@ -3,64 +3,15 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
-from pathlib import Path
 
 import pyarrow.parquet as pq
 import pytest
-from pyspark.sql import DataFrame, SparkSession
+from lake_rows import INFY, TCS, batch, file_names, sink, stored, tick
 
-from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, Table, spark_schema
+from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, Table
 from orderflow.lake.swap import SWAPS
-from orderflow.lake.writer import HdfsParquetSink
 
 pytestmark = pytest.mark.spark
-
-TCS, INFY = "NSE_EQ|INE467B01029", "NSE_EQ|INE009A01021"
-TOPIC_ID = "0a1b2c3d"
-
-
-@pytest.fixture(scope="module")
-def spark() -> Iterator[SparkSession]:
-    session = (
-        SparkSession.builder.master("local[2]")
-        .config("spark.ui.enabled", "false")
-        .config("spark.sql.shuffle.partitions", "2")
-        .config("spark.driver.bindAddress", "127.0.0.1")
-        .config("spark.driver.host", "127.0.0.1")
-        .getOrCreate()
-    )
-    yield session
-    session.stop()
-
-
-def batch(spark: SparkSession, table: Table, *rows: dict[str, object]) -> DataFrame:
-    defaults = {"topic": table.topic, "partition": 0}
-    schema = spark_schema(table.fields) + ", topic STRING, `partition` INT, offset BIGINT"
-    lines = [json.dumps(defaults | row) for row in rows]
-    return spark.createDataFrame([(line,) for line in lines], "value STRING").selectExpr(
-        f"inline(array(from_json(value, '{schema.replace(chr(39), chr(92) + chr(39))}')))"
-    )
-
-
-def tick(offset: int, sequence: int, instrument: str = TCS, date: str = "2025-12-15", **more: object) -> dict[str, object]:
-    time_ms = 1_765_771_200_000 + sequence
-    row = {"offset": offset, "instrument_key": instrument, "sequence": sequence, "trading_date": date}
-    return row | {"feed_time_ms": time_ms, "event_time_ms": time_ms} | more
-
-
-def sink(spark: SparkSession, root: Path, table: Table = TICKS, topic_id: str = TOPIC_ID) -> HdfsParquetSink:
-    return HdfsParquetSink(spark, f"file://{root}", table, topic_id, sleep=lambda _: None)
-
-
-def stored(root: Path, table: Table = TICKS, date: str = "2025-12-15") -> list[tuple[object, ...]]:
-    files = sorted((root / table.day(date)[1:]).glob("*.parquet"))
-    rows = [row for file in files for row in pq.read_table(file, partitioning=None).to_pylist()]
-    return sorted(tuple(row[column] for column in table.identity[:2]) for row in rows)
-
-
-def file_names(root: Path, date: str = "2025-12-15") -> list[str]:
-    return sorted(path.name for path in (root / TICKS.day(date)[1:]).iterdir() if not path.name.startswith("."))
 
 
 def test_sink_when_batch_holds_two_dates_then_writes_one_file_each_named_by_its_offsets(spark, tmp_path) -> None:

@@ -57,7 +57,7 @@ def test_union_when_given_any_ranges_then_covers_the_same_offsets(pairs: list[tu
 
 @pytest.mark.parametrize("text", ["", "[]", '{"covered": 1}', '{"covered": {"a": [["x"]]}}'])
 def test_covered_when_text_is_broken_then_says_so(text: str) -> None:
-    with pytest.raises(LakeError, match="_covered.json is not readable"):
+    with pytest.raises(LakeError, match=r"_covered\.json is not readable"):
         covered_from_json(text)
 
 

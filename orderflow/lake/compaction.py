@@ -1,0 +1,153 @@
+"""Rewrite a stored day: many small files into few large sorted ones, or with recomputed rows; readers see one or the other."""
+
+from __future__ import annotations
+
+import logging
+import math
+import time
+import uuid
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final
+
+from pyspark.sql import DataFrame, SparkSession
+
+from orderflow.lake.hadoop import HadoopFiles
+from orderflow.lake.layout import COVERED, ROOT, LakeError, Table, covered_to_json, is_date, offsets_of, spark_schema, union
+from orderflow.lake.swap import Swaps
+from orderflow.lake.writer import COMPRESSION, read_covered
+
+STAGING: Final = f"{ROOT}/_staging/compact"
+FILE_BYTES: Final = 192 << 20
+# Small row groups: a reader of one instrument fetches little else.
+ROW_GROUP_BYTES: Final = {"ticks": 4 << 20, "candles": 192 << 10, "footprint": 192 << 10}
+ZSTD_LEVEL: Final = 9
+IDLE_MS: Final = 15 * 60 * 1000
+MOST_BATCH_FILES: Final = 400
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Rewritten:
+    """What a rewrite did: files and bytes before and after, and the rows it holds now."""
+
+    files_before: int
+    files_after: int
+    bytes_before: int
+    bytes_after: int
+    rows: int
+
+
+class DayRewriter:
+    """Rewrite days of the lake at a Hadoop URL while sinks write to it and readers read it."""
+
+    def __init__(self, spark: SparkSession, url: str, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._spark = spark
+        self._files = HadoopFiles(spark, url)
+        self._swaps = Swaps(self._files, sleep)
+
+    def compact(self, table: Table, date: str) -> Rewritten | None:
+        """Merge a day's committed files, sorted by instrument and time; None when there is nothing to merge.
+
+        What the sink commits meanwhile stays beside the merged files. Raises LakeError when the merged files do not hold
+        exactly the rows of the merged ones, or another rewrite of the day was faster; the day is then as it was.
+        """
+        names = self._parquet(table, date)
+        if not any(map(offsets_of, names)) and len(names) <= self._wanted_files(table, date, names):
+            return None
+        day = self._files.url(table.day(date))
+        frame = self._spark.read.schema(spark_schema(table.fields)).parquet(*(f"{day}/{name}" for name in names))
+        return self._rewrite(table, date, names, frame, frame.count())
+
+    def replace(self, table: Table, date: str, rows: DataFrame) -> Rewritten:
+        """Put `rows`, which have the table's columns and belong to `date`, in the place of all the day holds.
+
+        The offsets that were stored stay known, so that a retried batch does not bring old rows back.
+        """
+        names = self._parquet(table, date)
+        if not names:
+            self._files.make_directory(table.day(date))
+        return self._rewrite(table, date, names, rows.select(*(field.name for field in table.fields)), None)
+
+    def _rewrite(self, table: Table, date: str, names: tuple[str, ...], frame: DataFrame, rows: int | None) -> Rewritten:
+        day, mark = table.day(date), uuid.uuid4().hex[:8]
+        new = f"{STAGING}/{table.name}-{date}-{mark}"
+        (
+            frame.repartitionByRange(self._wanted_files(table, date, names), *table.sorting[:2])
+            .sortWithinPartitions(*table.sorting)
+            .write.option("compression", COMPRESSION)
+            .option("parquet.compression.codec.zstd.level", str(ZSTD_LEVEL))
+            .option("parquet.block.size", str(ROW_GROUP_BYTES[table.name]))
+            .option("parquet.writer.version", "v2")
+            .parquet(self._files.url(new))
+        )
+        written = self._spark.read.schema(spark_schema(table.fields)).parquet(self._files.url(new)).count()
+        if rows is not None and written != rows:
+            self._files.delete(new)
+            raise LakeError(f"{day}: {rows} rows were read but {written} written; the day is left as it was")
+        covered = union(read_covered(self._files, day), *map(offsets_of, names))
+        for number, name in enumerate(self._files.names(new) or ()):
+            if name.endswith(".parquet"):
+                self._files.keep_copies(f"{new}/{name}")
+                self._files.rename(f"{new}/{name}", f"{new}/compact-{mark}-{number:05d}.parquet")
+            else:
+                self._files.delete(f"{new}/{name}")
+        self._files.create_text(f"{new}/{COVERED}", covered_to_json(covered))
+        sizes = {file.name: file.size_bytes for file in self._files.files(day)}
+        after = [file.size_bytes for file in self._files.files(new) if file.name.endswith(".parquet")]
+        present = [COVERED] if COVERED in sizes else []
+        if not self._swaps.replace(table, date, new, [*names, *present]):
+            raise LakeError(f"{day} was rewritten by someone else meanwhile; their result stands")
+        result = Rewritten(len(names), len(after), sum(sizes.get(name, 0) for name in names), sum(after), written)
+        log.info("%s: %d files, %d bytes became %d files, %d bytes; %d rows", day, result.files_before,
+                 result.bytes_before, result.files_after, result.bytes_after, written)  # fmt: skip
+        return result
+
+    def _parquet(self, table: Table, date: str) -> tuple[str, ...]:
+        return tuple(name for name in self._swaps.names(table, date) if name.endswith(".parquet"))
+
+    def _wanted_files(self, table: Table, date: str, names: tuple[str, ...]) -> int:
+        stored = {file.name: file.size_bytes for file in self._files.files(table.day(date))}
+        return max(1, math.ceil(sum(stored.get(name, 0) for name in names) / FILE_BYTES))
+
+
+class Upkeep:
+    """Compact the days that need it: not written to for a quarter of an hour, or with too many files.
+
+    A failure is logged and tried again at the next call: storing goes on with small files.
+    """
+
+    def __init__(
+        self,
+        spark: SparkSession,
+        url: str,
+        tables: tuple[Table, ...],
+        *,
+        now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
+    ) -> None:
+        self._files = HadoopFiles(spark, url)
+        self._rewriter = DayRewriter(spark, url)
+        self._tables = tables
+        self._now_ms = now_ms
+        self._done: dict[tuple[str, str], int] = {}
+
+    def __call__(self) -> None:
+        """Look at every day that changed since it was last compacted."""
+        for table in self._tables:
+            for directory in self._files.files(table.directory):
+                date = directory.name.removeprefix("date=")
+                if not is_date(date) or self._done.get((table.name, date)) == directory.modified_ms:
+                    continue
+                batches = sum(1 for name in self._files.names(table.day(date)) or () if offsets_of(name))
+                idle = self._now_ms() - directory.modified_ms >= IDLE_MS
+                if batches >= MOST_BATCH_FILES or (batches and idle):
+                    self._compact(table, date)
+                elif idle:
+                    self._done[table.name, date] = directory.modified_ms
+
+    def _compact(self, table: Table, date: str) -> None:
+        try:
+            self._rewriter.compact(table, date)
+        except Exception:  # whatever it was, storing must go on
+            log.exception("%s could not be compacted; it is tried again later", table.day(date))
