@@ -1,0 +1,191 @@
+"""Measures the aggressor rules and the estimator on recordings with the true side, and prints a Markdown table.
+
+    python benchmarks/accuracy.py --data DIR                every <name>_<ms>ms_p<phase>.parquet of DIR
+    python benchmarks/accuracy.py --data DIR --files        the gain over Lee-Ready of every single file too
+    python benchmarks/accuracy.py --data DIR --write OUT    also OUT/<rule>/<same name>.parquet: packet_time_ms,
+                                                            est_buy_volume, est_sell_volume, for score.py
+
+volume accuracy        1 - sum(|buy - true buy| + |sell - true sell|) / (2 volume): the share of volume on its right side;
+                       unclassified volume counts as half right.
+1-minute delta error   sum over minutes of |delta - true delta| / volume.
+band held              share of full minutes whose true delta lay inside delta ± band, and that band's median share of volume.
+
+Each estimate looks at a packet and the one before it. A row is the mean over a recording's grid phases. `same quote` is the
+usual way: Lee-Ready with the packet's own book, which is the book after the trade.
+"""
+
+from __future__ import annotations
+
+import argparse
+import re
+import sys
+from collections import defaultdict
+from collections.abc import Iterator, Sequence
+from itertools import pairwise
+from pathlib import Path
+from statistics import fmean, median
+from typing import Any, NamedTuple
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
+
+from orderflow.market.aggressor import Split, split
+from orderflow.market.confidence import band, wrong_share
+
+SAME_QUOTE = "same quote"
+LEE_READY = "lee_ready"
+ESTIMATOR = "split"
+RULES = (SAME_QUOTE, LEE_READY, "emo", "clnv", ESTIMATOR)
+FULL_MINUTE_MS = 50_000
+
+
+class Packet(NamedTuple):
+    """One packet: the split's arguments after the rule, the prices after the trade, and the truth."""
+
+    time_ms: int
+    update: tuple[Any, ...]
+    bid: float
+    ask: float
+    true_buy: int
+    true_sell: int
+
+
+class Figures(NamedTuple):
+    """The measures of one rule on one file."""
+
+    accuracy: float
+    delta_error: float
+
+
+def packets(path: Path) -> Iterator[Packet]:
+    """Yield each packet after the first, which is the baseline."""
+    direction = 0
+    for before, now in pairwise(pq.read_table(path).to_pylist()):
+        if now["ltp"] is not None and before["ltp"] is not None:
+            direction = (now["ltp"] > before["ltp"]) - (now["ltp"] < before["ltp"]) or direction
+        quote = before["bid_price_1"], before["ask_price_1"]
+        times = now["packet_time_ms"], before["packet_time_ms"], now["ltt_ms"], before["ltt_ms"]
+        volume = now["vtt"] - before["vtt"]
+        queues = now["bid_qty_1"], now["ask_qty_1"]
+        yield Packet(
+            now["packet_time_ms"],
+            (volume, now["ltp"], now["ltq"], *quote, direction, *times, False, False, *queues),
+            now["bid_price_1"],
+            now["ask_price_1"],
+            now["true_buy_volume"],
+            now["true_sell_volume"],
+        )
+
+
+def estimate(rule: str, packet: Packet) -> Split:
+    if rule != SAME_QUOTE:
+        return split(rule, *packet.update)
+    volume, ltp, ltq, _, _, *rest = packet.update
+    return split(LEE_READY, volume, ltp, ltq, packet.bid, packet.ask, *rest)
+
+
+def figures(found: Sequence[Packet], splits: Sequence[Split]) -> Figures:
+    volume = sum(packet.true_buy + packet.true_sell for packet in found)
+    wrong, minutes = 0, defaultdict(int)
+    for packet, (buy, sell, _) in zip(found, splits, strict=True):
+        wrong += abs(buy - packet.true_buy) + abs(sell - packet.true_sell)
+        minutes[(packet.time_ms - 1) // 60_000] += (buy - sell) - (packet.true_buy - packet.true_sell)
+    return Figures(1 - wrong / (2 * volume), sum(map(abs, minutes.values())) / volume)
+
+
+def bands(found: Sequence[Packet], splits: Sequence[Split]) -> Iterator[tuple[bool, float]]:
+    """Yield (held, band / volume) of each full minute."""
+    minutes = defaultdict(list)
+    for packet, estimated in zip(found, splits, strict=True):
+        minutes[(packet.time_ms - 1) // 60_000].append((packet, estimated))
+    for rows in minutes.values():
+        volume = sum(packet.true_buy + packet.true_sell for packet, _ in rows)
+        if volume == 0 or rows[-1][0].time_ms - rows[0][0].time_ms < FULL_MINUTE_MS:
+            continue
+        error = sum((s.buy - s.sell) - (packet.true_buy - packet.true_sell) for packet, s in rows)
+        width = band(sum((s.buy + s.sell) ** 2 * packet_wrong_share(packet) for packet, s in rows))
+        yield abs(error) <= width, width / volume
+
+
+def packet_wrong_share(packet: Packet) -> float:
+    volume, ltp, ltq, bid, ask, _, *times = packet.update
+    return wrong_share(volume, ltp, ltq, bid, ask, packet.bid, packet.ask, *times[:4])
+
+
+def write(path: Path, found: Sequence[Packet], splits: Sequence[Split]) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    columns = {
+        "packet_time_ms": [packet.time_ms for packet in found],
+        "est_buy_volume": [s.buy for s in splits],
+        "est_sell_volume": [s.sell for s in splits],
+    }
+    pq.write_table(pa.table({name: pa.array(values, pa.int64()) for name, values in columns.items()}), path)
+
+
+def cell(rows: Sequence[dict[str, Figures]], rule: str) -> str:
+    return f"{fmean(row[rule].accuracy for row in rows):.1%} / {fmean(row[rule].delta_error for row in rows):.1%}"
+
+
+def gain(rows: Sequence[dict[str, Figures]]) -> str:
+    """Points of accuracy gained by the estimator on Lee-Ready, and its relative change of delta error."""
+    points = 100 * fmean(row[ESTIMATOR].accuracy - row[LEE_READY].accuracy for row in rows)
+    error, error_before = (fmean(row[rule].delta_error for row in rows) for rule in (ESTIMATOR, LEE_READY))
+    return f"{points:+.2f} / {error / error_before - 1 if error_before else 0:+.0%}"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--data", type=Path, required=True, metavar="DIR")
+    parser.add_argument("--write", type=Path, metavar="OUT")
+    parser.add_argument("--files", action="store_true", help="print the gain of every single file")
+    args = parser.parse_args()
+    sets: dict[tuple[int, str], list[tuple[str, dict[str, Figures]]]] = defaultdict(list)
+    held: dict[int, list[tuple[bool, float]]] = defaultdict(list)
+    for path in sorted(args.data.glob("*.parquet")):
+        match = re.fullmatch(r"(.+)_(\d+)ms_p\d+", path.stem)
+        if match is None:
+            continue
+        interval_ms, found = int(match[2]), list(packets(path))
+        if not any(packet.true_buy + packet.true_sell for packet in found):
+            continue
+        splits = {rule: [estimate(rule, packet) for packet in found] for rule in RULES}
+        sets[interval_ms, match[1]].append((path.stem, {rule: figures(found, splits[rule]) for rule in RULES}))
+        held[interval_ms].extend(bands(found, splits[ESTIMATOR]))
+        for rule in RULES if args.write else ():
+            write(args.write / rule.replace(" ", "_") / path.name, found, splits[rule])
+    if not sets:
+        parser.error(f"{args.data} holds no <name>_<ms>ms_p<phase>.parquet")
+    print_tables(sets, held, with_files=args.files)
+
+
+def print_tables(
+    sets: dict[tuple[int, str], list[tuple[str, dict[str, Figures]]]],
+    held: dict[int, list[tuple[bool, float]]],
+    *,
+    with_files: bool,
+) -> None:
+    print("| set | ms | " + " | ".join(RULES) + " | split − lee_ready, points / delta error |")
+    print("|---|---|" + "---|" * (len(RULES) + 1))
+    means = defaultdict(list)
+    for (interval_ms, name), files in sorted(sets.items()):
+        rows = [row for _, row in files]
+        means[interval_ms].extend(rows)
+        print(f"| {name} | {interval_ms} | " + " | ".join(cell(rows, rule) for rule in RULES) + f" | {gain(rows)} |")
+    for interval_ms, rows in sorted(means.items()):
+        print(f"| **mean** | {interval_ms} | " + " | ".join(cell(rows, rule) for rule in RULES) + f" | {gain(rows)} |")
+    print("\n| ms | full minutes | band held | median band / volume |\n|---|---|---|---|")
+    for interval_ms, minutes in sorted(held.items()):
+        if minutes:
+            share, width = fmean(inside for inside, _ in minutes), median(width for _, width in minutes)
+            print(f"| {interval_ms} | {len(minutes)} | {share:.1%} | {width:.1%} |")
+    if with_files:
+        print("\n| file | split − lee_ready, points / delta error |\n|---|---|")
+        for _, files in sorted(sets.items()):
+            for stem, row in files:
+                print(f"| {stem} | {gain([row])} |")
+
+
+if __name__ == "__main__":
+    main()

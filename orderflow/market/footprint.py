@@ -1,0 +1,135 @@
+"""Footprint: buying and selling at each price of a candle, and the patterns that readers look for in it.
+
+Prices are integers (paise). An update's volume is booked at its last price, although some of it traded elsewhere: read
+single levels with that in mind (docs/ORDER_FLOW.md gives the measured error).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import Final, Literal, NamedTuple
+
+Side = Literal["buy", "sell"]
+
+DIAGONAL_RATIO: Final = 3.0
+STACK_OF: Final = 3
+ABSORPTION_FACTOR: Final = 2.0
+
+
+class Level(NamedTuple):
+    """One price of a candle's footprint; price in paise, volumes in shares or contracts."""
+
+    price: int
+    buy: int
+    sell: int
+    unclassified: int = 0
+
+    @property
+    def volume(self) -> int:
+        """Return all volume at the price."""
+        return self.buy + self.sell + self.unclassified
+
+    @property
+    def delta(self) -> int:
+        """Return buy minus sell volume at the price."""
+        return self.buy - self.sell
+
+
+class Imbalance(NamedTuple):
+    """A price at which one side outweighs the other diagonally."""
+
+    price: int
+    side: Side
+
+
+class Stack(NamedTuple):
+    """Imbalances of one side at neighbouring prices, from `low` to `high` inclusive."""
+
+    side: Side
+    low: int
+    high: int
+
+
+def merge_levels(levels: Iterable[Level]) -> list[Level]:
+    """Add up levels of equal price, lowest price first; for the footprint of several minutes."""
+    found: dict[int, Level] = {}
+    for level in levels:
+        known = found.get(level.price, Level(level.price, 0, 0, 0))
+        found[level.price] = Level(
+            level.price, known.buy + level.buy, known.sell + level.sell, known.unclassified + level.unclassified
+        )
+    return [found[price] for price in sorted(found)]
+
+
+def diagonal_imbalances(
+    levels: Iterable[Level], tick: int, ratio: float = DIAGONAL_RATIO, min_volume: int = 1
+) -> list[Imbalance]:
+    """Return the diagonal imbalances of one candle, lowest price first, buy before sell.
+
+    Buyers at a price lift offers there while sellers hit bids one `tick` (paise) lower, so buying at a price is weighed
+    against selling one tick below, and selling against buying one tick above. It is an imbalance when it is at least
+    `min_volume` and at least `ratio` times the other (300 % by default); an untraded price inside the candle's range
+    weighs 0, and beyond the range there is nothing to weigh against.
+    """
+    by_price = {level.price: level for level in levels}
+    found: list[Imbalance] = []
+    for price in sorted(by_price):
+        level = by_price[price]
+        below, above = by_price.get(price - tick), by_price.get(price + tick)
+        if price > min(by_price) and level.buy >= max(ratio * (below.sell if below else 0), min_volume):
+            found.append(Imbalance(price, "buy"))
+        if price < max(by_price) and level.sell >= max(ratio * (above.buy if above else 0), min_volume):
+            found.append(Imbalance(price, "sell"))
+    return found
+
+
+def stacked_imbalances(imbalances: Iterable[Imbalance], tick: int, count: int = STACK_OF) -> list[Stack]:
+    """Return the runs of at least `count` imbalances of one side at prices one `tick` (paise) apart, lowest first."""
+    stacks: list[Stack] = []
+    sides: tuple[Side, ...] = ("buy", "sell")
+    known = set(imbalances)
+    for side in sides:
+        prices = sorted(imbalance.price for imbalance in known if imbalance.side == side)
+        run: list[int] = []
+        for price in [*prices, None]:
+            if price is not None and (not run or price == run[-1] + tick):
+                run.append(price)
+                continue
+            if len(run) >= count:
+                stacks.append(Stack(side, run[0], run[-1]))
+            run = [] if price is None else [price]
+    return sorted(stacks, key=lambda stack: (stack.low, stack.side))
+
+
+def unfinished_auctions(levels: Iterable[Level]) -> list[Imbalance]:
+    """Return the ends of the candle at which both sides traded: the auction there was not finished.
+
+    A finished auction has no selling at the high, and no buying at the low. The high is reported as `buy`, the low as
+    `sell`: the direction in which price may come back for it.
+    """
+    traded = [level for level in levels if level.buy or level.sell]
+    if not traded:
+        return []
+    low, high = min(traded), max(traded)
+    found = [Imbalance(low.price, "sell")] if low.buy and low.sell else []
+    return found + ([Imbalance(high.price, "buy")] if high.buy and high.sell else [])
+
+
+def absorption(levels: Sequence[Level], close: int, factor: float = ABSORPTION_FACTOR, min_volume: int = 1) -> list[Imbalance]:
+    """Return the ends of the candle where heavy aggression was absorbed: it met resting orders and price turned back.
+
+    At the low: selling of at least `min_volume` and `factor` times the mean selling per other level, and a `close`
+    (paise) above the low; reported as `buy`, for passive buyers absorbed it. At the high likewise, reported as `sell`.
+    """
+    if len(levels) < 2:
+        return []
+    low, high = min(levels), max(levels)
+    others = len(levels) - 1
+    mean_sell = sum(level.sell for level in levels if level is not low) / others
+    mean_buy = sum(level.buy for level in levels if level is not high) / others
+    found: list[Imbalance] = []
+    if low.sell >= max(factor * mean_sell, min_volume) and close > low.price:
+        found.append(Imbalance(low.price, "buy"))
+    if high.buy >= max(factor * mean_buy, min_volume) and close < high.price:
+        found.append(Imbalance(high.price, "sell"))
+    return found

@@ -1,0 +1,230 @@
+from itertools import product
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orderflow.market.aggressor import RULES, Split, lean, split
+from orderflow.market.confidence import band, grade, wrong_share
+
+NOON_MS = 1_765_780_200_000
+
+
+def one(rule, **changed):
+    update = {
+        "volume": 100,
+        "ltp": 100.10,
+        "ltq": 10,
+        "prev_bid": 100.00,
+        "prev_ask": 100.10,
+        "tick_direction": 1,
+        "feed_time_ms": NOON_MS,
+        "prev_feed_time_ms": NOON_MS - 1_000,
+        "ltt_ms": NOON_MS - 90,
+        "prev_ltt_ms": NOON_MS - 1_080,
+        "gap": False,
+        "auction": False,
+        "bid_quantity": None,
+        "ask_quantity": None,
+    }
+    return split(rule, **{**update, **changed})
+
+
+@pytest.mark.parametrize(
+    ("ltp", "tick", "lee_ready", "emo", "clnv"),
+    [
+        (100.10, -1, 1, 1, 1),
+        (100.00, 1, -1, -1, -1),
+        (100.20, -1, 1, -1, -1),
+        (99.90, 1, -1, 1, 1),
+        (100.08, -1, 1, -1, 1),
+        (100.02, 1, -1, 1, -1),
+        (100.06, -1, 1, -1, -1),
+        (100.05, 1, 1, 1, 1),
+        (100.05, -1, -1, -1, -1),
+        (100.05, 0, None, None, None),
+    ],
+)
+def test_lean_when_price_stands_against_the_previous_quote_then_each_rule_as_published(ltp, tick, lee_ready, emo, clnv):
+    assert lean("lee_ready", ltp, 100.00, 100.10, tick) == lee_ready
+    assert lean("emo", ltp, 100.00, 100.10, tick) == emo
+    assert lean("clnv", ltp, 100.00, 100.10, tick) == clnv
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(("bid", "ask"), [(None, 100.1), (100.0, None), (None, None), (100.2, 100.1)])
+def test_lean_when_the_quote_is_missing_or_crossed_then_tick_rule(rule, bid, ask):
+    assert lean(rule, 100.1, bid, ask, 1) == 1
+    assert lean(rule, 100.1, bid, ask, -1) == -1
+    assert lean(rule, 100.1, bid, ask, 0) is None
+    assert lean(rule, 100.1, bid, ask, None) is None
+
+
+@pytest.mark.parametrize("rule", ["emo", "clnv", "split"])
+def test_lean_when_the_quote_is_locked_then_tick_rule_but_for_lee_ready(rule):
+    assert lean(rule, 100.2, 100.1, 100.1, -1) == -1
+    assert lean("lee_ready", 100.2, 100.1, 100.1, -1) == 1
+
+
+def test_lean_when_the_mid_is_not_exact_in_binary_then_still_at_the_mid():
+    assert lean("lee_ready", 0.15, 0.1, 0.2, -1) == -1
+    assert lean("split", 0.15, 0.1, 0.2, -1) == 0.0
+
+
+def test_lean_when_estimator_and_inside_the_spread_then_square_root_of_distance():
+    assert lean("split", 100.0625, 100.0, 100.1, 1) == pytest.approx(0.5)
+    assert lean("split", 100.0375, 100.0, 100.1, 1) == pytest.approx(-0.5)
+    assert lean("split", 100.3, 100.0, 100.1, 1) == 1.0
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("flag", ["gap", "auction"])
+def test_split_when_gap_or_auction_then_all_unclassified(rule, flag):
+    assert one(rule, **{flag: True}) == Split(0, 0, 100)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_split_when_nothing_traded_then_zeros(rule):
+    assert one(rule, volume=None) == one(rule, volume=0) == one(rule, volume=-3) == Split(0, 0, 0)
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_split_when_price_is_missing_or_nothing_is_known_then_unclassified(rule):
+    assert one(rule, ltp=None) == Split(0, 0, 100)
+    assert one(rule, prev_bid=None, tick_direction=None) == Split(0, 0, 100)
+
+
+def test_split_when_estimator_and_one_second_of_many_prints_then_some_of_the_other_side():
+    # mixing = 0.2 × 0.75 × ln(10)/3 × 1 × 1 = 0.115; buy share = 0.5 + 0.5 / 1.115 = 0.948
+    assert one("split") == Split(95, 5, 0)
+    assert one("lee_ready") == Split(100, 0, 0)
+
+
+def test_split_when_estimator_and_the_book_pulls_against_then_more_of_the_other_side():
+    # mixing = 0.2 × 0.75 × 1 × 1 × (1 + 0.4 × pull), pull = 0.98, 0 and -0.98
+    assert one("split", bid_quantity=10, ask_quantity=990, volume=10_000, ltq=100) == Split(9136, 864, 0)
+    assert one("split", bid_quantity=500, ask_quantity=500, volume=10_000, ltq=100) == Split(9348, 652, 0)
+    assert one("split", bid_quantity=990, ask_quantity=10, volume=10_000, ltq=100) == Split(9582, 418, 0)
+
+
+@pytest.mark.parametrize(
+    "changed",
+    [
+        {"prev_feed_time_ms": NOON_MS - 250},
+        {"ltq": 100},
+        {"ltq": 0},
+        {"ltq": None},
+        {"ltt_ms": None},
+        {"prev_ltt_ms": None},
+        {"prev_feed_time_ms": None},
+        {"prev_ltt_ms": 0},
+    ],
+)
+def test_split_when_no_sign_of_mixing_then_one_side(changed):
+    assert one("split", **changed) == Split(100, 0, 0)
+
+
+def test_split_when_the_rule_is_unknown_then_value_error_names_the_valid_ones():
+    with pytest.raises(ValueError, match="split, lee_ready, emo, clnv"):
+        one("Lee-Ready")
+
+
+MAYBE_PRICE = st.one_of(st.none(), st.integers(1, 40).map(lambda ticks: ticks / 20))
+MAYBE_TIME = st.one_of(st.none(), st.integers(0, 10_000))
+MAYBE_QUANTITY = st.one_of(st.none(), st.integers(0, 10**9))
+
+
+@given(
+    rule=st.sampled_from(RULES),
+    volume=st.one_of(st.none(), st.integers(0, 10**9)),
+    update=st.tuples(
+        MAYBE_PRICE,
+        MAYBE_QUANTITY,
+        MAYBE_PRICE,
+        MAYBE_PRICE,
+        st.sampled_from([None, -1, 0, 1]),
+        *[MAYBE_TIME] * 4,
+        *[st.sampled_from([None, False, True])] * 2,
+        *[MAYBE_QUANTITY] * 2,
+    ),
+)
+def test_split_when_given_anything_then_parts_add_up_to_the_volume(rule, volume, update):
+    parts = split(rule, volume, *update)
+    assert sum(parts) == (volume or 0)
+    assert min(parts) >= 0
+
+
+def test_rules_when_compared_with_tclf_then_same_sides_where_both_decide():
+    """tclf takes prices within 0.001 % as equal and leaves a crossed quote open: prices here are whole, quotes not crossed."""
+    np = pytest.importorskip("numpy")
+    tclf = pytest.importorskip("tclf.classical_classifier")
+    rows = [
+        (price, bid, ask, price - tick)
+        for price, bid, spread, tick in product(range(94, 117), (100, 101), (1, 2, 3, 4, 6, 7, 9), (-1, 0, 1))
+        for ask in (bid + spread,)
+    ]
+    known = np.array(rows, dtype=float)
+    for rule, layer in (("lee_ready", "lr"), ("emo", "emo"), ("clnv", "clnv")):
+        oracle = tclf.ClassicalClassifier(
+            layers=[(layer, "ex")], strategy="const", features=["trade_price", "bid_ex", "ask_ex", "price_ex_lag"]
+        )
+        theirs = oracle.fit(known).predict(known)
+        ours = [lean(rule, price, bid, ask, (price > last) - (price < last)) or 0 for price, bid, ask, last in rows]
+        assert ours == list(theirs), rule
+
+
+SURE = {
+    "volume": 100,
+    "ltp": 100.1,
+    "ltq": 50,
+    "prev_bid": 100.0,
+    "prev_ask": 100.1,
+    "bid": 100.1,
+    "ask": 100.2,
+    "feed_time_ms": NOON_MS,
+    "prev_feed_time_ms": NOON_MS - 500,
+    "ltt_ms": NOON_MS - 90,
+    "prev_ltt_ms": NOON_MS - 580,
+}
+
+
+@pytest.mark.parametrize(
+    ("changed", "share"),
+    [
+        ({}, 0.09),
+        ({"prev_feed_time_ms": NOON_MS - 5_000}, 0.18),
+        ({"prev_feed_time_ms": None}, 0.18),
+        ({"ltp": 100.07}, 0.29),
+        ({"prev_ask": None}, 0.29),
+        ({"prev_bid": 100.1}, 0.29),
+        ({"bid": 99.9, "ask": 100.0}, 0.29),
+        ({"bid": 100.0, "ask": 100.1}, 0.09),
+        ({"bid": 100.0, "ask": 100.1, "ltq": 5}, 0.34),
+        ({"bid": 100.0, "ask": 100.1, "ltq": 5, "ltt_ms": NOON_MS - 1_200}, 0.09),
+        ({"bid": 100.0, "ask": 100.1, "ltq": 5, "ltp": 100.02}, 0.5),
+        ({"bid": None}, 0.09),
+    ],
+)
+def test_wrong_share_when_signs_of_doubt_are_seen_then_they_add_up_to_a_half_at_most(changed, share):
+    assert wrong_share(**{**SURE, **changed}) == pytest.approx(share)
+
+
+def test_band_when_updates_are_summed_then_twice_the_root_in_whole_shares():
+    assert band(0.0) == 0.0
+    assert band(100**2 * 0.09) == 93.0
+
+
+@pytest.mark.parametrize(
+    ("width", "volume", "classified", "expected"),
+    [
+        (30, 100, 100, "high"),
+        (31, 100, 100, "medium"),
+        (10, 100, 80, "high"),
+        (10, 100, 79, "medium"),
+        (51, 100, 100, "low"),
+        (5, 100, 0, "none"),
+        (0, 0, 0, "none"),
+    ],
+)
+def test_grade_when_band_and_unclassified_volume_are_weighed_then_by_their_share(width, volume, classified, expected):
+    assert grade(width, volume, classified) == expected
