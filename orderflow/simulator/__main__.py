@@ -89,7 +89,7 @@ def _source(options: argparse.Namespace, truth: TruthFile | None) -> Source:
         if getattr(options, name) not in valid:
             raise SettingsError(f"SIM_{name.upper()}={getattr(options, name)!r} is not one of {', '.join(valid)}")
     if options.recording:
-        return Recording(Path(options.recording), speed=options.speed, times=options.times, wait=options.wait == "1")
+        return Recording.open(Path(options.recording), speed=options.speed, times=options.times, wait=options.wait == "1")
     if not 0 < options.rate <= 50:
         raise SettingsError(f"SIM_RATE={options.rate} is outside 0..50 updates a second; for example SIM_RATE=2")
     try:

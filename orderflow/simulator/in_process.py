@@ -13,6 +13,7 @@ from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
 from orderflow.simulator import certificates
 from orderflow.simulator.faults import HandshakeFault, Outcome, reset
+from orderflow.simulator.replay import Recording
 from orderflow.simulator.server import FEED_PATH, FeedServer
 from orderflow.simulator.source import Source
 
@@ -135,6 +136,16 @@ class SimulatorServer:
     def send_message(self, message: dict[str, Any]) -> None:
         """Send one decoded FeedResponse (the format of recordings) on every connection, whatever its subscriptions."""
         self.send_binary(json_format.ParseDict(message, pb.FeedResponse()).SerializeToString())
+
+    def push(self, message: dict[str, Any]) -> None:
+        """Let a Recording go on with one more decoded message: subscribers get it, snapshots after it show its state."""
+
+        async def publish() -> None:
+            if not isinstance(self.source, Recording):
+                raise TypeError("push needs a Recording as the source")
+            self.server.publish(self.source.inject(message))
+
+        self._call(publish())
 
     def send_garbage(self, payload: bytes = b"\xff\xff\xff\xff not a frame") -> None:
         """Write bytes that are no WebSocket frame."""

@@ -28,6 +28,9 @@ class Listing(Protocol):
     def is_trading(self, at_ms: int) -> bool:
         """Tell whether updates come at the full rate."""
 
+    def new_day(self, midnight_ms: int) -> None:
+        """Begin another trading date of a market that does not close."""
+
     def update(self, at_ms: int, lag_ms: int) -> None:
         """Bring the shown state to what the exchange had `lag_ms` before `at_ms`."""
 
@@ -43,6 +46,9 @@ class _BarTicker:
 
     def __init__(self, key: str) -> None:
         self._salt = zlib.crc32(key.encode())
+        self._shown = 0
+
+    def restart(self) -> None:
         self._shown = 0
 
     def newest(self, completed: Sequence[Candle], at_ms: int) -> Candle | None:
@@ -110,6 +116,15 @@ class StockListing:
     def is_trading(self, at_ms: int) -> bool:
         """Tell whether continuous trading is under way."""
         return self.hours.open_ms <= at_ms < self.hours.close_ms + 3000
+
+    def new_day(self, midnight_ms: int) -> None:
+        """Begin another trading date: cumulative volume and day bar start again, the last close becomes the previous one."""
+        self.market.advance(midnight_ms - 1)
+        self.market.new_day(midnight_ms)
+        self._day_start_ms = midnight_ms
+        self._ticker.restart()
+        self._shown_volume, self._shown_average = 0, 0.0
+        self._full.ltpc.cp = round(self.market.previous_close * self.market.tick, 2)
 
     def update(self, at_ms: int, lag_ms: int) -> None:
         """Bring the shown state to what the exchange had `lag_ms` before `at_ms`."""
@@ -249,6 +264,13 @@ class IndexListing:
     def is_trading(self, at_ms: int) -> bool:
         """Tell whether the cash market trades."""
         return self.hours.open_ms <= at_ms < self.hours.close_ms + 3000
+
+    def new_day(self, midnight_ms: int) -> None:
+        """Begin another trading date."""
+        self._end_minute(midnight_ms)
+        self._bars, self._day, self._day_start_ms = [], None, midnight_ms
+        self._ticker.restart()
+        self._full.ltpc.cp = self._value
 
     def update(self, at_ms: int, lag_ms: int) -> None:
         """Compute the index from the stocks' last prices."""

@@ -54,6 +54,7 @@ class MarketModel:
         self._closing_auction: tuple[str, int] | None = None
         self._pre_open: tuple[str, int] | None = None
         self._now_ms = 0
+        self._next_midnight_ms = 0
         self._plan: SessionPlan | None = None
 
     def start(self, wall_ms: int) -> None:
@@ -68,6 +69,7 @@ class MarketModel:
                 plan = session_plan.of_date(self._date, shift - shift % MINUTE_MS)
         self._plan = plan
         self._now_ms = plan.start_ms
+        self._next_midnight_ms = plan.day_start_ms + session_plan.DAY_MS
         stocks: dict[str, StockListing] = {}
         for instrument in self._instruments:
             if not instrument.is_index:
@@ -98,6 +100,10 @@ class MarketModel:
         if self._announcements and self._announcements[0].at_ms <= at:
             self._announce(self._announcements.pop(0))
             return Message(at, announcement=self.market_info())
+        if self._date is None and at >= self._next_midnight_ms:
+            for listing in self._listings.values():
+                listing.new_day(self._next_midnight_ms)
+            self._next_midnight_ms += session_plan.DAY_MS
         keys: list[str] = []
         while self._due and self._due[0][0] <= at:
             due, key = self._due[0]

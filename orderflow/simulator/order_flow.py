@@ -18,7 +18,7 @@ from orderflow.simulator.source import Candle
 TradeSink = Callable[[str, int, float, int, str, int], None]
 """Called with instrument_key, time_ms, price, quantity, side, cumulative volume after the trade."""
 
-_DAILY_RANGE_PER_SQRT_SECOND: Final = 7.5e-5
+_VOLATILITY_PER_SQRT_SECOND: Final = 5e-5
 _TARGET_ORDERS: Final = 110
 _PASSIVE_EVENTS_PER_UPDATE: Final = 4.5
 _KEEP_LEVELS: Final = 12
@@ -42,6 +42,8 @@ class InstrumentMarket:
         market_orders = rng.uniform(0.4, 1.25)
         self._events_per_ms = (market_orders + _PASSIVE_EVENTS_PER_UPDATE) * updates_per_second / 1000
         self._market_share = market_orders / (market_orders + _PASSIVE_EVENTS_PER_UPDATE)
+        self._sigma = _VOLATILITY_PER_SQRT_SECOND * self.fair
+        self._impact = 0.2 * self._sigma / (market_orders * updates_per_second) ** 0.5
         self.half_spread = rng.uniform(0.8, 2.2)
         self.next_event_ms = 0.0
         self._last_sign = 1
@@ -97,6 +99,14 @@ class InstrumentMarket:
             self._end_minute(at_ms)
         self.simulated_ms = max(self.simulated_ms, at_ms)
 
+    def new_day(self, midnight_ms: int) -> None:
+        """Begin another trading date without a pause: the day's figures start again from nothing."""
+        self.close_minute(midnight_ms)
+        self.previous_close = self.last_price
+        self.volume = self.turnover = 0
+        self.day_open = self.day_high = self.day_low = 0
+        self.bars = []
+
     def auction(self, at_ms: int, quantity: int, side: str, price: int | None = None) -> None:
         """Book one trade without an aggressor: an auction's match or a post-close trade."""
         if at_ms >= self.minute_end_ms:
@@ -129,8 +139,8 @@ class InstrumentMarket:
     def _move_fair(self, elapsed_ms: float) -> None:
         seconds = elapsed_ms / 1000
         rng = self.rng
-        sigma = _DAILY_RANGE_PER_SQRT_SECOND * self.anchor
-        self._drift += -self._drift * seconds / 20 + (rng.random() - 0.5) * 0.25 * sigma * seconds**0.5
+        sigma = self._sigma
+        self._drift += -self._drift * seconds / 20 + (rng.random() - 0.5) * 0.14 * sigma * seconds**0.5
         self.fair += (
             sigma * seconds**0.5 * rng.gauss(0.0, 1.0) + self._drift * seconds + (self.anchor - self.fair) * seconds * 1e-4
         )
@@ -150,7 +160,7 @@ class InstrumentMarket:
             fills = side.take(self._size(1.0), _KEEP_LEVELS)
             if fills:
                 self._book_trades(fills, at_ms, "buy" if sign > 0 else "sell")
-        self.fair += sign * 0.12 * self.half_spread
+        self.fair += sign * self._impact
 
     def _passive_order(self) -> None:
         rng = self.rng

@@ -22,35 +22,48 @@ _CLOSE_DELAY_MS: Final = 1_000
 
 
 class Recording:
-    """Replay a recording (one decoded FeedResponse a line, .jsonl or .jsonl.gz) at `speed`, then announce the close.
+    """Replay decoded messages, one FeedResponse each, at `speed`, then announce the close.
 
     `times` = "original" sends every message byte for byte. `times` = "now" moves all times by the same whole number of
     minutes, so that bars stay aligned and no message runs ahead of the wall clock: at `speed` 1 the first message is up to
-    a minute old, at a higher speed the last one is.
-    Raises SettingsError naming file and line for an input that is no recording.
+    a minute old, at a higher speed the last one is. With `wait` the replay begins when somebody has subscribed. Without
+    `announce_close` it stays open at its end, for tests that go on with `inject`.
     """
 
     lossless = True
 
-    def __init__(self, path: Path, *, speed: float = 1.0, times: str = "original", wait: bool = True) -> None:
+    def __init__(
+        self, lines: Sequence[Any], *, speed: float = 1.0, times: str = "original", wait: bool = True, announce_close: bool = True
+    ) -> None:
         self.speed = speed
         self.waits_for_subscriber = wait
         self._times = times
-        self._lines = _read(path)
-        if not self._lines:
-            raise SettingsError(f"SIM_RECORDING={path} is empty; give a file with one decoded FeedResponse a line")
+        self._lines = list(lines)
+        self._closed = not announce_close
         self.keys = tuple(dict.fromkeys(key for line in self._lines for key in line.feeds))
         self._shift_ms = 0
         self._feeds: dict[str, Any] = {}
         self._bars: dict[str, dict[int, Candle]] = {key: {} for key in self.keys}
         self._segments: dict[str, str] = dict.fromkeys(SEGMENTS, "NORMAL_OPEN")
         self._position = 0
-        self._closed = False
         self._first_ms, self._last_ms = int(self._lines[0].currentTs), int(self._lines[-1].currentTs) + _CLOSE_DELAY_MS
         self._now_ms = self._first_ms
         while self._position < len(self._lines) and self._lines[self._position].type != pb.live_feed:
             self._apply(self._lines[self._position])
             self._position += 1
+
+    @classmethod
+    def open(cls, path: Path, *, speed: float = 1.0, times: str = "original", wait: bool = True) -> Recording:
+        """Read a .jsonl or .jsonl.gz file. Raises SettingsError naming file and line for an input that is no recording."""
+        lines = _read(path)
+        if not lines:
+            raise SettingsError(f"SIM_RECORDING={path} is empty; give a file with one decoded FeedResponse a line")
+        return cls(lines, speed=speed, times=times, wait=wait)
+
+    @classmethod
+    def of_messages(cls, messages: Sequence[dict[str, Any]], **options: Any) -> Recording:
+        """Take the messages from memory, as the SDK hands them over."""
+        return cls([json_format.ParseDict(message, pb.FeedResponse()) for message in messages], **options)
 
     def start(self, wall_ms: int) -> None:
         """Fix the shift of times for a replay that starts at the wall clock `wall_ms`; may be called again before `next`."""
@@ -80,6 +93,13 @@ class Recording:
             return Message(self._now_ms, announcement=self.market_info())
         line = self._lines[self._position]
         self._position += 1
+        return self._play(line)
+
+    def inject(self, message: dict[str, Any]) -> Message:
+        """Take up a message that is not in the recording, as if it were the next line."""
+        return self._play(json_format.ParseDict(message, pb.FeedResponse()))
+
+    def _play(self, line: Any) -> Message:
         if self._shift_ms:
             line.currentTs += self._shift_ms
             for feed in line.feeds.values():
@@ -123,7 +143,7 @@ class Recording:
             self._feeds[key] = feed
             for bar in _ohlc(feed):
                 if bar.interval == "I1":
-                    self._bars[key][bar.ts] = (bar.ts, bar.open, bar.high, bar.low, bar.close, bar.vol)
+                    self._bars.setdefault(key, {})[bar.ts] = (bar.ts, bar.open, bar.high, bar.low, bar.close, bar.vol)
 
 
 def _read(path: Path) -> list[Any]:

@@ -10,11 +10,10 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import unquote
 
-from orderflow.simulator.session_plan import IST, MINUTE_MS, midnight_ms, of_date
+from orderflow.simulator.session_plan import DAY_MS, IST, MINUTE_MS, midnight_ms, of_date
 from orderflow.simulator.source import Candle, Source
 
 MASTER_PATH: Final = "/instruments/complete.json.gz"
-_DAY_MS: Final = 86_400_000
 _HOLIDAYS: Final = (
     ("2025-10-02", "Mahatma Gandhi Jayanti"),
     ("2025-12-25", "Christmas"),
@@ -50,19 +49,19 @@ class RestApi:
         match [unquote(part) for part in path.strip("/").split("/")]:
             case ["v3", "historical-candle", "intraday", key, unit, interval]:
                 today = midnight_ms(self._source.now_ms())
-                return self._candles(key, unit, interval, today, today + _DAY_MS)
+                return self._candles(key, unit, interval, today, today + DAY_MS)
             case ["v3", "historical-candle", key, unit, interval, to_date, *from_date] if len(from_date) <= 1:
                 try:
                     last = _midnight(to_date)
-                    first = _midnight(from_date[0]) if from_date else last - 27 * _DAY_MS
+                    first = _midnight(from_date[0]) if from_date else last - 27 * DAY_MS
                 except ValueError:
                     return failure(HTTPStatus.BAD_REQUEST, "UDAPI1148", "Invalid date, expected YYYY-MM-DD")
                 if first > last:
                     return failure(HTTPStatus.BAD_REQUEST, "UDAPI1149", "from_date is after to_date")
-                if unit == "minutes" and last - first > 31 * _DAY_MS:
+                if unit == "minutes" and last - first > 31 * DAY_MS:
                     return failure(HTTPStatus.BAD_REQUEST, "UDAPI1150", "Minute candles span at most one month a call")
                 today = midnight_ms(self._source.now_ms())
-                return self._candles(key, unit, interval, first, min(last + _DAY_MS, today))
+                return self._candles(key, unit, interval, first, min(last + DAY_MS, today))
             case ["v2", "market", "status", exchange]:
                 return self._status(exchange)
             case ["v2", "market", "holidays", *date]:

@@ -8,6 +8,7 @@ from typing import Final
 
 IST: Final = dt.timezone(dt.timedelta(hours=5, minutes=30))
 MINUTE_MS: Final = 60_000
+DAY_MS: Final = 86_400_000
 CLOSING_AUCTION_FROM: Final = dt.date(2026, 8, 3)
 LIVE_WARM_UP_MINUTES: Final = 60
 SEGMENTS: Final = (
