@@ -21,12 +21,12 @@ PRICE_TOLERANCE: Final = 1e-12
 TOUCH_ZONE: Final = 0.3
 
 # The estimator's constants; docs/ORDER_FLOW.md says where each comes from.
-MIXING: Final = 0.2
+MIXING: Final = 0.18
 SINGLE_SIDED_SECONDS: Final = 0.25
 LONGEST_WINDOW_MS: Final = 2_000
 FULL_MIX_LOG_PRINTS: Final = 3.0
 FEED_LATENCY_MS: Final = 100
-BOOK_PULL: Final = 0.4
+BOOK_PULL: Final = 0.5
 
 
 class Split(NamedTuple):

@@ -95,16 +95,16 @@ def test_split_when_price_is_missing_or_nothing_is_known_then_unclassified(rule)
 
 
 def test_split_when_estimator_and_one_second_of_many_prints_then_some_of_the_other_side():
-    # mixing = 0.2 × 0.75 × ln(10)/3 × 1 × 1 = 0.115; buy share = 0.5 + 0.5 / 1.115 = 0.948
+    # mixing = 0.18 × 0.75 × ln(10)/3 × 1 × 1 = 0.104; buy share = 0.5 + 0.5 / 1.104 = 0.953
     assert one("split") == Split(95, 5, 0)
     assert one("lee_ready") == Split(100, 0, 0)
 
 
 def test_split_when_estimator_and_the_book_pulls_against_then_more_of_the_other_side():
-    # mixing = 0.2 × 0.75 × 1 × 1 × (1 + 0.4 × pull), pull = 0.98, 0 and -0.98
-    assert one("split", bid_quantity=10, ask_quantity=990, volume=10_000, ltq=100) == Split(9136, 864, 0)
-    assert one("split", bid_quantity=500, ask_quantity=500, volume=10_000, ltq=100) == Split(9348, 652, 0)
-    assert one("split", bid_quantity=990, ask_quantity=10, volume=10_000, ltq=100) == Split(9582, 418, 0)
+    # mixing = 0.18 × 0.75 × 1 × 1 × (1 + 0.5 × pull), pull = 0.98, 0 and -0.98
+    assert one("split", bid_quantity=10, ask_quantity=990, volume=10_000, ltq=100) == Split(9163, 837, 0)
+    assert one("split", bid_quantity=500, ask_quantity=500, volume=10_000, ltq=100) == Split(9405, 595, 0)
+    assert one("split", bid_quantity=990, ask_quantity=10, volume=10_000, ltq=100) == Split(9678, 322, 0)
 
 
 @pytest.mark.parametrize(
