@@ -1,0 +1,37 @@
+"""Past days in the domain's own types, as the dashboard wants them."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+from orderflow.lake.history import History
+from orderflow.lake.layout import CANDLES, TICKS
+from orderflow.market.candle import Candle
+from orderflow.market.trade import Trade
+
+
+class DayArchive:
+    """Days of the lake, one instrument and date a call; every call may block and may raise OrderflowError."""
+
+    def __init__(self, history: History, aggressor_rule: str) -> None:
+        self._history = history
+        self._rule = aggressor_rule
+
+    def dates(self) -> list[str]:
+        """Return the trading dates with ticks or candles, oldest first."""
+        return sorted({*self._history.dates(TICKS), *self._history.dates(CANDLES)})
+
+    def candles(self, instrument_key: str, date: str, n: int) -> list[Candle]:
+        """Return the final candles of n minutes of one day, oldest first."""
+        return [Candle.from_record(row) for row in self._history.candles(instrument_key, date, n=n).to_pylist()]
+
+    def trades(self, instrument_key: str, date: str) -> list[Trade]:
+        """Return the trades of one day in order."""
+        found = self._history.trades(instrument_key, date, rule=self._rule).to_pylist()
+        return [Trade.from_record(row) for row in found if row["price"] is not None]
+
+    def footprint(self, instrument_key: str, date: str) -> list[Mapping[str, Any]]:
+        """Return the footprint rows of one day, as mappings of `records.FOOTPRINT`."""
+        found: list[Mapping[str, Any]] = self._history.footprint(instrument_key, date).to_pylist()
+        return found

@@ -1,0 +1,127 @@
+"""What follows from stored rows: trades from ticks, longer candles from minutes, a profile from the footprint; pure."""
+
+from __future__ import annotations
+
+from itertools import groupby
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from orderflow.lake.layout import arrow_schema
+from orderflow.market import records
+from orderflow.market.aggressor import split
+from orderflow.market.candle import Candle
+from orderflow.market.measures import roll_up
+from orderflow.market.session import SessionCalendar
+
+TRADE_COLUMNS: Final = [
+    "instrument_key",
+    "trading_date",
+    "sequence",
+    "vtt",
+    "event_time_ms",
+    "received_time_ms",
+    "feed_time_ms",
+    "prev_feed_time_ms",
+    "ltp",
+    "ltq",
+    "ltt_ms",
+    "prev_ltt_ms",
+    "traded_volume",
+    "prev_bid",
+    "prev_ask",
+    "tick_direction",
+    "gap",
+    "auction",
+    "bid",
+    "ask",
+    "tbq",
+    "tsq",
+    "session_start_ms",
+    "session_end_ms",
+]
+_SPLIT_ARGUMENTS: Final = (
+    "traded_volume",
+    "ltp",
+    "ltq",
+    "prev_bid",
+    "prev_ask",
+    "tick_direction",
+    "feed_time_ms",
+    "prev_feed_time_ms",
+    "ltt_ms",
+    "prev_ltt_ms",
+    "gap",
+    "auction",
+)
+
+
+def trades(ticks: pa.Table, rule: str) -> pa.Table:
+    """Return the trades (records.TRADE) behind ticks that carry volume of continuous trading, in the ticks' order.
+
+    `ticks` has TRADE_COLUMNS. The split is the same as in the stream, by `rule`; raises ValueError on an unknown one.
+    """
+    best = [_best_quantity(ticks.column(side)) for side in ("bid", "ask")]
+    arguments = [ticks.column(name).to_pylist() for name in _SPLIT_ARGUMENTS]
+    splits = [split(rule, *row) for row in zip(*arguments, *best, strict=True)]
+    buy, sell, unclassified = ([part[side] for part in splits] for side in range(3))
+    sides = ["unclassified" if u >= max(b, s) else "buy" if b >= s else "sell" for b, s, u in splits]
+    ids = [f"{key}:{date}:{vtt}" for key, date, vtt in zip(*_lists(ticks, "instrument_key", "trading_date", "vtt"), strict=True)]
+    columns: dict[str, Any] = {
+        "trade_id": ids,
+        "price": ticks.column("ltp"),
+        "volume": ticks.column("traded_volume"),
+        "buy_volume": buy,
+        "sell_volume": sell,
+        "unclassified_volume": unclassified,
+        "side": sides,
+        "bid": ticks.column("prev_bid"),
+        "ask": ticks.column("prev_ask"),
+    }
+    schema = arrow_schema(records.TRADE)
+    return pa.table({name: columns[name] if name in columns else ticks.column(name) for name in schema.names}, schema=schema)
+
+
+def rolled_up(minutes: pa.Table, n: int) -> pa.Table:
+    """Return n-minute candles of one instrument's minute candles, which may span many days.
+
+    Windows begin at each day's session start and are cut at its end. Minutes stored outside the forecast session widen it.
+    """
+    calendar = SessionCalendar()
+    candles = [Candle.from_record(row) for row in minutes.to_pylist()]
+    longer: list[Candle] = []
+    for date, group in groupby(
+        zip(minutes.column("window_start").to_pylist(), candles, strict=True), key=lambda pair: pair[0][:10]
+    ):
+        day = [candle for _, candle in group]
+        session = calendar.session(day[0].instrument, date)
+        start_ms, end_ms = session.start_ms, max(session.end_ms, day[-1].end_ms)
+        if session.start_ms >= session.end_ms or day[0].start_ms < start_ms:
+            start_ms = day[0].start_ms
+        longer += roll_up(day, n, start_ms, end_ms)
+    return pa.Table.from_pylist([candle.to_record() for candle in longer], schema=arrow_schema(records.CANDLE))
+
+
+def profile(footprint: pa.Table) -> pa.Table:
+    """Return volume by price in paise, lowest first: buy, sell, unclassified and total."""
+    volumes = ["buy_volume", "sell_volume", "unclassified_volume"]
+    grouped = footprint.group_by("price").aggregate([(name, "sum") for name in volumes])
+    summed = pa.table({"price": grouped.column("price"), **{name: grouped.column(f"{name}_sum") for name in volumes}})
+    total = pc.add(pc.add(summed.column(volumes[0]), summed.column(volumes[1])), summed.column(volumes[2]))
+    return summed.append_column("total_volume", total).sort_by("price")
+
+
+def _lists(table: pa.Table, *names: str) -> list[list[Any]]:
+    return [table.column(name).to_pylist() for name in names]
+
+
+def _best_quantity(levels: pa.ChunkedArray) -> list[int | None]:
+    """Return the first level's quantity of each book; None for an empty one."""
+    quantities: list[int | None] = []
+    for chunk in levels.chunks:
+        starts = chunk.offsets.slice(0, len(chunk))
+        lengths = pc.fill_null(pc.list_value_length(chunk), 0)
+        positions = pc.if_else(pc.greater(lengths, 0), starts, None)
+        quantities += pc.take(pc.struct_field(chunk.values, "quantity"), positions).to_pylist()
+    return quantities

@@ -1,0 +1,173 @@
+"""Query the lake from Python without Java: ticks, trades, candles, footprint and profile of an instrument and period."""
+
+from __future__ import annotations
+
+import re
+import time
+from collections.abc import Callable, Iterable, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import date as calendar_date
+from typing import Any, Final, TypeVar
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.dataset as ds
+import pyarrow.parquet as pq
+from fsspec.spec import AbstractFileSystem
+
+from orderflow.lake import derived
+from orderflow.lake.layout import CANDLES, FOOTPRINT, ROOT, TICKS, LakeError, Table, arrow_schema, is_date
+from orderflow.lake.webhdfs import WebHdfs, arrow_files, web_hdfs
+
+THREADS: Final = 16
+# A day is absent for a few milliseconds while it is swapped for its compacted form.
+RETRIES: Final = 20
+RETRY_SECONDS: Final = 0.1
+_HOLE_BYTES: Final = 64 << 10
+
+T = TypeVar("T")
+
+
+class History:
+    """Read the lake through any fsspec file system; `connect` for WebHDFS.
+
+    Periods are trading dates, YYYY-MM-DD, both included; `last` defaults to `first`. Results are Arrow tables: `.to_pandas()`
+    and `polars.from_arrow(…)` turn them into frames. Only row groups and columns that can matter are fetched;
+    `bytes_read` counts what was.
+    """
+
+    def __init__(self, files: AbstractFileSystem, root: str = ROOT, *, sleep: Callable[[float], None] = time.sleep) -> None:
+        self._fs = files
+        self._arrow = arrow_files(files)
+        self._root = root.rstrip("/")
+        self._sleep = sleep
+
+    @classmethod
+    def connect(cls, namenode_http_url: str, user: str | None = None) -> History:
+        """Read from the NameNode at an HTTP address, for example http://namenode:50070."""
+        return cls(web_hdfs(namenode_http_url, user))
+
+    @property
+    def bytes_read(self) -> int:
+        """Return the bytes fetched from DataNodes so far; 0 on a file system that does not count."""
+        return self._fs.bytes_read if isinstance(self._fs, WebHdfs) else 0
+
+    def dates(self, table: Table = TICKS) -> list[str]:
+        """Return the trading dates a table holds, oldest first."""
+        names = (path.rpartition("/")[2].removeprefix("date=") for path, _ in self._list(f"{self._root}/{table.name}"))
+        return sorted(filter(is_date, names))
+
+    def ticks(self, instrument_key: str, first: str, last: str | None = None, columns: Sequence[str] | None = None) -> pa.Table:
+        """Return an instrument's ticks by event time; `columns` limits them to those named, see records.TICK."""
+        order = ["event_time_ms", "sequence"]
+        wanted = list(dict.fromkeys([*columns, *order])) if columns is not None else None
+        found = self._rows(TICKS, first, last, pc.field("instrument_key") == instrument_key, wanted)
+        found = _sorted(found, order)
+        return found.select(columns) if columns is not None else found
+
+    def trades(self, instrument_key: str, first: str, last: str | None = None, rule: str = "split") -> pa.Table:
+        """Return an instrument's trades with their buy/sell split by `rule` (settings.AGGRESSOR_RULES), see records.TRADE."""
+        condition = (
+            (pc.field("instrument_key") == instrument_key)
+            & (pc.field("traded_volume") > 0)
+            & (pc.field("session_phase") == "continuous")
+        )
+        ticks = self._rows(TICKS, first, last, condition, derived.TRADE_COLUMNS)
+        return derived.trades(_sorted(ticks, ["event_time_ms", "sequence"]), rule)
+
+    def candles(self, instrument_key: str, first: str, last: str | None = None, n: int = 1) -> pa.Table:
+        """Return an instrument's n-minute candles, oldest first, rolled up from stored minutes; see records.CANDLE."""
+        condition = (pc.field("instrument") == instrument_key) & (pc.field("window_minutes") == 1)
+        minutes = _sorted(self._rows(CANDLES, first, last, condition, None), ["window_start"])
+        return minutes if n == 1 else derived.rolled_up(minutes, n)
+
+    def footprint(self, instrument_key: str, first: str, last: str | None = None) -> pa.Table:
+        """Return an instrument's volume by minute and price, see records.FOOTPRINT."""
+        found = self._rows(FOOTPRINT, first, last, pc.field("instrument") == instrument_key, None)
+        return _sorted(found, ["window_start", "price"])
+
+    def profile(self, instrument_key: str, first: str, last: str | None = None) -> pa.Table:
+        """Return the period's volume by price in paise, lowest first: buy, sell, unclassified and total."""
+        return derived.profile(self.footprint(instrument_key, first, last))
+
+    def scan(
+        self, table: Table, first: str, last: str | None = None, columns: Sequence[str] | None = None, condition: Any = None
+    ) -> ds.Scanner:
+        """Return a scanner over a period of a whole table, for reads larger than memory."""
+        return self._dataset(table, first, last).scanner(columns=columns, filter=condition, fragment_scan_options=_OPTIONS)
+
+    def files(self, table: Table, first: str, last: str | None = None) -> list[tuple[str, int]]:
+        """Return path and size in bytes of a period's Parquet files."""
+        stored = set(self.dates(table))
+        wanted = [date for date in stored if first <= date <= (last or first)]
+        if not wanted:
+            return []
+        with ThreadPoolExecutor(min(THREADS, len(wanted))) as pool:
+            listings = pool.map(lambda date: self._list(f"{self._root}/{table.name}/date={date}"), sorted(wanted))
+            return [file for listing in listings for file in listing if _is_stored(file[0])]
+
+    def metadata(self, paths: Iterable[str]) -> list[pq.FileMetaData]:
+        """Return the Parquet footers of files, read in parallel."""
+
+        def footer(path: str) -> pq.FileMetaData:
+            with self._fs.open(path, "rb") as file:
+                return pq.read_metadata(file)
+
+        with ThreadPoolExecutor(THREADS) as pool:
+            return list(pool.map(footer, paths))
+
+    def _rows(self, table: Table, first: str, last: str | None, condition: Any, columns: Sequence[str] | None) -> pa.Table:
+        return self._retried(
+            lambda: self._dataset(table, first, last).to_table(
+                columns=columns, filter=condition, fragment_scan_options=_OPTIONS, fragment_readahead=THREADS
+            )
+        )
+
+    def _dataset(self, table: Table, first: str, last: str | None) -> ds.FileSystemDataset:
+        _check_period(first, last)
+        paths = [path for path, _ in self.files(table, first, last)]
+        return ds.FileSystemDataset.from_paths(
+            paths, schema=arrow_schema(table.fields), format=ds.ParquetFileFormat(), filesystem=self._arrow
+        )
+
+    def _list(self, directory: str) -> list[tuple[str, int]]:
+        try:
+            found = self._fs.ls(directory, detail=True)
+        except FileNotFoundError:
+            return []
+        listed = [(str(entry["name"]), int(entry["size"] or 0)) for entry in found]
+        if isinstance(self._fs, WebHdfs):
+            self._fs.remember((name, size) for name, size in listed if _is_stored(name))
+        return sorted(listed)
+
+    def _retried(self, read: Callable[[], T]) -> T:
+        for _ in range(RETRIES):
+            try:
+                return read()
+            except FileNotFoundError:
+                self._sleep(RETRY_SECONDS)
+        return read()
+
+
+_OPTIONS: Final = ds.ParquetFragmentScanOptions(
+    pre_buffer=True, cache_options=pa.CacheOptions(hole_size_limit=_HOLE_BYTES, range_size_limit=32 << 20, lazy=False)
+)
+_STORED: Final = re.compile(r"(^|/)[^_./][^/]*\.parquet$")
+
+
+def _is_stored(path: str) -> bool:
+    return _STORED.search(path) is not None
+
+
+def _sorted(table: pa.Table, columns: list[str]) -> pa.Table:
+    return table.sort_by([(column, "ascending") for column in columns]) if table.num_rows else table
+
+
+def _check_period(first: str, last: str | None) -> None:
+    for text in (first, last or first):
+        try:
+            calendar_date.fromisoformat(text)
+        except ValueError:
+            raise LakeError(f"{text!r} is no date; write YYYY-MM-DD, for example 2025-12-15") from None
+    if last is not None and last < first:
+        raise LakeError(f"the period {first}…{last} ends before it begins")

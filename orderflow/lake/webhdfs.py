@@ -1,0 +1,127 @@
+"""Read HDFS over HTTP, without Java: fsspec's WebHDFS with ranged reads, known sizes, time-outs and a count of bytes."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterable
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import requests
+from fsspec.implementations.webhdfs import WebHDFile, WebHDFS
+from fsspec.spec import AbstractFileSystem
+from pyarrow.fs import FSSpecHandler, PyFileSystem
+from requests.adapters import HTTPAdapter
+
+from orderflow.lake.layout import LakeError
+
+TIMEOUT_SECONDS: Final = (3.05, 30.0)
+CONNECTIONS: Final = 16
+READ_TRIES: Final = 3
+
+
+def web_hdfs(namenode_http_url: str, user: str | None = None) -> WebHdfs:
+    """Return the file system of the NameNode at an HTTP URL, for example http://namenode:50070.
+
+    `user` is the HDFS user to act as; reading needs none. Raises LakeError when the URL has no host. Nothing is contacted yet.
+    """
+    parts = urlsplit(namenode_http_url)
+    if parts.scheme not in ("http", "https") or not parts.hostname:
+        raise LakeError(f"NAMENODE_HTTP_URL={namenode_http_url!r} is no HTTP address; for example http://namenode:50070")
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    return WebHdfs(parts.hostname, port, user=user, use_https=parts.scheme == "https", skip_instance_cache=True)
+
+
+def arrow_files(files: AbstractFileSystem) -> PyFileSystem:
+    """Wrap an fsspec file system for pyarrow."""
+    return PyFileSystem(FSSpecHandler(files))
+
+
+class WebHdfs(WebHDFS):  # type: ignore[misc]
+    """WebHDFS that reads exactly the bytes asked for and counts them in `bytes_read`.
+
+    The size of a file that `remember` was told of is not asked for again: HDFS files here never change, they only vanish.
+    """
+
+    cachable = False
+
+    def __init__(self, *arguments: Any, **options: Any) -> None:
+        self._sizes: dict[str, int] = {}
+        self._lock = threading.Lock()
+        self.bytes_read = 0
+        super().__init__(*arguments, **options)
+
+    def remember(self, sizes: Iterable[tuple[str, int]]) -> None:
+        """Take note of files and their sizes in bytes, as a listing gave them."""
+        with self._lock:
+            self._sizes.update(sizes)
+
+    def info(self, path: str) -> dict[str, Any]:
+        """Return what is known of a file, from memory where it was listed before."""
+        path = self._strip_protocol(path)
+        size = self._sizes.get(path)
+        if size is not None:
+            return {"name": path, "size": size, "type": "file"}
+        found: dict[str, Any] = super().info(path)
+        return found
+
+    def count(self, size_bytes: int) -> None:
+        """Add to `bytes_read`; reads run on several threads."""
+        with self._lock:
+            self.bytes_read += size_bytes
+
+    def _connect(self) -> None:
+        self.session = _Session()
+
+    def _call(self, op: str, method: str = "get", path: str | None = None, **options: Any) -> Any:
+        try:
+            return super()._call(op, method, path, **options)
+        except requests.ConnectionError as error:
+            raise LakeError(
+                f"no NameNode answers at {self.url} ({error}); is HDFS running, and NAMENODE_HTTP_URL right?"
+            ) from error
+
+    def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
+        if mode != "rb":
+            return super()._open(path, mode, **options)
+        return _RangedFile(self, path, mode="rb", cache_type="none", tempdir="", autocommit=True, size=self.info(path)["size"])
+
+
+class _RangedFile(WebHDFile):  # type: ignore[misc]
+    def _fetch_range(self, start: int, end: int) -> bytes:
+        start, end = max(start, 0), min(end, self.size)
+        if start >= end:
+            return b""
+        for attempt in range(READ_TRIES):
+            found = self.fs._call("OPEN", path=self.path, offset=start, length=end - start, redirect=False)
+            location = found.headers.get("Location")
+            try:
+                answer = self.fs.session.get(self.fs._apply_proxy(location)) if location else found
+                answer.raise_for_status()
+                content = bytes(answer.content)
+                if len(content) == end - start:
+                    self.fs.count(len(content))
+                    return content
+                problem = f"{len(content)} bytes came instead of {end - start}"
+            except requests.RequestException as error:
+                if error.response is not None and error.response.status_code == 404:
+                    raise FileNotFoundError(self.path) from error
+                # The NameNode may name another DataNode next time.
+                problem = str(error)
+            if attempt == READ_TRIES - 1:
+                raise LakeError(f"cannot read {self.path} at {start} from a DataNode: {problem}")
+        raise AssertionError("unreachable")
+
+
+class _Session(requests.Session):
+    """Keep connections for parallel reads; look at no proxy settings or netrc, which cost a millisecond each request."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.trust_env = False
+        for prefix in ("http://", "https://"):
+            self.mount(prefix, HTTPAdapter(pool_maxsize=CONNECTIONS))
+
+    def request(self, *arguments: Any, **options: Any) -> requests.Response:
+        options.setdefault("timeout", TIMEOUT_SECONDS)
+        return super().request(*arguments, **options)

@@ -1,0 +1,203 @@
+"""Queries of stored days, over WebHDFS as a fake serves it and over a local directory."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import polars as pl
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from fake_webhdfs import FakeWebHdfs
+from fsspec.implementations.local import LocalFileSystem
+
+from orderflow.lake.archive import DayArchive
+from orderflow.lake.history import History
+from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError, Table, arrow_schema
+from orderflow.market.candle import Candle, iso_from_ms
+
+TCS, INFY = "NSE_EQ|INE467B01029", "NSE_EQ|INE009A01021"
+OPEN_MS = 1_765_770_300_000
+DAY, NEXT_DAY = "2025-12-15", "2025-12-16"
+
+
+def write(root: Path, table: Table, date: str, name: str, rows: list[dict[str, object]], **options: object) -> None:
+    directory = root / table.day(date)[1:]
+    directory.mkdir(parents=True, exist_ok=True)
+    pq.write_table(pa.Table.from_pylist(rows, schema=arrow_schema(table.fields)), directory / name, **options)
+
+
+def tick(sequence: int, instrument: str = TCS, **more: object) -> dict[str, object]:
+    at_ms = OPEN_MS + 1000 * sequence
+    row = {"instrument_key": instrument, "sequence": sequence, "trading_date": DAY, "event_time_ms": at_ms}
+    times = {"feed_time_ms": at_ms + 50, "prev_feed_time_ms": at_ms - 950, "ltt_ms": at_ms, "prev_ltt_ms": at_ms - 1000}
+    quote = {"prev_bid": 100.0, "prev_ask": 100.1, "ltq": 10, "received_time_ms": at_ms + 60, "vtt": 100 * sequence}
+    return row | times | quote | {"session_phase": "continuous", "traded_volume": 100, "ltp": 100.1} | more
+
+
+def candle(minute: int, instrument: str = TCS, open_ms: int = OPEN_MS, **more: object) -> dict[str, object]:
+    start_ms = open_ms + 60_000 * minute
+    made = Candle(
+        start_ms=start_ms,
+        end_ms=start_ms + 60_000,
+        instrument=instrument,
+        open=100.0 + minute,
+        high=101.0 + minute,
+        low=99.0 + minute,
+        close=100.5 + minute,
+        buy_volume=60,
+        sell_volume=40,
+        total_volume=100,
+        delta=20,
+    )
+    return made.to_record() | more
+
+
+@pytest.fixture
+def hdfs(tmp_path: Path) -> Iterator[FakeWebHdfs]:
+    with FakeWebHdfs(tmp_path) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_ticks_when_day_has_several_files_then_come_sorted_and_only_of_the_instrument(tmp_path, hdfs) -> None:
+    write(tmp_path, TICKS, DAY, "b.parquet", [tick(1), tick(1, INFY)])
+    write(tmp_path, TICKS, DAY, "a.parquet", [tick(3), tick(2)])
+    write(tmp_path, TICKS, NEXT_DAY, "a.parquet", [tick(9)])
+
+    history = History.connect(hdfs.url)
+
+    assert history.ticks(TCS, DAY).column("sequence").to_pylist() == [1, 2, 3]
+    assert history.ticks(TCS, DAY, NEXT_DAY, columns=["sequence"]).to_pydict() == {"sequence": [1, 2, 3, 9]}
+    assert history.dates() == [DAY, NEXT_DAY]
+    assert pl.from_arrow(history.ticks(INFY, DAY)).height == 1
+
+
+def test_ticks_when_row_groups_hold_other_instruments_then_skips_their_bytes(tmp_path, hdfs) -> None:
+    keys = [f"NSE_EQ|INE{number:06d}01011" for number in range(50)]
+    rows = [tick(sequence, key) for key in keys for sequence in range(200)]
+    write(tmp_path, TICKS, DAY, "compact-1-00000.parquet", rows, row_group_size=200, compression="zstd")
+    size = next((tmp_path / TICKS.day(DAY)[1:]).iterdir()).stat().st_size
+
+    history = History.connect(hdfs.url)
+    found = history.ticks(keys[17], DAY)
+    fetched = history.bytes_read
+
+    footer = history.metadata([path for path, _ in history.files(TICKS, DAY)])[0].serialized_size
+    assert found.num_rows == 200
+    first_look = 64 << 10
+    assert fetched < first_look + footer + (size - footer) // 25
+
+
+def test_read_when_file_sizes_were_listed_then_asks_the_namenode_for_no_status(tmp_path, hdfs) -> None:
+    write(tmp_path, TICKS, DAY, "a.parquet", [tick(1)])
+
+    History.connect(hdfs.url).ticks(TCS, DAY)
+
+    assert [operation for operation, _ in hdfs.requests if operation == "GETFILESTATUS"] == []
+
+
+def test_read_when_a_datanode_fails_once_then_asks_again(tmp_path, hdfs) -> None:
+    write(tmp_path, TICKS, DAY, "a.parquet", [tick(1)])
+    hdfs.data_node_failures = 2
+
+    assert History.connect(hdfs.url).ticks(TCS, DAY).num_rows == 1
+
+
+def test_read_when_no_namenode_answers_then_says_what_to_check() -> None:
+    with pytest.raises(LakeError, match="is HDFS running, and NAMENODE_HTTP_URL right"):
+        History.connect("http://127.0.0.1:9").dates()
+
+
+def test_read_when_day_is_swapped_meanwhile_then_tries_again(tmp_path) -> None:
+    write(tmp_path, TICKS, DAY, "a.parquet", [tick(1)])
+    day = tmp_path / TICKS.day(DAY)[1:]
+    pauses: list[float] = []
+    history = History(LocalFileSystem(), f"{tmp_path}/trading", sleep=pauses.append)
+    listed = history.files(TICKS, DAY)
+    (day / "a.parquet").rename(day / "compact-1-00000.parquet")
+    answers = [listed, history.files(TICKS, DAY)]
+    history.files = lambda *_: answers.pop(0)  # type: ignore[method-assign]
+
+    assert history.ticks(TCS, DAY).num_rows == 1
+    assert pauses == [0.1]
+
+
+def test_trades_when_derived_from_ticks_then_split_by_the_rule_and_skip_what_is_no_trade(tmp_path) -> None:
+    ticks = [
+        tick(1, bid=[{"price": 100.0, "quantity": 5}], ask=[{"price": 100.1, "quantity": 7}]),
+        tick(2, ltp=100.0),
+        tick(3, traded_volume=None),
+        tick(4, session_phase="post_close"),
+        tick(5, gap=True),
+    ]
+    write(tmp_path, TICKS, DAY, "a.parquet", ticks)
+
+    found = History(LocalFileSystem(), f"{tmp_path}/trading").trades(TCS, DAY, rule="lee_ready").to_pylist()
+
+    sides = [(row["trade_id"], row["side"], row["buy_volume"], row["sell_volume"], row["unclassified_volume"]) for row in found]
+    assert sides == [
+        (f"{TCS}:{DAY}:100", "buy", 100, 0, 0),
+        (f"{TCS}:{DAY}:200", "sell", 0, 100, 0),
+        (f"{TCS}:{DAY}:500", "unclassified", 0, 0, 100),
+    ]
+    assert (found[0]["bid"], found[0]["ask"], found[0]["price"]) == (100.0, 100.1, 100.1)
+
+
+def test_candles_when_n_is_five_over_two_days_then_rolls_up_from_each_open(tmp_path) -> None:
+    write(tmp_path, CANDLES, DAY, "a.parquet", [candle(minute) for minute in (0, 1, 4, 5)] + [candle(0, INFY)])
+    write(tmp_path, CANDLES, DAY, "b.parquet", [candle(0, window_minutes=5)])
+    write(tmp_path, CANDLES, NEXT_DAY, "a.parquet", [candle(0, open_ms=OPEN_MS + 86_400_000)])
+
+    found = History(LocalFileSystem(), f"{tmp_path}/trading").candles(TCS, DAY, NEXT_DAY, n=5).to_pylist()
+
+    shown = [(row["window_start"], row["open"], row["close"], row["total_volume"], row["window_minutes"]) for row in found]
+    assert shown == [
+        (f"{DAY}T09:15:00+05:30", 100.0, 104.5, 300, 5),
+        (f"{DAY}T09:20:00+05:30", 105.0, 105.5, 100, 5),
+        (f"{NEXT_DAY}T09:15:00+05:30", 100.0, 100.5, 100, 5),
+    ]
+
+
+def test_profile_when_minutes_share_prices_then_adds_them_up(tmp_path) -> None:
+    def level(minute: int, price: int, buy: int, sell: int, unclassified: int) -> dict[str, object]:
+        edges = {
+            "window_start": iso_from_ms(OPEN_MS + 60_000 * minute),
+            "window_end": iso_from_ms(OPEN_MS + 60_000 * (minute + 1)),
+        }
+        volumes = {"buy_volume": buy, "sell_volume": sell, "unclassified_volume": unclassified}
+        return edges | {"instrument": TCS, "price": price} | volumes
+
+    write(tmp_path, FOOTPRINT, DAY, "a.parquet", [level(0, 10010, 5, 1, 0), level(0, 10000, 2, 3, 1), level(1, 10010, 4, 0, 2)])
+
+    found = History(LocalFileSystem(), f"{tmp_path}/trading").profile(TCS, DAY).to_pydict()
+
+    assert found == {
+        "price": [10000, 10010],
+        "buy_volume": [2, 9],
+        "sell_volume": [3, 1],
+        "unclassified_volume": [1, 2],
+        "total_volume": [6, 12],
+    }
+
+
+def test_day_archive_when_asked_for_a_day_then_gives_domain_values(tmp_path) -> None:
+    write(tmp_path, CANDLES, DAY, "a.parquet", [candle(1), candle(0)])
+    write(tmp_path, TICKS, NEXT_DAY, "a.parquet", [tick(1)])
+    archive = DayArchive(History(LocalFileSystem(), f"{tmp_path}/trading"), "split")
+
+    assert archive.dates() == [DAY, NEXT_DAY]
+    assert [made.start_ms for made in archive.candles(TCS, DAY, 1)] == [OPEN_MS, OPEN_MS + 60_000]
+    assert [trade.volume for trade in archive.trades(TCS, NEXT_DAY)] == [100]
+    assert archive.footprint(TCS, DAY) == []
+
+
+@pytest.mark.parametrize(("first", "last"), [("15-12-2025", None), ("2025-12-15", "2025-13-01"), ("2025-12-16", "2025-12-15")])
+def test_period_when_it_is_none_then_says_so(tmp_path, first, last) -> None:
+    with pytest.raises(LakeError, match=r"date|period"):
+        History(LocalFileSystem(), f"{tmp_path}/trading").ticks(TCS, first, last)
