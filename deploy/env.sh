@@ -132,6 +132,10 @@ spark_conf() { # NAME CORES DRIVER_MEMORY EXECUTOR_MEMORY: a conf directory of t
   render spark/log4j2.properties "$SPARK_CONF_DIR/log4j2.properties"
 }
 
+wait_for_port() { # HOST PORT: costs nothing, so it may come before a health check
+  until (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null; do sleep 0.5; done
+}
+
 wait_for() { # SERVICE...: return when each is healthy; a service that starts early waits instead of failing
   local service told
   for service in "$@"; do
@@ -139,7 +143,7 @@ wait_for() { # SERVICE...: return when each is healthy; a service that starts ea
     until problem=$("$ORDERFLOW_HOME/deploy/health/$service" 2>&1); do
       [[ $told == "$problem" ]] || echo "waiting for $service: $problem"
       told=$problem
-      sleep 1
+      sleep 2
     done
   done
 }
@@ -149,7 +153,7 @@ spark_app() { # NAME SCRIPT: run one of the entry points that need the cluster
   prefix=${prefix//-/_}
   local cores=${prefix}_CORES driver=${prefix}_DRIVER_MEMORY executor=${prefix}_EXECUTOR_MEMORY health=${prefix}_HEALTH_PORT
   spark_conf "$1" "${!cores}" "${!driver:-$DRIVER_MEMORY}" "${!executor:-$EXECUTOR_MEMORY}"
-  wait_for setup-topics setup-hdfs spark-master
+  wait_for setup-hdfs setup-topics spark-master
   HEALTH_PORT=${!health} exec "$PYTHON" "$ORDERFLOW_HOME/$2"
 }
 

@@ -6,6 +6,7 @@ import argparse
 import json
 import os
 import shutil
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -75,10 +76,9 @@ def wait(stack: Stack) -> int:
 
 
 def status(stack: Stack) -> int:
-    """Show each service's process, health and memory; return 1 when something is not healthy."""
-    seen = condition.survey(stack)
-    show(stack, seen)
-    return 0 if all(one.healthy for one in seen) else 1
+    """Show each service's process, health and memory."""
+    show(stack, condition.survey(stack))
+    return 0
 
 
 def show(stack: Stack, seen: Sequence[condition.Condition]) -> None:
@@ -138,6 +138,7 @@ def main() -> int:
     parser.add_argument("command", choices=COMMANDS)
     arguments = parser.parse_args()
     os.chdir(ROOT)
+    signal.signal(signal.SIGPIPE, signal.SIG_DFL)
     try:
         return COMMANDS[arguments.command](open_stack())
     except StackError as error:

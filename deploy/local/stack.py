@@ -15,6 +15,8 @@ from typing import Final
 from deploy.local.services import Service, services
 
 ROOT: Final = Path(__file__).resolve().parents[2]
+# The largest port is the NameNode's, 50070.
+LARGEST_OFFSET: Final = 15000
 DEMO_INSTRUMENTS: Final = "NSE_EQ|INE467B01029,NSE_EQ|INE040A01034,NSE_EQ|INE009A01021"
 
 
@@ -63,11 +65,15 @@ def open_stack(environ: Mapping[str, str] | None = None) -> Stack:
     answer = subprocess.run(["bash", "-c", script, "deploy/env.sh"], cwd=ROOT, env=explicit, capture_output=True, text=True)
     if answer.returncode:
         raise StackError(f"deploy/env.sh failed: {answer.stderr.strip()}")
-    return Stack(dict(pair.partition("=")[::2] for pair in answer.stdout.split("\0") if pair))
+    env = dict(pair.partition("=")[::2] for pair in answer.stdout.split("\0") if pair)
+    offset = env["PORT_OFFSET"]
+    if not offset.isdigit() or int(offset) > LARGEST_OFFSET:
+        raise StackError(f"PORT_OFFSET={offset} is outside 0..{LARGEST_OFFSET}; for example PORT_OFFSET=10000")
+    return Stack(env)
 
 
 def demo_feed(environ: Mapping[str, str]) -> dict[str, str]:
-    """Translate FEED_RECORDING or FEED_SESSION, FEED_SPEED, FEED_TIMES and INSTRUMENT into what the simulator and the streamer are told.
+    """Translate the FEED_… variables and INSTRUMENT into what the simulator and the streamer are told.
 
     Raises StackError for a recording that is not there and for times or a speed that mean nothing.
     """
