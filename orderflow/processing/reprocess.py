@@ -77,36 +77,51 @@ def stored_footprint(spark: SparkSession, settings: Settings, date: str) -> Data
     return spark.read.schema(FOOTPRINT).parquet(f"{settings.namenode_url}/trading/footprint/date={date}")
 
 
-def difference(stored: DataFrame, recomputed: DataFrame, key: tuple[str, ...]) -> Difference:
-    """Compare two frames of the same record by `key`; `source` is not compared, doubles to nine digits."""
+def judged(stored: DataFrame, recomputed: DataFrame, key: tuple[str, ...]) -> DataFrame:
+    """Join both by `key` into structs `old` and `new` with a `verdict`: equal, missing, surplus or changed.
+
+    `source` is not compared; doubles are equal to nine digits.
+    """
     fields = records.CANDLE if "window_minutes" in key else records.FOOTPRINT
-    compared = [field for field in fields if field.name not in (*key, "source")]
-    old, new = stored.alias("old"), recomputed.alias("new")
-    joined = old.join(new, [F.col(f"old.{name}").eqNullSafe(F.col(f"new.{name}")) for name in key], "full_outer")
-    both = F.col("old.instrument").isNotNull() & F.col("new.instrument").isNotNull()
+    names = [field.name for field in fields]
+    old = stored.select(F.struct(*names).alias("old"))
+    new = recomputed.select(F.struct(*names).alias("new"))
+    joined = old.join(new, [F.col(f"old.{name}") == F.col(f"new.{name}") for name in key], "full_outer")
     equal: Any = F.lit(True)
-    for field in compared:
+    for field in fields:
+        if field.name in (*key, "source"):
+            continue
         left, right = F.col(f"old.{field.name}"), F.col(f"new.{field.name}")
         same = left.eqNullSafe(right)
         if field.type == "double":
-            same = same | F.coalesce(F.abs(left - right) <= _TOLERANCE * F.greatest(F.abs(left), F.lit(1.0)), F.lit(False))
+            near = F.abs(left - right) <= _TOLERANCE * F.greatest(F.abs(left), F.lit(1.0))
+            same = same | F.coalesce(near, F.lit(False))
         equal = equal & same
-    verdict = F.when(F.col("old.instrument").isNull(), "missing").when(F.col("new.instrument").isNull(), "surplus")
-    judged = joined.withColumn("verdict", verdict.when(both & ~equal, "changed").otherwise("equal")).cache()
-    try:
-        counts = {row["verdict"]: row["count"] for row in judged.groupBy("verdict").count().collect()}
-        place = F.concat_ws(" ", *[F.coalesce(F.col(f"new.{name}"), F.col(f"old.{name}")).cast("string") for name in key])
-        shown = (
-            judged.where(F.col("verdict") != "equal").select("verdict", place.alias("place")).orderBy("place").limit(10).collect()
-        )
-    finally:
-        judged.unpersist()
-    seen = {name: int(counts.get(name, 0)) for name in ("equal", "missing", "surplus", "changed")}
-    return Difference(
-        stored=seen["equal"] + seen["surplus"] + seen["changed"],
-        recomputed=seen["equal"] + seen["missing"] + seen["changed"],
-        missing=seen["missing"],
-        surplus=seen["surplus"],
-        changed=seen["changed"],
-        examples=tuple(f"{row['verdict']}: {row['place']}" for row in shown),
+    verdict = (
+        F.when(F.col("old").isNull(), "missing")
+        .when(F.col("new").isNull(), "surplus")
+        .otherwise(F.when(equal, "equal").otherwise("changed"))
     )
+    return joined.withColumn("verdict", verdict)
+
+
+def difference(judgement: DataFrame, key: tuple[str, ...]) -> Difference:
+    """Count the verdicts of `judged` and name the first ten places that differ."""
+    counts = {row["verdict"]: int(row["count"]) for row in judgement.groupBy("verdict").count().collect()}
+    place = F.concat_ws(" ", *[F.coalesce(F.col(f"new.{name}"), F.col(f"old.{name}")).cast("string") for name in key])
+    shown = judgement.where(F.col("verdict") != "equal").select("verdict", place.alias("place")).orderBy("place").limit(10)
+    equal, missing, surplus, changed = (counts.get(name, 0) for name in ("equal", "missing", "surplus", "changed"))
+    return Difference(
+        stored=equal + surplus + changed,
+        recomputed=equal + missing + changed,
+        missing=missing,
+        surplus=surplus,
+        changed=changed,
+        examples=tuple(f"{row['verdict']}: {row['place']}" for row in shown.collect()),
+    )
+
+
+def merged(judgement: DataFrame) -> DataFrame:
+    """Return the day with the difference applied: what changed or was missing is new, all else stays as it was stored."""
+    take_new = F.col("verdict").isin("missing", "changed")
+    return judgement.select(F.when(take_new, F.col("new")).otherwise(F.col("old")).alias("row")).select("row.*")
