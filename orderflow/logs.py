@@ -61,6 +61,7 @@ def configure(level: str = "INFO", secrets: Iterable[str | None] = (), stream: T
     root.setLevel(level)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
+    logging.getLogger("websocket").setLevel(logging.CRITICAL)
     logging.captureWarnings(True)
 
 

@@ -1,0 +1,193 @@
+"""Resolve what a person writes (an instrument key, a trading symbol, an index name) through the instrument master."""
+
+from __future__ import annotations
+
+import difflib
+import gzip
+import logging
+import os
+import ssl
+import time
+import urllib.error
+import urllib.request
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlsplit
+
+import orjson
+
+from orderflow.market.errors import SettingsError
+
+log = logging.getLogger(__name__)
+
+_FRESH_SECONDS: Final = 20 * 3600
+_TIMEOUT_SECONDS: Final = 30
+_PREFERRED: Final = ("NSE_EQ", "NSE_INDEX", "BSE_EQ", "BSE_INDEX", "NSE_FO", "BSE_FO", "MCX_FO")
+
+
+class Instrument(NamedTuple):
+    """One row of the master."""
+
+    key: str
+    trading_symbol: str
+    name: str
+
+
+@dataclass(frozen=True, slots=True)
+class InstrumentMaster:
+    """The instruments that exist, and which stocks have derivatives (they close by auction)."""
+
+    by_key: dict[str, Instrument]
+    with_derivatives: frozenset[str]
+    _by_symbol: dict[str, list[str]] = field(default_factory=dict)
+
+    @classmethod
+    def from_rows(cls, rows: Iterable[dict[str, Any]]) -> InstrumentMaster:
+        """Build from the rows of Upstox's JSON file."""
+        by_key: dict[str, Instrument] = {}
+        by_symbol: dict[str, list[str]] = {}
+        with_derivatives: set[str] = set()
+        for row in rows:
+            key = row.get("instrument_key")
+            if not isinstance(key, str):
+                continue
+            symbol, name = str(row.get("trading_symbol") or ""), str(row.get("name") or "")
+            by_key[key] = Instrument(key, symbol, name)
+            for word in {symbol.casefold(), key.partition("|")[2].casefold(), name.casefold()} - {""}:
+                by_symbol.setdefault(word, []).append(key)
+            underlying = row.get("underlying_key")
+            if isinstance(underlying, str) and underlying.startswith(("NSE_EQ|", "BSE_EQ|")):
+                with_derivatives.add(underlying)
+        return cls(by_key, frozenset(with_derivatives), by_symbol)
+
+    def resolve(self, name: str) -> str:
+        """Return the key of an instrument given as key, trading symbol, ISIN or name (case does not matter).
+
+        A name in several segments means cash equity first, then index, then the others. Raises SettingsError with the
+        nearest matches when nothing fits.
+        """
+        if name in self.by_key:
+            return name
+        found = self._by_symbol.get(name.casefold(), [])
+        if found:
+            return min(found, key=_preference)
+        raise SettingsError(f"instrument {name!r} is not in the instrument master{self._nearest(name)}")
+
+    def _nearest(self, name: str) -> str:
+        wanted = name.partition("|")[2] or name
+        words = difflib.get_close_matches(wanted.casefold(), self._by_symbol, n=4, cutoff=0.6)
+        words += [word for word in self._by_symbol if word.startswith(wanted.casefold()) and word not in words][: 4 - len(words)]
+        near = [min(self._by_symbol[word], key=_preference) for word in words]
+        told = ", ".join(f"{self.by_key[key].trading_symbol} ({key})" for key in dict.fromkeys(near))
+        return f"; did you mean {told}?" if told else "; look it up on the broker's site, or write its key as SEGMENT|TOKEN"
+
+
+def resolved(names: Sequence[str], master: InstrumentMaster | None, mode_limit: int) -> tuple[str, ...]:
+    """Return the keys of `names` without repeats, in order.
+
+    Without a master, full keys are taken on trust. Raises SettingsError naming every unknown name, or when more than
+    `mode_limit` remain.
+    """
+    keys: dict[str, None] = {}
+    errors: list[str] = []
+    for name in names:
+        if master is None:
+            if "|" in name:
+                keys[name] = None
+            else:
+                errors.append(
+                    f"{name!r} cannot be looked up without the instrument master; write its key, as NSE_EQ|INE467B01029"
+                )
+            continue
+        try:
+            keys[master.resolve(name)] = None
+        except SettingsError as error:
+            errors.append(str(error))
+    if errors:
+        raise SettingsError("; ".join(errors))
+    if len(keys) > mode_limit:
+        raise SettingsError(f"{len(keys)} instruments are more than the {mode_limit} that one connection of this mode may carry")
+    return tuple(keys)
+
+
+def load_master(source: str, cache: Path, ca_file: Path | None = None) -> InstrumentMaster | None:
+    """Return the master from a file path or URL, kept at `cache` for a day (a server on loopback is always asked).
+
+    None, and a warning, when there is none to have. Raises SettingsError when the file cannot be read.
+    """
+    if urlsplit(source).scheme not in ("http", "https"):
+        try:
+            return _parsed(Path(source).expanduser().read_bytes())
+        except (OSError, ValueError) as error:
+            raise SettingsError(f"INSTRUMENT_MASTER={source} cannot be read ({type(error).__name__})") from error
+    beside = urlsplit(source).hostname in ("127.0.0.1", "localhost", "::1")
+    if not beside and cache.exists() and time.time() - cache.stat().st_mtime < _FRESH_SECONDS:
+        kept = _cached(cache)
+        if kept is not None:
+            return kept
+    try:
+        content = _downloaded(source, ca_file)
+        master = _parsed(content)
+    except (OSError, ValueError) as error:
+        kept = _cached(cache)
+        if kept is None:
+            log.warning(
+                "the instrument master at %s cannot be had (%s), and none is kept: keys are taken on trust, names not at all",
+                source,
+                type(error).__name__,
+            )
+        else:
+            log.warning("the instrument master at %s cannot be had (%s): using the one kept", source, type(error).__name__)
+        return kept
+    try:
+        cache.parent.mkdir(parents=True, exist_ok=True)
+        part = cache.with_suffix(f".{os.getpid()}.part")
+        part.write_bytes(content)
+        part.replace(cache)
+    except OSError as error:
+        log.warning("the instrument master cannot be kept at %s: %s", cache, error.strerror)
+    return master
+
+
+def watch_list(path: Path) -> tuple[str, ...]:
+    """Return the names in a watch-list file: one or several (comma-separated) a line, `#` begins a comment.
+
+    Raises SettingsError when it cannot be read or names nothing.
+    """
+    try:
+        lines = path.read_text(encoding="utf-8").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise SettingsError(f"INSTRUMENT_FILE={path} cannot be read ({type(error).__name__})") from error
+    names = [part.strip() for line in lines for part in line.partition("#")[0].split(",")]
+    found = tuple(dict.fromkeys(name for name in names if name))
+    if not found:
+        raise SettingsError(f"INSTRUMENT_FILE={path} names no instrument")
+    return found
+
+
+def _preference(key: str) -> tuple[int, str]:
+    segment = key.partition("|")[0]
+    return (_PREFERRED.index(segment) if segment in _PREFERRED else len(_PREFERRED), key)
+
+
+def _parsed(content: bytes) -> InstrumentMaster:
+    rows = orjson.loads(gzip.decompress(content) if content[:2] == b"\x1f\x8b" else content)
+    if not isinstance(rows, list):
+        raise ValueError("the instrument master is not a list")  # noqa: TRY004 a fault of the content, like bad JSON
+    return InstrumentMaster.from_rows(rows)
+
+
+def _cached(cache: Path) -> InstrumentMaster | None:
+    try:
+        return _parsed(cache.read_bytes())
+    except (OSError, ValueError):
+        return None
+
+
+def _downloaded(url: str, ca_file: Path | None) -> bytes:
+    context = ssl.create_default_context(cafile=str(ca_file) if ca_file else None) if url.startswith("https") else None
+    request = urllib.request.Request(url, headers={"User-Agent": "orderflow"})
+    with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS, context=context) as answer:
+        return bytes(answer.read())

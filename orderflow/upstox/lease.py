@@ -1,0 +1,122 @@
+"""One owner per instrument: an ephemeral ZooKeeper node for each, since two connections conflate differently."""
+
+from __future__ import annotations
+
+import json
+import logging
+import os
+import socket
+import threading
+import time
+from collections.abc import Iterable
+from typing import Final
+from urllib.parse import quote
+
+from kazoo.client import KazooClient
+from kazoo.exceptions import KazooException, NodeExistsError, NoNodeError
+from kazoo.handlers.threading import KazooTimeoutError
+from kazoo.protocol.states import KazooState
+
+log = logging.getLogger(__name__)
+
+ROOT: Final = "/orderflow/streamers"
+SESSION_SECONDS: Final = 6.0
+"""A dead owner's nodes vanish after this, so a standby takes over within ten seconds."""
+
+
+class InstrumentLeases:
+    """Leases held in one ZooKeeper session; `lost` is set when that session expired, and with it every lease."""
+
+    def __init__(self, hosts: str, owner: str) -> None:
+        self._client = KazooClient(hosts=hosts, timeout=SESSION_SECONDS, connection_retry={"max_tries": -1, "max_delay": 2.0})
+        self._client.add_listener(self._changed)
+        self._hosts = hosts
+        self._told = json.dumps(
+            {"owner": owner, "host": socket.gethostname(), "pid": os.getpid(), "since": int(time.time())}
+        ).encode()
+        self._held: set[str] = set()
+        self._closed = False
+        self.lost = threading.Event()
+
+    def connect(self, timeout_seconds: float) -> bool:
+        """Connect to ZooKeeper; return False when it does not answer in time (call again)."""
+        if self._client.connected:
+            return True
+        try:
+            self._client.start_async().wait(timeout_seconds)
+        except (KazooException, KazooTimeoutError, OSError) as error:
+            log.debug("zookeeper: %s", type(error).__name__)
+        return bool(self._client.connected)
+
+    def acquire(self, keys: Iterable[str]) -> dict[str, str]:
+        """Take all of `keys`, or none: return {} or, by key, who holds those that are taken.
+
+        Raises KazooException when ZooKeeper stops answering.
+        """
+        taken: dict[str, str] = {}
+        fresh: list[str] = []
+        for key in keys:
+            if key in self._held:
+                continue
+            try:
+                self._client.create(self._path(key), self._told, ephemeral=True, makepath=True)
+                fresh.append(key)
+            except NodeExistsError:
+                holder = self._holder(key)
+                if holder is not None:
+                    taken[key] = holder
+        self._held.update(fresh)
+        if taken:
+            self.release(fresh)
+        return taken
+
+    def release(self, keys: Iterable[str]) -> None:
+        """Give leases back."""
+        for key in tuple(keys):
+            if key in self._held:
+                self._held.discard(key)
+                try:
+                    self._client.delete(self._path(key))
+                except (NoNodeError, KazooException):
+                    log.debug("the lease of %s is gone already", key)
+
+    def renew(self) -> None:
+        """Begin anew after a lost session: nothing is held."""
+        self._held.clear()
+        self.lost.clear()
+
+    def close(self) -> None:
+        """Give everything back and disconnect."""
+        self._closed = True
+        try:
+            self._client.stop()
+            self._client.close()
+        except (KazooException, KazooTimeoutError, OSError) as error:
+            log.debug("zookeeper: %s", type(error).__name__)
+
+    def _holder(self, key: str) -> str | None:
+        try:
+            found, stat = self._client.get(self._path(key))
+        except NoNodeError:
+            return "a streamer that has just ended"
+        session = self._client.client_id[0] if self._client.client_id else None
+        if session is not None and stat.ephemeralOwner == session:
+            self._held.add(key)
+            return None
+        told = json.loads(found)
+        return f"{told['owner']} (host {told['host']}, process {told['pid']})"
+
+    def _changed(self, state: str) -> None:
+        if self._closed:
+            return
+        if state == KazooState.LOST and self._held:
+            log.error("the ZooKeeper session expired: the leases are lost")
+            self.lost.set()
+        elif state == KazooState.SUSPENDED:
+            log.warning("ZooKeeper at %s does not answer; the leases stand until its session ends", self._hosts)
+        elif state == KazooState.CONNECTED:
+            log.info("connected to ZooKeeper at %s", self._hosts)
+
+    @staticmethod
+    def _path(key: str) -> str:
+        return f"{ROOT}/{quote(key, safe='')}"

@@ -1,0 +1,344 @@
+"""Keeps one connection to the feed alive: when to connect, with which token, when to give it up, when to try again.
+
+It never gives up. What ended a connection decides how soon the next attempt comes (`judged`); a connection must have lived
+for half a minute before the delays start from the beginning again, so a server that accepts and closes is not hammered.
+"""
+
+from __future__ import annotations
+
+import logging
+import queue
+import random
+import socket
+import ssl
+import threading
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any, Final, NamedTuple, Protocol
+
+import websocket
+
+from orderflow.upstox.backoff import STEADY_SECONDS, Backoff
+from orderflow.upstox.client import HANDSHAKE_SECONDS, Listener
+from orderflow.upstox.token import Token, TokenSource
+from orderflow.upstox.worker import Inbox
+
+log = logging.getLogger(__name__)
+
+STALL_SECONDS: Final = 30.0
+FIRST_MESSAGE_SECONDS: Final = 20.0
+_MOST_STALL_SECONDS: Final = 300.0
+_REFUSED_TOKEN_SECONDS: Final = 300.0
+_ANNOUNCE_MS: Final = (3_600_000, 600_000)
+_TICK_SECONDS: Final = 0.25
+
+
+class Verdict(NamedTuple):
+    """Why a connection ended, in words, and how the next attempt is to be made."""
+
+    cause: str
+    cure: str = ""
+    least_seconds: float = 0.0
+    token_refused: bool = False
+
+
+class Connection(Protocol):
+    """One attempt at a connection; `client.UpstoxConnection` in the product."""
+
+    def connect(self) -> None:
+        """Begin to connect."""
+        ...
+
+    def subscribe(self, keys: Iterable[str], mode: str) -> None:
+        """Subscribe more."""
+        ...
+
+    def unsubscribe(self, keys: Iterable[str]) -> None:
+        """Unsubscribe."""
+        ...
+
+    def close(self, wait_seconds: float = 5.0) -> bool:
+        """Close and wait."""
+        ...
+
+
+@dataclass(slots=True)
+class FeedStatus:
+    """What the supervisor is doing, for /healthz and metrics."""
+
+    state: str = "starting"
+    cause: str = ""
+    since: float = field(default_factory=time.monotonic)
+    attempts: int = 0
+    connections: int = 0
+    last_message_at: float | None = None
+    messages: int = 0
+
+
+class _Attempt(Listener):
+    """Hears one connection; what comes after it was given up is ignored."""
+
+    def __init__(self, inbox: Inbox, status: FeedStatus) -> None:
+        self._inbox, self._status = inbox, status
+        self.happened: queue.SimpleQueue[tuple[str, int | None, str | None, BaseException | None]] = queue.SimpleQueue()
+        self.active = True
+        self.messages = 0
+
+    def opened(self) -> None:
+        if self.active:
+            self._inbox.call(lambda engine: engine.opened(_now_ms()))
+            self.happened.put(("opened", None, None, None))
+
+    def message(self, payload: bytes | str, received_time_ms: int) -> None:
+        if self.active:
+            self.messages += 1
+            self._status.messages += 1
+            self._status.last_message_at = time.monotonic()
+            self._inbox.put(payload, received_time_ms)
+
+    def closed(self, code: int | None, reason: str | None, error: BaseException | None) -> None:
+        self.happened.put(("closed", code, reason, error))
+
+
+class FeedSupervisor:
+    """Run `run` on a thread of its own (the main one); `stop` ends it from any thread."""
+
+    def __init__(
+        self,
+        connect: Callable[[Token, tuple[str, ...], Listener], Connection],
+        tokens: TokenSource,
+        inbox: Inbox,
+        keys: tuple[str, ...],
+        mode: str,
+        is_continuous: Callable[[], bool],
+        *,
+        housekeeping: Callable[[], None] = lambda: None,
+        backoff: Backoff | None = None,
+        stall_seconds: float = STALL_SECONDS,
+        first_message_seconds: float = FIRST_MESSAGE_SECONDS,
+    ) -> None:
+        self._connect, self._tokens, self._inbox, self._mode = connect, tokens, inbox, mode
+        self._keys = keys
+        self._is_continuous = is_continuous
+        self._housekeeping = housekeeping
+        self._backoff = backoff or Backoff(random.random)
+        self._stall_seconds = stall_seconds
+        self._first_message_seconds = first_message_seconds
+        self._stop = threading.Event()
+        self._connection: Connection | None = None
+        self._refused: tuple[str, float] | None = None
+        self._announced: set[tuple[str, int]] = set()
+        self._given_up = ""
+        self.status = FeedStatus()
+
+    def stop(self) -> None:
+        """Have `run` return soon."""
+        self._stop.set()
+
+    def interrupt(self, cause: str) -> None:
+        """Give up the present connection, for example because the leases are lost."""
+        self._given_up = cause
+
+    def watch(self, keys: tuple[str, ...]) -> None:
+        """Change the subscribed instruments, on the open connection too. Call it from `housekeeping`."""
+        added = [key for key in keys if key not in self._keys]
+        removed = [key for key in self._keys if key not in keys]
+        self._keys = keys
+        if self._connection is not None and self.status.state == "connected":
+            try:
+                if added:
+                    self._connection.subscribe(added, self._mode)
+                if removed:
+                    self._connection.unsubscribe(removed)
+            except Exception as error:  # noqa: BLE001 the SDK raises a bare Exception; the next connection subscribes all
+                log.info("the connection ended while instruments changed (%s)", type(error).__name__)
+
+    def run(self) -> None:
+        """Keep connected until `stop`. What `housekeeping` raises ends it."""
+        while not self._stop.is_set():
+            token = self._await_token()
+            if token is None:
+                break
+            self.status.attempts += 1
+            verdict = self._attempt(token)
+            if self._stop.is_set():
+                break
+            self._after(token, verdict)
+        self._say("stopped")
+
+    def _await_token(self) -> Token | None:
+        """Return a token worth trying, waiting for it in a visible state; None when told to stop."""
+        told = ""
+        while not self._stop.is_set():
+            token = self._tokens.current()
+            now_ms = _now_ms()
+            if token is None:
+                problem = f"there is no access token: {self._tokens.where()}"
+            elif token.is_expired(now_ms):
+                problem = f"the access token has expired: {self._tokens.where()}; the feed then resumes by itself"
+            elif self._refused is not None and self._refused[0] == token.value and time.monotonic() < self._refused[1]:
+                problem = f"Upstox refused the access token (401): {self._tokens.where()}; the feed then resumes by itself"
+            else:
+                self._announce_expiry(token, now_ms)
+                return token
+            if problem != told:
+                told = problem
+                self._say("waiting for a token", problem)
+                log.error("%s", problem)
+                self._tell("token", problem)
+            self._housekeeping()
+            self._stop.wait(_TICK_SECONDS)
+        return None
+
+    def _attempt(self, token: Token) -> Verdict:
+        """Make one connection and stay with it to its end."""
+        attempt = _Attempt(self._inbox, self.status)
+        self._given_up = ""
+        self._say("connecting")
+        connection = self._connection = self._connect(token, self._keys, attempt)
+        try:
+            connection.connect()
+            return self._attend(attempt, token)
+        finally:
+            attempt.active = False
+            self._connection = None
+            if not connection.close():
+                log.warning("the socket thread has not ended yet; it is cut off and will end by its own time-outs")
+
+    def _attend(self, attempt: _Attempt, token: Token) -> Verdict:
+        began = opened_at = time.monotonic()
+        is_open = False
+        while not self._stop.is_set():
+            try:
+                what, code, reason, error = attempt.happened.get(timeout=_TICK_SECONDS)
+            except queue.Empty:
+                what = ""
+            if what == "closed":
+                verdict = judged(code, reason, error)
+                if is_open:
+                    self._lose(verdict.cause)
+                return verdict
+            now = time.monotonic()
+            if what == "opened":
+                is_open, opened_at = True, now
+                self.status.connections += 1
+                self.status.last_message_at = None
+                self._say("connected")
+                log.info("connected: %d instruments, mode %s", len(self._keys), self._mode)
+            self._housekeeping()
+            if self._given_up:
+                if is_open:
+                    self._lose(self._given_up)
+                return Verdict(self._given_up)
+            if not is_open:
+                if now - began > 3 * HANDSHAKE_SECONDS:
+                    return Verdict(f"no connection within {3 * HANDSHAKE_SECONDS:.0f} s")
+                continue
+            silent = self._silence(attempt, opened_at, now)
+            if silent is not None:
+                silent_ms = int(silent * 1000)
+                self._inbox.call(lambda engine, silent_ms=silent_ms: engine.stalled(_now_ms(), silent_ms))  # type: ignore[misc]
+                cause = f"open but silent for {silent:.0f} s"
+                self._lose(cause)
+                return Verdict(cause)
+            if now - opened_at >= STEADY_SECONDS and attempt.messages > 1:
+                self._backoff.steady()
+            self._announce_expiry(token, _now_ms())
+        if is_open:
+            self._lose("told to stop")
+        return Verdict("told to stop")
+
+    def _silence(self, attempt: _Attempt, opened_at: float, now: float) -> float | None:
+        """Return how long the feed has been mute if that is too long, else None.
+
+        Right after opening a market status is due at any hour; in continuous trading more than half a minute is a stall, or
+        ten times the usual gap where only quiet instruments are subscribed.
+        """
+        last = self.status.last_message_at
+        if last is None:
+            return now - opened_at if now - opened_at > self._first_message_seconds else None
+        if not self._is_continuous():
+            return None
+        usual = (last - opened_at) / max(1, attempt.messages)
+        limit = min(max(self._stall_seconds, 10.0 * usual), max(self._stall_seconds, _MOST_STALL_SECONDS))
+        return now - last if now - last > limit else None
+
+    def _after(self, token: Token, verdict: Verdict) -> None:
+        """Wait for as long as the verdict and the back-off say."""
+        if verdict.token_refused:
+            self._refused = (token.value, time.monotonic() + _REFUSED_TOKEN_SECONDS)
+            return
+        delay = self._backoff.next_delay(verdict.least_seconds)
+        self._say("retrying", verdict.cause)
+        log.warning("%s%s; trying again in %.1f s", verdict.cause, f": {verdict.cure}" if verdict.cure else "", delay)
+        until = time.monotonic() + delay
+        while not self._stop.is_set() and time.monotonic() < until:
+            self._housekeeping()
+            self._stop.wait(min(_TICK_SECONDS, max(0.0, until - time.monotonic())))
+
+    def _lose(self, cause: str) -> None:
+        self._inbox.call(lambda engine: engine.lost(_now_ms(), cause))
+
+    def _tell(self, name: str, cause: str) -> None:
+        self._inbox.call(lambda engine: engine.event(name, _now_ms(), cause))
+
+    def _announce_expiry(self, token: Token, now_ms: int) -> None:
+        if token.expires_ms is None:
+            return
+        for ahead_ms in sorted(_ANNOUNCE_MS):
+            if 0 < token.expires_ms - now_ms <= ahead_ms:
+                if (token.value, ahead_ms) not in self._announced:
+                    self._announced.update((token.value, wider) for wider in _ANNOUNCE_MS if wider >= ahead_ms)
+                    text = f"the access token expires in {(token.expires_ms - now_ms) // 60_000} minutes: {self._tokens.where()}"
+                    log.warning("%s", text)
+                    self._tell("token", text)
+                return
+
+    def _say(self, state: str, cause: str = "") -> None:
+        if (self.status.state, self.status.cause) != (state, cause):
+            self.status.state, self.status.cause, self.status.since = state, cause, time.monotonic()
+
+
+def judged(code: int | None, reason: str | None, error: BaseException | None) -> Verdict:
+    """Say what the end of a connection means: close codes, HTTP refusals, redirects, TLS, DNS, resets and time-outs."""
+    if isinstance(error, websocket.WebSocketBadStatusException):
+        return _refusal(error)
+    if code is not None:
+        told = f" ({reason})" if reason else ""
+        if code == 1008:
+            return Verdict(f"closed by policy, code 1008{told}", "look at the account's limits on connections and keys", 10.0)
+        return Verdict(f"closed by the server, code {code}{told}")
+    if isinstance(error, ssl.SSLCertVerificationError):
+        return Verdict(
+            f"the server's certificate is not trusted ({error.verify_message})",
+            "nothing was sent; set UPSTOX_CA_FILE to the authority's bundle if this server is yours",
+            10.0,
+        )
+    if isinstance(error, (socket.gaierror, websocket.WebSocketAddressException)):
+        return Verdict("the server's name cannot be resolved", "look at UPSTOX_FEED_URL and the network")
+    if isinstance(error, ConnectionRefusedError):
+        return Verdict("connection refused", "nothing listens at UPSTOX_FEED_URL")
+    if isinstance(error, websocket.WebSocketTimeoutException | TimeoutError):
+        return Verdict(f"timed out ({error})" if str(error) else "timed out")
+    if error is not None and "Redirect limit" in str(error):
+        return Verdict("redirected in a circle", "look at UPSTOX_FEED_URL", 10.0)
+    if error is not None:
+        return Verdict(f"connection lost ({type(error).__name__})")
+    return Verdict("connection lost")
+
+
+def _refusal(error: Any) -> Verdict:
+    status = error.status_code
+    if status == 401:
+        return Verdict("Upstox refused the access token (401)", token_refused=True)
+    if status == 403:
+        return Verdict("refused (403)", "the account may have too many connections, or no right to this feed", 10.0)
+    if status == 429:
+        asked = str((error.resp_headers or {}).get("retry-after", ""))
+        return Verdict("too many requests (429)", least_seconds=min(600.0, max(15.0, float(asked) if asked.isdigit() else 0.0)))
+    return Verdict(f"refused (HTTP {status})", least_seconds=2.0)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

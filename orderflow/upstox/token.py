@@ -1,0 +1,77 @@
+"""Access tokens: where they come from, when they end, and never in `repr`, a log line or an error."""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import json
+import logging
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Final
+
+from orderflow.logs import hide
+
+log = logging.getLogger(__name__)
+
+DOCKER_SECRET: Final = Path("/run/secrets/upstox_access_token")
+
+
+@dataclass(frozen=True, slots=True)
+class Token:
+    """An access token; `expires_ms` is None where it does not say (it is not a JWT)."""
+
+    value: str = field(repr=False)
+    expires_ms: int | None = None
+
+    def is_expired(self, at_ms: int) -> bool:
+        """Say whether its own expiry has passed."""
+        return self.expires_ms is not None and at_ms >= self.expires_ms
+
+
+class TokenSource:
+    """The token file when it is set and has a token (re-read whenever it changes), else a Docker secret, else the setting."""
+
+    def __init__(self, configured: str | None, file: Path | None, secret: Path = DOCKER_SECRET) -> None:
+        self._configured = configured
+        self._files = tuple(path for path in (file, secret) if path is not None)
+        self._seen: dict[Path, tuple[tuple[int, int, int], str]] = {}
+        self._current: Token | None = None
+
+    def current(self) -> Token | None:
+        """Return the token to use now, or None when there is none."""
+        value = next((found for path in self._files if (found := self._read(path))), None) or self._configured
+        if value is None:
+            self._current = None
+        elif self._current is None or self._current.value != value:
+            hide(value)
+            self._current = Token(value, expiry_ms(value))
+        return self._current
+
+    def where(self) -> str:
+        """Say where a new token may be put, for messages."""
+        places = [str(path) for path in self._files if path != DOCKER_SECRET]
+        return f"put one into {places[0]}" if places else "set UPSTOX_ACCESS_TOKEN and restart, or use UPSTOX_ACCESS_TOKEN_FILE"
+
+    def _read(self, path: Path) -> str | None:
+        try:
+            stat = path.stat()
+            mark = (stat.st_mtime_ns, stat.st_size, stat.st_ino)
+            if path not in self._seen or self._seen[path][0] != mark:
+                self._seen[path] = (mark, path.read_text(encoding="utf-8").strip())
+        except (OSError, UnicodeDecodeError):
+            self._seen.pop(path, None)
+            return None
+        return self._seen[path][1] or None
+
+
+def expiry_ms(token: str) -> int | None:
+    """Return the expiry a JWT tells of itself, in epoch milliseconds; None for anything else. The signature is not checked."""
+    parts = token.split(".")
+    if len(parts) != 3:
+        return None
+    try:
+        claims = json.loads(base64.urlsafe_b64decode(parts[1] + "=" * (-len(parts[1]) % 4)))
+        return int(claims["exp"]) * 1000
+    except (binascii.Error, ValueError, KeyError, TypeError):
+        return None

@@ -1,0 +1,155 @@
+"""The hand-over between the socket thread and the one thread that decodes, infers and publishes."""
+
+from __future__ import annotations
+
+import logging
+import queue
+import threading
+import time
+from collections.abc import Callable
+from typing import Final, Protocol
+
+from orderflow.upstox.decode import Decoded
+from orderflow.upstox.engine import FeedEngine
+
+log = logging.getLogger(__name__)
+
+Call = Callable[[FeedEngine], None]
+
+_BEAT_MS: Final = 1_000
+_IDLE_SECONDS: Final = 0.005
+_BURST: Final = 200
+
+
+class Inbox:
+    """A bounded queue that never blocks the one who puts; what does not fit is dropped, counted and told to the engine.
+
+    A dropped message costs detail, not volume: the next difference of vtt spans it. One thread puts messages, one takes.
+    """
+
+    def __init__(self, most_messages: int = 50_000, most_bytes: int = 96 << 20) -> None:
+        self._queue: queue.SimpleQueue[tuple[bytes | str, int] | Call] = queue.SimpleQueue()
+        self._most_messages, self._most_bytes = most_messages, most_bytes
+        self._put_bytes = self._taken_bytes = 0
+        self._was_full = False
+        self.dropped = 0
+
+    def put(self, payload: bytes | str, received_ms: int) -> None:
+        """Add a message, or drop it when the worker is too far behind."""
+        size = len(payload)
+        if self._queue.qsize() >= self._most_messages or self._put_bytes - self._taken_bytes + size > self._most_bytes:
+            self.dropped += 1
+            self._was_full = True
+            return
+        if self._was_full:
+            self._was_full = False
+            self.call(lambda engine: engine.overrun("messages came faster than they could be handled"))
+        self._put_bytes += size
+        self._queue.put((payload, received_ms))
+
+    def call(self, action: Call) -> None:
+        """Have the worker run `action` in its turn; never dropped."""
+        self._queue.put(action)
+
+    def take(self, timeout_seconds: float) -> tuple[bytes | str, int] | Call | None:
+        """Return the next item, or None after the time-out."""
+        try:
+            item = self._queue.get(timeout=timeout_seconds) if timeout_seconds else self._queue.get_nowait()
+        except queue.Empty:
+            return None
+        if isinstance(item, tuple):
+            self._taken_bytes += len(item[0])
+        return item
+
+    def __len__(self) -> int:
+        return self._queue.qsize()
+
+
+class Publisher(Protocol):
+    """What the worker must do for the sink besides handing over records."""
+
+    def poll(self) -> None:
+        """Serve acknowledgements."""
+        ...
+
+    def close(self, timeout_seconds: float) -> None:
+        """Wait for acknowledgements and end."""
+        ...
+
+
+class Recorder(Protocol):
+    """Keeps raw messages."""
+
+    def write(self, payload: bytes, at_ms: int) -> None:
+        """Keep one message."""
+        ...
+
+    def close(self) -> None:
+        """Finish the file."""
+        ...
+
+
+class Worker:
+    """Runs the engine on its own thread; everything that touches engine or publisher happens there."""
+
+    def __init__(self, engine: FeedEngine, publisher: Publisher, inbox: Inbox, recorder: Recorder | None = None) -> None:
+        self._engine, self._publisher, self._inbox, self._recorder = engine, publisher, inbox, recorder
+        self._stop = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="feed-worker", daemon=True)
+        self._close_seconds = 10.0
+        self.error: BaseException | None = None
+        self.continuous = False
+
+    def start(self) -> None:
+        """Begin to work."""
+        self._thread.start()
+
+    def stop(self, timeout_seconds: float = 10.0) -> None:
+        """Handle what is in the inbox, wait for Kafka up to `timeout_seconds`, and end."""
+        self._close_seconds = timeout_seconds
+        self._stop.set()
+        self._thread.join(timeout_seconds + 15.0)
+
+    def _run(self) -> None:
+        try:
+            self._work()
+            self._engine.close(_now_ms(), "told to stop")
+            self._publisher.close(self._close_seconds)
+        except BaseException as error:  # noqa: BLE001 carried to the main thread, which ends the process with it
+            self.error = error
+        finally:
+            if self._recorder is not None:
+                self._recorder.close()
+
+    def _work(self) -> None:
+        next_beat_ms = _now_ms()
+        while True:
+            item = self._inbox.take(_IDLE_SECONDS)
+            for _ in range(_BURST):
+                if item is None:
+                    break
+                self._handle(item)
+                item = self._inbox.take(0)
+            if item is not None:
+                self._handle(item)
+            elif self._stop.is_set():
+                return
+            self._publisher.poll()
+            now_ms = _now_ms()
+            if now_ms >= next_beat_ms:
+                next_beat_ms = max(next_beat_ms + _BEAT_MS, now_ms + _BEAT_MS // 2)
+                self._engine.beat(now_ms)
+                self.continuous = self._engine.is_in_continuous_trading(now_ms)
+
+    def _handle(self, item: tuple[bytes | str, int] | Call) -> None:
+        if not isinstance(item, tuple):
+            item(self._engine)
+            return
+        payload, received_ms = item
+        decoded: Decoded | None = self._engine.message(payload, received_ms)
+        if decoded is not None and self._recorder is not None and isinstance(payload, bytes):
+            self._recorder.write(payload, decoded.feed_time_ms)
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000
