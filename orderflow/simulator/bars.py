@@ -16,7 +16,7 @@ def walk_back(
 ) -> list[Candle]:
     """Return one candle per start whose last close is `last_paise`; prices are on the tick, volumes zero for an index."""
     closes = [last_paise]
-    sigma = 0.0008 * last_paise
+    sigma = 0.0006 * last_paise
     for _ in starts_ms:
         step = rng.gauss(0.0, sigma) + 0.002 * (last_paise - closes[-1])
         closes.append(_on_tick(closes[-1] + step, tick_paise))
@@ -35,8 +35,8 @@ def _on_tick(paise: float, tick_paise: int) -> int:
     return max(tick_paise, round(paise / tick_paise) * tick_paise)
 
 
-def history(instrument: Instrument, seed: int, before_ms: int, days: int) -> list[Candle]:
-    """Return full trading days (weekdays, 09:15–15:30 IST) before the IST midnight `before_ms`, ending at the previous close."""
+def history(instrument: Instrument, seed: int, before_ms: int, days: int, last_paise: int) -> list[Candle]:
+    """Return `days` weekdays (09:15–15:30 IST) before the IST midnight `before_ms`; the last close is `last_paise`."""
     starts: list[int] = []
     day = dt.datetime.fromtimestamp(before_ms / 1000, IST).date()
     while len(starts) < days * 375:
@@ -45,6 +45,5 @@ def history(instrument: Instrument, seed: int, before_ms: int, days: int) -> lis
             opened = int(dt.datetime.combine(day, dt.time(9, 15), IST).timestamp()) * 1000
             starts[:0] = range(opened, opened + 375 * MINUTE_MS, MINUTE_MS)
     rng = random.Random(f"{seed}:{instrument.key}:history")
-    return walk_back(
-        rng, instrument.start_paise, instrument.tick_paise, starts, instrument.typical_order * 150, instrument.is_index
-    )
+    volume = instrument.typical_order * 150
+    return walk_back(rng, last_paise, instrument.tick_paise, starts, volume, instrument.is_index)

@@ -36,7 +36,7 @@ class SimulatorServer:
         self.ca_file = certificates.ensure(tls_dir) if tls_dir else None
         self._tls = certificates.server_context(tls_dir) if tls_dir else None
         self._host, self._wanted_port, self._token = host, port, token
-        self._loop = asyncio.new_event_loop()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._server: FeedServer | None = None
 
@@ -49,6 +49,7 @@ class SimulatorServer:
 
     def start(self) -> None:
         """Bind the port and begin to serve. Raises SettingsError when the port is taken."""
+        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._loop.run_forever, name="simulator", daemon=True)
         self._thread.start()
         try:
@@ -147,7 +148,7 @@ class SimulatorServer:
 
         self._call(publish())
 
-    def send_garbage(self, payload: bytes = b"\xff\xff\xff\xff not a frame") -> None:
+    def send_garbage(self, payload: bytes = b"\xff\x0bnot a frame") -> None:
         """Write bytes that are no WebSocket frame."""
         self._call(self._each(lambda subscriber: subscriber.connection.transport.write(payload)))
 
@@ -176,7 +177,10 @@ class SimulatorServer:
         self._call(self.server.listen())
 
     def _add_faults(self, fault: HandshakeFault, count: int) -> None:
-        self._loop.call_soon_threadsafe(self.server.faults.extend, [fault] * count)
+        async def add() -> None:
+            self.server.faults.extend([fault] * count)
+
+        self._call(add())
 
     async def _open(self) -> None:
         server = FeedServer(self.source, host=self._host, port=self._wanted_port, token=self._token, tls=self._tls)
@@ -194,11 +198,14 @@ class SimulatorServer:
         await asyncio.gather(*(subscriber.connection.send(payload) for subscriber in tuple(self.server.subscribers)))
 
     def _call(self, work: Coroutine[Any, Any, _T], timeout_seconds: float = _TIMEOUT_SECONDS) -> _T:
+        if self._loop is None:
+            work.close()
+            raise RuntimeError("start() first")
         return asyncio.run_coroutine_threadsafe(work, self._loop).result(timeout_seconds)
 
     def _end_loop(self) -> None:
-        thread, self._thread = self._thread, None
-        if thread is not None:
-            self._loop.call_soon_threadsafe(self._loop.stop)
+        loop, thread, self._loop, self._thread = self._loop, self._thread, None, None
+        if loop is not None and thread is not None:
+            loop.call_soon_threadsafe(loop.stop)
             thread.join(_TIMEOUT_SECONDS)
-            self._loop.close()
+            loop.close()

@@ -40,6 +40,9 @@ class Listing(Protocol):
     def bars(self) -> Sequence[Candle]:
         """Return today's completed minutes."""
 
+    def previous_close_paise(self) -> int:
+        """Return the previous day's close."""
+
 
 class _BarTicker:
     """Show each completed minute 1–2 s after its end."""
@@ -155,6 +158,10 @@ class StockListing:
         """Return today's completed minutes."""
         return self.market.bars
 
+    def previous_close_paise(self) -> int:
+        """Return the previous day's close."""
+        return round(float(self._full.ltpc.cp) * 100)
+
     def _match(self, at_ms: int) -> None:
         market = self.market
         opening = at_ms == self.hours.opening_match_ms
@@ -207,7 +214,8 @@ class StockListing:
             feed_message.set_bar(day, "1d", (self._day_start_ms, close, close, close, close, self._indicative))
             full.vtt = self._indicative
         else:
-            prices = (market.day_open, market.day_high, market.day_low, market.last_price)
+            day_range = (market.day_open, market.day_high, market.day_low) if market.day_open else (market.last_price,) * 3
+            prices = (*day_range, market.last_price)
             opened, high, low, closed = (round(price * tick, 2) for price in prices)
             feed_message.set_bar(day, "1d", (self._day_start_ms, opened, high, low, closed, self._shown_volume))
             full.vtt = market.volume
@@ -254,7 +262,7 @@ class IndexListing:
             starts = range(hours.open_ms, plan.start_ms - plan.start_ms % MINUTE_MS, MINUTE_MS)
             rng = random.Random(f"{seed}:{instrument.key}")
             self._bars = bars.walk_back(rng, instrument.start_paise, instrument.tick_paise, starts, 0, index=True)
-            self._full.ltpc.cp = round(self._base * (1 + rng.uniform(-0.008, 0.008)), 2)
+            self._full.ltpc.cp = round(round(self._base * (1 + rng.uniform(-0.008, 0.008)) / 0.05) * 0.05, 2)
         if self._bars:
             highest, lowest = max(bar[2] for bar in self._bars), min(bar[3] for bar in self._bars)
             self._day = (self._bars[0][1], highest, lowest)
@@ -295,6 +303,10 @@ class IndexListing:
     def bars(self) -> Sequence[Candle]:
         """Return today's completed minutes."""
         return self._bars
+
+    def previous_close_paise(self) -> int:
+        """Return the previous day's close."""
+        return round(float(self._full.ltpc.cp) * 100)
 
     def _set_value(self, time_ms: int) -> None:
         if self._parts:

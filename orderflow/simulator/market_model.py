@@ -148,7 +148,7 @@ class MarketModel:
         today = [bar for bar in listing.bars() if from_ms <= bar[0] < to_ms]
         if from_ms >= plan.day_start_ms:
             return today
-        earlier = bars.history(listing.instrument, self._seed, plan.day_start_ms, HISTORY_DAYS)
+        earlier = bars.history(listing.instrument, self._seed, plan.day_start_ms, HISTORY_DAYS, listing.previous_close_paise())
         return [bar for bar in earlier if from_ms <= bar[0] < to_ms] + today
 
     def _announce(self, announcement: Announcement) -> None:

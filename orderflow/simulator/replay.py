@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import gzip
-import io
 import json
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -161,8 +160,8 @@ def _read(path: Path) -> list[Any]:
 
 
 def _texts(path: Path) -> Iterator[str]:
-    with path.open("rb") as raw:
-        yield from io.TextIOWrapper(gzip.GzipFile(fileobj=raw) if path.suffix == ".gz" else raw, encoding="utf-8")
+    with gzip.open(path, "rt", encoding="utf-8") if path.suffix == ".gz" else path.open(encoding="utf-8") as file:
+        yield from file
 
 
 def _ohlc(feed: Any) -> Sequence[Any]:

@@ -44,6 +44,11 @@ class RestApi:
             return None
         return gzip.compress(json.dumps(self._source.instrument_master()).encode(), 6, mtime=0)
 
+    @staticmethod
+    def needs_token(path: str) -> bool:
+        """Tell whether the call wants a bearer token: candles, holidays and timings are public, as the SDK calls them."""
+        return not path.startswith(("/v3/historical-candle/", "/v2/market/holidays", "/v2/market/timings/"))
+
     def answer(self, path: str) -> Answer:
         """Return status and body for a path."""
         match [unquote(part) for part in path.strip("/").split("/")]:

@@ -38,6 +38,7 @@ _LONGEST_PAUSE_SECONDS: Final = 3600.0
 _SLOW_BYTES: Final = 1 << 20
 _SLOW_SECONDS: Final = 15.0
 _SILENCE_SECONDS: Final = 60.0
+_CLOSE_SECONDS: Final = 0.5
 
 
 @dataclass(frozen=True, slots=True)
@@ -122,6 +123,7 @@ class FeedServer:
                 process_request=self._answer,
                 compression=None,
                 ping_interval=None,
+                close_timeout=_CLOSE_SECONDS,
                 open_timeout=2 * _SILENCE_SECONDS,
                 max_size=1 << 20,
                 logger=logging.getLogger("orderflow.simulator.websocket"),
@@ -246,7 +248,7 @@ class FeedServer:
                 reset(connection)
             if fault is not None and fault.outcome is Outcome.SILENCE:
                 await asyncio.sleep(_SILENCE_SECONDS)
-        if not self._authorized(request.headers):
+        if self._rest.needs_token(parts.path) and not self._authorized(request.headers):
             return _json(*failure(HTTPStatus.UNAUTHORIZED, "UDAPI100050", "Invalid token used to access API"))
         if parts.path in (FEED_PATH, AUTHORIZE_PATH):
             close_code = fault.code if fault is not None and fault.outcome is Outcome.CLOSE else 0
