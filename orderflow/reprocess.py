@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import time
+
 from pyspark.errors import AnalysisException
+from pyspark.sql import functions as F
 
 from orderflow.lake.compaction import DayRewriter
 from orderflow.lake.layout import CANDLES, FOOTPRINT, LakeError
+from orderflow.market.tick import ist_date
 from orderflow.processing import reprocess as recomputation
 from orderflow.processing.schemas import CANDLE
 from orderflow.processing.schemas import FOOTPRINT as FOOTPRINT_SCHEMA
@@ -15,6 +19,8 @@ from orderflow.settings import Settings
 
 def run(settings: Settings, date: str, *, apply: bool) -> int:
     """Print the difference of candles and footprint of `date`, and apply it unless told not to; returns the exit code.
+
+    Of today only minutes older than twice the watermark are taken: younger ones are the stream's to finish.
 
     Raises LakeError when no ticks of the date are stored.
     """
@@ -34,6 +40,10 @@ def run(settings: Settings, date: str, *, apply: bool) -> int:
         footprint = spark.createDataFrame([], FOOTPRINT_SCHEMA)
     wanted = tuple(sorted({1, settings.window_minutes, *lengths}))
     new_candles, new_footprint = recomputation.recompute(ticks, settings, wanted)
+    now_ms = int(time.time() * 1000)
+    if date == ist_date(now_ms):
+        final = F.unix_millis(F.to_timestamp("window_end")) <= now_ms - 2 * settings.watermark_seconds * 1000
+        new_candles, new_footprint = new_candles.where(final), new_footprint.where(final)
     differs = False
     for table, stored, recomputed, key in (
         (CANDLES, candles, new_candles, recomputation.CANDLE_KEY),

@@ -1,0 +1,88 @@
+"""The house: who may import whom, and where streams and the environment are known."""
+
+from __future__ import annotations
+
+import ast
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+PACKAGE = ROOT / "orderflow"
+ROOMS = ("broker", "dashboard", "lake", "market", "processing", "simulator", "upstox")
+SHARED = {"orderflow.health", "orderflow.logs", "orderflow.settings"}
+ENTRY_POINTS = ("data_streamer.py", "data_processor.py", "tick_to_hdfs.py", "candle_to_hdfs.py", "data_plotter.py")
+
+
+def imports(path: Path) -> set[str]:
+    found: set[str] = set()
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            found |= {alias.name for alias in node.names}
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return found
+
+
+def own_imports(path: Path) -> set[str]:
+    return {name for name in imports(path) if name.split(".")[0] == "orderflow"}
+
+
+@pytest.mark.parametrize("room", ROOMS)
+def test_rooms_when_they_import_then_only_market_and_what_all_share(room: str) -> None:
+    for path in sorted((PACKAGE / room).rglob("*.py")):
+        for name in own_imports(path):
+            parts = name.split(".")
+            other = parts[1] if len(parts) > 1 else ""
+            allowed = other in ("", room, "market") or ".".join(parts[:2]) in SHARED
+            assert allowed, f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_market_when_it_imports_then_only_the_standard_library() -> None:
+    for path in sorted((PACKAGE / "market").rglob("*.py")):
+        for name in imports(path):
+            top = name.split(".")[0]
+            assert top in sys.stdlib_module_names or name.startswith("orderflow.market") or name == "orderflow", (
+                f"{path.name}: {name}"
+            )
+
+
+def test_streams_when_read_or_written_then_only_by_queries() -> None:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path.name != "queries.py":
+            text = path.read_text()
+            assert ".readStream" not in text, path
+            assert ".writeStream" not in text, path
+
+
+def test_environment_when_read_then_only_by_settings_and_the_simulators_command_line() -> None:
+    allowed = {PACKAGE / "settings.py", PACKAGE / "simulator" / "__main__.py"}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path not in allowed:
+            tree = ast.parse(path.read_text())
+            uses = [n for n in ast.walk(tree) if isinstance(n, ast.Attribute) and n.attr in ("environ", "getenv")]
+            assert not uses, f"{path.relative_to(ROOT)} reads the environment"
+
+
+@pytest.mark.parametrize("name", ENTRY_POINTS)
+def test_entry_points_when_read_then_they_only_wire(name: str) -> None:
+    lines = (ROOT / name).read_text().splitlines()
+    assert len(lines) <= 45
+    tree = ast.parse("\n".join(lines))
+    functions = [node for node in tree.body if isinstance(node, ast.FunctionDef)]
+    assert [function.name for function in functions] == ["main"]
+    loops = [node for node in ast.walk(tree) if isinstance(node, ast.For | ast.While)]
+    assert not loops
+
+
+def test_spark_when_computing_then_without_python_functions() -> None:
+    for path in sorted((PACKAGE / "processing").rglob("*.py")):
+        text = path.read_text()
+        assert "udf(" not in text, path
+        assert "mapInPandas" not in text, path
+
+
+def test_files_when_counted_then_none_is_longer_than_a_room() -> None:
+    for path in sorted(PACKAGE.rglob("*.py")):
+        assert len(path.read_text().splitlines()) <= 450, path
