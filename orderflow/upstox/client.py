@@ -54,7 +54,7 @@ class UpstoxConnection:
     def __init__(self, url: str, ca_file: Path | None, token: str, keys: Sequence[str], mode: str, listener: Listener) -> None:
         configuration = upstox_client.Configuration()
         configuration.access_token = token
-        self._streamer = _Streamer(upstox_client.ApiClient(configuration), list(keys), mode, url, ca_file, listener)
+        self._streamer = _Streamer(_Credentials(configuration), list(keys), mode, url, ca_file, listener)
 
     def connect(self) -> None:
         """Begin to connect; the listener hears the outcome."""
@@ -73,6 +73,13 @@ class UpstoxConnection:
     def close(self, wait_seconds: float = 5.0) -> bool:
         """Close the connection and wait for its thread; return whether that has ended."""
         return self._streamer.end(wait_seconds)
+
+
+class _Credentials:
+    """Stands for the SDK's ApiClient, of which the feeder needs the configuration only: each of those opens a thread pool."""
+
+    def __init__(self, configuration: Any) -> None:
+        self.configuration = configuration
 
 
 class _Streamer(MarketDataStreamerV3):  # type: ignore[misc]
