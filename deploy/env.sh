@@ -1,7 +1,7 @@
 # shellcheck shell=bash
 # The environment of every launcher, health check and command in bin/: one list of names, hosts, ports and sizes.
 # Order of precedence: the environment, then .env, then the defaults below (a stack of local processes on the loopback
-# interface). The image sets the few that differ in a container: see Dockerfile.
+# interface). The few that differ in a container are in deploy/container.sh.
 set -euo pipefail
 
 ORDERFLOW_HOME=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
@@ -16,6 +16,18 @@ export ENV_FILE=${ENV_FILE:-$ORDERFLOW_HOME/.env}
 if [[ -z ${ORDERFLOW_PROBE:-} && -f $ENV_FILE ]]; then
   # shellcheck disable=SC1090
   . <("$PYTHON" "$ORDERFLOW_HOME/deploy/dotenv_exports.py" "$ENV_FILE")
+fi
+
+# Where they differ, a container's defaults come before the local ones.
+if [[ -n ${IN_CONTAINER:-} ]]; then
+  . "$ORDERFLOW_HOME/deploy/container.sh"
+else
+  # A .env made for containers names hosts that exist only there.
+  [[ ${KAFKA_BROKERS:-} != kafka:29092 ]] || unset KAFKA_BROKERS
+  [[ ${ZOOKEEPER_HOSTS:-} != zookeeper:2181 ]] || unset ZOOKEEPER_HOSTS
+  [[ ${NAMENODE_URL:-} != hdfs://namenode:9000 ]] || unset NAMENODE_URL
+  [[ ${NAMENODE_HTTP_URL:-} != http://namenode:50070 ]] || unset NAMENODE_HTTP_URL
+  [[ ${SPARK_MASTER_URL:-} != spark://spark-master:7077 ]] || unset SPARK_MASTER_URL
 fi
 
 export DATA_DIR=${DATA_DIR:-$ORDERFLOW_HOME/.data}
@@ -78,16 +90,10 @@ export DASHBOARD_HOST=${DASHBOARD_HOST:-$BIND_HOST}
 export HEALTH_HOST=${HEALTH_HOST:-127.0.0.1}
 export SPOOL_DIR=${SPOOL_DIR:-$DATA_DIR/data-streamer/spool}
 
-# The feed: `live`, or `simulator` (make demo; docker compose --profile demo). The simulator has a certificate authority
-# of its own, whose certificate clients find in UPSTOX_CA_FILE.
+# The feed: `live`; `simulator` (make demo); or `auto`, which is live with a token and else the simulator, once it runs
+# (containers: docker compose --profile demo). The simulator has a certificate authority of its own.
 export FEED=${FEED:-live} SIM_HOST=${SIM_HOST:-$BIND_HOST} SIMULATOR_HOST=${SIMULATOR_HOST:-localhost}
 export SIM_TLS_DIR=${SIM_TLS_DIR:-$DATA_DIR/simulator/tls} SIM_TOKEN=${SIM_TOKEN:-simulator}
-if [[ $FEED == simulator ]]; then
-  export UPSTOX_ACCESS_TOKEN=$SIM_TOKEN UPSTOX_CA_FILE=$SIM_TLS_DIR/ca.pem
-  export UPSTOX_REST_URL=https://$SIMULATOR_HOST:$SIM_PORT
-  export UPSTOX_FEED_URL=wss://$SIMULATOR_HOST:$SIM_PORT/v3/feed/market-data-feed
-  export INSTRUMENT_MASTER=$UPSTOX_REST_URL/instruments/complete.json.gz
-fi
 
 # Sizes. Heap of each server and of Spark's drivers and executors; cores that each application may take.
 export ZOOKEEPER_HEAP=${ZOOKEEPER_HEAP:-64m} KAFKA_HEAP=${KAFKA_HEAP:-256m}
@@ -146,6 +152,31 @@ wait_for() { # SERVICE...: return when each is healthy; a service that starts ea
       sleep 2
     done
   done
+}
+
+has_token() { # whether there is an Upstox access token
+  [[ ${UPSTOX_ACCESS_TOKEN:-your_access_token_here} != your_access_token_here || -s ${UPSTOX_ACCESS_TOKEN_FILE:-} ]]
+}
+
+use_simulator() { # take the simulator for Upstox
+  export FEED=simulator UPSTOX_ACCESS_TOKEN=$SIM_TOKEN UPSTOX_CA_FILE=$SIM_TLS_DIR/ca.pem UPSTOX_ACCESS_TOKEN_FILE=
+  export INSTRUMENT=${INSTRUMENT:-NSE_EQ|INE467B01029,NSE_EQ|INE040A01034,NSE_EQ|INE009A01021}
+  export UPSTOX_REST_URL=https://$SIMULATOR_HOST:${SIM_PORT?}
+  export UPSTOX_FEED_URL=wss://$SIMULATOR_HOST:$SIM_PORT/v3/feed/market-data-feed
+  export INSTRUMENT_MASTER=$UPSTOX_REST_URL/instruments/complete.json.gz
+}
+
+choose_feed() { # settle FEED=auto, waiting for a simulator if there is no token
+  if [[ $FEED == auto ]] && has_token; then FEED=live; fi
+  if [[ $FEED == auto ]]; then
+    if ! (exec 3<>"/dev/tcp/$SIMULATOR_HOST/$SIM_PORT") 2>/dev/null; then
+      echo "ERROR no Upstox access token and no simulator: put UPSTOX_ACCESS_TOKEN=… into .env and restart this service," \
+        "or start the simulated market with: docker compose --profile demo up -d"
+      wait_for_port "$SIMULATOR_HOST" "$SIM_PORT"
+    fi
+    FEED=simulator
+  fi
+  [[ $FEED != simulator ]] || use_simulator
 }
 
 spark_app() { # NAME SCRIPT: run one of the entry points that need the cluster

@@ -17,7 +17,6 @@ from deploy.local.services import Service, services
 ROOT: Final = Path(__file__).resolve().parents[2]
 # The largest port is the NameNode's, 50070.
 LARGEST_OFFSET: Final = 15000
-DEMO_INSTRUMENTS: Final = "NSE_EQ|INE467B01029,NSE_EQ|INE040A01034,NSE_EQ|INE009A01021"
 
 
 class StackError(Exception):
@@ -84,7 +83,6 @@ def demo_feed(environ: Mapping[str, str]) -> dict[str, str]:
     except ValueError:
         raise StackError(f"FEED_SPEED={told['SIM_SPEED']} is no speed; for example FEED_SPEED=20") from None
     if not environ.get("FEED_RECORDING"):
-        told["INSTRUMENT"] = environ.get("INSTRUMENT") or DEMO_INSTRUMENTS
         if session := environ.get("FEED_SESSION"):
             return told | {"SIM_SESSION": session, "SIM_TIMES": environ.get("FEED_TIMES") or "original"}
         if float(told["SIM_SPEED"]) != 1:
