@@ -25,7 +25,10 @@ log = logging.getLogger("orderflow.simulator")
 
 def main(arguments: list[str] | None = None) -> int:
     """Run until SIGTERM or SIGINT; return 0, or 2 with one line on standard error for a bad setting."""
-    options = _parser().parse_args(arguments)
+    given = sys.argv[1:] if arguments is None else arguments
+    if given[:1] == ["history"]:
+        return _write_history(_history_parser().parse_args(given[1:]))
+    options = _parser().parse_args(given)
     logging.basicConfig(level=logging.INFO, format="%(asctime)s %(levelname)s %(name)s %(message)s")
     logging.getLogger("orderflow.simulator.websocket").setLevel(logging.CRITICAL)
     try:
@@ -135,6 +138,32 @@ def _parser() -> argparse.ArgumentParser:
     option("tls-dir", "", "directory for the certificate authority (ca.pem) and certificate; switches TLS on")
     option("truth", "", "write every trade with its aggressor side to this file")
     return parser
+
+
+def _history_parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="python -m orderflow.simulator history", description="Write synthetic tick records as Parquet, for benchmarks."
+    )
+    parser.add_argument("--days", type=int, default=21, help="weekdays (default 21, about a month)")
+    parser.add_argument("--instruments", default="50", help="a count, or comma-separated keys (default 50)")
+    parser.add_argument("--rate", type=float, default=1.0, help="updates per second and instrument (default 1)")
+    parser.add_argument("--last-day", type=dt.date.fromisoformat, default=dt.date(2025, 12, 31), help="default 2025-12-31")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--out", type=Path, required=True, help="directory; files go to date=YYYY-MM-DD below it")
+    return parser
+
+
+def _write_history(options: argparse.Namespace) -> int:
+    from orderflow.simulator import history
+
+    try:
+        chosen = catalogue.choose(options.instruments)
+        for line in history.write(options.out, chosen, options.last_day, options.days, options.rate, options.seed):
+            print(line, flush=True)
+    except (SettingsError, OSError) as error:
+        print(f"ERROR {error}", file=sys.stderr)
+        return 2
+    return 0
 
 
 if __name__ == "__main__":

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
+from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -25,17 +26,24 @@ class SimulatorServer:
     """Run a FeedServer in a background thread; a context manager.
 
     Every method blocks until done and may be called from any thread. `port` 0 takes a free one. `tls_dir` switches TLS
-    on and makes the certificates if need be. Fault hooks act on all connections open at the moment of the call, or on the
-    next handshakes.
+    on and makes the certificates if need be; `wall_ms` replaces the wall clock at which the source starts. Fault hooks act
+    on all connections open at the moment of the call, or on the next handshakes.
     """
 
     def __init__(
-        self, source: Source, *, host: str = "127.0.0.1", port: int = 0, token: str | None = None, tls_dir: Path | None = None
+        self,
+        source: Source,
+        *,
+        host: str = "127.0.0.1",
+        port: int = 0,
+        token: str | None = None,
+        tls_dir: Path | None = None,
+        wall_ms: int | None = None,
     ) -> None:
         self.source = source
         self.ca_file = certificates.ensure(tls_dir) if tls_dir else None
         self._tls = certificates.server_context(tls_dir) if tls_dir else None
-        self._host, self._wanted_port, self._token = host, port, token
+        self._host, self._wanted_port, self._token, self._wall_ms = host, port, token, wall_ms
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._server: FeedServer | None = None
@@ -183,7 +191,8 @@ class SimulatorServer:
         self._call(add())
 
     async def _open(self) -> None:
-        server = FeedServer(self.source, host=self._host, port=self._wanted_port, token=self._token, tls=self._tls)
+        clock = {} if self._wall_ms is None else {"wall_ms": partial(int, self._wall_ms)}
+        server = FeedServer(self.source, host=self._host, port=self._wanted_port, token=self._token, tls=self._tls, **clock)
         await server.open()
         self._server = server
 

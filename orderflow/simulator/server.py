@@ -41,6 +41,10 @@ _SILENCE_SECONDS: Final = 60.0
 _CLOSE_SECONDS: Final = 0.5
 
 
+def _wall_ms() -> int:
+    return int(time.time() * 1000)
+
+
 @dataclass(frozen=True, slots=True)
 class _Ticket:
     """A one-time code: its end of life, and the close code that awaits its bearer (0: none)."""
@@ -77,10 +81,12 @@ class FeedServer:
         port: int = 0,
         token: str | None = None,
         tls: ssl.SSLContext | None = None,
+        wall_ms: Callable[[], int] = _wall_ms,
     ) -> None:
         if tls is None and not _is_loopback(host):
             raise SettingsError(f"SIM_HOST={host} is not loopback, so SIM_TLS_DIR is needed; for example SIM_TLS_DIR=/data/tls")
         self.source = source
+        self._wall_ms = wall_ms
         self.subscribers: set[Subscriber] = set()
         self.handshakes = 0
         self.faults: list[HandshakeFault] = []
@@ -108,7 +114,7 @@ class FeedServer:
     async def open(self) -> None:
         """Bind the port and begin to run the source. Raises SettingsError naming the port when it is taken."""
         if not self.source.waits_for_subscriber:
-            self.source.start(int(time.time() * 1000))
+            self.source.start(self._wall_ms())
         await self.listen()
         self._pump = asyncio.create_task(self._run())
 
@@ -321,7 +327,7 @@ class FeedServer:
     def _start_waiting_source(self) -> None:
         """Bring a source that has not begun to the present, so that the first messages carry its times already."""
         if self.source.waits_for_subscriber and not self._subscribed.is_set():
-            self.source.start(int(time.time() * 1000))
+            self.source.start(self._wall_ms())
 
     def _snapshot(self, subscriber: Subscriber, keys: Iterable[str]) -> None:
         entries = [self.source.entry(key, subscriber.modes[key]) for key in keys]

@@ -37,7 +37,7 @@ class Watched:
         self.start_ms = self.model.now_ms()
         self.updates: dict[str, list[tuple[int, Any]]] = defaultdict(list)
         self.announcements: list[tuple[int, dict[str, Any]]] = []
-        self.wire = b""
+        self.wire: list[bytes] = []
         while (due := self.model.due_ms()) is not None and due < self.start_ms + seconds * 1000:
             message = self.model.next()
             if message.announcement:
@@ -45,7 +45,7 @@ class Watched:
                 self.announcements.append((message.feed_time_ms, json_format.MessageToDict(info)["marketInfo"]))
             for key in message.keys:
                 entry = self.model.entry(key, "full") or b""
-                self.wire += entry
+                self.wire.append(entry)
                 full = pb.FeedResponse.FromString(entry).feeds[key].fullFeed
                 self.updates[key].append((message.feed_time_ms, full.indexFF if full.HasField("indexFF") else full.marketFF))
 
