@@ -110,6 +110,7 @@ def _source(options: argparse.Namespace, truth: TruthFile | None) -> Source:
         date=date,
         speed=options.speed,
         times=options.times,
+        wait=options.wait == "1",
         sink=truth.write if truth else None,
     )
 
@@ -129,7 +130,7 @@ def _parser() -> argparse.ArgumentParser:
     option("recording", "", "replay this file instead of the market model")
     option("speed", "1", "times real time", type=float)
     option("times", "original", "event times: original, or moved to now")
-    option("wait", "1", "1: a replay starts when somebody has subscribed")
+    option("wait", "1", "1: a recording or dated session starts when somebody has subscribed")
     option("seed", "1", "seed of the market model", type=int)
     option("instruments", "", "a count, or comma-separated keys")
     option("rate", "2", "updates per second and instrument, up to 50", type=float)

@@ -11,10 +11,10 @@ from orderflow.simulator.session_plan import IST, MINUTE_MS
 from orderflow.simulator.source import Candle
 
 
-def walk_back(
-    rng: random.Random, last_paise: int, tick_paise: int, starts_ms: Sequence[int], minute_volume: int, index: bool
-) -> list[Candle]:
+def walk_back(rng: random.Random, instrument: Instrument, last_paise: int, starts_ms: Sequence[int]) -> list[Candle]:
     """Return one candle per start whose last close is `last_paise`; prices are on the tick, volumes zero for an index."""
+    tick_paise, lot = instrument.tick_paise, instrument.lot_size
+    minute_lots = instrument.typical_order * 150 / lot
     closes = [last_paise]
     sigma = 0.0006 * last_paise
     for _ in starts_ms:
@@ -26,7 +26,7 @@ def walk_back(
         reach = abs(rng.gauss(0.0, sigma * 0.6))
         high = max(opened, closed, _on_tick(max(opened, closed) + reach, tick_paise))
         low = min(opened, closed, _on_tick(min(opened, closed) - reach, tick_paise))
-        volume = 0 if index else 1 + int(minute_volume * rng.lognormvariate(-0.3, 0.75))
+        volume = 0 if instrument.is_index else lot * (1 + int(minute_lots * rng.lognormvariate(-0.3, 0.75)))
         candles.append((start, opened / 100, high / 100, low / 100, closed / 100, volume))
     return candles
 
@@ -45,5 +45,4 @@ def history(instrument: Instrument, seed: int, before_ms: int, days: int, last_p
             opened = int(dt.datetime.combine(day, dt.time(9, 15), IST).timestamp()) * 1000
             starts[:0] = range(opened, opened + 375 * MINUTE_MS, MINUTE_MS)
     rng = random.Random(f"{seed}:{instrument.key}:history")
-    volume = instrument.typical_order * 150
-    return walk_back(rng, last_paise, instrument.tick_paise, starts, volume, instrument.is_index)
+    return walk_back(rng, instrument, last_paise, starts)

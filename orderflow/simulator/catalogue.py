@@ -90,6 +90,7 @@ def _made_up(key: str, symbol: str) -> Instrument:
         return Instrument(key, symbol, symbol, str(seed % 90_000), 5, 1_000_000 + seed % 4_000_000, 0, instrument_type="INDEX")
     price = 15_000 + seed % 400_000
     tick = _tick_paise(price)
+    future = key.partition("|")[0].endswith("_FO")
     return Instrument(
         key,
         symbol,
@@ -98,6 +99,8 @@ def _made_up(key: str, symbol: str) -> Instrument:
         tick,
         price - price % tick,
         10 + seed % 120,
+        lot_size=25 * (1 + seed % 12) if future else 1,
+        instrument_type="FUT" if future else "EQ",
         derivatives=False,
     )
 

@@ -10,7 +10,7 @@ from typing import Final, Protocol
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
 from orderflow.simulator import bars, feed_message
-from orderflow.simulator.catalogue import Instrument
+from orderflow.simulator.catalogue import DEMO, Instrument
 from orderflow.simulator.order_book import Fill
 from orderflow.simulator.order_flow import InstrumentMarket, TradeSink
 from orderflow.simulator.session_plan import LIVE_WARM_UP_MINUTES, MINUTE_MS, SessionPlan
@@ -69,7 +69,7 @@ class StockListing:
 
     def __init__(self, instrument: Instrument, plan: SessionPlan, seed: int, rate: float, sink: TradeSink | None) -> None:
         self.instrument = instrument
-        self.hours = hours = plan.hours(instrument.derivatives)
+        self.hours = hours = plan.hours(instrument)
         self.end_ms = hours.end_ms
         self._day_start_ms = plan.day_start_ms
         self.market = market = InstrumentMarket(instrument, seed, rate, sink)
@@ -87,12 +87,12 @@ class StockListing:
         ohlc = self._full.marketOHLC.ohlc
         ohlc.add()
         ohlc.add()
-        if instrument.derivatives and hours.closing_match_ms is not None:
-            self._full.casEligible = True
+        self._full.casEligible = hours.closing_match_ms is not None
+        self._future = instrument.segment.endswith("_FO")
         market.last_time_ms = hours.open_ms - _OVERNIGHT_MS
         market.last_quantity = 1 + self._rng.randrange(20)
         market.next_event_ms = float(max(plan.start_ms, hours.open_ms))
-        if hours.opening_match_ms is None:
+        if plan.opened:
             self._warm_up(plan)
         self.update(plan.start_ms, 0)
 
@@ -102,9 +102,7 @@ class StockListing:
         first_whole = plan.start_ms - plan.start_ms % MINUTE_MS
         starts = range(self.hours.open_ms, first_whole, MINUTE_MS)[-LIVE_WARM_UP_MINUTES:]
         market.minute_end_ms = first_whole + MINUTE_MS
-        market.bars = bars.walk_back(
-            self._rng, instrument.start_paise, instrument.tick_paise, starts, instrument.typical_order * 150, index=False
-        )
+        market.bars = bars.walk_back(self._rng, instrument, instrument.start_paise, starts)
         if not market.bars:
             return
         market.day_open = round(market.bars[0][1] / market.tick)
@@ -208,6 +206,8 @@ class StockListing:
             last = full.marketLevel.bidAskQuote.add() if len(bids) < 5 else full.marketLevel.bidAskQuote[4]
             last.bidQ, last.askQ = self._indicative * 2, self._indicative
         full.tbq, full.tsq = float(market.total_bid_quantity), float(market.total_ask_quantity)
+        if self._future:
+            full.oi = float(900 * self.instrument.typical_order * self.instrument.lot_size + market.volume // 5)
         day, minute = full.marketOHLC.ohlc
         if auction and market.volume == 0:
             close = ltpc.ltp
@@ -236,14 +236,15 @@ class StockListing:
 
 
 class IndexListing:
-    """An index: weighted from the stocks of the model; no book, no volume."""
+    """An index: weighted from the stocks of the model, or from stocks of its own when there are none; no book, no volume."""
 
-    def __init__(self, instrument: Instrument, plan: SessionPlan, seed: int, stocks: Sequence[StockListing]) -> None:
+    def __init__(self, instrument: Instrument, plan: SessionPlan, seed: int, rate: float, stocks: Sequence[StockListing]) -> None:
         self.instrument = instrument
-        self.hours = hours = plan.hours(derivatives=False)
+        self._own = [] if stocks else [StockListing(stock, plan, seed, rate, None) for stock in DEMO[:5]]
+        self.hours = hours = plan.hours(instrument)
         self.end_ms = hours.end_ms
         self._day_start_ms = plan.day_start_ms
-        weighted = [(stock, stock.instrument.weight or 0.2) for stock in stocks]
+        weighted = [(stock, stock.instrument.weight or 0.2) for stock in stocks or self._own]
         total = sum(weight for _, weight in weighted) or 1.0
         self._parts = [(stock.market, weight / total / max(stock.market.anchor, 1.0)) for stock, weight in weighted]
         self._base = instrument.start_paise / 100
@@ -258,10 +259,10 @@ class IndexListing:
         self._bars: list[Candle] = []
         self._full.marketOHLC.ohlc.add()
         self._full.marketOHLC.ohlc.add()
-        if hours.opening_match_ms is None:
+        if plan.opened:
             starts = range(hours.open_ms, plan.start_ms - plan.start_ms % MINUTE_MS, MINUTE_MS)
             rng = random.Random(f"{seed}:{instrument.key}")
-            self._bars = bars.walk_back(rng, instrument.start_paise, instrument.tick_paise, starts, 0, index=True)
+            self._bars = bars.walk_back(rng, instrument, instrument.start_paise, starts)
             self._full.ltpc.cp = round(round(self._base * (1 + rng.uniform(-0.008, 0.008)) / 0.05) * 0.05, 2)
         if self._bars:
             highest, lowest = max(bar[2] for bar in self._bars), min(bar[3] for bar in self._bars)
@@ -275,6 +276,8 @@ class IndexListing:
 
     def new_day(self, midnight_ms: int) -> None:
         """Begin another trading date."""
+        for stock in self._own:
+            stock.new_day(midnight_ms)
         self._end_minute(midnight_ms)
         self._bars, self._day, self._day_start_ms = [], None, midnight_ms
         self._ticker.restart()
@@ -282,6 +285,8 @@ class IndexListing:
 
     def update(self, at_ms: int, lag_ms: int) -> None:
         """Compute the index from the stocks' last prices."""
+        for stock in self._own:
+            stock.update(at_ms, lag_ms)
         seen_ms = at_ms - lag_ms
         if self.is_trading(at_ms) and seen_ms >= self.hours.open_ms:
             if seen_ms >= self._minute_end_ms:

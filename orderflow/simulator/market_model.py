@@ -24,10 +24,9 @@ class MarketModel:
     """Simulate a market on one trading day; deterministic for a seed, instruments, rate and start.
 
     `date` None is a market open now, at the wall clock, without a close. With a date the whole session runs from 09:00
-    to 16:00 IST at `speed`, at its own times or (`times` = "now") moved by whole minutes so that it ends at the wall clock.
+    to 16:00 IST at `speed`, at its own times or (`times` = "now") moved by whole minutes so that it ends at the wall clock;
+    with `wait` it begins when somebody has subscribed.
     """
-
-    waits_for_subscriber = False
 
     def __init__(
         self,
@@ -38,11 +37,13 @@ class MarketModel:
         date: dt.date | None = None,
         speed: float = 1.0,
         times: str = "original",
+        wait: bool = False,
         sink: TradeSink | None = None,
     ) -> None:
         self.keys = tuple(instrument.key for instrument in instruments)
         self.speed = speed
         self.lossless = date is not None
+        self.waits_for_subscriber = wait and date is not None
         self._instruments = tuple(instruments)
         self._seed, self._rate, self._date, self._times, self._sink = seed, updates_per_second, date, times, sink
         self._grid_ms = max(1, int(min(50.0, 1000 / updates_per_second)))
@@ -58,7 +59,8 @@ class MarketModel:
         self._plan: SessionPlan | None = None
 
     def start(self, wall_ms: int) -> None:
-        """Open the market: fix the day's plan and the state before its first message."""
+        """Open the market: fix the day's plan and the state before its first message; may be called again before `next`."""
+        self._rng = random.Random(f"{self._seed}:feed")
         if self._date is None:
             plan = session_plan.live(wall_ms)
         else:
@@ -70,13 +72,16 @@ class MarketModel:
         self._plan = plan
         self._now_ms = plan.start_ms
         self._next_midnight_ms = plan.day_start_ms + session_plan.DAY_MS
-        stocks: dict[str, StockListing] = {}
-        for instrument in self._instruments:
-            if not instrument.is_index:
-                stocks[instrument.key] = StockListing(instrument, plan, self._seed, self._rate, self._sink)
+        stocks = {
+            instrument.key: StockListing(instrument, plan, self._seed, self._rate, self._sink)
+            for instrument in self._instruments
+            if not instrument.is_index
+        }
         for instrument in self._instruments:
             stock = stocks.get(instrument.key)
-            self._listings[instrument.key] = stock or IndexListing(instrument, plan, self._seed, list(stocks.values()))
+            self._listings[instrument.key] = stock or IndexListing(
+                instrument, plan, self._seed, self._rate, list(stocks.values())
+            )
         self._announcements = list(plan.announcements)
         while self._announcements and self._announcements[0].at_ms <= plan.start_ms:
             self._announce(self._announcements.pop(0))

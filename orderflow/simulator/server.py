@@ -240,7 +240,7 @@ class FeedServer:
                 self._closing[connection] = ticket.close_code
             return None
         if parts.path == "/healthz":
-            return _json(HTTPStatus.OK, {"status": "ok", "subscribers": len(self.subscribers), "messages": self.messages_sent})
+            return _json(HTTPStatus.OK, self._health())
         public = self._rest.public(parts.path)
         if public is not None:
             return _response(HTTPStatus.OK, public, "application/gzip")
@@ -264,6 +264,15 @@ class FeedServer:
                 return _json(HTTPStatus.OK, body)
             return Response(HTTPStatus.FOUND, "Found", Headers({"Location": uri, "Content-Length": "0", "Connection": "close"}))
         return _json(*self._rest.answer(parts.path))
+
+    def _health(self) -> dict[str, object]:
+        return {
+            "status": "ok",
+            "subscribers": len(self.subscribers),
+            "messages": self.messages_sent,
+            "feed_time_ms": self.source.now_ms(),
+            "ended": self._pump is not None and self._pump.done(),
+        }
 
     def _authorized(self, headers: Headers) -> bool:
         scheme, _, given = headers.get("Authorization", "").partition(" ")

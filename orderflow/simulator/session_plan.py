@@ -6,6 +6,8 @@ import datetime as dt
 from dataclasses import dataclass
 from typing import Final
 
+from orderflow.simulator.catalogue import Instrument
+
 IST: Final = dt.timezone(dt.timedelta(hours=5, minutes=30))
 MINUTE_MS: Final = 60_000
 DAY_MS: Final = 86_400_000
@@ -43,17 +45,24 @@ class Hours:
 
 @dataclass(frozen=True, slots=True)
 class SessionPlan:
-    """A day: hours of instruments with and without derivatives, announcements in order of time."""
+    """A day: hours of stocks with and without derivatives and of derivatives, announcements in order of time.
+
+    `opened` says that trading was under way before the plan's start.
+    """
 
     day_start_ms: int
     start_ms: int
     with_derivatives: Hours
     without_derivatives: Hours
+    derivatives: Hours
     announcements: tuple[Announcement, ...]
+    opened: bool = False
 
-    def hours(self, derivatives: bool) -> Hours:
-        """Return the hours of a stock with or without derivatives."""
-        return self.with_derivatives if derivatives else self.without_derivatives
+    def hours(self, instrument: Instrument) -> Hours:
+        """Return the instrument's hours; an index keeps those of stocks without derivatives."""
+        if instrument.segment in ("NSE_FO", "BSE_FO"):
+            return self.derivatives
+        return self.with_derivatives if instrument.derivatives and not instrument.is_index else self.without_derivatives
 
 
 def midnight_ms(at_ms: int) -> int:
@@ -68,7 +77,7 @@ def live(now_ms: int) -> SessionPlan:
     open_ms = max(start - LIVE_WARM_UP_MINUTES * MINUTE_MS, midnight_ms(now_ms))
     hours = Hours(None, open_ms, _FAR_MS, None, _FAR_MS, _FAR_MS)
     opened = Announcement(open_ms, dict.fromkeys(SEGMENTS, "NORMAL_OPEN"))
-    return SessionPlan(midnight_ms(now_ms), now_ms, hours, hours, (opened,))
+    return SessionPlan(midnight_ms(now_ms), now_ms, hours, hours, hours, (opened,), opened=True)
 
 
 def of_date(date: dt.date, shift_ms: int = 0) -> SessionPlan:
@@ -102,4 +111,5 @@ def of_date(date: dt.date, shift_ms: int = 0) -> SessionPlan:
         phases = ((15, 15, "CTS_CLOSE"), (15, 20, "CAS_LM_START"), (15, 25, "CAS_M_STOP"), (15, 29, "CAS_STOP"))
         planned += [Announcement(at(hour, minute), {}, closing_auction=status) for hour, minute, status in phases]
     planned.sort(key=lambda announcement: announcement.at_ms)
-    return SessionPlan(midnight_ms(at(12, 0)), at(9, 0), special, plain, tuple(planned))
+    futures = Hours(None, at(9, 15), futures_close, None, _FAR_MS, futures_close + 10_000)
+    return SessionPlan(midnight_ms(at(12, 0)), at(9, 0), special, plain, futures, tuple(planned))

@@ -251,3 +251,35 @@ def test_catalogue_when_a_key_is_unknown_then_it_gets_a_price() -> None:
 def test_catalogue_when_the_wish_is_invalid_then_says_what_to_write(wanted: str) -> None:
     with pytest.raises(SettingsError, match="for example"):
         choose(wanted)
+
+
+def test_session_when_started_again_before_it_runs_then_is_the_same_session() -> None:
+    def first_bytes(starts: int) -> list[bytes | None]:
+        model = MarketModel(choose(TCS), date=dt.date(2025, 12, 15), wait=True)
+        for _ in range(starts):
+            model.start(MONDAY_0730_IST)
+        return [model.entry(key, "full") for _ in range(50) for key in model.next().keys]
+
+    assert first_bytes(1) == first_bytes(2)
+
+
+def test_index_when_it_is_alone_then_moves_by_stocks_of_its_own() -> None:
+    watched = Watched(NIFTY, 120)
+    assert len({full.ltpc.ltp for _, full in watched.updates[NIFTY]}) > 50
+    assert watched.truth == {}
+
+
+def test_future_when_it_trades_then_in_whole_lots_with_open_interest() -> None:
+    watched = Watched("NSE_FO|51414", 120)
+    lot = choose("NSE_FO|51414")[0].lot_size
+    assert lot >= 25
+    assert all(trade[2] % lot == 0 for trade in watched.truth["NSE_FO|51414"])
+    assert watched.updates["NSE_FO|51414"][-1][1].oi > 0
+    assert watched.updates["NSE_FO|51414"][-1][1].vtt % lot == 0
+
+
+def test_future_when_a_whole_session_from_august_2026_then_trades_from_0915_to_1540_without_auction() -> None:
+    truth = Watched("NSE_FO|51414", 7.1 * 3600, rate=0.2, date=dt.date(2026, 11, 20)).truth["NSE_FO|51414"]
+    assert {trade[3] for trade in truth} == {"buy", "sell"}
+    assert ist(truth[0][0]) in ("09:15", "09:16")
+    assert ist(truth[-1][0]) in ("15:38", "15:39")
