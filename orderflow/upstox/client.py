@@ -7,7 +7,9 @@ that accepts and closes; `supervisor` decides instead. The socket thread only ha
 from __future__ import annotations
 
 import logging
+import socket
 import ssl
+import struct
 import threading
 import time
 from collections.abc import Iterable, Sequence
@@ -29,6 +31,7 @@ PING_EVERY_SECONDS: Final = 10.0
 PONG_WITHIN_SECONDS: Final = 6.0
 KEYS_PER_REQUEST: Final = 250
 KEY_LIMITS: Final = {"ltpc": 5000, "option_greeks": 3000, "full": 2000, "full_d30": 50}
+_NORMAL_CLOSE: Final = struct.pack("!H", 1000)
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
@@ -112,6 +115,7 @@ class _Streamer(MarketDataStreamerV3):  # type: ignore[misc]
                 self.feeder.subscribe(batch, mode)
 
     def handle_open(self, ws: Any) -> None:
+        self.feeder.note_socket()
         if self.disconnect_valid:
             ws.close()
             return
@@ -142,6 +146,7 @@ class _Feeder(MarketDataFeederV3):  # type: ignore[misc]
         self._url = url
         self._ca_file = ca_file
         self._thread: threading.Thread | None = None
+        self._socket: socket.socket | None = None
 
     def connect(self) -> None:
         websocket.setdefaulttimeout(HANDSHAKE_SECONDS)
@@ -155,23 +160,32 @@ class _Feeder(MarketDataFeederV3):  # type: ignore[misc]
             on_close=self.on_close,
         )
         self._thread = threading.Thread(
-            target=self.ws.run_forever,
-            kwargs={
-                "sslopt": tls_options(self._ca_file),
-                "ping_interval": PING_EVERY_SECONDS,
-                "ping_timeout": PONG_WITHIN_SECONDS,
-                "skip_utf8_validation": False,
-            },
-            name="upstox-socket",
-            daemon=True,
+            target=self._run, args=(self.ws, tls_options(self._ca_file)), name="upstox-socket", daemon=True
         )
         self._thread.start()
+
+    def note_socket(self) -> None:
+        """Remember the open socket: websocket-client forgets it when the server closes, and wakes nobody when we do."""
+        if self.ws is not None and self.ws.sock is not None:
+            self._socket = self.ws.sock.sock
+
+    def _run(self, ws: Any, sslopt: dict[str, Any]) -> None:
+        try:
+            ws.run_forever(sslopt=sslopt, ping_interval=PING_EVERY_SECONDS, ping_timeout=PONG_WITHIN_SECONDS)
+        finally:
+            if self._socket is not None:
+                self._socket.close()
 
     def end(self, wait_seconds: float) -> bool:
         if self.ws is None or self._thread is None:
             return True
+        ws = self.ws.sock
+        self.ws.keep_running = False
         try:
-            self.ws.close(status=1000, timeout=1)
+            if ws is not None and ws.connected:
+                ws.send(_NORMAL_CLOSE, websocket.ABNF.OPCODE_CLOSE)
+            if self._socket is not None:
+                self._socket.shutdown(socket.SHUT_RDWR)
         except (OSError, websocket.WebSocketException) as error:
             log.debug("closing: %s", type(error).__name__)
         if self._thread is not threading.current_thread():
