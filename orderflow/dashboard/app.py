@@ -24,7 +24,7 @@ from orderflow.dashboard import endpoints
 from orderflow.dashboard.hub import Hub
 from orderflow.dashboard.layout import INDEX, page
 from orderflow.dashboard.panels import Names
-from orderflow.dashboard.past import History
+from orderflow.dashboard.past import Archive, History
 from orderflow.dashboard.store import Store
 
 ASSETS: Final = Path(__file__).parent / "assets"
@@ -51,7 +51,8 @@ class Parts:
 
 def create_app(parts: Parts) -> FastAPI:
     """Return the ASGI application that serves page, socket and endpoints."""
-    hub = Hub(parts.store, parts.instruments, parts.names, parts.history, parts.buffer, parts.next_open_ms)
+    archive = Archive(parts.history) if parts.history is not None else None
+    hub = Hub(parts.store, parts.instruments, parts.names, archive, parts.buffer, parts.next_open_ms)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -5,20 +5,24 @@ from __future__ import annotations
 from typing import Any
 
 from fastapi import FastAPI, Request, Response, WebSocket
-from fastapi.concurrency import run_in_threadpool
+from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 
 from orderflow.dashboard import past
 from orderflow.dashboard.hub import Hub
-from orderflow.dashboard.minutes import Instrument
-from orderflow.dashboard.rollup import Rollup, merged_levels
+from orderflow.dashboard.rollup import Rollup, Row, levels_of
 from orderflow.dashboard.session import View, Viewer
 from orderflow.dashboard.store import Store
 from orderflow.market.candle import iso_from_ms
+from orderflow.market.errors import OrderflowError
 
 
 def add(server: FastAPI, store: Store, hub: Hub) -> None:
     """Register the routes on `server`."""
+
+    @server.exception_handler(OrderflowError)
+    async def explained(_request: Request, error: OrderflowError) -> JSONResponse:
+        return JSONResponse({"error": str(error)}, status_code=503)
 
     @server.websocket("/ws")
     async def viewers_socket(socket: WebSocket) -> None:
@@ -57,44 +61,43 @@ def add(server: FastAPI, store: Store, hub: Hub) -> None:
     @server.get("/api/view")
     def view(request: Request) -> list[dict[str, Any]]:
         wish = View.parse(request.query_params, hub.default_instrument(), hub.buffer)
-        with store.lock:
-            message = Viewer(store, hub.names, wish, hub.next_open_ms).message(store.clock_ms())
+        viewer = Viewer(store, hub.names, hub.next_open_ms)
+        viewer.look_at(wish, _store(store, hub, wish.instrument, wish.date or ""))
+        with store.lock, viewer.store.lock:
+            message = viewer.message(store.clock_ms())
         return [hub.hello(), *([message] if message is not None else [])]
 
     @server.get("/api/dates")
-    async def dates() -> list[str]:
-        return list(await run_in_threadpool(hub.history.dates)) if hub.history is not None else []
+    def dates() -> list[str]:
+        return hub.archive.dates() if hub.archive is not None else []
 
     @server.get("/api/candles")
     def candles(instrument: str = "", n: int = 1, date: str = "") -> list[dict[str, Any]]:
-        with store.lock:
-            found = _day(store, hub, instrument, date)
-            rows = Rollup(max(n, 1)).rows(found)
-            return [{**row.candle.to_record(), "forming": not row.final, "cvd": row.cvd, "day_vwap": row.vwap} for row in rows]
+        rows = _rows(store, hub, instrument, n, date)
+        return [{**row.candle.to_record(), "forming": not row.final, "cvd": row.cvd, "day_vwap": row.vwap} for row in rows]
 
     @server.get("/api/trades")
     def trades(instrument: str = "", limit: int = 400) -> list[dict[str, Any]]:
         with store.lock:
-            found = _day(store, hub, instrument, "")
-            return [{**trade.to_record(), "big": big} for _, trade, big in list(found.tape)[-max(limit, 1) :]]
+            found = store.instrument(instrument or hub.default_instrument())
+            entries = list(found.tape)[-max(limit, 1) :] if found is not None else []
+        return [{**trade.to_record(), "big": big} for _, trade, big in entries]
 
     @server.get("/api/footprint")
     def footprint(instrument: str = "", n: int = 1, date: str = "") -> list[dict[str, Any]]:
-        with store.lock:
-            found = _day(store, hub, instrument, date)
-            return [
-                {
-                    "window_start": iso_from_ms(row.candle.start_ms),
-                    "window_end": iso_from_ms(row.candle.end_ms),
-                    "instrument": found.key,
-                    "price": price,
-                    "buy_volume": volumes[0],
-                    "sell_volume": volumes[1],
-                    "unclassified_volume": volumes[2],
-                }
-                for row in Rollup(max(n, 1)).rows(found)
-                for price, volumes in sorted(merged_levels(row).items())
-            ]
+        return [
+            {
+                "window_start": iso_from_ms(row.candle.start_ms),
+                "window_end": iso_from_ms(row.candle.end_ms),
+                "instrument": row.candle.instrument,
+                "price": level.price,
+                "buy_volume": level.buy,
+                "sell_volume": level.sell,
+                "unclassified_volume": level.unclassified,
+            }
+            for row in _rows(store, hub, instrument, n, date)
+            for level in levels_of(row)
+        ]
 
     @server.get("/api/latency")
     def latency() -> dict[str, Any]:
@@ -102,14 +105,19 @@ def add(server: FastAPI, store: Store, hub: Hub) -> None:
         return {"samples": len(ordered), **{f"p{share}": _quantile(ordered, share / 100) for share in (50, 95, 99)}}
 
 
-def _day(store: Store, hub: Hub, key: str, date: str) -> Instrument:
-    key = key or hub.default_instrument()
+def _store(store: Store, hub: Hub, key: str, date: str) -> Store:
     live = store.instrument(key)
     if not date or (live is not None and live.date == date):
-        return live if live is not None else Instrument(key)
-    if hub.history is None:
-        return Instrument(key)
-    return past.build_day(key, date, hub.history.candles(key, date, 1), hub.history.footprint(key, date), ())
+        return store
+    return past.whole_day(hub.past_day(key, date), store.clock_ms)
+
+
+def _rows(store: Store, hub: Hub, key: str, n: int, date: str) -> list[Row]:
+    key = key or hub.default_instrument()
+    source = _store(store, hub, key, date)
+    with source.lock:
+        found = source.instrument(key)
+        return list(Rollup(min(max(n, 1), 375)).rows(found)) if found is not None else []
 
 
 def _date(store: Store, key: str) -> str | None:

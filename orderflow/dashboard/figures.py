@@ -5,17 +5,19 @@ Every trace has a `uid`; a patch carries, per uid, the columns from a given x on
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from orderflow.dashboard.rollup import Row
+from orderflow.market.profile import value_area
 
 Columns = dict[str, Any]
 Figure = dict[str, Any]
 _IST_MS: Final = int(timedelta(hours=5, minutes=30).total_seconds() * 1000)
 IMBALANCE_MARK: Final = 0.6
+_STEPS: Final[tuple[int, ...]] = tuple(base * 10**power for power in range(6) for base in (1, 2, 5) if base * 10**power >= 5)
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,53 +135,25 @@ def facts(rows: Sequence[Row]) -> Columns:
     }
 
 
-def value_area(profile: Mapping[int, Sequence[int]], share: float = 0.7) -> tuple[int, int, int] | None:
-    """Return (point of control, low, high) in paise: the smallest band around the busiest price that holds `share` of volume.
-
-    Grown one level at a time towards the busier neighbour, the usual rule of Market Profile (Steidlmayer).
-    """
-    if not profile:
-        return None
-    prices = sorted(profile)
-    volumes = [sum(profile[price]) for price in prices]
-    centre = max(range(len(prices)), key=lambda index: (volumes[index], -index))
-    wanted, low, high = share * sum(volumes), centre, centre
-    held = volumes[centre]
-    while held < wanted and (low > 0 or high < len(prices) - 1):
-        below = volumes[low - 1] if low > 0 else -1
-        above = volumes[high + 1] if high < len(prices) - 1 else -1
-        if above >= below:
-            high += 1
-            held += above
-        else:
-            low -= 1
-            held += below
-    return prices[centre], prices[low], prices[high]
-
-
-def profile_step(profile: Mapping[int, Sequence[int]], levels: int = 90) -> int:
-    """Return the height in paise of one profile bar so that at most about `levels` are drawn: 1, 2 or 5 times a power of ten."""
-    if not profile:
-        return 5
-    span = max(profile) - min(profile)
-    for step in (5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 10_000, 50_000):
-        if span / step <= levels:
-            return step
-    return 100_000
+def price_step(prices: Iterable[int], rows: int = 90) -> int:
+    """Return the height in paise of one row so that the prices' range takes at most `rows`: 5, 10, 20, 50, 100 and so on."""
+    held = list(prices)
+    span = max(held) - min(held) if held else 0
+    return next((step for step in _STEPS if span <= rows * step), _STEPS[-1])
 
 
 def profile_columns(profile: Mapping[int, Sequence[int]]) -> dict[str, Columns]:
     """Return the bars of the volume profile and its lines, grouped to a legible number of prices."""
-    step = profile_step(profile)
+    step = price_step(profile)
     grouped: dict[int, list[int]] = {}
     for price, volumes in profile.items():
         bucket = grouped.setdefault(price // step * step, [0, 0, 0])
         for side in range(3):
             bucket[side] += volumes[side]
-    area = value_area(grouped)
+    area = value_area({price: sum(volumes) for price, volumes in grouped.items()})
     prices = sorted(grouped)
     centre = [round((price + (step - 5) / 2) / 100, 4) for price in prices]
-    inside = [area is not None and area[1] <= price <= area[2] for price in prices]
+    inside = [area is not None and area.low <= price <= area.high for price in prices]
     opacity = [0.85 if within else 0.35 for within in inside]
     width = [step / 100 * 0.9] * len(prices)
     bars = {
@@ -191,13 +165,13 @@ def profile_columns(profile: Mapping[int, Sequence[int]]) -> dict[str, Columns]:
         }
         for name, side in (("profile_buy", 0), ("profile_sell", 1), ("profile_unclassified", 2))
     }
-    lines: list[float] = [] if area is None else [round((price + (step - 5) / 2) / 100, 4) for price in area]
+    lines = [round((price + (step - 5) / 2) / 100, 4) for price in area] if area is not None else []
     peak = max((sum(volumes) for volumes in grouped.values()), default=1)
     span = [0, peak, None]
     return {
         **bars,
-        "poc": {"x": span if lines else [], "y": [lines[0]] * 3 if lines else []},
-        "value_area": {"x": [*span, *span] if lines else [], "y": [*[lines[1]] * 3, *[lines[2]] * 3] if lines else []},
+        "poc": {"x": span if lines else [], "y": [lines[1]] * 3 if lines else []},
+        "value_area": {"x": [*span, *span] if lines else [], "y": [*[lines[0]] * 3, *[lines[2]] * 3] if lines else []},
     }
 
 
@@ -309,7 +283,16 @@ def _layout(palette: Palette) -> dict[str, Any]:
         "spikecolor": "#3a4557",
         "spikesnap": "cursor",
     }
-    right: dict[str, Any] = {**axis, "side": "right", "tickfont": {"size": 10}, "anchor": "x", "fixedrange": True}
+    place = {"side": "right", "anchor": "free", "position": 1, "tickfont": {"size": 10}}
+    right: dict[str, Any] = {**axis, **place, "fixedrange": True}
+    heading: dict[str, Any] = {
+        "xref": "paper",
+        "yref": "paper",
+        "x": 0.004,
+        "xanchor": "left",
+        "yanchor": "top",
+        "showarrow": False,
+    }
     return {
         "paper_bgcolor": palette.paper,
         "plot_bgcolor": palette.paper,
@@ -323,6 +306,10 @@ def _layout(palette: Palette) -> dict[str, Any]:
         "barmode": "stack",
         "bargap": 0.25,
         "uirevision": "keep",
+        "annotations": [
+            {**heading, "y": 0.387, "text": "Volume", "font": {"size": 10}},
+            {**heading, "y": 0.2, "text": f"Delta · <span style='color:{palette.cvd}'>CVD</span>", "font": {"size": 10}},
+        ],
         "xaxis": {
             **axis,
             "type": "date",
@@ -333,7 +320,7 @@ def _layout(palette: Palette) -> dict[str, Any]:
             "tickformat": "%H:%M",
         },
         "xaxis2": {"domain": [0.875, 1], "anchor": "y", "visible": False, "fixedrange": True, "rangemode": "tozero"},
-        "yaxis": {**right, "domain": [0.42, 1], "anchor": "free", "position": 1, "tickformat": ".2f", "fixedrange": False},
+        "yaxis": {**right, "domain": [0.42, 1], "tickformat": ".2f", "fixedrange": False},
         "yaxis2": {**right, "domain": [0.21, 0.385], "tickformat": ".3~s", "rangemode": "tozero", "nticks": 4},
         "yaxis3": {
             **right,

@@ -1,6 +1,8 @@
 """Serve the viewers' WebSocket: one task each, at most 20 messages a second, never more than two unacknowledged.
 
-Protocol (JSON text frames). Viewer to server: {type: "view", …View}, {type: "ack", seq, latency_ms: […]}, {type: "ping", t}.
+Protocol (JSON text frames).
+Viewer to server: {type: "view", …View}, {type: "ack", seq, latency_ms: […]}, {type: "ping", t},
+{type: "replay", speed?, position_ms?, playing?}.
 Server to viewer: {type: "hello", …}, {type: "figure" | "patch", seq, sent_ms, …}, {type: "pong", t, server_ms}.
 """
 
@@ -8,28 +10,22 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import logging
+import threading
 from collections import Counter, deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any, Final
 
-import orjson
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect
 
 from orderflow.dashboard import panels
-from orderflow.dashboard.past import History
-from orderflow.dashboard.session import MINUTES, View, Viewer
+from orderflow.dashboard.client import Client
+from orderflow.dashboard.past import Archive, Day
+from orderflow.dashboard.session import MINUTES, NextOpen
 from orderflow.dashboard.store import Store
+from orderflow.market.errors import OrderflowError
 
-LEAST_INTERVAL_SECONDS: Final = 0.05
-IDLE_SECONDS: Final = 1.0
-IN_FLIGHT: Final = 2
-ACK_PATIENCE_SECONDS: Final = 10.0
 LATENCIES_KEPT: Final = 20_000
-LARGEST_MESSAGE: Final = 65_536
-
-log = logging.getLogger(__name__)
 
 
 class Hub:
@@ -40,13 +36,13 @@ class Hub:
         store: Store,
         instruments: Sequence[str],
         names: panels.Names,
-        history: History | None,
+        archive: Archive | None,
         buffer: int,
-        next_open_ms: Callable[[str, int], int | None],
+        next_open_ms: NextOpen,
     ) -> None:
         self.store = store
         self.names = names
-        self.history = history
+        self.archive = archive
         self.buffer = buffer
         self.next_open_ms = next_open_ms
         self.latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
@@ -55,6 +51,7 @@ class Hub:
         self._clients: set[Client] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = False
+        self._archive_lock = threading.Lock()
         store.subscribe(self._changed)
 
     @property
@@ -77,13 +74,32 @@ class Hub:
 
     def directory(self) -> list[dict[str, str]]:
         """Return every known instrument with its symbol and name, configured ones first."""
-        keys = dict.fromkeys((*self._instruments, *sorted(self.store.instruments)))
+        with self.store.lock:
+            keys = dict.fromkeys((*self._instruments, *sorted(self.store.instruments)))
         return [dict(zip(("key", "symbol", "name"), (key, *panels.symbol_of(key, self.names)), strict=True)) for key in keys]
 
     def hello(self) -> dict[str, Any]:
         """Return the first message of every conversation."""
         directory = self.directory()
-        return {"type": "hello", "instruments": directory, "minutes": MINUTES, "server_ms": self.store.clock_ms()}
+        archive = self.archive is not None
+        return {
+            "type": "hello",
+            "instruments": directory,
+            "minutes": MINUTES,
+            "archive": archive,
+            "server_ms": self.store.clock_ms(),
+        }
+
+    def past_day(self, key: str, date: str) -> Day:
+        """Return a past day, one reader at a time; blocks. Raises OrderflowError when it cannot be had."""
+        if self.archive is None:
+            raise OrderflowError("no archive is configured; set NAMENODE_URL and start HDFS")
+        with self._archive_lock:
+            return self.archive.day(key, date)
+
+    def note_latencies(self, latencies: Sequence[Any]) -> None:
+        """Keep what a browser measured, in milliseconds; anything else is ignored."""
+        self.latencies.extend(float(one) for one in latencies[:100] if isinstance(one, int | float) and 0 <= one < 1e6)
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve one viewer until it leaves."""
@@ -91,14 +107,18 @@ class Hub:
         client = Client(self, socket)
         self._clients.add(client)
         sender = asyncio.create_task(client.send_changes())
+        receiver = asyncio.create_task(client.receive())
         try:
-            await client.receive()
-        except WebSocketDisconnect:
-            pass
+            done, _ = await asyncio.wait({sender, receiver}, return_when=asyncio.FIRST_COMPLETED)
+            for task in done:
+                with contextlib.suppress(WebSocketDisconnect):
+                    task.result()
         finally:
             self._clients.discard(client)
             sender.cancel()
-            await asyncio.gather(sender, return_exceptions=True)
+            receiver.cancel()
+            await asyncio.gather(sender, receiver, return_exceptions=True)
+            await client.close()
 
     def _changed(self) -> None:
         loop = self._loop
@@ -113,82 +133,3 @@ class Hub:
         self._woken = False
         for client in self._clients:
             client.wake.set()
-
-
-class Client:
-    """One connected viewer."""
-
-    def __init__(self, hub: Hub, socket: WebSocket) -> None:
-        self._hub = hub
-        self._socket = socket
-        self.wake = asyncio.Event()
-        self._viewer: Viewer | None = None
-        self._sent = 0
-        self._acknowledged = 0
-
-    async def receive(self) -> None:
-        """Read what the viewer asks for until it disconnects."""
-        while True:
-            text = await self._socket.receive_text()
-            if len(text) > LARGEST_MESSAGE:
-                await self._socket.close(code=1009)
-                return
-            try:
-                message = orjson.loads(text)
-            except orjson.JSONDecodeError:
-                continue
-            if isinstance(message, dict):
-                await self._handle(message)
-
-    async def _handle(self, message: Mapping[str, Any]) -> None:
-        kind = message.get("type")
-        hub = self._hub
-        if kind == "ping":
-            await self._send({"type": "pong", "t": message.get("t"), "server_ms": hub.store.clock_ms()})
-        elif kind == "ack":
-            seq = message.get("seq")
-            if isinstance(seq, int):
-                self._acknowledged = max(self._acknowledged, min(seq, self._sent))
-            latencies = message.get("latency_ms")
-            if isinstance(latencies, list):
-                hub.latencies.extend(float(one) for one in latencies[:100] if isinstance(one, int | float) and 0 <= one < 1e6)
-            self.wake.set()
-        elif kind == "view":
-            view = View.parse(message, hub.default_instrument(), hub.buffer)
-            if self._viewer is None:
-                await self._send(hub.hello())
-                self._viewer = Viewer(hub.store, hub.names, view, hub.next_open_ms)
-            else:
-                self._viewer.look_at(view)
-            self._acknowledged = self._sent
-            self.wake.set()
-
-    async def send_changes(self) -> None:
-        """Send the viewer's next message whenever there is one and the viewer has drawn the last but one."""
-        loop = asyncio.get_running_loop()
-        last = 0.0
-        while True:
-            with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.wake.wait(), IDLE_SECONDS)
-            wait = last + LEAST_INTERVAL_SECONDS - loop.time()
-            if wait > 0:
-                await asyncio.sleep(wait)
-            self.wake.clear()
-            if self._viewer is None:
-                continue
-            if self._sent - self._acknowledged >= IN_FLIGHT and loop.time() - last < ACK_PATIENCE_SECONDS:
-                self._hub.counts["held_back"] += 1
-                continue
-            store = self._hub.store
-            with store.lock:
-                now_ms = store.clock_ms()
-                message = self._viewer.message(now_ms)
-            if message is None:
-                continue
-            self._sent += 1
-            last = loop.time()
-            await self._send({"type": "patch", **message, "seq": self._sent, "sent_ms": now_ms})
-            self._hub.counts["messages"] += 1
-
-    async def _send(self, message: Mapping[str, Any]) -> None:
-        await self._socket.send_text(orjson.dumps(message).decode())

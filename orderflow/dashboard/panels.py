@@ -10,6 +10,7 @@ from orderflow.dashboard.minutes import Instrument
 from orderflow.dashboard.rollup import Row
 
 SPARK_POINTS: Final = 48
+AVERAGE_OF: Final = 20
 DEPTH_LEVELS: Final = 5
 
 Names = dict[str, tuple[str, str]]
@@ -101,16 +102,29 @@ def received_times(instrument: Instrument, after: int) -> list[int]:
 
 
 def watch_row(instrument: Instrument, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return one line of the watch list; `spark` holds the closes of the last minutes."""
+    """Return one line of the watch list, with what alert rules need to know of the newest minute."""
     close = instrument.quote.get("close_price")
     price = instrument.last_price
     last = rows[-1] if rows else None
+    before = [row.candle.total_volume for row in rows[-1 - AVERAGE_OF : -1]]
     return {
         "key": instrument.key,
         "last": price,
         "change_percent": None if price is None or not close else round((price - close) / close * 100, 2),
         "volume": last.volume if last else instrument.quote.get("vtt") or 0,
         "delta": last.cvd if last else 0,
-        "spark": [row.candle.close for row in rows[-SPARK_POINTS:]],
-        "previous_close": close,
+        "minute": None
+        if last is None
+        else {
+            "start_ms": last.candle.start_ms,
+            "volume": last.candle.total_volume,
+            "delta": last.candle.delta,
+            "imbalance": last.candle.imbalance,
+            "average_volume": round(sum(before) / len(before)) if before else None,
+        },
     }
+
+
+def spark(rows: Sequence[Row]) -> list[float | None]:
+    """Return the closes of the last minutes, for the watch list's line."""
+    return [row.candle.close for row in rows[-SPARK_POINTS:]]

@@ -8,8 +8,9 @@ from typing import Final
 
 from orderflow.dashboard.minutes import MINUTE_MS, Instrument, Minute
 from orderflow.market.candle import Candle
+from orderflow.market.footprint import Level, merge_levels
+from orderflow.market.measures import roll_up
 
-_GRADES: Final = {"high": 3, "medium": 2, "low": 1, "none": 0}
 _DAY_MS: Final = 86_400_000
 _DEFAULT_OPEN_MS: Final = (3 * 60 + 45) * MINUTE_MS
 
@@ -101,7 +102,9 @@ class Rollup:
         end = start + self._window_ms
         if instrument.session_end_ms is not None and start < instrument.session_end_ms:
             end = min(end, instrument.session_end_ms)
-        candle = merge([candle for _, candle in traded], start, end, self._minutes)
+        candle = traded[0][1]
+        if self._minutes > 1:
+            (candle,) = roll_up([one for _, one in traded], self._minutes, start, end)
         closed = group[-1].end_ms >= end or instrument.starts[-1] >= end
         final = closed and all(minute.final is not None for minute in group)
         before = self._rows[-1] if self._rows else None
@@ -126,61 +129,9 @@ class Rollup:
         )
 
 
-def merge(candles: list[Candle], start_ms: int, end_ms: int, window_minutes: int) -> Candle:
-    """Merge consecutive candles that traded into one window; delta extremes run through the parts in order."""
-    if len(candles) == 1 and window_minutes == candles[0].window_minutes:
-        return candles[0]
-    buy = sum(candle.buy_volume for candle in candles)
-    sell = sum(candle.sell_volume for candle in candles)
-    unclassified = sum(candle.unclassified_volume for candle in candles)
-    total = sum(candle.total_volume for candle in candles)
-    weighted = [(candle.vwap, candle.total_volume) for candle in candles if candle.vwap is not None]
-    weight = sum(volume for _, volume in weighted)
-    running, least, greatest = 0, 0, 0
-    for candle in candles:
-        least = min(least, running + candle.min_delta)
-        greatest = max(greatest, running + candle.max_delta)
-        running += candle.delta
-    bands = [candle.delta_band for candle in candles if candle.delta_band is not None]
-    grades = [candle.confidence for candle in candles if candle.confidence is not None]
-    return Candle(
-        start_ms=start_ms,
-        end_ms=end_ms,
-        instrument=candles[0].instrument,
-        open=candles[0].open,
-        high=max(candle.high for candle in candles if candle.high is not None),
-        low=min(candle.low for candle in candles if candle.low is not None),
-        close=candles[-1].close,
-        buy_volume=buy,
-        sell_volume=sell,
-        total_volume=total,
-        delta=buy - sell,
-        tbq=candles[-1].tbq,
-        tsq=candles[-1].tsq,
-        window_minutes=window_minutes,
-        unclassified_volume=unclassified,
-        tick_volume=sum(candle.tick_volume for candle in candles),
-        vwap=sum(price * volume for price, volume in weighted) / weight if weight else None,
-        tick_count=sum(candle.tick_count for candle in candles),
-        min_delta=least,
-        max_delta=greatest,
-        imbalance=(buy - sell) / (buy + sell) if buy + sell else None,
-        delta_band=sqrt(sum(band * band for band in bands)) if bands else None,
-        confidence=min(grades, key=lambda grade: _GRADES.get(grade, 0)) if grades else None,
-        exchange_bar=all(candle.exchange_bar for candle in candles),
-        gap=any(candle.gap for candle in candles),
-    )
-
-
-def merged_levels(row: Row) -> dict[int, tuple[int, int, int]]:
-    """Return a row's footprint: price in paise to (buy, sell, unclassified)."""
-    merged: dict[int, list[int]] = {}
-    for minute in row.levels:
-        for price, volumes in minute.levels.items():
-            level = merged.setdefault(price, [0, 0, 0])
-            for side in range(3):
-                level[side] += volumes[side]
-    return {price: (level[0], level[1], level[2]) for price, level in merged.items()}
+def levels_of(row: Row) -> list[Level]:
+    """Return a row's footprint, lowest price first."""
+    return merge_levels(Level(price, *volumes) for minute in row.levels for price, volumes in minute.levels.items())
 
 
 def _variance(minute: Minute) -> float:

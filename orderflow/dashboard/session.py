@@ -5,11 +5,12 @@ A message carries everything that changed since the last one sent, so a viewer t
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from orderflow.dashboard import figures, panels, status
+from orderflow.dashboard import figures, footprint, panels, status
 from orderflow.dashboard.minutes import Instrument
 from orderflow.dashboard.rollup import Row
 from orderflow.dashboard.store import Store
@@ -20,6 +21,9 @@ TAPE_ROWS: Final = 60
 PROFILE_MS: Final = 500
 WATCH_MS: Final = 100
 SLOW_PANELS_MS: Final = 1000
+
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+NextOpen = Callable[[str, int], int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,6 +36,7 @@ class View:
     mode: str = "chart"
     palette: str = "default"
     date: str | None = None
+    replay: bool = False
 
     @classmethod
     def parse(cls, wish: Mapping[str, Any], default_instrument: str, default_buffer: int) -> View:
@@ -44,7 +49,8 @@ class View:
             buffer=min(max(buffer, 10), BUFFER_MOST) if buffer else default_buffer,
             mode="footprint" if wish.get("mode") == "footprint" else "chart",
             palette="safe" if wish.get("palette") == "safe" else "default",
-            date=date if isinstance(date, str) and len(date) == 10 else None,
+            date=date if isinstance(date, str) and _DATE.fullmatch(date) else None,
+            replay=str(wish.get("replay", "")).lower() in ("1", "true"),
         )
 
 
@@ -56,46 +62,71 @@ def _whole(value: Any) -> int:
 
 
 class Viewer:
-    """The server's memory of one viewer of the running day; not thread-safe, call it under the store's lock."""
+    """The server's memory of one viewer; not thread-safe, call it under the stores' locks.
 
-    def __init__(self, store: Store, names: panels.Names, view: View, next_open_ms: Callable[[str, int], int | None]) -> None:
-        self._store = store
+    `store` holds what the view shows: the running day, or one past day. The watch list always comes from `live`.
+    """
+
+    def __init__(self, live: Store, names: panels.Names, next_open_ms: NextOpen) -> None:
+        self._live = live
         self._names = names
         self._next_open_ms = next_open_ms
-        self.look_at(view)
-        self._watch_sent: dict[str, dict[str, Any]] = {}
+        self._watch_sent: dict[str, tuple[Any, ...]] = {}
+        self._sparks_sent: dict[str, int] = {}
+        self._watch_due = 0
 
-    def look_at(self, view: View) -> None:
+    def look_at(self, view: View, store: Store) -> None:
         """Switch to another view; the next message is a whole figure."""
         self.view = view
+        self.store = store
         self._epoch = -1
         self._revision = -1
         self._tick_revision = -1
         self._tape = -1
         self._profile_due = 0
-        self._watch_due = 0
         self._slow_due = 0
         self._banners: list[dict[str, Any]] | None = None
         self._gap_count = -1
+        self._settled: tuple[int, ...] = ()
+        self._settled_due = 0
 
     def message(self, now_ms: int) -> dict[str, Any] | None:
         """Return the next message, or None when nothing the viewer sees has changed."""
         key = self.view.instrument
-        instrument = self._store.instrument(key) or Instrument(key)
-        rows = self._store.rollup(key, self.view.minutes).rows(instrument)
+        instrument = self.store.instrument(key) or Instrument(key)
+        rows = self.store.rollup(key, self.view.minutes).rows(instrument)
+        fresh = instrument.epoch != self._epoch
+        moved = fresh or instrument.revision != self._revision
         out: dict[str, Any] = {}
-        if instrument.epoch != self._epoch:
+        if self.view.mode == "footprint":
+            out.update(self._footprint(instrument, rows, now_ms, fresh=fresh, moved=moved))
+        elif fresh:
             out.update(self._whole(instrument, rows, now_ms))
-        elif instrument.revision != self._revision:
+        elif moved:
             out.update(self._patch(instrument, rows, now_ms))
-        if instrument.revision != self._revision or instrument.tick_revision != self._tick_revision or out:
+        if fresh:
+            out.update(self._first(instrument))
+        ticked = instrument.tick_revision != self._tick_revision
+        if moved or ticked:
             out["stats"] = panels.statistics(instrument, rows)
-        if instrument.tick_revision != self._tick_revision or out:
+        if ticked or fresh:
             out["depth"] = panels.depth(instrument)
         if instrument.tape_count != self._tape:
-            if self._tape >= 0:
+            if self._tape >= 0 and self.store is self._live:
                 out["rx"] = panels.received_times(instrument, self._tape)
             out["tape"] = panels.tape(instrument, max(self._tape, 0), TAPE_ROWS)
+        out.update(self._slow(rows, now_ms))
+        self._epoch, self._revision = instrument.epoch, instrument.revision
+        self._tick_revision, self._tape = instrument.tick_revision, instrument.tape_count
+        return out or None
+
+    def _first(self, instrument: Instrument) -> dict[str, Any]:
+        self._tape = -1
+        return {"view": asdict(self.view), "date": instrument.date, "live": self.store is self._live}
+
+    def _slow(self, rows: Sequence[Row], now_ms: int) -> dict[str, Any]:
+        """Return the watch list's changed lines and the banners, each at its own pace."""
+        out: dict[str, Any] = {}
         if now_ms >= self._watch_due:
             watch = self._watch()
             if watch:
@@ -106,61 +137,91 @@ class Viewer:
             shown = self._banner_list(rows, now_ms)
             if shown != self._banners:
                 out["banners"] = self._banners = shown
-        self._epoch, self._revision = instrument.epoch, instrument.revision
-        self._tick_revision, self._tape = instrument.tick_revision, instrument.tape_count
-        return out or None
+        return out
 
     def _whole(self, instrument: Instrument, rows: Sequence[Row], now_ms: int) -> dict[str, Any]:
         shown = rows[-self.view.buffer :]
         palette = figures.PALETTES[self.view.palette]
         figure = figures.chart(shown, instrument.profile, palette)
-        gaps = self._store.gaps_of(instrument.key)
-        self._gap_count = len(gaps)
-        figure["layout"]["shapes"] = figures.gap_shapes([(gap.from_ms, gap.to_ms) for gap in gaps], palette)
+        figure["layout"]["shapes"] = self._gap_shapes(instrument)
         self._profile_due = now_ms + PROFILE_MS
-        self._tape = -1
-        return {"type": "figure", "view": asdict(self.view), "figure": figure, "facts": figures.facts(shown)}
+        return {"type": "figure", "mode": "chart", "figure": figure, "facts": figures.facts(shown)}
 
     def _patch(self, instrument: Instrument, rows: Sequence[Row], now_ms: int) -> dict[str, Any]:
         palette = figures.PALETTES[self.view.palette]
-        out: dict[str, Any] = {"type": "patch"}
-        changed = instrument.first_change_after(self._revision)
-        if changed is not None:
-            start = self._store.rollup(instrument.key, self.view.minutes).window_start(changed)
-            tail = _from(rows, start)[-self.view.buffer :]
-            if tail:
-                out["from"] = figures.label(tail[0].candle.start_ms)
-                out["tails"] = figures.tails(tail, palette)
-                out["facts"] = figures.facts(tail)
-                out["wholes"] = {"forming": figures.forming(rows[-self.view.buffer :])}
-        if now_ms >= self._profile_due and changed is not None:
-            out.setdefault("wholes", {}).update(figures.profile_columns(instrument.profile))
-            self._profile_due = now_ms + PROFILE_MS
-        gaps = self._store.gaps_of(instrument.key)
-        if len(gaps) != self._gap_count:
-            self._gap_count = len(gaps)
-            out["shapes"] = figures.gap_shapes([(gap.from_ms, gap.to_ms) for gap in gaps], palette)
+        out = self._tail(instrument, rows)
+        if out:
+            tail = out.pop("rows")
+            out["tails"] = figures.tails(tail, palette)
+            out["wholes"] = {"forming": figures.forming(rows[-self.view.buffer :])}
+            if now_ms >= self._profile_due:
+                out["wholes"].update(figures.profile_columns(instrument.profile))
+                self._profile_due = now_ms + PROFILE_MS
+        if len(self.store.gaps_of(instrument.key)) != self._gap_count:
+            out["shapes"] = self._gap_shapes(instrument)
         return out
+
+    def _tail(self, instrument: Instrument, rows: Sequence[Row]) -> dict[str, Any]:
+        """Return the rows from the first changed one on, and what the legend shows of them."""
+        changed = instrument.first_change_after(self._revision)
+        if changed is None:
+            return {}
+        tail = _from(rows, self.store.rollup(instrument.key, self.view.minutes).window_start(changed))[-self.view.buffer :]
+        if not tail:
+            return {}
+        return {"rows": tail, "from": figures.label(tail[0].candle.start_ms), "facts": figures.facts(tail)}
+
+    def _footprint(self, instrument: Instrument, rows: Sequence[Row], now_ms: int, *, fresh: bool, moved: bool) -> dict[str, Any]:
+        """Return the settled candles as a figure when they changed, at most once a second, and always the forming one."""
+        settled = footprint.settled(rows)
+        newest = rows[-1:] if rows and not rows[-1].final else []
+        step = footprint.step_of(rows)
+        state = (len(rows), step, *(max(minute.revision for minute in row.levels) for row in settled))
+        out: dict[str, Any] = {}
+        if fresh or (state != self._settled and now_ms >= self._settled_due):
+            palette = figures.PALETTES[self.view.palette]
+            facts = figures.facts(rows[-self.view.buffer :])
+            out = {"type": "figure", "mode": "footprint", "figure": footprint.chart(rows, palette), "facts": facts}
+            self._settled, self._settled_due = state, now_ms + SLOW_PANELS_MS
+        elif moved:
+            out = self._tail(instrument, rows)
+            out.pop("rows", None)
+        if out:
+            out["cells"] = [footprint.cells(row, step) for row in newest]
+            out["column"] = len(settled)
+            out["step"] = step / 100
+        return out
+
+    def _gap_shapes(self, instrument: Instrument) -> list[dict[str, Any]]:
+        gaps = self.store.gaps_of(instrument.key)
+        self._gap_count = len(gaps)
+        return figures.gap_shapes([(gap.from_ms, gap.to_ms) for gap in gaps], figures.PALETTES[self.view.palette])
 
     def _watch(self) -> list[dict[str, Any]]:
         changed = []
-        for key, instrument in self._store.instruments.items():
-            stamp = {"at": (instrument.revision, instrument.tick_revision, instrument.last_price)}
+        for key, instrument in self._live.instruments.items():
+            stamp = (instrument.revision, instrument.tick_revision)
             if self._watch_sent.get(key) == stamp:
                 continue
             self._watch_sent[key] = stamp
-            symbol, name = panels.symbol_of(key, self._names)
-            changed.append(
-                {**panels.watch_row(instrument, self._store.rollup(key, 1).rows(instrument)), "symbol": symbol, "name": name}
-            )
+            rows = self._live.rollup(key, 1).rows(instrument)
+            line = panels.watch_row(instrument, rows)
+            line["symbol"], line["name"] = panels.symbol_of(key, self._names)
+            if self._sparks_sent.get(key) != len(rows):
+                self._sparks_sent[key] = len(rows)
+                line["spark"] = panels.spark(rows)
+                line["previous_close"] = instrument.quote.get("close_price")
+            changed.append(line)
         return changed
 
     def _banner_list(self, rows: Sequence[Row], now_ms: int) -> list[dict[str, Any]]:
         key = self.view.instrument
-        found = status.banners(self._store, key, now_ms, self._next_open_ms(key, now_ms))
+        if self.store is not self._live:
+            return [asdict(banner) for banner in status.past_banners(self.store, self.view.date or "", len(rows))]
+        found = status.banners(self.store, key, now_ms, self._next_open_ms(key, now_ms))
         shown = rows[-self.view.buffer :]
         if shown:
-            gap = status.gap_banner(self._store.gaps_of(key), shown[0].candle.start_ms, shown[-1].candle.end_ms)
+            gap = status.gap_banner(self.store.gaps_of(key), shown[0].candle.start_ms, shown[-1].candle.end_ms)
             found = [*found, gap] if gap is not None else found
         return [asdict(banner) for banner in found]
 

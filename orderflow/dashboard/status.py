@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Final, Literal, Protocol
+from typing import Final, Literal
 
 from orderflow.dashboard.store import Gap, Store
 from orderflow.market.candle import IST
@@ -12,13 +12,6 @@ from orderflow.market.candle import IST
 STALL_MS: Final = 30_000
 OPEN_STATES: Final = frozenset({"NORMAL_OPEN", "CLOSING_START"})
 Level = Literal["info", "warning", "error"]
-
-
-class Calendar(Protocol):
-    """Tells when continuous trading of an instrument next starts."""
-
-    def next_open_ms(self, instrument_key: str, now_ms: int) -> int | None:
-        """Return the start of the next session after `now_ms`, None when unknown."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -83,3 +76,14 @@ def gap_banner(gaps: list[Gap], from_ms: int, to_ms: int) -> Banner | None:
     volume = "" if last.volume is None else f", {last.volume:,} traded meanwhile (unclassified)"
     more = "" if len(shown) == 1 else f" and {len(shown) - 1} more"
     return Banner("warning", "gap", f"Updates missed {span}{more}{volume}; shaded on the chart.")
+
+
+def past_banners(store: Store, date: str, candles: int) -> list[Banner]:
+    """Return the banners of a past day: that it is one, or why it shows nothing."""
+    if store.source_error:
+        return [Banner("error", "archive", f"{date} cannot be read from HDFS: {store.source_error}")]
+    if not store.caught_up:
+        return [Banner("info", "loading", f"Reading {date} from HDFS …")]
+    if not candles and not store.replaying:
+        return [Banner("warning", "empty", f"HDFS holds no candles of this instrument for {date}.")]
+    return [Banner("info", "past", f"{'Replaying' if store.replaying else 'Showing'} {date} from HDFS, not live.")]

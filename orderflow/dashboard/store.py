@@ -67,6 +67,7 @@ class Store:
         self.segment_status: dict[str, str] = {}
         self.source_error: str | None = None
         self.caught_up = False
+        self.replaying = False
         self.revision = 0
         self._listeners: list[Callable[[], None]] = []
         self._rollups: dict[tuple[str, int], Rollup] = {}
@@ -101,6 +102,11 @@ class Store:
             self.revision += changed
         if changed:
             self._notify()
+
+    def touch(self) -> None:
+        """Tell the subscribers that an instrument was changed directly."""
+        self.revision += 1
+        self._notify()
 
     def instrument(self, key: str) -> Instrument | None:
         """Return an instrument's state, or None when nothing is known of it."""

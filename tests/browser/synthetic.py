@@ -14,11 +14,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orderflow.dashboard.app import Parts, create_app
-from orderflow.dashboard.store import Record, Store, trading_date
+from orderflow.dashboard.store import Record, Store, day_start_ms, trading_date
 from orderflow.market import topics
-from orderflow.market.candle import iso_from_ms
+from orderflow.market.candle import Candle, iso_from_ms
+from orderflow.market.trade import Trade
 
 MINUTE = 60_000
+SESSION_END = (15 * 60 + 30) * MINUTE
 
 NAMES = {
     "NSE_EQ|INE467B01029": ("TCS", "Tata Consultancy Services"),
@@ -49,6 +51,7 @@ class Market:
         self._random = random.Random(seed)
         self.now_ms = now_ms
         self.day = trading_date(now_ms)
+        self.scale = 1.0
         self.start_ms = now_ms // MINUTE * MINUTE - minutes * MINUTE
         self.end_ms = self.start_ms + 375 * MINUTE
         self.walks = [Walk(key, 50_000 + 61_005 * index, (50_000 + 61_005 * index) / 100) for index, key in enumerate(keys)]
@@ -59,7 +62,7 @@ class Market:
             yield topics.TICKS, self._tick(walk, self.start_ms)
             for start in range(self.start_ms, self.now_ms // MINUTE * MINUTE, MINUTE):
                 for index in range(24):
-                    self._trade(walk, start + index * 2400)
+                    self.trade(walk, start + index * 2400)
                 yield from self.close_minute(walk, start)
 
     def close_minute(self, walk: Walk, start: int) -> Iterator[tuple[str, Record]]:
@@ -104,17 +107,17 @@ class Market:
 
     def live(self, walk: Walk, now_ms: int, received_ms: int) -> list[tuple[str, Record]]:
         """Return one update of one instrument: a trade and the tick that carried it."""
-        trade = self._trade(walk, now_ms)
+        trade = self.trade(walk, now_ms, self.scale)
         return [
             (topics.TICKS, self._tick(walk, now_ms, received_ms)),
             (topics.TRADES, {**trade, "received_time_ms": received_ms}),
         ]
 
-    def _trade(self, walk: Walk, at_ms: int) -> dict[str, Any]:
+    def trade(self, walk: Walk, at_ms: int, scale: float = 1.0) -> dict[str, Any]:
         rnd = self._random
-        walk.drift = walk.drift * 0.98 + rnd.gauss(0, 0.25)
-        walk.price = max(1000, walk.price + 5 * round(rnd.gauss(walk.drift, 1.6)))
-        volume = int(rnd.lognormvariate(5, 1.1)) + 1
+        walk.drift = walk.drift * 0.98 + rnd.gauss(0, 0.25) * scale
+        walk.price = max(1000, walk.price + 5 * round(rnd.gauss(walk.drift * scale, 1.6 * scale)))
+        volume = int(rnd.lognormvariate(5, 1.1) * scale * scale) + 1
         bought = rnd.random() < 0.5 + 0.08 * walk.drift
         unknown = volume if rnd.random() < 0.01 else 0
         buy, sell = (volume - unknown, 0) if bought else (0, volume - unknown)
@@ -169,6 +172,38 @@ class Market:
         }
 
 
+class MadeUpHistory:
+    """An archive with one past day, made up in the same way."""
+
+    def __init__(self, keys: tuple[str, ...], date: str = "2025-12-12") -> None:
+        self._date = date
+        self._candles: dict[str, list[Candle]] = {}
+        self._footprint: dict[str, list[Record]] = {}
+        self._trades: dict[str, list[Trade]] = {}
+        close = day_start_ms(date) + SESSION_END
+        market = Market(keys, close, seed=3, minutes=375)
+        for walk in market.walks:
+            records: list[tuple[str, Record]] = []
+            trades = self._trades.setdefault(walk.key, [])
+            for start in range(market.start_ms, close, MINUTE):
+                trades += [Trade.from_record(market.trade(walk, start + index * 2400)) for index in range(24)]
+                records += market.close_minute(walk, start)
+            self._candles[walk.key] = [Candle.from_record(record) for topic, record in records if topic == topics.ORDERFLOW]
+            self._footprint[walk.key] = [record for topic, record in records if topic == topics.FOOTPRINT]
+
+    def dates(self) -> list[str]:
+        return [self._date]
+
+    def candles(self, instrument_key: str, date: str, n: int) -> list[Candle]:
+        return self._candles.get(instrument_key, []) if date == self._date else []
+
+    def footprint(self, instrument_key: str, date: str) -> list[Record]:
+        return self._footprint.get(instrument_key, []) if date == self._date else []
+
+    def trades(self, instrument_key: str, date: str) -> list[Trade]:
+        return self._trades.get(instrument_key, []) if date == self._date else []
+
+
 def clock_ms() -> int:
     return time.time_ns() // 1_000_000
 
@@ -178,6 +213,7 @@ class LiveSource:
 
     def __init__(self, store: Store, market: Market, per_second: float) -> None:
         self._store, self._market, self._wait = store, market, 1 / per_second / max(len(market.walks), 1)
+        market.scale = min(1.0, (0.4 / per_second) ** 0.5)
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, daemon=True)
 
@@ -218,7 +254,7 @@ def main() -> None:
     names = dict(list({**NAMES, **extra}.items())[: chosen.instruments])
     store = Store(clock_ms, tuple(names))
     LiveSource(store, Market(tuple(names), clock_ms()), chosen.rate).start()
-    app = create_app(Parts(store, tuple(names), names))
+    app = create_app(Parts(store, tuple(names), names, MadeUpHistory(tuple(names)[:5])))
     uvicorn.run(app, host="127.0.0.1", port=chosen.port, log_level="warning")
 
 

@@ -14,19 +14,31 @@
     ["Low", (s) => of.price(s.low)],
     ["Prev close", (s) => of.price(s.previous_close)],
     ["VWAP", (s) => of.price(s.vwap)],
-    ["Volume", (s) => of.whole(s.volume)],
-    ["Buy", (s) => of.whole(s.buy), () => "up"],
-    ["Sell", (s) => of.whole(s.sell), () => "down"],
-    ["Unclassified", (s) => of.whole(s.unclassified), (s) => (s.unclassified > 0 ? "warn" : "")],
-    ["Buy / sell", (s) => (s.ratio === null ? "–" : s.ratio.toFixed(2)), (s) => of.sign((s.ratio || 1) - 1)],
-    ["Delta, day (CVD)", (s) => of.signed(s.cvd), (s) => of.sign(s.cvd)],
-    ["Delta, candle", (s) => of.signed(s.candle && s.candle.delta), (s) => of.sign(s.candle ? s.candle.delta : 0)],
-    ["TBQ", (s) => of.whole(s.tbq)],
-    ["TSQ", (s) => of.whole(s.tsq)],
-    ["Confidence", (s) => s.confidence || "–"],
-    ["Last trade", (s) => (s.updated_ms === null ? "–" : of.clock(s.updated_ms) + " IST")],
+    ["POC", () => of.price(levels.poc)],
+    ["Value area", () => (levels.low === null ? "–" : of.price(levels.low) + " – " + of.price(levels.high)), null, true],
+    ["Volume", (s) => of.short(s.volume)],
+    ["Buy/sell", (s) => (s.ratio === null ? "–" : s.ratio.toFixed(2)), (s) => of.sign((s.ratio || 1) - 1)],
+    ["Buy", (s) => of.short(s.buy), () => "up"],
+    ["Sell", (s) => of.short(s.sell), () => "down"],
+    ["Unclass.", (s) => of.short(s.unclassified), (s) => (s.unclassified > 0 ? "warn" : "")],
+    ["CVD", (s) => of.short(s.cvd, true), (s) => of.sign(s.cvd)],
+    ["Δ candle", (s) => of.short(s.candle && s.candle.delta, true), (s) => of.sign(s.candle ? s.candle.delta : 0)],
+    ["Δ conf.", (s) => s.confidence || "–"],
+    ["TBQ", (s) => of.short(s.tbq)],
+    ["TSQ", (s) => of.short(s.tsq)],
+    ["Last trade", (s) => (s.updated_ms === null ? "–" : of.clock(s.updated_ms, true) + " IST"), null, true],
   ];
   let statNodes = null;
+  const levels = { poc: null, low: null, high: null };
+
+  /* The profile's lines travel with the figure; their prices are shown as figures, too. */
+  function takeLevels(message) {
+    const traces = message.figure && message.mode === "chart" ? Object.fromEntries(message.figure.data.map((trace) => [trace.uid, trace])) : message.wholes;
+    if (!traces || !traces.poc) return;
+    levels.poc = traces.poc.y.length ? traces.poc.y[0] : null;
+    levels.low = traces.value_area.y.length ? traces.value_area.y[0] : null;
+    levels.high = traces.value_area.y.length ? traces.value_area.y[3] : null;
+  }
 
   function drawStats(stats) {
     of.stats = stats;
@@ -37,10 +49,10 @@
         el("dl", {}, statNodes.flat()),
       );
     }
-    STATS.forEach(([, show, tone], index) => {
+    STATS.forEach(([, show, tone, wide], index) => {
       const node = statNodes[index][1];
       text(node, show(stats));
-      klass(node, tone ? tone(stats) : "");
+      klass(node, (tone ? tone(stats) : "") + (wide ? " wide" : ""));
     });
     const parts = of.byId("of-balance").children;
     [stats.buy, stats.unclassified, stats.sell].forEach((value, index) => (parts[index].style.flexGrow = String(value || 0)));
@@ -63,10 +75,11 @@
       const cells = depthRows[index].children;
       text(cells[0], level ? of.price(level[0]) : "");
       text(cells[1], level ? of.whole(level[1]) : "");
+      depthRows[index].classList.toggle("none", !level);
       cells[2].firstChild.style.width = level ? (level[1] / most) * 100 + "%" : "0";
     });
     const spread = depth.ask.length && depth.bid.length ? depth.ask[0][0] - depth.bid[0][0] : null;
-    text(of.byId("of-spread").firstChild, spread === null ? "no two-sided quote" : "spread " + of.price(spread));
+    text(of.byId("of-spread").firstChild, spread === null ? (of.view.date ? "depth is kept for the live day only" : "no two-sided quote") : "spread " + of.price(spread));
   }
 
   /* Time and sales --------------------------------------------------------------------------------------------- */
@@ -196,9 +209,10 @@
       serverBanners = message.banners;
       drawBanners();
     }
+    takeLevels(message);
     if (message.stats) drawStats(message.stats);
     if (message.depth) drawDepth(message.depth);
-    if (message.tape || message.type === "figure") drawTape(message.tape || [], message.type === "figure");
+    if (message.tape || message.view) drawTape(message.tape || [], Boolean(message.view));
     if (message.watch) drawWatch(message.watch);
   });
   of.on("draw", drawLegend);

@@ -16,6 +16,7 @@
     if (full || view.mode !== "chart") query.mode = view.mode;
     if (full || view.palette !== "default") query.palette = view.palette;
     if (view.date) query.date = view.date;
+    if (view.date && view.replay) query.replay = 1;
     return query;
   };
 
@@ -30,11 +31,13 @@
       mode: query.get("mode") === "footprint" ? "footprint" : "chart",
       palette: (query.get("palette") || of.kept("palette", "default")) === "safe" ? "safe" : "default",
       date: /^\d{4}-\d{2}-\d{2}$/.test(query.get("date") || "") ? query.get("date") : null,
+      replay: query.get("replay") === "1",
     };
   }
 
   of.choose = (change) => {
     of.view = { ...of.view, ...change };
+    if (!of.view.date) of.view.replay = false;
     if (change.instrument) of.keep("instrument", change.instrument);
     if (change.palette) of.keep("palette", change.palette);
     history.replaceState(null, "", "?" + new URLSearchParams(of.query(false)));
@@ -54,6 +57,7 @@
     nodes.palette.classList.toggle("on", view.palette === "safe");
     document.title = of.symbolOf(view.instrument) ? of.symbolOf(view.instrument) + " · Order flow" : "Order flow";
     of.markChosen();
+    of.emit("view", view);
   }
 
   /* Search: by symbol, name or key ------------------------------------------------------------------------------- */
@@ -101,7 +105,7 @@
     nodes.change = el("span", { id: "of-change" });
     nodes.minutes = MINUTES.map((n) => el("button", { type: "button", "data-minutes": n, title: `${n} minute candles`, onclick: () => of.choose({ minutes: n }) }, n + "m"));
     nodes.modes = [["chart", "Chart"], ["footprint", "Footprint"]].map(([mode, name]) => el("button", { type: "button", "data-mode": mode, onclick: () => of.choose({ mode }) }, name));
-    nodes.buffer = el("select", { id: "of-buffer", title: "Candles shown", onchange: () => of.choose({ buffer: Number(nodes.buffer.value) }) }, [...new Set([...BUFFERS, of.view.buffer])].sort((a, b) => a - b).map((n) => el("option", { value: String(n) }, n + " candles")));
+    nodes.buffer = el("select", { id: "of-buffer", title: "Candles shown", "aria-label": "Candles shown", onchange: () => of.choose({ buffer: Number(nodes.buffer.value) }) }, [...new Set([...BUFFERS, of.view.buffer])].sort((a, b) => a - b).map((n) => el("option", { value: String(n) }, String(n))));
     nodes.palette = el("button", { type: "button", id: "of-palette", title: "Colour-blind safe colours (C)", onclick: () => of.choose({ palette: of.view.palette === "safe" ? "default" : "safe" }) }, "◐");
     of.byId("of-header").append(
       el("div", { class: "title" }, nodes.symbol, nodes.name),

@@ -1,0 +1,208 @@
+/* The live layer: a canvas over the chart with what still forms (candles, bars, last segments, the footprint's newest column)
+   and the last price's tag. One pass costs a millisecond or two, so every update is on screen at the next frame. */
+"use strict";
+(() => {
+  const of = window.orderflow;
+  const COLORS = {
+    default: { buy: "#26a69a", sell: "#ef5350", buyFaint: "rgba(38,166,154,.38)", sellFaint: "rgba(239,83,80,.38)" },
+    safe: { buy: "#3d9bff", sell: "#ff9f2e", buyFaint: "rgba(61,155,255,.38)", sellFaint: "rgba(255,159,46,.38)" },
+  };
+  const [NEUTRAL, VWAP, CVD, TEXT, PAPER] = ["#6b7688", "#e0b341", "#b48ef0", "#9aa5b5", "#0d1117"];
+  let canvas = null;
+  let pen = null;
+
+  function prepare(div) {
+    if (!canvas) {
+      canvas = of.el("canvas", { id: "of-live" });
+      of.byId("of-centre").append(canvas);
+      pen = canvas.getContext("2d");
+    }
+    const ratio = window.devicePixelRatio || 1;
+    const [width, height] = [div.clientWidth, div.clientHeight];
+    if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+      canvas.width = Math.round(width * ratio);
+      canvas.height = Math.round(height * ratio);
+      canvas.style.width = width + "px";
+      canvas.style.height = height + "px";
+    }
+    canvas.style.top = div.offsetTop + "px";
+    pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+    pen.clearRect(0, 0, width, height);
+  }
+
+  function panel(x, y, paint) {
+    pen.save();
+    pen.beginPath();
+    pen.rect(x._offset, y._offset, x._length, y._length);
+    pen.clip();
+    paint((value) => y._offset + y.l2p(value));
+    pen.restore();
+  }
+
+  function bar(center, width, from, to, color) {
+    pen.fillStyle = color;
+    pen.fillRect(center - width / 2, Math.min(from, to), width, Math.max(Math.abs(to - from), 1));
+  }
+
+  function line(points, color) {
+    if (points.length < 2) return;
+    pen.strokeStyle = color;
+    pen.lineWidth = 1.4;
+    pen.beginPath();
+    points.forEach(([x, y], index) => (index ? pen.lineTo(x, y) : pen.moveTo(x, y)));
+    pen.stroke();
+  }
+
+  function forming(full, colors) {
+    const rows = of.rows;
+    const first = of.chart.settled;
+    const count = rows.x.length;
+    if (first >= count) return;
+    const x = full.xaxis;
+    const at = (index) => x._offset + x.d2p(rows.x[index]);
+    const step = Math.abs(x.d2p("2000-01-01 00:00:00") - x.d2p("2000-01-01 00:01:00")) * of.view.minutes;
+    const side = (index) => (rows.delta[index] === 0 ? NEUTRAL : rows.delta[index] > 0 ? (rows.final[index] ? colors.buy : colors.buyFaint) : rows.final[index] ? colors.sell : colors.sellFaint);
+    const indexes = [...Array(count - first)].map((_, offset) => first + offset);
+    const joined = first > 0 ? [first - 1, ...indexes] : indexes;
+    panel(x, full.yaxis, (y) => {
+      line(joined.filter((i) => rows.vwap[i] !== null).map((i) => [at(i), y(rows.vwap[i])]), VWAP);
+      for (const i of indexes) {
+        if (rows.close[i] === null) continue;
+        const color = rows.close[i] >= rows.open[i] ? colors.buy : colors.sell;
+        const width = Math.max(step * 0.56, 2);
+        const [high, low] = [y(Math.max(rows.open[i], rows.close[i])), y(Math.min(rows.open[i], rows.close[i]))];
+        pen.strokeStyle = color;
+        pen.lineWidth = 1.2;
+        pen.beginPath();
+        pen.moveTo(at(i), y(rows.high[i]));
+        pen.lineTo(at(i), high);
+        pen.moveTo(at(i), low);
+        pen.lineTo(at(i), y(rows.low[i]));
+        pen.stroke();
+        pen.fillStyle = rows.final[i] ? color : PAPER;
+        pen.fillRect(at(i) - width / 2, high, width, Math.max(low - high, 1));
+        pen.strokeRect(at(i) - width / 2, high, width, Math.max(low - high, 1));
+      }
+      lastPrice(x, y, rows.close[count - 1], rows.close[count - 1] >= rows.open[count - 1] ? colors.buy : colors.sell);
+    });
+    panel(x, full.yaxis2, (y) => {
+      for (const i of indexes) {
+        const classified = rows.total_volume[i] - rows.unclassified_volume[i];
+        bar(at(i), step * 0.75, y(0), y(classified), side(i));
+        if (rows.unclassified_volume[i]) bar(at(i), step * 0.75, y(classified), y(rows.total_volume[i]), NEUTRAL);
+      }
+    });
+    panel(x, full.yaxis3, (y) => {
+      for (const i of indexes) bar(at(i), step * 0.75, y(0), y(rows.delta[i]), side(i));
+    });
+    panel(x, full.yaxis5, (y) => line(joined.map((i) => [at(i), y(rows.cvd[i])]), CVD));
+  }
+
+  function lastPrice(x, y, price, color) {
+    pen.strokeStyle = color;
+    pen.lineWidth = 1;
+    pen.globalAlpha = 0.55;
+    pen.setLineDash([2, 3]);
+    pen.beginPath();
+    pen.moveTo(x._offset, y(price));
+    pen.lineTo(x._offset + x._length, y(price));
+    pen.stroke();
+    pen.setLineDash([]);
+    pen.globalAlpha = 1;
+  }
+
+  function column(full, colors) {
+    const cell = of.chart.cells[0];
+    const x = full.xaxis;
+    const at = (value) => x._offset + x.l2p(value);
+    if (cell) panel(x, full.yaxis, (y) => paintCell(cell, at, y, colors));
+    if (cell) panel(x, full.yaxis2, (y) => paintSums(cell, at, y, colors));
+    const rows = of.rows;
+    const last = rows.x.length - 1;
+    if (last >= 0) panel(x, full.yaxis, (y) => lastPrice(x, y, rows.close[last], rows.close[last] >= rows.open[last] ? colors.buy : colors.sell));
+  }
+
+  function paintCell(cell, at, y, colors) {
+    const index = of.chart.column;
+    const { step } = of.chart;
+    const most = Math.max(1, ...cell.levels.map(([, sell, buy, none]) => sell + buy + none));
+    const height = Math.abs(y(0) - y(step)) * 0.92;
+    pen.textBaseline = "middle";
+    for (const [price, sell, buy, none, mark] of cell.levels) {
+      const top = y(price) - height / 2;
+      const total = sell + buy + none;
+      pen.fillStyle = buy > sell ? colors.buyFaint : sell > buy ? colors.sellFaint : "#1b222d";
+      pen.fillRect(at(index - 0.42), top, (at(index + 0.42) - at(index - 0.42)) * (total / most), height);
+      if (mark & 8) frame(at, index, top, height, VWAP);
+      else if (mark & 4) frame(at, index, top, height, mark & 1 ? colors.buy : colors.sell);
+      if (height < 7) continue;
+      words(String(sell), at(index) - 4, y(price), "right", mark & 2 ? colors.sell : TEXT, mark & 2);
+      words(String(buy), at(index) + 4, y(price), "left", mark & 1 ? colors.buy : TEXT, mark & 1);
+      if (mark & 16) words("◂", at(index + 0.49), y(price), "center", VWAP, false);
+    }
+    const rising = cell.close >= cell.open;
+    pen.strokeStyle = rising ? colors.buy : colors.sell;
+    pen.lineWidth = 1.5;
+    pen.beginPath();
+    pen.moveTo(at(index - 0.47), y(cell.low));
+    pen.lineTo(at(index - 0.47), y(cell.high));
+    pen.stroke();
+    pen.lineWidth = 4;
+    pen.beginPath();
+    pen.moveTo(at(index - 0.47), y(cell.open));
+    pen.lineTo(at(index - 0.47), y(cell.close));
+    pen.stroke();
+  }
+
+  function frame(at, index, top, height, color) {
+    pen.strokeStyle = color;
+    pen.lineWidth = 1.2;
+    pen.strokeRect(at(index - 0.44), top, at(index + 0.46) - at(index - 0.44), height);
+  }
+
+  function words(value, x, y, align, color, strong) {
+    pen.font = (strong ? "bold " : "") + "9px ui-monospace, 'DejaVu Sans Mono', monospace";
+    pen.textAlign = align;
+    pen.fillStyle = color;
+    pen.fillText(value, x, y);
+  }
+
+  function paintSums(cell, at, y, colors) {
+    const index = of.chart.column;
+    pen.textBaseline = "middle";
+    pen.font = "10px sans-serif";
+    [["volume", 3, false], ["delta", 2, true], ["cvd", 1, true]].forEach(([name, place, signed]) => {
+      pen.textAlign = "center";
+      pen.fillStyle = signed ? (cell[name] > 0 ? colors.buy : colors.sell) : TEXT;
+      pen.fillText(of.short(cell[name], signed), at(index), y(place));
+    });
+  }
+
+  function tag(full, div) {
+    const node = of.byId("of-tag");
+    const rows = of.rows;
+    const last = rows.x.length - 1;
+    if (last < 0 || rows.close[last] === null) {
+      node.style.display = "none";
+      return;
+    }
+    const y = full.yaxis._offset + full.yaxis.l2p(rows.close[last]);
+    const visible = y > full.yaxis._offset && y < full.yaxis._offset + full.yaxis._length;
+    node.style.display = visible ? "block" : "none";
+    node.style.top = div.offsetTop + y + "px";
+    of.text(node, of.price(rows.close[last]));
+    of.klass(node, "tag " + of.sign(rows.close[last] - rows.open[last]));
+  }
+
+  of.drawLive = () => {
+    const { div, figure, mode } = of.chart;
+    const full = div && div._fullLayout;
+    if (!figure || !full || !full.yaxis || !full.yaxis.l2p || !of.rows) return;
+    prepare(div);
+    const colors = COLORS[of.view.palette] || COLORS.default;
+    if (mode === "footprint") column(full, colors);
+    else if (full.yaxis5) forming(full, colors);
+    tag(full, div);
+  };
+  of.liveCanvas = () => canvas;
+})();

@@ -1,0 +1,105 @@
+/* Downloads of what is shown (CSV, PNG), the dialog box, and the help. */
+"use strict";
+(() => {
+  const of = window.orderflow;
+  const { el } = of;
+
+  of.openDialog = (title, ...content) => {
+    const host = of.byId("of-dialog");
+    const box = el("dialog", { "aria-label": title }, el("h3", {}, title, el("button", { type: "button", title: "Close (Esc)", onclick: () => box.close() }, "✕")), ...content);
+    box.addEventListener("close", () => box.remove());
+    host.replaceChildren(box);
+    box.showModal();
+  };
+
+  function fileName(kind) {
+    const rows = of.rows;
+    const day = rows && rows.x.length ? rows.x[rows.x.length - 1].slice(0, 10) : "none";
+    return `${of.symbolOf(of.view.instrument)}_${day}_${of.view.minutes}m.${kind}`.replace(/[^\w.-]+/g, "_");
+  }
+
+  function save(blob, name) {
+    const link = el("a", { href: URL.createObjectURL(blob), download: name });
+    document.body.append(link);
+    link.click();
+    link.remove();
+    setTimeout(() => URL.revokeObjectURL(link.href), 10000);
+  }
+
+  /* Cells that a spreadsheet would take for a formula are quoted with a leading apostrophe. */
+  function cell(value) {
+    if (value === null || value === undefined) return "";
+    if (typeof value === "number" || typeof value === "boolean") return String(value);
+    const text = /^[=+\-@\t\r]/.test(value) ? "'" + value : value;
+    return /[",\n]/.test(text) ? '"' + text.replace(/"/g, '""') + '"' : text;
+  }
+
+  of.csv = () => {
+    const rows = of.rows;
+    const names = Object.keys(rows).filter((name) => name !== "x");
+    const lines = [["instrument", "symbol", "window_start", ...names].join(",")];
+    const ist = (label) => label.replace(" ", "T") + "+05:30";
+    rows.x.forEach((start, index) => {
+      const values = names.map((name) => (name === "window_end" ? ist(rows[name][index]) : rows[name][index]));
+      lines.push([of.view.instrument, of.symbolOf(of.view.instrument), ist(start), ...values].map(cell).join(","));
+    });
+    return lines.join("\n") + "\n";
+  };
+
+  of.saveCsv = () => of.rows && save(new Blob([of.csv()], { type: "text/csv" }), fileName("csv"));
+
+  /* Plotly's picture with the live layer and a title line over it. */
+  of.png = async () => {
+    const { div } = of.chart;
+    const [width, height, scale, head] = [div.clientWidth, div.clientHeight, 2, 26];
+    const url = await window.Plotly.toImage(div, { format: "png", width, height, scale });
+    const picture = new Image();
+    await new Promise((resolve, reject) => {
+      picture.onload = resolve;
+      picture.onerror = reject;
+      picture.src = url;
+    });
+    const canvas = el("canvas", { width: width * scale, height: (height + head) * scale });
+    const pen = canvas.getContext("2d");
+    pen.fillStyle = "#0d1117";
+    pen.fillRect(0, 0, canvas.width, canvas.height);
+    pen.fillStyle = "#c6d0de";
+    pen.font = 13 * scale + "px sans-serif";
+    const rows = of.rows;
+    const day = rows && rows.x.length ? rows.x[rows.x.length - 1] + " IST" : "";
+    pen.fillText(`${of.symbolOf(of.view.instrument)}  ${of.view.minutes} min  ${day}`, 10 * scale, 18 * scale);
+    pen.drawImage(picture, 0, head * scale);
+    const live = of.liveCanvas();
+    if (live) pen.drawImage(live, 0, head * scale, width * scale, height * scale);
+    return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
+  };
+
+  const savePng = async () => of.chart.figure && save(await of.png(), fileName("png"));
+
+  const HELP = [
+    ["/", "search an instrument"], ["J, K", "next, previous instrument"], ["1 … 6", "1, 3, 5, 15, 30, 60 minutes"], ["F", "chart or footprint"], ["Home", "back to the newest candle"],
+    ["L", "back to live"], ["Space", "play or pause a replay"], ["A", "alerts"], ["S, P", "save CSV, PNG"], ["C", "colour-blind safe colours"], ["?", "this help"],
+  ];
+  const LEGEND = [
+    ["Hollow candle, pale bars", "still forming; the final candle replaces it"], ["Strip under the prices: blue", "final and confirmed by the exchange's own bar"], ["grey", "final, built from the feed's updates only"],
+    ["amber", "part of its volume passed during an outage"], ["Grey in volume", "unclassified: no aggressor known, never dropped"], ["Triangles", "imbalance of 0.6 or more"], ["Yellow line and bands", "VWAP of the day, one and two standard deviations"],
+    ["Footprint", "at bid (left), at ask (right); bold: 3 to 1 diagonal imbalance; boxes: stacked imbalances; yellow box: point of control; ◂ unfinished auction"],
+  ];
+  const help = () =>
+    of.openDialog("Help", el("div", { class: "help" }, [HELP, LEGEND].map((list) => el("dl", {}, list.map(([key, words]) => [el("dt", {}, key), el("dd", {}, words)]).flat()))));
+
+  of.keys.s = () => of.saveCsv();
+  of.keys.p = savePng;
+  of.keys["?"] = help;
+  of.startExport = () => {
+    of.byId("of-tools").append(
+      el("button", { type: "button", id: "of-csv", title: "Download the shown candles (S)", onclick: () => of.saveCsv() }, "CSV"),
+      el("button", { type: "button", id: "of-png", title: "Download a picture (P)", onclick: savePng }, "PNG"),
+      el("button", { type: "button", id: "of-help", title: "Keyboard and meaning (?)", onclick: help }, "?"),
+    );
+    const newest = el("button", { type: "button", id: "of-newest", title: "Back to the newest candle (Home)", onclick: () => of.follow() }, "Newest ⟶");
+    newest.hidden = true;
+    of.byId("of-centre").append(newest);
+    of.on("following", (yes) => (newest.hidden = yes));
+  };
+})();

@@ -1,0 +1,177 @@
+"""One connected viewer: its requests, its source (the running day, a past one, a replay) and the sending of changes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import orjson
+from fastapi import WebSocket
+from fastapi.concurrency import run_in_threadpool
+
+from orderflow.dashboard.past import Replay, empty_store, failed_store, whole_day
+from orderflow.dashboard.session import View, Viewer
+from orderflow.market.errors import OrderflowError
+
+if TYPE_CHECKING:
+    from orderflow.dashboard.hub import Hub
+
+LEAST_INTERVAL_SECONDS: Final = 0.05
+IDLE_SECONDS: Final = 1.0
+IN_FLIGHT: Final = 2
+ACK_PATIENCE_SECONDS: Final = 10.0
+LARGEST_MESSAGE: Final = 65_536
+REPLAY_STEP_SECONDS: Final = 0.05
+REPLAY_STATE_EVERY: Final = 5
+
+
+class Client:
+    """Serves one socket; lives on the hub's event loop."""
+
+    def __init__(self, hub: Hub, socket: WebSocket) -> None:
+        self._hub = hub
+        self._socket = socket
+        self.wake = asyncio.Event()
+        self._viewer: Viewer | None = None
+        self._sent = 0
+        self._acknowledged = 0
+        self._replay: Replay | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._extra: dict[str, Any] = {}
+
+    async def receive(self) -> None:
+        """Read what the viewer asks for until it disconnects."""
+        while True:
+            text = await self._socket.receive_text()
+            if len(text) > LARGEST_MESSAGE:
+                await self._socket.close(code=1009)
+                return
+            try:
+                message = orjson.loads(text)
+            except orjson.JSONDecodeError:
+                continue
+            if isinstance(message, dict):
+                await self._handle(message)
+
+    async def close(self) -> None:
+        """Stop what runs for this viewer."""
+        await self._stop_source()
+
+    async def _handle(self, message: Mapping[str, Any]) -> None:
+        kind = message.get("type")
+        if kind == "ping":
+            await self._send({"type": "pong", "t": message.get("t"), "server_ms": self._hub.store.clock_ms()})
+        elif kind == "ack":
+            self._acknowledge(message)
+        elif kind == "view":
+            await self._look_at(message)
+        elif kind == "replay" and self._replay is not None:
+            self._control(self._replay, message)
+
+    def _acknowledge(self, message: Mapping[str, Any]) -> None:
+        seq = message.get("seq")
+        if isinstance(seq, int):
+            self._acknowledged = max(self._acknowledged, min(seq, self._sent))
+        latencies = message.get("latency_ms")
+        if isinstance(latencies, list):
+            self._hub.note_latencies(latencies)
+        self.wake.set()
+
+    async def _look_at(self, message: Mapping[str, Any]) -> None:
+        hub = self._hub
+        view = View.parse(message, hub.default_instrument(), hub.buffer)
+        if self._viewer is None:
+            await self._send(hub.hello())
+            self._viewer = Viewer(hub.store, hub.names, hub.next_open_ms)
+        await self._stop_source()
+        live = hub.store.instrument(view.instrument)
+        if view.date is None or (live is not None and live.date == view.date and not view.replay):
+            self._viewer.look_at(view, hub.store)
+        else:
+            self._viewer.look_at(view, empty_store(hub.store.clock_ms))
+            self._task = asyncio.create_task(self._show_past(self._viewer, view, view.date))
+        self._acknowledged = self._sent
+        self._extra = {"replay": None}
+        self.wake.set()
+
+    async def _show_past(self, viewer: Viewer, view: View, date: str) -> None:
+        clock_ms = self._hub.store.clock_ms
+        try:
+            day = await run_in_threadpool(self._hub.past_day, view.instrument, date)
+        except OrderflowError as error:
+            viewer.look_at(view, failed_store(clock_ms, error))
+            self.wake.set()
+            return
+        if not view.replay:
+            viewer.look_at(view, await run_in_threadpool(whole_day, day, clock_ms))
+            self.wake.set()
+            return
+        replay = self._replay = Replay(day, clock_ms)
+        viewer.look_at(view, replay.store)
+        await self._play(replay)
+
+    async def _play(self, replay: Replay) -> None:
+        loop = asyncio.get_running_loop()
+        before, turn = loop.time(), 0
+        while True:
+            if turn % REPLAY_STATE_EVERY == 0:
+                self._extra = {"replay": replay.state()}
+                self.wake.set()
+            await asyncio.sleep(REPLAY_STEP_SECONDS)
+            now = loop.time()
+            if replay.advance((now - before) * 1000):
+                self.wake.set()
+            before, turn = now, turn + 1
+
+    def _control(self, replay: Replay, message: Mapping[str, Any]) -> None:
+        speed, position = message.get("speed"), message.get("position_ms")
+        if isinstance(speed, int | float) and 0.1 <= speed <= 1000:
+            replay.speed = float(speed)
+        if isinstance(position, int | float):
+            replay.seek(float(position))
+        if isinstance(message.get("playing"), bool):
+            replay.playing = message["playing"] and replay.position_ms < replay.end_ms
+        self._extra = {"replay": replay.state()}
+        self.wake.set()
+
+    async def _stop_source(self) -> None:
+        task, self._task, self._replay = self._task, None, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def send_changes(self) -> None:
+        """Send the viewer's next message whenever there is one and the viewer has drawn the last but one."""
+        loop = asyncio.get_running_loop()
+        last = 0.0
+        while True:
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self.wake.wait(), IDLE_SECONDS)
+            wait = last + LEAST_INTERVAL_SECONDS - loop.time()
+            if wait > 0:
+                await asyncio.sleep(wait)
+            self.wake.clear()
+            if self._viewer is None:
+                continue
+            if self._sent - self._acknowledged >= IN_FLIGHT and loop.time() - last < ACK_PATIENCE_SECONDS:
+                self._hub.counts["held_back"] += 1
+                continue
+            if await self._send_next(self._viewer):
+                last = loop.time()
+
+    async def _send_next(self, viewer: Viewer) -> bool:
+        now_ms = self._hub.store.clock_ms()
+        with self._hub.store.lock, viewer.store.lock:
+            message = viewer.message(now_ms)
+        if message is None and not self._extra:
+            return False
+        extra, self._extra = self._extra, {}
+        self._sent += 1
+        self._hub.counts["messages"] += 1
+        await self._send({"type": "patch", **(message or {}), **extra, "seq": self._sent, "sent_ms": now_ms})
+        return True
+
+    async def _send(self, message: Mapping[str, Any]) -> None:
+        await self._socket.send_text(orjson.dumps(message).decode())

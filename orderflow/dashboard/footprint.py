@@ -1,0 +1,263 @@
+"""The footprint figure: bid × ask per price of the last candles, with imbalances, points of control and unfinished auctions.
+
+Pure: rows in, figure or columns out. Columns are indexed by candle number on a linear axis whose ticks are times, so that
+text keeps its width. A cell's text is a trace of its own side, never an annotation.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+from orderflow.dashboard.figures import Columns, Figure, Palette, label, price_step
+from orderflow.dashboard.rollup import Row, levels_of
+from orderflow.market.footprint import Level, diagonal_imbalances, merge_levels, stacked_imbalances, unfinished_auctions
+from orderflow.market.profile import point_of_control
+
+CANDLES: Final = 30
+LEVELS: Final = 40
+STATISTICS: Final = ("Volume", "Delta", "CVD")
+Cell = dict[str, Any]
+
+
+def step_of(rows: Sequence[Row]) -> int:
+    """Return the height in paise of one price row so that no shown candle has more than about `LEVELS`."""
+    steps = [price_step((level.price for level in levels_of(row)), LEVELS) for row in rows[-CANDLES:]]
+    return max(steps, default=5)
+
+
+def grouped(row: Row, step: int) -> list[Level]:
+    """Return a candle's levels gathered to rows of `step` paise, lowest first."""
+    return merge_levels(level._replace(price=level.price // step * step) for level in levels_of(row))
+
+
+def cells(row: Row, step: int) -> Cell:
+    """Return one candle's footprint for drawing: its levels with what is special about each.
+
+    `levels` holds [price in rupees, sell (at bid), buy (at ask), unclassified, mark], where mark adds 1 for a buy imbalance,
+    2 for a sell imbalance, 4 inside a stack of imbalances, 8 for the point of control, 16 for an unfinished auction.
+    """
+    levels = grouped(row, step)
+    imbalances = diagonal_imbalances(levels, step)
+    marks = {level.price: 0 for level in levels}
+    for price, side in imbalances:
+        marks[price] |= 1 if side == "buy" else 2
+    for stack in stacked_imbalances(imbalances, step):
+        for price in range(stack.low, stack.high + step, step):
+            marks[price] |= 4
+    control = point_of_control({level.price: level.volume for level in levels})
+    if control is not None:
+        marks[control] |= 8
+    for price, _ in unfinished_auctions(levels):
+        marks[price] |= 16
+    candle = row.candle
+    return {
+        "x": label(candle.start_ms),
+        "final": row.final,
+        "open": candle.open,
+        "high": candle.high,
+        "low": candle.low,
+        "close": candle.close,
+        "volume": candle.total_volume,
+        "delta": candle.delta,
+        "cvd": row.cvd,
+        "levels": [
+            [round(level.price / 100, 2), level.sell, level.buy, level.unclassified, marks[level.price]] for level in levels
+        ],
+    }
+
+
+def settled(rows: Sequence[Row]) -> list[Row]:
+    """Return the last `CANDLES` rows without the newest while it forms: that one is drawn by the page itself."""
+    shown = list(rows[-CANDLES:])
+    return shown[:-1] if shown and not shown[-1].final else shown
+
+
+def chart(rows: Sequence[Row], palette: Palette) -> Figure:
+    """Return the figure of the settled rows, with room for the forming one."""
+    step = step_of(rows)
+    footprints = [cells(row, step) for row in settled(rows)]
+    columns = len(rows[-CANDLES:])
+    layout = _layout(footprints, columns, step / 100, palette)
+    ranges = [[cell["low"], cell["high"]] for cell in footprints]
+    return {"data": _traces(footprints, step / 100, palette), "layout": layout, "ranges": ranges}
+
+
+def _texts(footprints: Sequence[Cell], side: int, shift: float, strong: int, color: str, plain: str) -> Columns:
+    columns: Columns = {"x": [], "y": [], "text": [], "color": []}
+    for index, cell in enumerate(footprints):
+        for entry in cell["levels"]:
+            columns["x"].append(index + shift)
+            columns["y"].append(entry[0])
+            columns["text"].append(f"<b>{entry[side]}</b>" if entry[4] & strong else str(entry[side]))
+            columns["color"].append(color if entry[4] & strong else plain)
+    return columns
+
+
+def _traces(footprints: Sequence[Cell], step: float, palette: Palette) -> list[dict[str, Any]]:
+    most = max((entry[1] + entry[2] + entry[3] for cell in footprints for entry in cell["levels"]), default=1)
+    bars: Columns = {"x": [], "y": [], "color": [], "base": []}
+    for index, cell in enumerate(footprints):
+        for price, sell, buy, unclassified, _ in cell["levels"]:
+            bars["x"].append(round(0.84 * (sell + buy + unclassified) / most, 4))
+            bars["y"].append(price)
+            bars["base"].append(index - 0.42)
+            bars["color"].append(palette.buy_faint if buy > sell else palette.sell_faint if sell > buy else palette.grid)
+    bid = _texts(footprints, 1, -0.03, 2, palette.sell, palette.text)
+    ask = _texts(footprints, 2, 0.03, 1, palette.buy, palette.text)
+    common: dict[str, Any] = {"hoverinfo": "none", "showlegend": False}
+    text: dict[str, Any] = {**common, "type": "scatter", "mode": "text"}
+    font = {"size": 9, "family": "ui-monospace, 'DejaVu Sans Mono', monospace"}
+    return [
+        {
+            **common,
+            "uid": "cells",
+            "type": "bar",
+            "orientation": "h",
+            "x": bars["x"],
+            "y": bars["y"],
+            "base": bars["base"],
+            "width": [step * 0.92] * len(bars["x"]),
+            "marker": {"color": bars["color"], "line": {"width": 0}},
+        },
+        _outline("control", footprints, 8, step, palette.vwap),
+        _outline("stacked_buy", footprints, 5, step, palette.buy),
+        _outline("stacked_sell", footprints, 6, step, palette.sell),
+        _bodies("rising", footprints, palette.buy, rising=True),
+        _bodies("falling", footprints, palette.sell, rising=False),
+        {**text, "uid": "bid", **_text_columns(bid, font), "textposition": "middle left"},
+        {**text, "uid": "ask", **_text_columns(ask, font), "textposition": "middle right"},
+        {**text, "uid": "unfinished", **_unfinished(footprints), "textfont": {"size": 11, "color": palette.vwap}},
+        _statistics(footprints, palette),
+    ]
+
+
+def _text_columns(columns: Columns, font: dict[str, Any]) -> Columns:
+    return {"x": columns["x"], "y": columns["y"], "text": columns["text"], "textfont": {**font, "color": columns["color"]}}
+
+
+def _outline(uid: str, footprints: Sequence[Cell], mask: int, step: float, color: str) -> dict[str, Any]:
+    """Draw a box around the cells whose mark holds all bits of `mask`."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for index, cell in enumerate(footprints):
+        for entry in cell["levels"]:
+            if entry[4] & mask == mask:
+                left, right, low, high = index - 0.44, index + 0.46, entry[0] - step / 2, entry[0] + step / 2
+                x += [left, right, right, left, left, None]
+                y += [low, low, high, high, low, None]
+    line = {"color": color, "width": 1.2}
+    return {
+        "uid": uid,
+        "type": "scatter",
+        "mode": "lines",
+        "x": x,
+        "y": y,
+        "line": line,
+        "hoverinfo": "none",
+        "showlegend": False,
+    }
+
+
+def _bodies(uid: str, footprints: Sequence[Cell], color: str, *, rising: bool) -> dict[str, Any]:
+    """Draw each candle as a thin body and wick at the left edge of its column."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for index, cell in enumerate(footprints):
+        if cell["close"] is None or (cell["close"] >= cell["open"]) != rising:
+            continue
+        left = index - 0.47
+        x += [left, left, None, left - 0.012, left + 0.012, left + 0.012, left - 0.012, left - 0.012, None]
+        y += [cell["low"], cell["high"], None, cell["open"], cell["open"], cell["close"], cell["close"], cell["open"], None]
+    line = {"color": color, "width": 1.5}
+    return {
+        "uid": uid,
+        "type": "scatter",
+        "mode": "lines",
+        "x": x,
+        "y": y,
+        "line": line,
+        "hoverinfo": "none",
+        "showlegend": False,
+    }
+
+
+def _unfinished(footprints: Sequence[Cell]) -> Columns:
+    found = [(index, entry[0]) for index, cell in enumerate(footprints) for entry in cell["levels"] if entry[4] & 16]
+    return {"x": [index + 0.49 for index, _ in found], "y": [price for _, price in found], "text": ["◂"] * len(found)}
+
+
+def _statistics(footprints: Sequence[Cell], palette: Palette) -> dict[str, Any]:
+    """Draw volume, delta and running delta under each column as coloured text."""
+    x: list[int] = []
+    y: list[int] = []
+    words: list[str] = []
+    colors: list[str] = []
+    for index, cell in enumerate(footprints):
+        for place, name in enumerate(STATISTICS):
+            value = cell[name.lower()]
+            x.append(index)
+            y.append(len(STATISTICS) - place)
+            words.append(short(value, signed=name != "Volume"))
+            colors.append(palette.text if name == "Volume" else palette.buy if value > 0 else palette.sell)
+    return {
+        "uid": "statistics",
+        "type": "scatter",
+        "mode": "text",
+        "x": x,
+        "y": y,
+        "text": words,
+        "textfont": {"size": 10, "color": colors},
+        "xaxis": "x",
+        "yaxis": "y2",
+        "hoverinfo": "none",
+        "showlegend": False,
+    }
+
+
+def short(value: int, *, signed: bool) -> str:
+    """Return a count in at most six characters: 950, 12.3K, 4.56L, 1.20Cr; lakh and crore as the market counts."""
+    lead = ("+" if value > 0 else "−" if value < 0 else "") if signed else ""
+    size = abs(value)
+    for unit, name, digits in ((10_000_000, "Cr", 2), (100_000, "L", 2), (10_000, "K", 1)):
+        if size >= unit:
+            return f"{lead}{size / (1000 if name == 'K' else unit):.{digits}f}{name}"
+    return f"{lead}{size}"
+
+
+def _layout(footprints: Sequence[Cell], columns: int, step: float, palette: Palette) -> dict[str, Any]:
+    axis: dict[str, Any] = {"gridcolor": palette.grid, "zeroline": False, "color": palette.text, "tickfont": {"size": 10}}
+    lows = [entry[0] for cell in footprints for entry in cell["levels"]]
+    low, high = (min(lows), max(lows)) if lows else (0.0, 1.0)
+    every = max(1, columns // 12)
+    return {
+        "paper_bgcolor": palette.paper,
+        "plot_bgcolor": palette.paper,
+        "font": {"family": "Inter, 'Segoe UI', Roboto, sans-serif", "size": 11, "color": palette.text},
+        "margin": {"l": 6, "r": 58, "t": 6, "b": 20},
+        "showlegend": False,
+        "dragmode": "pan",
+        "hovermode": False,
+        "barmode": "overlay",
+        "uirevision": "footprint",
+        "xaxis": {
+            **axis,
+            "type": "linear",
+            "anchor": "y2",
+            "range": [max(columns - 12, 0) - 0.6, max(columns, 12) - 0.4],
+            "tickvals": list(range(0, len(footprints), every)),
+            "ticktext": [footprints[index]["x"][11:16] for index in range(0, len(footprints), every)],
+            "showgrid": False,
+        },
+        "yaxis": {**axis, "side": "right", "domain": [0.12, 1], "range": [low - 2 * step, high + 2 * step], "tickformat": ".2f"},
+        "yaxis2": {
+            **axis,
+            "side": "right",
+            "domain": [0, 0.1],
+            "range": [0.4, len(STATISTICS) + 0.6],
+            "tickvals": list(range(len(STATISTICS), 0, -1)),
+            "ticktext": list(STATISTICS),
+            "fixedrange": True,
+            "showgrid": False,
+        },
+    }
