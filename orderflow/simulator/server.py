@@ -99,6 +99,7 @@ class FeedServer:
         self._subscribed = asyncio.Event()
         self._rest = RestApi(source)
         self._server: Server | None = None
+        self._opened = 0.0
         self._pump: asyncio.Task[None] | None = None
 
     @property
@@ -113,6 +114,7 @@ class FeedServer:
 
     async def open(self) -> None:
         """Bind the port and begin to run the source. Raises SettingsError naming the port when it is taken."""
+        self._opened = time.monotonic()
         if not self.source.waits_for_subscriber:
             self.source.start(self._wall_ms())
         await self.listen()
@@ -199,8 +201,9 @@ class FeedServer:
         if source.waits_for_subscriber:
             await self._subscribed.wait()
             await asyncio.sleep(0.2)
+        turn = 0
         first_ms = previous_ms = source.now_ms()
-        began = time.monotonic()
+        began = time.monotonic() if source.waits_for_subscriber else self._opened
         while (due_ms := source.due_ms()) is not None:
             pause = (due_ms - previous_ms) / 1000 / source.speed
             if pause > _LONGEST_PAUSE_SECONDS:
@@ -214,7 +217,7 @@ class FeedServer:
             self.publish(message)
             if source.lossless:
                 await self._wait_for_slow()
-            if self.messages_sent % 16 == 0:
+            if (turn := turn + 1) % 16 == 0:
                 await asyncio.sleep(0)
         self.on_flush()
         log.info("the source has ended after %d messages; the last state stays available", self.messages_sent)
