@@ -26,7 +26,7 @@ SINGLE_SIDED_SECONDS: Final = 0.25
 LONGEST_WINDOW_MS: Final = 2_000
 FULL_MIX_LOG_PRINTS: Final = 3.0
 FEED_LATENCY_MS: Final = 100
-BOOK_PULL: Final = 0.5
+BOOK_PULL: Final = 0.3
 
 
 class Split(NamedTuple):

@@ -101,10 +101,10 @@ def test_split_when_estimator_and_one_second_of_many_prints_then_some_of_the_oth
 
 
 def test_split_when_estimator_and_the_book_pulls_against_then_more_of_the_other_side():
-    # mixing = 0.18 × 0.75 × 1 × 1 × (1 + 0.5 × pull), pull = 0.98, 0 and -0.98
-    assert one("split", bid_quantity=10, ask_quantity=990, volume=10_000, ltq=100) == Split(9163, 837, 0)
+    # mixing = 0.18 × 0.75 × 1 × 1 × (1 + 0.3 × pull), pull = 0.98, 0 and -0.98
+    assert one("split", bid_quantity=10, ask_quantity=990, volume=10_000, ltq=100) == Split(9256, 744, 0)
     assert one("split", bid_quantity=500, ask_quantity=500, volume=10_000, ltq=100) == Split(9405, 595, 0)
-    assert one("split", bid_quantity=990, ask_quantity=10, volume=10_000, ltq=100) == Split(9678, 322, 0)
+    assert one("split", bid_quantity=990, ask_quantity=10, volume=10_000, ltq=100) == Split(9565, 435, 0)
 
 
 @pytest.mark.parametrize(
