@@ -69,9 +69,10 @@ check: $(VENV)/.complete ## Format, lint, types, shell scripts, container files
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
-	shellcheck deploy/env.sh deploy/install-* deploy/fetch-artifacts deploy/launch/* deploy/health/* bin/*
-	$(dir $(PYTHON))yamllint --strict docker-compose.yml
+	shellcheck deploy/*.sh deploy/install-* deploy/fetch-artifacts deploy/check-compose deploy/launch/* deploy/health/* bin/*
+	$(dir $(PYTHON))yamllint --strict docker-compose.yml deploy/compose.secrets.yml .yamllint.yml
 	$(dir $(PYTHON))hadolint Dockerfile
+	@deploy/check-compose
 
 test: test-unit test-e2e ## All tests; sets up what it needs
 

@@ -40,6 +40,10 @@ if [[ -z ${PORT_OFFSET:-} ]]; then
   PORT_OFFSET=0
   [[ ! -r $DATA_DIR/port-offset ]] || read -r PORT_OFFSET <"$DATA_DIR/port-offset"
 fi
+if [[ ! $PORT_OFFSET =~ ^[0-9]+$ || $PORT_OFFSET -gt 15000 ]]; then
+  echo "PORT_OFFSET=$PORT_OFFSET is outside 0..15000 (the NameNode's port is 50070 above it); for example PORT_OFFSET=10000" >&2
+  exit 1
+fi
 export PORT_OFFSET
 
 # Hosts: BIND_HOST is where servers listen, the others are where they are found.
@@ -139,7 +143,7 @@ spark_conf() { # NAME CORES DRIVER_MEMORY EXECUTOR_MEMORY: a conf directory of t
 }
 
 wait_for_port() { # HOST PORT: costs nothing, so it may come before a health check
-  until (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null; do sleep 0.5; done
+  until (exec 3<>"/dev/tcp/$1/$2") 2>/dev/null; do sleep 1; done
 }
 
 wait_for() { # SERVICE...: return when each is healthy; a service that starts early waits instead of failing

@@ -55,24 +55,31 @@ def wait(stack: Stack) -> int:
     """Return 0 once everything is healthy; after TIMEOUT seconds name what is not and return 1."""
     timeout = float(stack.env.get("TIMEOUT", "300"))
     began = time.monotonic()
-    told: set[str] = set()
+    healthy: set[str] = set()
     while True:
-        seen = condition.survey(stack)
+        seen = condition.survey(stack, settled=healthy)
         for one in seen:
-            if one.healthy and one.service.name not in told:
-                told.add(one.service.name)
+            if one.healthy:
+                healthy.add(one.service.name)
                 step(f"{time.monotonic() - began:5.0f} s  {one.service.name} is healthy")
-        missing = [one for one in seen if not one.healthy]
-        if not missing:
-            show(stack, seen)
-            return 0
+        if len(healthy) == len(stack.services()):
+            seen = condition.survey(stack)
+            if all(one.healthy for one in seen):
+                show(stack, seen)
+                return 0
+            healthy = {one.service.name for one in seen if one.healthy}
         if time.monotonic() - began > timeout or all(one.process == "absent" for one in seen):
-            for one in missing:
-                print(f"not healthy: {one.service.name}: {one.reason.splitlines()[-1]}", file=sys.stderr)
-                if complaint := condition.last_complaint(stack.logs / f"{one.service.name}.log"):
-                    print(f"    its log: {complaint}", file=sys.stderr)
+            complain(stack, [one for one in seen if not one.healthy])
             return 1
         time.sleep(1)
+
+
+def complain(stack: Stack, missing: Sequence[condition.Condition]) -> None:
+    """Name what is not healthy, why, and the last thing it said of an error."""
+    for one in missing:
+        print(f"not healthy: {one.service.name}: {one.reason.splitlines()[-1]}", file=sys.stderr)
+        if complaint := condition.last_complaint(stack.logs / f"{one.service.name}.log"):
+            print(f"    its log: {complaint}", file=sys.stderr)
 
 
 def status(stack: Stack) -> int:

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import socket
 import subprocess
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -32,10 +33,10 @@ class Condition:
         return not self.reason
 
 
-def survey(stack: Stack) -> list[Condition]:
-    """Run every health check at once and return each service's condition, in the order of the data flow."""
+def survey(stack: Stack, settled: Collection[str] = ()) -> list[Condition]:
+    """Return each service's condition, in the order of the data flow; those `settled` are left out."""
     running = supervision.processes(stack)
-    listed = stack.services()
+    listed = [service for service in stack.services() if service.name not in settled]
     with ThreadPoolExecutor(4) as pool:
         reasons = list(pool.map(lambda service: _reason(service, running.get(service.name), stack.env), listed))
     return [_condition(service, running.get(service.name), reason) for service, reason in zip(listed, reasons, strict=True)]
@@ -47,6 +48,9 @@ def _reason(service: Service, process: Mapping[str, object] | None, env: Mapping
     finished = service.kind == "setup" and process["statename"] == "EXITED"
     if process["statename"] not in ("RUNNING", "STARTING") and not finished:
         return f"process is {str(process['statename']).lower()}: {process['spawnerr'] or process['description']}"
+    for name in service.ports:
+        if not _listens(env["BIND_HOST"], int(env[name])):
+            return f"nothing listens on port {env[name]} yet"
     try:
         check = subprocess.run(
             [ROOT / "deploy" / "health" / service.name], env=dict(env), capture_output=True, text=True, timeout=20, check=False
@@ -54,6 +58,14 @@ def _reason(service: Service, process: Mapping[str, object] | None, env: Mapping
     except subprocess.TimeoutExpired:
         return "health check timed out"
     return "" if check.returncode == 0 else check.stderr.strip() or f"health check exited {check.returncode}"
+
+
+def _listens(host: str, port: int) -> bool:
+    try:
+        socket.create_connection((host, port), 1).close()
+    except OSError:
+        return False
+    return True
 
 
 def _condition(service: Service, process: Mapping[str, object] | None, reason: str) -> Condition:

@@ -15,8 +15,6 @@ from typing import Final
 from deploy.local.services import Service, services
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-# The largest port is the NameNode's, 50070.
-LARGEST_OFFSET: Final = 15000
 
 
 class StackError(Exception):
@@ -63,12 +61,8 @@ def open_stack(environ: Mapping[str, str] | None = None) -> Stack:
     explicit = {key: value for key, value in (os.environ if environ is None else environ).items() if value}
     answer = subprocess.run(["bash", "-c", script, "deploy/env.sh"], cwd=ROOT, env=explicit, capture_output=True, text=True)
     if answer.returncode:
-        raise StackError(f"deploy/env.sh failed: {answer.stderr.strip()}")
-    env = dict(pair.partition("=")[::2] for pair in answer.stdout.split("\0") if pair)
-    offset = env["PORT_OFFSET"]
-    if not offset.isdigit() or int(offset) > LARGEST_OFFSET:
-        raise StackError(f"PORT_OFFSET={offset} is outside 0..{LARGEST_OFFSET}; for example PORT_OFFSET=10000")
-    return Stack(env)
+        raise StackError(answer.stderr.strip())
+    return Stack(dict(pair.partition("=")[::2] for pair in answer.stdout.split("\0") if pair))
 
 
 def demo_feed(environ: Mapping[str, str]) -> dict[str, str]:

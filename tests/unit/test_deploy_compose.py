@@ -1,0 +1,114 @@
+"""docker-compose.yml against the local stack: same services, launchers, health checks, ports; nothing unknown."""
+
+from __future__ import annotations
+
+import os
+import re
+import shutil
+import subprocess
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from deploy.local.services import SERVICES, services
+from deploy.local.stack import open_stack
+
+ROOT = Path(__file__).resolve().parents[2]
+IN_IMAGE = "/opt/orderflow/"
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+
+
+def test_compose_has_the_services_of_the_local_stack_when_the_demo_profile_is_on():
+    assert set(COMPOSE) == {service.name for service in services("simulator")}
+
+
+def test_compose_leaves_the_simulator_out_when_no_profile_is_given():
+    assert {name for name, service in COMPOSE.items() if "profiles" not in service} == {s.name for s in services("live")}
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_compose_runs_the_local_launcher_when_a_service_starts(service):
+    command = " ".join(COMPOSE[service.name]["command"])
+    assert command == IN_IMAGE + service.command
+    assert os.access(ROOT / service.command.split()[0], os.X_OK)
+
+
+@pytest.mark.parametrize("service", SERVICES, ids=lambda service: service.name)
+def test_compose_uses_the_local_health_check_when_a_service_keeps_running(service):
+    assert os.access(ROOT / "deploy" / "health" / service.name, os.X_OK)
+    if service.kind == "setup":
+        assert "healthcheck" not in COMPOSE[service.name]
+    else:
+        assert COMPOSE[service.name]["healthcheck"]["test"] == ["CMD", f"{IN_IMAGE}deploy/health/{service.name}"]
+
+
+def test_compose_publishes_ports_of_the_same_service_when_it_publishes_any():
+    env = open_stack({"PATH": os.environ["PATH"], "HOME": "/nowhere", "ENV_FILE": "/dev/null", "DATA_DIR": "/nowhere"}).env
+    for service in SERVICES:
+        for port in COMPOSE[service.name].get("ports", ()):
+            address, _, inside = re.sub(r"\$\{\w+:-(\d+)\}", r"\1", port).rpartition(":")
+            assert address.startswith("127.0.0.1:"), f"{service.name} is open to other machines: {port}"
+            assert inside in {env[name] for name in service.ports}
+
+
+def test_compose_promises_the_ports_users_were_told():
+    published = {re.sub(r"\$\{\w+:-(\d+)\}", r"\1", port).split(":")[1] for s in COMPOSE.values() for port in s.get("ports", ())}
+    assert published >= {"2181", "9092", "9000", "50070", "7077", "8080", "8050"}
+
+
+def test_compose_depends_only_on_services_of_the_default_profile():
+    for name, service in COMPOSE.items():
+        for needed, how in service["depends_on"].items() if service.get("depends_on") else ():
+            assert needed in COMPOSE
+            assert "profiles" not in COMPOSE[needed], f"{name} would need the demo profile"
+            if how["condition"] == "service_healthy":
+                assert "healthcheck" in COMPOSE[needed]
+
+
+def test_compose_limits_rotates_and_confines_every_service():
+    for name, service in COMPOSE.items():
+        assert service["mem_limit"], name
+        assert service["logging"]["options"]["max-size"], name
+        assert service["read_only"] is True, name
+        assert service["cap_drop"] == ["ALL"], name
+        assert service["security_opt"] == ["no-new-privileges:true"], name
+
+
+def test_compose_sets_only_variables_that_something_reads():
+    known = (ROOT / "deploy" / "env.sh").read_text() + (ROOT / "orderflow" / "settings.py").read_text()
+    for name, service in COMPOSE.items():
+        for variable in service.get("environment", {}):
+            assert re.search(rf"\b{variable}\b", known), f"{name} sets {variable}, which nothing reads"
+
+
+def test_compose_names_datanodes_as_the_namenode_links_to_them():
+    container = (ROOT / "deploy" / "container.sh").read_text()
+    for name in ("datanode1", "datanode2"):
+        alias = COMPOSE[name]["networks"]["trading-net"]["aliases"]
+        assert alias == [f"{name}.localhost"]
+        assert f"{name.upper()}_HOST:-{name}.localhost" in container
+
+
+def test_image_has_every_directory_that_a_volume_is_mounted_on():
+    made = re.search(r"for name in ([a-z0-9 -]+);", (ROOT / "Dockerfile").read_text())
+    assert made
+    mounts = {v.split(":")[1] for s in COMPOSE.values() for v in s.get("volumes", ()) if isinstance(v, str)}
+    assert mounts == {f"/var/lib/orderflow/{name}" for name in made[1].split()}
+
+
+def test_image_has_the_python_minor_version_that_the_virtual_environment_prefers():
+    image = re.search(r"^FROM python:(\d+\.\d+)-", (ROOT / "Dockerfile").read_text(), re.MULTILINE)
+    assert image
+    assert f"for candidate in python{image[1]} " in (ROOT / "deploy" / "install-python").read_text()
+
+
+def test_compose_reference_parser_accepts_the_files_when_it_is_installed():
+    tool = shutil.which("compose-go") or str(ROOT / ".cache" / "tools" / "cmd")
+    if not Path(tool).is_file():
+        pytest.skip("compose-go is not installed: deploy/check-compose installs it where Go is")
+    for files in (["docker-compose.yml"], ["docker-compose.yml", "deploy/compose.secrets.yml"]):
+        answer = subprocess.run([tool, *files], cwd=ROOT, capture_output=True, text=True, check=False)
+        assert answer.returncode == 0, answer.stderr
+        assert "warning" not in answer.stderr.lower(), answer.stderr
