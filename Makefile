@@ -7,7 +7,7 @@ export PYTHON := $(if $(filter /%,$(PYTHON)),$(PYTHON),$(CURDIR)/$(PYTHON))
 export DATA_DIR PORT_OFFSET FEED_RECORDING FEED_SESSION FEED_SPEED FEED_TIMES INSTRUMENT TIMEOUT S LINES FOLLOW
 LOCAL := $(PYTHON) -m deploy.local
 
-.PHONY: help setup java artifacts demo up stop status logs wait clean shell check test test-unit test-e2e bench
+.PHONY: help setup java artifacts demo up stop status logs wait clean shell check test test-unit test-parts test-e2e bench
 
 help: ## List the targets and variables
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -69,18 +69,21 @@ check: $(VENV)/.complete ## Format, lint, types, shell scripts, container files
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
-	shellcheck deploy/*.sh deploy/install-* deploy/fetch-artifacts deploy/check-compose deploy/launch/* deploy/health/* bin/*
+	$(dir $(PYTHON))shellcheck deploy/*.sh deploy/install-* deploy/fetch-artifacts deploy/check-compose deploy/launch/* deploy/health/* bin/*
 	$(dir $(PYTHON))yamllint --strict docker-compose.yml deploy/compose.secrets.yml .yamllint.yml
 	$(dir $(PYTHON))hadolint Dockerfile
 	@deploy/check-compose
 
-test: test-unit test-e2e ## All tests; sets up what it needs
+test: test-unit test-parts test-e2e ## All tests; sets up what it needs
 
-test-unit: $(VENV)/.complete java ## The fast tests
+test-unit: $(VENV)/.complete ## The fast tests
 	$(PYTHON) -m pytest tests/unit
+
+test-parts: setup ## Spark transforms, the feed client and the page, each by itself
+	$(PYTHON) -m pytest tests/spark tests/feed tests/browser
 
 test-e2e: setup ## The tests on a whole stack of real services
 	$(PYTHON) -m pytest tests/e2e
 
-bench: setup ## The benchmarks
-	$(PYTHON) -m benchmarks
+bench: setup ## Run a benchmark: B=accuracy; without B, list them
+	@if [[ -n "$(B)" ]]; then $(PYTHON) benchmarks/$(B).py $(ARGS); else sed -sn '1s/^"""//p' benchmarks/*.py; ls benchmarks/*.py; fi

@@ -119,8 +119,14 @@ JAVA_SERVER=("${JAVA_COMMON[@]}" -XX:TieredStopAtLevel=1)
 # shellcheck disable=SC2034  # used by the launchers
 HADOOP_JAVA=(--add-opens java.base/java.lang=ALL-UNNAMED --add-opens java.base/java.util=ALL-UNNAMED
   -cp "$ORDERFLOW_HOME/deploy/conf/hadoop:$ARTIFACTS_DIR/hdfs/*")
+JAVA_NAMES=()
 KAFKA_JAVA=(-cp "$ARTIFACTS_DIR/kafka/*" "-Dlog4j2.configurationFile=file:$ORDERFLOW_HOME/deploy/conf/kafka/log4j2.properties")
 export MALLOC_ARENA_MAX=2
+# Drivers plan and storage writes a little, so a small young generation and the quick compiler keep them small; the
+# processor's executor does the work.
+export DRIVER_JAVA_OPTIONS=${DRIVER_JAVA_OPTIONS:-${JAVA_SERVER[*]} -Xmn64m}
+export EXECUTOR_JAVA_OPTIONS=${EXECUTOR_JAVA_OPTIONS:-${JAVA_SERVER[*]} -Xmn64m}
+export PROCESSOR_EXECUTOR_JAVA_OPTIONS=${PROCESSOR_EXECUTOR_JAVA_OPTIONS:-${JAVA_COMMON[*]}}
 
 # Spark, for applications and for a person's own session.
 if [[ -z ${SPARK_HOME:-} ]]; then
@@ -131,14 +137,30 @@ export PYSPARK_PYTHON=$PYTHON PYSPARK_DRIVER_PYTHON=$PYTHON
 # pyspark imports its own test tools, which warn about newer pandas each time.
 export PYTHONWARNINGS=${PYTHONWARNINGS:-ignore:PySpark does not yet fully support:FutureWarning}
 
+# People's commands and scripts name the services as in docker-compose.yml. Outside containers those names are this machine:
+# Java takes them from a hosts file (which also means that a session there reaches no other machine by name).
+service_names() {
+  [[ -z ${IN_CONTAINER:-} ]] || return 0
+  mkdir -p "$CONF_DIR"
+  echo "127.0.0.1 localhost zookeeper kafka namenode datanode1 datanode2 spark-master $(hostname)" >"$CONF_DIR/hosts"
+  JAVA_NAMES=("-Djdk.net.hosts.file=$CONF_DIR/hosts")
+}
+
+session_conf() { # a person's own session
+  service_names
+  DRIVER_JAVA_OPTIONS="$DRIVER_JAVA_OPTIONS ${JAVA_NAMES[*]}"
+  EXECUTOR_JAVA_OPTIONS="$EXECUTOR_JAVA_OPTIONS ${JAVA_NAMES[*]}"
+  spark_conf session "$SESSION_CORES" "$DRIVER_MEMORY" "$EXECUTOR_MEMORY" "$EXECUTOR_JAVA_OPTIONS"
+}
+
 render() { # TEMPLATE FILE: fill in ${NAMES} from the environment
   mkdir -p "$(dirname "$2")"
   "$PYTHON" -I "$ORDERFLOW_HOME/deploy/render.py" "$ORDERFLOW_HOME/deploy/conf/$1" "$2"
 }
 
-spark_conf() { # NAME CORES DRIVER_MEMORY EXECUTOR_MEMORY: a conf directory of this application's own
+spark_conf() { # NAME CORES DRIVER_MEMORY EXECUTOR_MEMORY EXECUTOR_JAVA_OPTIONS: a conf directory of this application's own
   export SPARK_CONF_DIR=$CONF_DIR/spark-$1
-  CORES_MAX=$2 DRIVER_MEMORY=$3 EXECUTOR_MEMORY=$4 render spark/spark-defaults.conf "$SPARK_CONF_DIR/spark-defaults.conf"
+  CORES_MAX=$2 DRIVER_MEMORY=$3 EXECUTOR_MEMORY=$4 EXECUTOR_JAVA_OPTIONS=$5 render spark/spark-defaults.conf "$SPARK_CONF_DIR/spark-defaults.conf"
   render spark/log4j2.properties "$SPARK_CONF_DIR/log4j2.properties"
 }
 
@@ -187,11 +209,12 @@ spark_app() { # NAME SCRIPT: run one of the entry points that need the cluster
   local prefix=${1^^}
   prefix=${prefix//-/_}
   local cores=${prefix}_CORES driver=${prefix}_DRIVER_MEMORY executor=${prefix}_EXECUTOR_MEMORY health=${prefix}_HEALTH_PORT
-  spark_conf "$1" "${!cores}" "${!driver:-$DRIVER_MEMORY}" "${!executor:-$EXECUTOR_MEMORY}"
+  local java=${prefix}_EXECUTOR_JAVA_OPTIONS
+  spark_conf "$1" "${!cores}" "${!driver:-$DRIVER_MEMORY}" "${!executor:-$EXECUTOR_MEMORY}" "${!java:-$EXECUTOR_JAVA_OPTIONS}"
   wait_for setup-hdfs setup-topics spark-master
   HEALTH_PORT=${!health} exec "$PYTHON" "$ORDERFLOW_HOME/$2"
 }
 
 kafka_tool() { # CLASS [ARGUMENT…]
-  exec "$JAVA" "${JAVA_SERVER[@]}" -Xmx128m "${KAFKA_JAVA[@]}" "$@"
+  exec "$JAVA" "${JAVA_SERVER[@]}" -Xmx128m "${KAFKA_JAVA[@]}" "${@//kafka:29092/$KAFKA_BROKERS}"
 }
