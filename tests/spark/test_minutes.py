@@ -10,6 +10,7 @@ from recording import MINUTE_MS, exchange_bars, lee_ready_minutes, minute_volume
 from replayed import replay
 
 from orderflow.market.candle import Candle, ms_from_iso
+from orderflow.market.measures import roll_up
 from orderflow.market.tick import Bar, Tick, heartbeat_tick
 
 pytestmark = pytest.mark.spark
@@ -151,8 +152,6 @@ def test_roll_up_when_compared_with_plain_python_then_it_is_equal(spark: SparkSe
         ticks.append(trade_tick(second, price, volume, vtt, since=before, side=rng.choice(["buy", "sell"])))
     frames = frame(spark, ticks)
     minutes = [Candle.from_record(row) for row in candles(frames)]
-    from orderflow.market.rollup import roll_up
-
     expected = roll_up(minutes, window_minutes, OPEN, CLOSE)
     found = [Candle.from_record(row) for row in candles(frames, window_minutes=window_minutes)]
     assert [_rounded(c) for c in found] == [_rounded(c) for c in expected]
