@@ -208,7 +208,7 @@ class KafkaTickPublisher:
             )
         self._producer.purge()
         self._producer.poll(0)
-        self._spool.put_first([*self._never_sent, *self._held])
+        self._spool.put_first(self._never_sent)
         self._spool.close()
 
     def _publish(self, topic: str, key: bytes, value: bytes, *, is_tick: bool = False, feed_time_ms: int = 0) -> bool:

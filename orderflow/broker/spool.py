@@ -45,6 +45,7 @@ class Spool:
         self._reader: IO[bytes] | None = None
         self._reading: Path | None = None
         self._done: deque[Path] = deque()
+        self.segment_bytes = _SEGMENT_BYTES
         self.waiting = 0
 
     @property
@@ -80,7 +81,7 @@ class Spool:
         if self._bytes + len(line) > self._max_bytes:
             return False
         try:
-            if self._writer is None or self._writer.tell() >= _SEGMENT_BYTES:
+            if self._writer is None or self._writer.tell() >= self.segment_bytes:
                 self._roll()
             if self._writer is None:
                 return False
@@ -141,7 +142,9 @@ class Spool:
     def close(self) -> None:
         """Close the files and give the slot back; what is spooled stays for the next process."""
         self._close_files()
-        os.close(self._lock)
+        if self._lock >= 0:
+            os.close(self._lock)
+            self._lock = -1
 
     def _roll(self) -> None:
         if self._writer is not None:

@@ -24,7 +24,7 @@ class Backoff:
         """Return the seconds to wait after one more failure, never less than `least_seconds`."""
         whole = min(self.cap_seconds, self.base_seconds * 2.0 ** min(self.failures, 20))
         self.failures += 1
-        return max(least_seconds, whole) * (1.0 - 0.5 * self.random()) if least_seconds < whole else least_seconds
+        return max(least_seconds, whole * (1.0 - 0.5 * self.random()))
 
     def steady(self) -> None:
         """Note that a connection proved steady: the next failure starts from the beginning."""

@@ -30,6 +30,7 @@ class RawRecorder:
         self._date = ""
         self._file: IO[str] | None = None
         self._failed = False
+        self._packing: threading.Thread | None = None
         self.messages = 0
         try:
             directory.mkdir(parents=True, exist_ok=True)
@@ -63,11 +64,17 @@ class RawRecorder:
             self._file.close()
             self._file = None
 
+    def join(self) -> None:
+        """Wait until the day before is packed."""
+        if self._packing is not None:
+            self._packing.join()
+
     def _turn_over(self, date: str) -> None:
         self.close()
         if self._date:
             path = self._path(self._date)
-            threading.Thread(target=_compress, args=(path,), name="compress-recording", daemon=True).start()
+            self._packing = threading.Thread(target=_compress, args=(path,), name="compress-recording", daemon=True)
+            self._packing.start()
         self._date = date
         self._file = self._path(date).open("a", encoding="utf-8", buffering=1 << 16)
 

@@ -21,7 +21,7 @@ from orderflow.upstox.client import Listener, UpstoxConnection
 from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.supervisor import FeedSupervisor
 from orderflow.upstox.token import Token, TokenSource
-from orderflow.upstox.worker import Inbox, Worker
+from orderflow.upstox.worker import Inbox, Recorder, Worker
 
 TCS = "NSE_EQ|INE467B01029"
 INFY = "NSE_EQ|INE009A01021"
@@ -126,12 +126,13 @@ class Rig:
         first_message_seconds: float = 20.0,
         cap_seconds: float = 0.4,
         backoff: Backoff | None = None,
+        recorder: Recorder | None = None,
     ) -> None:
         self.sink = ListSink()
         self.engine = FeedEngine(self.sink, SessionBook(SessionCalendar()))
         self.engine.own(keys)
         self.inbox = Inbox()
-        self.worker = Worker(self.engine, self.sink, self.inbox)
+        self.worker = Worker(self.engine, self.sink, self.inbox, recorder)
 
         def connect(token: Token, wanted: tuple[str, ...], listener: Listener) -> UpstoxConnection:
             return UpstoxConnection(url, ca_file, token.value, wanted, "full", listener)

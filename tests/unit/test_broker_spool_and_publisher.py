@@ -1,0 +1,284 @@
+"""The spool on disk and the publisher, whose producer is a hand-written one that can be full, slow or dead."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from confluent_kafka import KafkaError
+from hypothesis import given
+from hypothesis import strategies as st
+
+from orderflow.broker import publisher as publishing
+from orderflow.broker.publisher import KafkaTickPublisher
+from orderflow.broker.setup import topic_settings
+from orderflow.broker.spool import Spool, Spooled
+from orderflow.market import topics
+from orderflow.market.errors import OrderflowError
+from orderflow.market.tick import Tick, heartbeat_tick
+from orderflow.settings import load
+
+
+def record(number: int) -> Spooled:
+    return Spooled("upstox_ticks", b"NSE_EQ|X", b'{"n":%d}' % number)
+
+
+def test_spool_when_records_wait_then_taken_in_order_and_files_go_once_released(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 1 << 20)
+    assert all(spool.append(record(number)) for number in range(5))
+    assert spool.take(2) == [record(0), record(1)]
+    assert spool.append(record(5))
+    assert spool.take(99) == [record(number) for number in range(2, 6)]
+    assert spool.waiting == 0
+    assert spool.size_bytes > 0
+    spool.release()
+    assert spool.size_bytes == 0
+    assert list(tmp_path.glob("slot-0/*.spool")) == []
+    assert spool.append(record(6))
+    assert spool.take(1) == [record(6)]
+    spool.close()
+
+
+@given(
+    st.lists(st.one_of(st.integers(1, 40).map(lambda n: ("put", n)), st.integers(1, 40).map(lambda n: ("take", n))), max_size=40)
+)
+def test_spool_when_puts_and_takes_alternate_then_every_record_once_in_order(steps: list[tuple[str, int]]) -> None:
+    with tempfile.TemporaryDirectory() as directory:
+        spool = Spool(Path(directory), 1 << 24)
+        spool.segment_bytes = 200
+        put = 0
+        taken: list[Spooled] = []
+        for what, count in steps:
+            if what == "put":
+                for _ in range(count):
+                    spool.append(record(put))
+                    put += 1
+            else:
+                taken += spool.take(count)
+                if spool.waiting == 0:
+                    spool.release()
+        taken += spool.take(10**6)
+        spool.close()
+    assert taken == [record(number) for number in range(put)]
+
+
+def test_spool_when_the_limit_is_reached_then_refuses_and_says_so(tmp_path: Path) -> None:
+    spool = Spool(tmp_path, 100)
+    kept = [spool.append(record(number)) for number in range(5)]
+    assert kept == [True, True, True, False, False]
+    spool.close()
+
+
+def test_spool_when_a_process_ended_then_the_next_finds_what_it_left_without_a_torn_line(tmp_path: Path) -> None:
+    first = Spool(tmp_path, 1 << 20)
+    for number in range(3):
+        first.append(record(number))
+    first.put_first([record(-1)])
+    first.close()
+    segment = tmp_path / "slot-0" / f"{1:012d}.spool"
+    segment.write_bytes(segment.read_bytes()[:-4])
+    second = Spool(tmp_path, 1 << 20)
+    assert list(second.leftovers()) == [record(-1), record(0), record(1)]
+    second.append(record(7))
+    second.discard_leftovers()
+    assert second.take(9) == [record(7)]
+    second.close()
+
+
+def test_spool_when_the_slot_is_in_use_then_the_next_slot(tmp_path: Path) -> None:
+    first, second = Spool(tmp_path, 1 << 20), Spool(tmp_path, 1 << 20)
+    first.append(record(1))
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["slot-0", "slot-1"]
+    assert list(second.leftovers()) == []
+    first.close()
+    second.close()
+
+
+def test_spool_when_the_directory_cannot_be_made_then_error_names_the_setting(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(OrderflowError, match="SPOOL_DIR"):
+        Spool(tmp_path / "file", 1 << 20)
+
+
+class Stored:
+    def __init__(self, topic: str, key: bytes, value: bytes, partition: int, offset: int) -> None:
+        self._topic, self._key, self._value, self._partition, self._offset = topic, key, value, partition, offset
+
+    def topic(self) -> str:
+        return self._topic
+
+    def key(self) -> bytes:
+        return self._key
+
+    def value(self) -> bytes:
+        return self._value
+
+    def partition(self) -> int:
+        return self._partition
+
+    def offset(self) -> int:
+        return self._offset
+
+
+class FakeProducer:
+    """Keeps records until `acknowledge`; has room for `room` of them."""
+
+    latest: FakeProducer
+
+    def __init__(self, options: dict[str, Any]) -> None:
+        self.options = options
+        self.room = 1_000_000
+        self.waiting: list[tuple[str, bytes, bytes, int | None, Callable[[Any, Any], None]]] = []
+        self.stored: list[tuple[str, bytes, bytes]] = []
+        FakeProducer.latest = self
+
+    def produce(
+        self, topic: str, value: bytes, key: bytes, partition: int | None = None, *, on_delivery: Callable[[Any, Any], None]
+    ) -> None:
+        if len(self.waiting) >= self.room:
+            raise BufferError
+        self.waiting.append((topic, value, key, partition, on_delivery))
+
+    def acknowledge(self, count: int = 10**9) -> None:
+        for topic, value, key, partition, on_delivery in self.waiting[:count]:
+            self.stored.append((topic, key, value))
+            on_delivery(None, Stored(topic, key, value, partition or 0, len(self.stored) - 1))
+        del self.waiting[:count]
+
+    def fail(self, code: int, fatal: bool = False) -> None:
+        for topic, value, key, _, on_delivery in self.waiting:
+            on_delivery(KafkaError(code, "made up", fatal), Stored(topic, key, value, 0, -1))
+        self.waiting.clear()
+
+    def poll(self, timeout: float) -> None:
+        pass
+
+    def purge(self) -> None:
+        self.fail(KafkaError._PURGE_QUEUE)
+
+    def __len__(self) -> int:
+        return len(self.waiting)
+
+
+@pytest.fixture
+def publisher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaTickPublisher]:
+    monkeypatch.setattr(publishing, "Producer", FakeProducer)
+    spool = Spool(tmp_path, 1 << 20)
+    made = KafkaTickPublisher("nowhere:1", spool, "me")
+    made._partitions = 2
+    yield made
+    spool.close()
+
+
+def tick(sequence: int, key: str = "NSE_EQ|X") -> Tick:
+    return Tick(1, key, "update", sequence, 1000 + sequence, 2000, 1000 + sequence, "2025-12-15", vtt=sequence)
+
+
+def sequences(records: list[tuple[str, bytes, bytes]]) -> list[int]:
+    return [orjson.loads(value)["sequence"] for topic, _, value in records if topic == topics.TICKS]
+
+
+def test_publisher_when_made_then_idempotent_with_all_acknowledgements_and_no_expiry(publisher: KafkaTickPublisher) -> None:
+    options = FakeProducer.latest.options
+    assert (options["enable.idempotence"], options["acks"], options["message.timeout.ms"]) == (True, "all", 0)
+
+
+def test_ticks_when_the_producer_is_full_then_spooled_and_stored_in_order_each_once(publisher: KafkaTickPublisher) -> None:
+    producer = FakeProducer.latest
+    producer.room = 3
+    assert all(publisher.tick(tick(number)) for number in range(1, 8))
+    assert publisher.is_spooling
+    assert publisher.figures.records_spooled == 4
+    number = publisher.backlog_number()
+    for _ in range(6):
+        producer.acknowledge()
+        publisher.poll()
+        assert publisher.tick(tick(publisher.figures.ticks_acknowledged + 100))
+    producer.room = 100
+    for _ in range(6):
+        producer.acknowledge()
+        publisher.poll()
+    stored = sequences(producer.stored)
+    assert stored[:7] == [1, 2, 3, 4, 5, 6, 7]
+    assert len(stored) == len(set(stored)) == 13
+    assert not publisher.is_spooling
+    assert publisher.is_acknowledged(number)
+    assert publisher.spool_bytes == 0
+
+
+def test_tick_when_the_spool_is_full_too_then_refused_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(publishing, "Producer", FakeProducer)
+    spool = Spool(tmp_path, 300)
+    publisher = KafkaTickPublisher("nowhere:1", spool, "me")
+    FakeProducer.latest.room = 0
+    assert [publisher.tick(tick(number)) for number in range(1, 5)] == [True, False, False, False]
+    assert publisher.figures.ticks_refused_by_spool == 3
+    spool.close()
+
+
+def test_heartbeat_when_sent_then_one_record_in_each_partition_and_never_spooled(publisher: KafkaTickPublisher) -> None:
+    publisher.heartbeat(heartbeat_tick(5000, 5001))
+    producer = FakeProducer.latest
+    assert [(topic, key, partition) for topic, _, key, partition, _ in producer.waiting] == [
+        (topics.TICKS, b"*", 0),
+        (topics.TICKS, b"*", 1),
+    ]
+    producer.room = 0
+    publisher.heartbeat(heartbeat_tick(6000, 6001))
+    assert not publisher.is_spooling
+
+
+def test_states_when_changed_then_stored_only_after_the_ticks_they_include_with_the_position(
+    publisher: KafkaTickPublisher,
+) -> None:
+    producer = FakeProducer.latest
+    publisher.tick(tick(1))
+    publisher.state("NSE_EQ|X", lambda: {"state": {"sequence": 1}})
+    publisher.poll()
+    assert [topic for topic, *_ in producer.waiting] == [topics.TICKS]
+    producer.acknowledge()
+    publisher.poll()
+    states = {key: orjson.loads(value) for topic, value, key, *_ in producer.waiting if topic == topics.INSTRUMENT_STATE}
+    assert states == {b"NSE_EQ|X": {"state": {"sequence": 1}, "owner": "me"}, b"positions|me": {"positions": {}}}
+    producer.acknowledge()
+    publisher.state("NSE_EQ|X", lambda: {"state": {"sequence": 2}})
+    publisher._flushed_at = 0.0
+    publisher.poll()
+    publisher.poll()
+    assert orjson.loads(producer.waiting[-1][1]) == {"positions": {"0": 1}}
+
+
+def test_publisher_when_the_producer_meets_a_fatal_error_then_the_process_is_told_to_end(publisher: KafkaTickPublisher) -> None:
+    publisher.tick(tick(1))
+    FakeProducer.latest.fail(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, fatal=True)
+    with pytest.raises(OrderflowError, match="resumes from what is stored"):
+        publisher.poll()
+
+
+def test_close_when_kafka_is_away_then_what_was_never_sent_is_first_in_the_spool(
+    publisher: KafkaTickPublisher, tmp_path: Path
+) -> None:
+    FakeProducer.latest.room = 2
+    for number in range(1, 5):
+        publisher.tick(tick(number))
+    publisher.close(0.01)
+    next_spool = Spool(tmp_path, 1 << 20)
+    left = list(next_spool.leftovers())
+    next_spool.close()
+    assert [orjson.loads(item.value)["sequence"] for item in left] == [1, 2, 3, 4]
+
+
+def test_topics_when_set_up_then_retention_by_time_and_bytes_and_states_compacted(tmp_path: Path) -> None:
+    settings = load(
+        {"KAFKA_PARTITIONS": "3", "KAFKA_RETENTION_HOURS": "10", "KAFKA_RETENTION_BYTES": "100000000"}, tmp_path / "none"
+    )
+    wanted = topic_settings(settings)
+    assert set(wanted) == set(topics.ALL)
+    partitions, config = wanted[topics.TICKS]
+    assert (partitions, config["retention.ms"], config["retention.bytes"]) == (3, "36000000", "100000000")
+    assert wanted[topics.INSTRUMENT_STATE][1]["cleanup.policy"] == "compact,delete"
+    assert wanted[topics.REJECTS][0] == 1

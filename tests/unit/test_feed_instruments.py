@@ -1,0 +1,97 @@
+"""Instruments by key, symbol or name; the watch list; what is said when they cannot be resolved."""
+
+from __future__ import annotations
+
+import gzip
+import json
+from pathlib import Path
+
+import pytest
+
+from orderflow.market.errors import SettingsError
+from orderflow.upstox.instruments import InstrumentMaster, load_master, resolved, watch_list
+
+ROWS = [
+    {"instrument_key": "BSE_EQ|INE000T01001", "trading_symbol": "TCS", "name": "TATA CONSULTANCY"},
+    {"instrument_key": "NSE_EQ|INE000T01001", "trading_symbol": "TCS", "name": "TATA CONSULTANCY"},
+    {"instrument_key": "NSE_EQ|INE000I01001", "trading_symbol": "INFY", "name": "INFOSYS"},
+    {"instrument_key": "NSE_INDEX|Nifty 50", "trading_symbol": "NIFTY", "name": "Nifty 50"},
+    {
+        "instrument_key": "NSE_FO|51414",
+        "trading_symbol": "TCS FUT 29 JAN 26",
+        "name": "TCS",
+        "underlying_key": "NSE_EQ|INE000T01001",
+    },
+    {"odd": "row"},
+]
+
+
+@pytest.fixture
+def master() -> InstrumentMaster:
+    return InstrumentMaster.from_rows(ROWS)
+
+
+@pytest.mark.parametrize(
+    ("name", "key"),
+    [
+        ("NSE_FO|51414", "NSE_FO|51414"),
+        ("TCS", "NSE_EQ|INE000T01001"),
+        ("tcs", "NSE_EQ|INE000T01001"),
+        ("NIFTY 50", "NSE_INDEX|Nifty 50"),
+        ("NIFTY", "NSE_INDEX|Nifty 50"),
+        ("INE000I01001", "NSE_EQ|INE000I01001"),
+        ("infosys", "NSE_EQ|INE000I01001"),
+    ],
+)
+def test_name_when_in_the_master_then_the_key_with_cash_equity_first(master: InstrumentMaster, name: str, key: str) -> None:
+    assert master.resolve(name) == key
+
+
+def test_names_when_unknown_then_one_error_with_the_nearest_matches(master: InstrumentMaster) -> None:
+    with pytest.raises(SettingsError) as caught:
+        resolved(("INFI", "TCS", "NSE_EQ|INE000T01009", "zzzzqq"), master, 10)
+    text = str(caught.value)
+    assert "'INFI'" in text
+    assert "INFY (NSE_EQ|INE000I01001)" in text
+    assert "NSE_EQ|INE000T01001" in text
+    assert "'zzzzqq'" in text
+
+
+def test_names_when_repeated_then_once_in_order_and_never_more_than_the_mode_allows(master: InstrumentMaster) -> None:
+    assert resolved(("INFY", "TCS", "NSE_EQ|INE000I01001"), master, 2) == ("NSE_EQ|INE000I01001", "NSE_EQ|INE000T01001")
+    with pytest.raises(SettingsError, match="more than the 1"):
+        resolved(("INFY", "TCS"), master, 1)
+
+
+def test_names_when_there_is_no_master_then_keys_on_trust_and_symbols_explained() -> None:
+    assert resolved(("NSE_EQ|ANY",), None, 5) == ("NSE_EQ|ANY",)
+    with pytest.raises(SettingsError, match="without the instrument master"):
+        resolved(("TCS",), None, 5)
+
+
+def test_master_when_a_stock_has_derivatives_then_it_is_known(master: InstrumentMaster) -> None:
+    assert master.with_derivatives == frozenset({"NSE_EQ|INE000T01001"})
+
+
+def test_master_when_the_server_is_away_then_the_one_kept_else_none(tmp_path: Path) -> None:
+    cache = tmp_path / "kept.json.gz"
+    nowhere = "http://127.0.0.1:9/complete.json.gz"
+    assert load_master(nowhere, cache) is None
+    cache.write_bytes(gzip.compress(json.dumps(ROWS).encode()))
+    kept = load_master(nowhere, cache)
+    assert kept is not None
+    assert kept.resolve("TCS") == "NSE_EQ|INE000T01001"
+
+
+def test_master_when_a_file_cannot_be_read_then_error_names_the_setting(tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match="INSTRUMENT_MASTER"):
+        load_master(str(tmp_path / "absent.json.gz"), tmp_path / "cache")
+
+
+def test_watch_list_when_read_then_names_without_comments_and_repeats(tmp_path: Path) -> None:
+    path = tmp_path / "watch"
+    path.write_text("# mine\nTCS, INFY\nNIFTY 50  # the index\n\nTCS\n")
+    assert watch_list(path) == ("TCS", "INFY", "NIFTY 50")
+    path.write_text("# nothing\n")
+    with pytest.raises(SettingsError, match="names no instrument"):
+        watch_list(path)
