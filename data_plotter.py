@@ -1,34 +1,38 @@
-"""Serve the dashboard: settings, the Kafka feed, the store and the page, wired together."""
+"""Serve the dashboard: `python data_plotter.py`, configured by the environment and .env."""
 
 from __future__ import annotations
 
-import logging
 import sys
+import zlib
 
-from orderflow import settings
+from orderflow import logs
 from orderflow.dashboard.app import Parts, serve
-from orderflow.dashboard.feed import KafkaFeed, clock_ms
-from orderflow.dashboard.store import Store
-from orderflow.market.errors import OrderflowError
+from orderflow.dashboard.directory import Directory
+from orderflow.dashboard.feed import KafkaFeed
+from orderflow.dashboard.store import Store, clock_ms
+from orderflow.lake.archive import DayArchive
+from orderflow.lake.history import History
+from orderflow.settings import load
+from orderflow.upstox.calendar import holidays_around_now
+from orderflow.upstox.instruments import load_master
 
 
 def main() -> int:
-    """Run until SIGTERM; return 0, or 2 when a setting is wrong."""
-    try:
-        chosen = settings.load()
-    except OrderflowError as error:
-        print(error, file=sys.stderr)
-        return 2
-    logging.basicConfig(level=chosen.log_level, format="%(asctime)s %(levelname)s %(name)s %(message)s")
-    store = Store(clock_ms, chosen.instruments)
+    """Serve until SIGTERM; return the exit code."""
+    chosen = load()
+    logs.configure(chosen.log_level, (chosen.access_token,))
+    source = chosen.instrument_master
+    kept = chosen.spool_dir / f"instrument-master-{zlib.crc32(source.encode()):08x}.json.gz"
+    directory = Directory(chosen.instruments)
+    directory.load_aside(lambda: load_master(source, kept, chosen.ca_file), holidays_around_now)
+    store = Store(clock_ms, directory.instruments)
+    history = DayArchive(History.connect(chosen.namenode_http_url), chosen.aggressor_rule)
     feed = KafkaFeed(chosen.kafka_brokers, store)
     feed.start()
-    try:
-        serve(Parts(store, chosen.instruments, buffer=chosen.dashboard_buffer), chosen.dashboard_host, chosen.dashboard_port)
-    finally:
-        feed.stop()
+    serve(Parts(store, directory, history, chosen.dashboard_buffer), chosen.dashboard_host, chosen.dashboard_port)
+    feed.stop()
     return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(logs.exit_code(main))

@@ -9,11 +9,12 @@ from __future__ import annotations
 import asyncio
 import gzip
 import logging
-from collections.abc import AsyncIterator, Callable
+import socket
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import plotly
 import uvicorn
@@ -21,11 +22,12 @@ from dash import Dash
 from fastapi import FastAPI, Request, Response
 
 from orderflow.dashboard import endpoints
+from orderflow.dashboard.directory import Directory
 from orderflow.dashboard.hub import Hub
 from orderflow.dashboard.layout import INDEX, page
-from orderflow.dashboard.panels import Names
 from orderflow.dashboard.past import Archive, History
 from orderflow.dashboard.store import Store
+from orderflow.market.errors import OrderflowError
 
 ASSETS: Final = Path(__file__).parent / "assets"
 PLOTLY: Final = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -33,26 +35,20 @@ PLOTLY: Final = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 log = logging.getLogger(__name__)
 
 
-def _never(_key: str, _now_ms: int) -> int | None:
-    return None
-
-
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the dashboard is made of; `history` and `next_open_ms` are injected by the entry point."""
+    """What the dashboard is made of; the entry point injects the directory's sources and the history."""
 
     store: Store
-    instruments: tuple[str, ...] = ()
-    names: Names = field(default_factory=dict)
+    directory: Directory
     history: History | None = None
     buffer: int = 100
-    next_open_ms: Callable[[str, int], int | None] = _never
 
 
 def create_app(parts: Parts) -> FastAPI:
     """Return the ASGI application that serves page, socket and endpoints."""
     archive = Archive(parts.history) if parts.history is not None else None
-    hub = Hub(parts.store, parts.instruments, parts.names, archive, parts.buffer, parts.next_open_ms)
+    hub = Hub(parts.store, parts.directory, archive, parts.buffer)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
@@ -82,6 +78,17 @@ def create_app(parts: Parts) -> FastAPI:
     return server
 
 
-def serve(parts: Parts, host: str, port: int, **more: Any) -> None:
-    """Serve until SIGTERM or SIGINT."""
-    uvicorn.run(create_app(parts), host=host, port=port, log_level="warning", ws_ping_interval=20, ws_ping_timeout=20, **more)
+def serve(parts: Parts, host: str, port: int) -> None:
+    """Serve until SIGTERM or SIGINT; raise OrderflowError when the port cannot be had."""
+    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((host, port))
+    except OSError as error:
+        reason = error.strerror or error
+        raise OrderflowError(
+            f"cannot serve the dashboard on {host}:{port} ({reason}); free the port or set DASHBOARD_PORT"
+        ) from error
+    config = uvicorn.Config(create_app(parts), log_level="warning", ws_ping_interval=20, ws_ping_timeout=20)
+    log.info("dashboard on http://%s:%d", host, port)
+    uvicorn.Server(config).run(sockets=[listener])

@@ -84,7 +84,7 @@ class Client:
         view = View.parse(message, hub.default_instrument(), hub.buffer)
         if self._viewer is None:
             await self._send(hub.hello())
-            self._viewer = Viewer(hub.store, hub.names, hub.next_open_ms)
+            self._viewer = Viewer(hub.store, hub.directory)
         await self._stop_source()
         live = hub.store.instrument(view.instrument)
         if view.date is None or (live is not None and live.date == view.date and not view.replay):

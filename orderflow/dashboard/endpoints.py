@@ -56,12 +56,12 @@ def add(server: FastAPI, store: Store, hub: Hub) -> None:
     @server.get("/api/instruments")
     def instruments() -> list[dict[str, Any]]:
         with store.lock:
-            return [{**one, "date": _date(store, one["key"])} for one in hub.directory()]
+            return [{**one, "date": _date(store, one["key"])} for one in hub.listing()]
 
     @server.get("/api/view")
     def view(request: Request) -> list[dict[str, Any]]:
         wish = View.parse(request.query_params, hub.default_instrument(), hub.buffer)
-        viewer = Viewer(store, hub.names, hub.next_open_ms)
+        viewer = Viewer(store, hub.directory)
         viewer.look_at(wish, _store(store, hub, wish.instrument, wish.date or ""))
         with store.lock, viewer.store.lock:
             message = viewer.message(store.clock_ms())

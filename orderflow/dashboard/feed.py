@@ -9,7 +9,7 @@ from __future__ import annotations
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import Any, Final
 
 import orjson
@@ -30,6 +30,8 @@ POLL_SECONDS: Final = 0.1
 METADATA_SECONDS: Final = 5.0
 
 log = logging.getLogger(__name__)
+librdkafka = log.getChild("librdkafka")
+librdkafka.setLevel(logging.CRITICAL)  # each attempt to reconnect is an error to it; `_on_error` reports the state once
 
 
 class KafkaFeed:
@@ -55,7 +57,7 @@ class KafkaFeed:
 
     def _run(self) -> None:
         while not self._stop.is_set():
-            consumer = Consumer(self._configuration())
+            consumer = Consumer(self._configuration(), logger=librdkafka)
             try:
                 start = self._positions(consumer)
                 consumer.assign(start)
@@ -211,11 +213,3 @@ def _last_times(consumer: Consumer, partitions: list[TopicPartition], ends: dict
             break
     consumer.unassign()
     return list(times.values())
-
-
-def clock_ms() -> int:
-    """Return the wall clock in epoch milliseconds."""
-    return time.time_ns() // 1_000_000
-
-
-Clock = Callable[[], int]

@@ -18,10 +18,10 @@ from typing import Any, Final
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from orderflow.dashboard import panels
 from orderflow.dashboard.client import Client
+from orderflow.dashboard.directory import Directory
 from orderflow.dashboard.past import Archive, Day
-from orderflow.dashboard.session import MINUTES, NextOpen
+from orderflow.dashboard.session import MINUTES
 from orderflow.dashboard.store import Store
 from orderflow.market.errors import OrderflowError
 
@@ -34,20 +34,16 @@ class Hub:
     def __init__(
         self,
         store: Store,
-        instruments: Sequence[str],
-        names: panels.Names,
+        directory: Directory,
         archive: Archive | None,
         buffer: int,
-        next_open_ms: NextOpen,
     ) -> None:
         self.store = store
-        self.names = names
+        self.directory = directory
         self.archive = archive
         self.buffer = buffer
-        self.next_open_ms = next_open_ms
         self.latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self.counts: Counter[str] = Counter()
-        self._instruments = tuple(instruments)
         self._clients: set[Client] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._woken = False
@@ -69,26 +65,19 @@ class Hub:
 
     def default_instrument(self) -> str:
         """Return the instrument shown when none is asked for."""
-        keys = self._instruments or tuple(self.store.instruments)
+        keys = self.directory.instruments or tuple(self.store.instruments)
         return keys[0] if keys else ""
 
-    def directory(self) -> list[dict[str, str]]:
+    def listing(self) -> list[dict[str, str]]:
         """Return every known instrument with its symbol and name, configured ones first."""
         with self.store.lock:
-            keys = dict.fromkeys((*self._instruments, *sorted(self.store.instruments)))
-        return [dict(zip(("key", "symbol", "name"), (key, *panels.symbol_of(key, self.names)), strict=True)) for key in keys]
+            known = tuple(self.store.instruments)
+        return self.directory.listing(known)
 
     def hello(self) -> dict[str, Any]:
         """Return the first message of every conversation."""
-        directory = self.directory()
-        archive = self.archive is not None
-        return {
-            "type": "hello",
-            "instruments": directory,
-            "minutes": MINUTES,
-            "archive": archive,
-            "server_ms": self.store.clock_ms(),
-        }
+        listed = self.listing()
+        return {"type": "hello", "instruments": listed, "minutes": MINUTES, "server_ms": self.store.clock_ms()}
 
     def past_day(self, key: str, date: str) -> Day:
         """Return a past day, one reader at a time; blocks. Raises OrderflowError when it cannot be had."""

@@ -13,14 +13,6 @@ SPARK_POINTS: Final = 48
 AVERAGE_OF: Final = 20
 DEPTH_LEVELS: Final = 5
 
-Names = dict[str, tuple[str, str]]
-
-
-def symbol_of(key: str, names: Names) -> tuple[str, str]:
-    """Return (trading symbol, name) of an instrument, falling back to what its key says."""
-    found = names.get(key)
-    return found if found is not None else (key.partition("|")[2] or key, key)
-
 
 def statistics(instrument: Instrument, rows: Sequence[Row]) -> dict[str, Any]:
     """Return the day's statistics and those of the last candle."""

@@ -61,24 +61,33 @@ class Archive:
         self._days: OrderedDict[tuple[str, str], Day] = OrderedDict()
 
     def dates(self) -> list[str]:
-        """Return the dates held, oldest first."""
-        return list(self._history.dates())
+        """Return the dates held, oldest first; raise OrderflowError when the archive cannot be read."""
+        try:
+            return list(self._history.dates())
+        except OSError as error:
+            raise OrderflowError(f"HDFS does not answer ({error}); is the NameNode up?") from error
 
     def day(self, key: str, date: str) -> Day:
         """Return one instrument's day; raise OrderflowError when the archive cannot be read."""
         found = self._days.get((key, date))
         if found is None:
+            found = self._read(key, date)
+            if found.candles or found.trades:
+                self._days[(key, date)] = found
+                while len(self._days) > DAYS_KEPT:
+                    self._days.popitem(last=False)
+        return found
+
+    def _read(self, key: str, date: str) -> Day:
+        try:
             candles = tuple(c for c in self._history.candles(key, date, 1) if trading_date(c.start_ms) == date)
             levels: dict[int, list[tuple[int, int, int, int]]] = {}
             for row in self._history.footprint(key, date):
                 entry = (int(row["price"]), row["buy_volume"], row["sell_volume"], row["unclassified_volume"])
                 levels.setdefault(ms_from_iso(row["window_start"]), []).append(entry)
-            found = Day(key, date, candles, levels, tuple(self._history.trades(key, date)))
-            if candles or found.trades:
-                self._days[(key, date)] = found
-                while len(self._days) > DAYS_KEPT:
-                    self._days.popitem(last=False)
-        return found
+            return Day(key, date, candles, levels, tuple(self._history.trades(key, date)))
+        except OSError as error:
+            raise OrderflowError(f"HDFS does not answer ({error}); is the NameNode up?") from error
 
 
 def empty_store(clock_ms: Callable[[], int]) -> Store:

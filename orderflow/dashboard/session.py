@@ -6,11 +6,12 @@ A message carries everything that changed since the last one sent, so a viewer t
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from orderflow.dashboard import figures, footprint, panels, status
+from orderflow.dashboard.directory import Directory
 from orderflow.dashboard.minutes import Instrument
 from orderflow.dashboard.rollup import Row
 from orderflow.dashboard.store import Store
@@ -23,7 +24,6 @@ WATCH_MS: Final = 100
 SLOW_PANELS_MS: Final = 1000
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
-NextOpen = Callable[[str, int], int | None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,10 +67,9 @@ class Viewer:
     `store` holds what the view shows: the running day, or one past day. The watch list always comes from `live`.
     """
 
-    def __init__(self, live: Store, names: panels.Names, next_open_ms: NextOpen) -> None:
+    def __init__(self, live: Store, directory: Directory) -> None:
         self._live = live
-        self._names = names
-        self._next_open_ms = next_open_ms
+        self._directory = directory
         self._watch_sent: dict[str, tuple[Any, ...]] = {}
         self._sparks_sent: dict[str, int] = {}
         self._watch_due = 0
@@ -206,7 +205,7 @@ class Viewer:
             self._watch_sent[key] = stamp
             rows = self._live.rollup(key, 1).rows(instrument)
             line = panels.watch_row(instrument, rows)
-            line["symbol"], line["name"] = panels.symbol_of(key, self._names)
+            line["symbol"], line["name"] = self._directory.symbol(key)
             if self._sparks_sent.get(key) != len(rows):
                 self._sparks_sent[key] = len(rows)
                 line["spark"] = panels.spark(rows)
@@ -218,7 +217,7 @@ class Viewer:
         key = self.view.instrument
         if self.store is not self._live:
             return [asdict(banner) for banner in status.past_banners(self.store, self.view.date or "", len(rows))]
-        found = status.banners(self.store, key, now_ms, self._next_open_ms(key, now_ms))
+        found = status.banners(self.store, key, now_ms, self._directory.next_open_ms(key, now_ms))
         shown = rows[-self.view.buffer :]
         if shown:
             gap = status.gap_banner(self.store.gaps_of(key), shown[0].candle.start_ms, shown[-1].candle.end_ms)

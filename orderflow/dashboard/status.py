@@ -10,6 +10,7 @@ from orderflow.dashboard.store import Gap, Store
 from orderflow.market.candle import IST
 
 STALL_MS: Final = 30_000
+TOKEN_WARNING_MS: Final = 40 * 60_000
 OPEN_STATES: Final = frozenset({"NORMAL_OPEN", "CLOSING_START"})
 Level = Literal["info", "warning", "error"]
 
@@ -38,11 +39,13 @@ def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None
     found: list[Banner] = []
     if store.source_error:
         found.append(Banner("error", "kafka", f"No data from Kafka: {store.source_error}. Figures are as of the last update."))
-    token = store.last_event.get("token", 0)
-    if token and token > store.last_event.get("connected", 0):
-        found.append(
-            Banner("error", "token", "Upstox refused the access token (tokens end at 03:30 IST). Set a new one; see README.")
-        )
+    if store.token_trouble is not None:
+        at_ms, cause = store.token_trouble
+        if "expires in" in cause:
+            if now_ms - at_ms < TOKEN_WARNING_MS:
+                found.append(Banner("warning", "token_expiring", _sentence(cause)))
+        elif at_ms > store.last_event.get("connected", 0):
+            found.append(Banner("error", "token", f"No valid Upstox token: {cause}. Tokens end at 03:30 IST."))
     status = store.segment_status.get(key.partition("|")[0])
     open_now = status is None or status in OPEN_STATES
     if not open_now:
@@ -50,7 +53,7 @@ def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None
         words = {"PRE_OPEN_START": "Pre-open auction", "PRE_OPEN_END": "Pre-open auction over"}.get(status or "", "Market closed")
         found.append(Banner("info", "closed", f"{words}.{after}"))
         return found
-    down = store.last_event.get("disconnected", 0)
+    down = max(store.last_event.get("disconnected", 0), store.last_event.get("stopped", 0))
     if down and down > store.last_event.get("connected", 0):
         found.append(
             Banner("error", "disconnected", f"The feed is disconnected since {clock(down)} IST; it reconnects by itself.")
@@ -64,6 +67,10 @@ def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None
     if not store.caught_up and not store.source_error:
         found.append(Banner("info", "catching_up", "Reading the day so far from Kafka …"))
     return found
+
+
+def _sentence(text: str) -> str:
+    return text[:1].upper() + text[1:] + "."
 
 
 def gap_banner(gaps: list[Gap], from_ms: int, to_ms: int) -> Banner | None:

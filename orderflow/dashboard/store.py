@@ -5,7 +5,9 @@ The clock is injected. One writer (the feed) applies batches; readers hold `lock
 
 from __future__ import annotations
 
+import json
 import threading
+import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
@@ -32,6 +34,11 @@ class Gap:
     to_ms: int
     instrument_key: str | None
     volume: int | None
+
+
+def clock_ms() -> int:
+    """Return the wall clock in epoch milliseconds."""
+    return time.time_ns() // 1_000_000
 
 
 def trading_date(time_ms: int) -> str:
@@ -61,6 +68,7 @@ class Store:
         self.events: deque[Record] = deque(maxlen=FEED_EVENTS_KEPT)
         self.gaps: list[Gap] = []
         self.last_event: dict[str, int] = {}
+        self.token_trouble: tuple[int, str] | None = None
         self.last_update_ms: int | None = None
         self.last_heartbeat_ms: int | None = None
         self.feed_clock_ms: int | None = None
@@ -181,6 +189,10 @@ class Store:
         at_ms = int(record["at_ms"])
         self.events.append(record)
         self.last_event[event] = max(self.last_event.get(event, 0), at_ms)
+        if event == "token":
+            self.token_trouble = (at_ms, str(record.get("cause") or "refused"))
+        if event == "market_status":
+            self.segment_status |= {str(key): str(value) for key, value in json.loads(record.get("detail") or "{}").items()}
         if event == "gap" and record.get("from_ms") is not None and record.get("to_ms") is not None:
             gap = Gap(int(record["from_ms"]), int(record["to_ms"]), record.get("instrument_key"), record.get("volume"))
             if gap not in self.gaps:

@@ -13,8 +13,9 @@ import pytest
 import uvicorn
 
 from orderflow.dashboard.app import Parts, create_app
-from orderflow.dashboard.store import Store
-from tests.browser.synthetic import NAMES, LiveSource, MadeUpHistory, Market, clock_ms
+from orderflow.dashboard.directory import Directory
+from orderflow.dashboard.store import Store, clock_ms
+from tests.browser.synthetic import NAMES, LiveSource, MadeUpHistory, Market
 
 PORT = 18510
 EVIL = "NSE_EQ|<img src=x onerror=alert(1)>"
@@ -35,7 +36,7 @@ class Page:
         names = {**dict(list(NAMES.items())[:3]), EVIL: ("<b>EVIL</b>", '"><script>window.hacked=1</script>')}
         self.store = Store(clock_ms, tuple(names))
         self._source = LiveSource(self.store, Market(tuple(names), clock_ms(), minutes=60), per_second=5)
-        app = create_app(Parts(self.store, tuple(names), names, self.history))
+        app = create_app(Parts(self.store, Directory(tuple(names), names), self.history))
         self._server = uvicorn.Server(uvicorn.Config(app, host="127.0.0.1", port=PORT, log_level="error"))
         self._thread = threading.Thread(target=self._server.run, daemon=True)
         self._thread.start()

@@ -8,13 +8,13 @@ from __future__ import annotations
 import argparse
 import random
 import threading
-import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
 from orderflow.dashboard.app import Parts, create_app
-from orderflow.dashboard.store import Record, Store, day_start_ms, trading_date
+from orderflow.dashboard.directory import Directory
+from orderflow.dashboard.store import Record, Store, clock_ms, day_start_ms, trading_date
 from orderflow.market import topics
 from orderflow.market.candle import Candle, iso_from_ms
 from orderflow.market.trade import Trade
@@ -204,10 +204,6 @@ class MadeUpHistory:
         return self._trades.get(instrument_key, []) if date == self._date else []
 
 
-def clock_ms() -> int:
-    return time.time_ns() // 1_000_000
-
-
 class LiveSource:
     """Feeds a store from a made-up market in real time on a thread."""
 
@@ -254,7 +250,7 @@ def main() -> None:
     names = dict(list({**NAMES, **extra}.items())[: chosen.instruments])
     store = Store(clock_ms, tuple(names))
     LiveSource(store, Market(tuple(names), clock_ms()), chosen.rate).start()
-    app = create_app(Parts(store, tuple(names), names, MadeUpHistory(tuple(names)[:5])))
+    app = create_app(Parts(store, Directory(tuple(names), names), MadeUpHistory(tuple(names)[:5])))
     uvicorn.run(app, host="127.0.0.1", port=chosen.port, log_level="warning")
 
 
