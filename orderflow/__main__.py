@@ -5,30 +5,50 @@ from __future__ import annotations
 import argparse
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
 
 from orderflow import logs, settings
+from orderflow.lake import cli
+from orderflow.settings import Settings
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one sub-command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m orderflow", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    commands.add_parser("setup", help="create the Kafka topics").add_argument("what", choices=["topics"])
-    again = commands.add_parser("reprocess", help="recompute a stored day from its ticks; show and apply the difference")
-    again.add_argument("--date", required=True, help="trading date, YYYY-MM-DD")
-    again.add_argument("--dry-run", action="store_true", help="only show the difference")
+    setup = commands.add_parser("setup", help="create the Kafka topics")
+    setup.add_argument("what", choices=["topics"])
+    setup.set_defaults(run=_setup)
+    cli.add_parsers(commands)
+    reprocess = commands.add_parser("reprocess", help="recompute a stored day from its ticks; show and apply the difference")
+    reprocess.add_argument("--date", required=True, help="trading date, YYYY-MM-DD")
+    reprocess.add_argument("--dry-run", action="store_true", help="only show the difference")
+    reprocess.set_defaults(run=_reprocess)
     chosen = parser.parse_args(arguments)
     told = settings.load()
     logs.configure(told.log_level, [told.access_token])
-    if chosen.command == "setup":
-        from orderflow.broker.setup import setup_topics
+    chosen.spark = lambda local: _spark(told, chosen.command, local=local)
+    return int(chosen.run(chosen, told))
 
-        setup_topics(told)
-    elif chosen.command == "reprocess":
-        from orderflow.reprocess import run
 
-        return run(told, chosen.date, apply=not chosen.dry_run)
+def _setup(_arguments: argparse.Namespace, told: Settings) -> int:
+    from orderflow.broker.setup import setup_topics
+
+    setup_topics(told)
     return 0
+
+
+def _reprocess(arguments: argparse.Namespace, told: Settings) -> int:
+    from orderflow.reprocess import run
+
+    return run(told, arguments.date, apply=not arguments.dry_run)
+
+
+def _spark(told: Settings, name: str, *, local: bool) -> Any:
+    from orderflow.processing.session import spark_session
+
+    return spark_session(replace(told, spark_master_url="local[2]") if local else told, f"orderflow-{name}", 1)
 
 
 if __name__ == "__main__":

@@ -11,8 +11,6 @@ from orderflow.lake.compaction import DayRewriter
 from orderflow.lake.layout import CANDLES, FOOTPRINT, LakeError
 from orderflow.market.tick import ist_date
 from orderflow.processing import reprocess as recomputation
-from orderflow.processing.schemas import CANDLE
-from orderflow.processing.schemas import FOOTPRINT as FOOTPRINT_SCHEMA
 from orderflow.processing.session import spark_session
 from orderflow.settings import Settings
 
@@ -29,15 +27,9 @@ def run(settings: Settings, date: str, *, apply: bool) -> int:
         ticks = recomputation.day_ticks(spark, settings, date)
     except AnalysisException as error:
         raise LakeError(f"no ticks of {date} are stored; python -m orderflow lake lists the days that are") from error
-    try:
-        candles = recomputation.stored_candles(spark, settings, date)
-        lengths = {row["window_minutes"] for row in candles.select("window_minutes").distinct().collect()}
-    except AnalysisException:
-        candles, lengths = spark.createDataFrame([], CANDLE), set()
-    try:
-        footprint = recomputation.stored_footprint(spark, settings, date)
-    except AnalysisException:
-        footprint = spark.createDataFrame([], FOOTPRINT_SCHEMA)
+    rewriter = DayRewriter(spark, settings.namenode_url)
+    candles, footprint = rewriter.rows(CANDLES, date), rewriter.rows(FOOTPRINT, date)
+    lengths = {row["window_minutes"] for row in candles.select("window_minutes").distinct().collect()}
     wanted = tuple(sorted({1, settings.window_minutes, *lengths}))
     new_candles, new_footprint = recomputation.recompute(ticks, settings, wanted)
     now_ms = int(time.time() * 1000)
@@ -57,7 +49,7 @@ def run(settings: Settings, date: str, *, apply: bool) -> int:
         if found.missing or found.changed:
             differs = True
             if apply:
-                rewritten = DayRewriter(spark, settings.namenode_url).replace(table, date, recomputation.merged(judgement))
+                rewritten = rewriter.replace(table, date, recomputation.merged(judgement))
                 print(f"{table.name} {date}: applied, {rewritten}")
         judgement.unpersist()
     if not differs:

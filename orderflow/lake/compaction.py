@@ -46,6 +46,7 @@ class DayRewriter:
         self._spark = spark
         self._files = HadoopFiles(spark, url)
         self._swaps = Swaps(self._files, sleep)
+        self._read: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def compact(self, table: Table, date: str) -> Rewritten | None:
         """Merge a day's committed files, sorted by instrument and time; None when there is nothing to merge.
@@ -56,16 +57,24 @@ class DayRewriter:
         names = self._parquet(table, date)
         if not any(map(offsets_of, names)) and len(names) <= self._wanted_files(table, date, names):
             return None
-        day = self._files.url(table.day(date))
-        frame = self._spark.read.schema(spark_schema(table.fields)).parquet(*(f"{day}/{name}" for name in names))
+        frame = self._frame(table, date, names)
         return self._rewrite(table, date, names, frame, frame.count())
 
-    def replace(self, table: Table, date: str, rows: DataFrame) -> Rewritten:
-        """Put `rows`, which have the table's columns and belong to `date`, in the place of all the day holds.
-
-        The offsets that were stored stay known, so that a retried batch does not bring old rows back.
-        """
+    def rows(self, table: Table, date: str) -> DataFrame:
+        """Return the stored rows of a date, none when it is absent; `replace` then replaces exactly the files read here."""
         names = self._parquet(table, date)
+        self._read[table.name, date] = names
+        return self._frame(table, date, names)
+
+    def replace(self, table: Table, date: str, rows: DataFrame) -> Rewritten:
+        """Put `rows`, which have the table's columns and belong to `date`, in the place of what `rows(table, date)` read.
+
+        Without such a read before, all that the day holds is replaced. What a sink adds meanwhile stays, and the offsets that
+        were stored stay known, so that a retried batch does not bring old rows back.
+        """
+        names = self._read.pop((table.name, date), None)
+        if names is None:
+            names = self._parquet(table, date)
         if not names:
             self._files.make_directory(table.day(date))
         return self._rewrite(table, date, names, rows.select(*(field.name for field in table.fields)), None)
@@ -103,6 +112,12 @@ class DayRewriter:
         log.info("%s: %d files, %d bytes became %d files, %d bytes; %d rows", day, result.files_before,
                  result.bytes_before, result.files_after, result.bytes_after, written)  # fmt: skip
         return result
+
+    def _frame(self, table: Table, date: str, names: tuple[str, ...]) -> DataFrame:
+        day = self._files.url(table.day(date))
+        if not names:
+            return self._spark.createDataFrame([], spark_schema(table.fields))
+        return self._spark.read.schema(spark_schema(table.fields)).parquet(*(f"{day}/{name}" for name in names))
 
     def _parquet(self, table: Table, date: str) -> tuple[str, ...]:
         return tuple(name for name in self._swaps.names(table, date) if name.endswith(".parquet"))

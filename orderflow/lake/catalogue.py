@@ -1,0 +1,101 @@
+"""List what the lake holds, day by day, with its volume checked and its replicas counted."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import requests
+
+from orderflow.lake.history import History
+from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError
+from orderflow.lake.verification import CANDLE_COLUMNS, TICK_COLUMNS, InstrumentDay, candle_faults, instrument_days
+
+
+@dataclass(frozen=True, slots=True)
+class DayReport:
+    """A stored date: its instruments, files and bytes by table, and candles that are wrong."""
+
+    date: str
+    instruments: tuple[InstrumentDay, ...]
+    files: int
+    size_bytes: int
+    tick_bytes: int
+    candles: int
+    faults: tuple[str, ...]
+
+    @property
+    def rows(self) -> int:
+        """Return the stored ticks."""
+        return sum(day.rows for day in self.instruments)
+
+    @property
+    def sound(self) -> bool:
+        """Tell whether nothing is missing, doubled or wrong."""
+        return not self.faults and all(day.sound for day in self.instruments)
+
+
+@dataclass(frozen=True, slots=True)
+class Replicas:
+    """The NameNode's own count of blocks in trouble, over all of HDFS, and the space that is left."""
+
+    live_data_nodes: int
+    under_replicated_blocks: int
+    missing_blocks: int
+    corrupt_blocks: int
+    free_bytes: int
+
+
+def report(history: History, date: str) -> DayReport:
+    """Read and judge one date. Raises LakeError when nothing is stored of it."""
+    sizes = {table.name: [size for _, size in history.files(table, date)] for table in (TICKS, CANDLES, FOOTPRINT)}
+    if not any(sizes.values()):
+        raise LakeError(f"nothing is stored of {date}; `python -m orderflow lake` lists the dates that are")
+    ticks = history.scan(TICKS, date, columns=TICK_COLUMNS).to_table()
+    candles = history.scan(CANDLES, date, columns=CANDLE_COLUMNS).to_table()
+    return DayReport(
+        date=date,
+        instruments=tuple(instrument_days(ticks, candles)),
+        files=sum(map(len, sizes.values())),
+        size_bytes=sum(map(sum, sizes.values())),
+        tick_bytes=sum(sizes[TICKS.name]),
+        candles=candles.num_rows,
+        faults=tuple(candle_faults(candles)),
+    )
+
+
+def reports(history: History, dates: Sequence[str]) -> Iterator[DayReport]:
+    """Yield the report of each date, one at a time: a day's columns fit in memory, a month's need not."""
+    for date in dates:
+        yield report(history, date)
+
+
+def stored_dates(history: History) -> list[str]:
+    """Return every date of which anything is stored, oldest first."""
+    return sorted({date for table in (TICKS, CANDLES, FOOTPRINT) for date in history.dates(table)})
+
+
+def replicas(namenode_http_url: str) -> Replicas:
+    """Ask the NameNode how its blocks fare. Raises LakeError when it does not answer."""
+    state = _bean(namenode_http_url, "FSNamesystemState")
+    system = _bean(namenode_http_url, "FSNamesystem")
+    return Replicas(
+        live_data_nodes=int(state["NumLiveDataNodes"]),
+        under_replicated_blocks=int(system["UnderReplicatedBlocks"]),
+        missing_blocks=int(system["MissingBlocks"]),
+        corrupt_blocks=int(system["CorruptBlocks"]),
+        free_bytes=int(system["CapacityRemaining"]),
+    )
+
+
+def _bean(namenode_http_url: str, name: str) -> dict[str, Any]:
+    try:
+        answer = requests.get(
+            f"{namenode_http_url}/jmx", params={"qry": f"Hadoop:service=NameNode,name={name}"}, timeout=(3.05, 10.0)
+        )
+        answer.raise_for_status()
+        beans: list[dict[str, Any]] = answer.json()["beans"]
+        return beans[0]
+    except (requests.RequestException, ValueError, KeyError, IndexError) as error:
+        raise LakeError(f"the NameNode at {namenode_http_url} does not tell its state ({error}); is HDFS running?") from error

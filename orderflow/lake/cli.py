@@ -1,0 +1,103 @@
+"""The sub-commands of `python -m orderflow` that work on stored days."""
+
+from __future__ import annotations
+
+import argparse
+from pathlib import Path
+from typing import Any
+
+from orderflow.settings import WINDOW_MINUTES, Settings
+
+EPILOG = "Dates are trading dates in India, YYYY-MM-DD."
+
+
+def add_parsers(commands: Any) -> None:
+    """Add `lake`, `export`, `backfill` and `reconcile`; each sets `run`, which takes the arguments and the settings."""
+    _add_lake(commands.add_parser("lake", help="list, verify, compact or delete stored days", epilog=EPILOG))
+    export = commands.add_parser("export", help="write stored rows to a CSV or Parquet file", epilog=EPILOG)
+    export.add_argument("kind", choices=("ticks", "trades", "candles", "footprint"))
+    export.add_argument("target", type=Path, help="the file; its suffix, .csv or .parquet, is the format")
+    _add_period(export)
+    export.add_argument("-n", type=int, default=1, choices=WINDOW_MINUTES, help="minutes of a candle")
+    export.set_defaults(run=_export)
+    backfill = commands.add_parser("backfill", help="store the exchange's candles of missed minutes", epilog=EPILOG)
+    _add_period(backfill)
+    backfill.add_argument("--dry-run", action="store_true", help="only say what is missing")
+    backfill.set_defaults(run=_backfill)
+    reconcile = commands.add_parser("reconcile", help="compare stored candles with the exchange's", epilog=EPILOG)
+    _add_period(reconcile)
+    reconcile.add_argument("--limit", type=int, default=20, help="differences shown of each instrument and date")
+    reconcile.set_defaults(run=_reconcile)
+
+
+def _add_lake(lake: argparse.ArgumentParser) -> None:
+    lake.set_defaults(run=_catalogue)
+    actions = lake.add_subparsers(dest="action")
+    verify = actions.add_parser("verify", help="judge one date; exit code 1 when anything is missing, doubled or wrong")
+    verify.add_argument("--date", required=True)
+    verify.set_defaults(run=_verify)
+    compact = actions.add_parser("compact", help="merge a date's files into few, sorted by instrument and time")
+    compact.add_argument("--date", required=True)
+    compact.add_argument("--local", action="store_true", help="run Spark inside this process instead of on the cluster")
+    compact.set_defaults(run=_compact)
+    retain = actions.add_parser("retain", help="delete the oldest dates")
+    retain.add_argument("--days", type=int, help="keep dates younger than so many days")
+    retain.add_argument("--gigabytes", type=float, help="keep the newest dates that fit, replicas not counted")
+    retain.add_argument("--dry-run", action="store_true", help="only say what would go")
+    retain.set_defaults(run=_retain)
+
+
+def _add_period(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--from", dest="first", required=True, help="first date")
+    parser.add_argument("--to", dest="last", help="last date; default: the first")
+    parser.add_argument("--instrument", action="append", help="instrument key, may repeat; default: INSTRUMENT")
+
+
+def _catalogue(_arguments: argparse.Namespace, settings: Settings) -> int:
+    from orderflow.lake import commands
+
+    return commands.catalogue(settings)
+
+
+def _verify(arguments: argparse.Namespace, settings: Settings) -> int:
+    from orderflow.lake import commands
+
+    return commands.verify(settings, arguments.date)
+
+
+def _compact(arguments: argparse.Namespace, settings: Settings) -> int:
+    from orderflow.lake import commands
+
+    return commands.compact(settings, arguments.date, arguments.spark(arguments.local))
+
+
+def _retain(arguments: argparse.Namespace, settings: Settings) -> int:
+    from orderflow.lake import commands
+
+    keep_bytes = int(arguments.gigabytes * 1e9) if arguments.gigabytes is not None else None
+    return commands.retain(settings, arguments.days, keep_bytes, dry_run=arguments.dry_run)
+
+
+def _export(arguments: argparse.Namespace, settings: Settings) -> int:
+    from orderflow.lake import commands
+
+    instruments = arguments.instrument or settings.instruments
+    return commands.export_period(
+        settings, arguments.kind, instruments, arguments.first, arguments.last or arguments.first, arguments.target, arguments.n
+    )
+
+
+def _backfill(arguments: argparse.Namespace, settings: Settings) -> int:
+    from orderflow.lake import exchange_commands
+
+    instruments = arguments.instrument or settings.instruments
+    last = arguments.last or arguments.first
+    return exchange_commands.backfill(settings, instruments, arguments.first, last, dry_run=arguments.dry_run)
+
+
+def _reconcile(arguments: argparse.Namespace, settings: Settings) -> int:
+    from orderflow.lake import exchange_commands
+
+    instruments = arguments.instrument or settings.instruments
+    last = arguments.last or arguments.first
+    return exchange_commands.report_differences(settings, instruments, arguments.first, last, limit=arguments.limit)

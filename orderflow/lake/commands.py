@@ -1,0 +1,111 @@
+"""What `python -m orderflow lake` and `export` do: read or change the lake and print the outcome."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from orderflow.lake import catalogue as catalogues
+from orderflow.lake.catalogue import DayReport
+from orderflow.lake.export import export
+from orderflow.lake.history import History
+from orderflow.lake.layout import TABLES
+from orderflow.lake.maintenance import LakeFiles, expired
+from orderflow.market.candle import IST, iso_from_ms
+from orderflow.settings import Settings
+
+
+def catalogue(settings: Settings) -> int:
+    """Print a line for each stored date and the state of the replicas; 1 when a date is not sound."""
+    history = History.connect(settings.namenode_http_url)
+    dates = catalogues.stored_dates(history)
+    print("date        instruments       ticks  first     last      gaps  candles  files        bytes  bytes/tick  state")
+    sound = True
+    for day in catalogues.reports(history, dates):
+        sound &= day.sound
+        print(_line(day))
+    state = catalogues.replicas(settings.namenode_http_url)
+    print(
+        f"{len(dates)} dates; {state.live_data_nodes} DataNodes live, {state.under_replicated_blocks} blocks short of replicas, "
+        f"{state.missing_blocks} missing, {state.corrupt_blocks} corrupt, {state.free_bytes / 1e9:.1f} GB free"
+    )
+    return 0 if sound and state.missing_blocks == state.corrupt_blocks == 0 else 1
+
+
+def verify(settings: Settings, date: str) -> int:
+    """Print a line for each instrument of a date and every fault; 1 when anything is missing, doubled or wrong."""
+    day = catalogues.report(History.connect(settings.namenode_http_url), date)
+    print("instrument                      ticks  missing  doubled       volume  unaccounted  in gaps  late for candles")
+    for one in day.instruments:
+        print(
+            f"{one.instrument:<28} {one.rows:>8}  {one.missing:>7}  {one.doubled:>7}  {one.traded_volume:>11}  "
+            f"{one.unaccounted_volume:>11}  {one.gap_volume:>7}  {one.late_volume:>16}"
+        )
+    for fault in day.faults[:20]:
+        print(fault)
+    if len(day.faults) > 20:
+        print(f"… and {len(day.faults) - 20} more candles that are wrong")
+    print(f"{date}: {day.rows} ticks and {day.candles} candles, {'all sound' if day.sound else 'NOT SOUND'}")
+    return 0 if day.sound else 1
+
+
+def compact(settings: Settings, date: str, spark: Any) -> int:
+    """Merge a date's files of every table."""
+    from orderflow.lake.compaction import DayRewriter
+
+    rewriter = DayRewriter(spark, settings.namenode_url)
+    for table in TABLES.values():
+        done = rewriter.compact(table, date)
+        if done is None:
+            print(f"{table.name} {date}: nothing to merge")
+        else:
+            print(
+                f"{table.name} {date}: {done.files_before} files, {done.bytes_before} bytes became {done.files_after} files, "
+                f"{done.bytes_after} bytes; {done.rows} rows, {done.bytes_after / max(done.rows, 1):.1f} bytes a row"
+            )
+    return 0
+
+
+def retain(settings: Settings, keep_days: int | None, keep_bytes: int | None, *, dry_run: bool) -> int:
+    """Delete the dates that are too old or too many."""
+    history, files = History.connect(settings.namenode_http_url), LakeFiles(settings.namenode_http_url)
+    sizes: dict[str, int] = {}
+    for table in TABLES.values():
+        for date in history.dates(table):
+            sizes[date] = sizes.get(date, 0) + sum(size for _, size in history.files(table, date))
+    today = datetime.now(UTC).astimezone(IST).date().isoformat()
+    gone = expired(sizes, today, keep_days, keep_bytes)
+    for date in gone:
+        print(f"{'would delete' if dry_run else 'deleting'} {date}, {sizes[date]} bytes")
+        for table in () if dry_run else TABLES.values():
+            files.delete_day(table, date)
+    kept = [date for date in sizes if date not in gone]
+    print(f"{len(kept)} dates kept, {sum(sizes[date] for date in kept)} bytes")
+    return 0
+
+
+def export_period(settings: Settings, kind: str, instruments: Sequence[str], first: str, last: str, target: Path, n: int) -> int:
+    """Write a period to a file, with a progress bar when a person watches."""
+    history = History.connect(settings.namenode_http_url)
+    rows = export(
+        history, kind, instruments, first, last, target, n=n, rule=settings.aggressor_rule, progress=sys.stderr.isatty()
+    )
+    print(f"{target}: {rows} rows, {target.stat().st_size} bytes; {history.bytes_read} bytes read from HDFS")
+    return 0
+
+
+def _line(day: DayReport) -> str:
+    first, last = _clock([one.first_ms for one in day.instruments], min), _clock([one.last_ms for one in day.instruments], max)
+    return (
+        f"{day.date}  {len(day.instruments):>11}  {day.rows:>10}  {first}  {last}  "
+        f"{sum(one.gaps for one in day.instruments):>4}  {day.candles:>7}  "
+        f"{day.files:>5}  {day.size_bytes:>11}  {day.tick_bytes / max(day.rows, 1):>10.1f}  "
+        f"{'sound' if day.sound else 'NOT SOUND: lake verify --date ' + day.date}"
+    )
+
+
+def _clock(times_ms: Sequence[int], chosen: Callable[[Sequence[int]], int]) -> str:
+    return iso_from_ms(chosen(times_ms))[11:19] if times_ms else "--:--:--"

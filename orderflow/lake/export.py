@@ -1,0 +1,109 @@
+"""Write a period of the lake to one CSV or Parquet file, a day at a time, with a progress bar."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any, Final
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+from tqdm import tqdm
+
+from orderflow.lake.history import History
+from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError
+
+KINDS: Final = {"ticks": TICKS, "trades": TICKS, "candles": CANDLES, "footprint": FOOTPRINT}
+FORMATS: Final = ("csv", "parquet")
+BOOK_LEVELS: Final = 5
+
+
+def export(
+    history: History,
+    kind: str,
+    instruments: Sequence[str],
+    first: str,
+    last: str,
+    target: Path,
+    *,
+    n: int = 1,
+    rule: str = "split",
+    progress: bool = True,
+) -> int:
+    """Write ticks, trades, n-minute candles or footprint of a period to `target`; returns the rows written.
+
+    The format follows the name: .csv or .parquet. In CSV, nested fields become columns: `bid_1_price`, `greeks_delta`. The
+    file appears when it is complete. Raises LakeError on another suffix, or when nothing is stored of the period.
+    """
+    file_format = target.suffix.removeprefix(".")
+    if file_format not in FORMATS:
+        raise LakeError(f"{target} is neither .csv nor .parquet")
+    read = _reader(history, kind, n, rule)
+    dates = [date for date in history.dates(KINDS[kind]) if first <= date <= last]
+    if not dates:
+        raise LakeError(f"no {kind} are stored from {first} to {last}; `python -m orderflow lake` lists what is")
+    partial = target.with_name(f".{target.name}.part")
+    rows = 0
+    writer: Any = None
+    try:
+        with tqdm(total=len(dates) * len(instruments), unit="day", disable=not progress, file=sys.stderr) as bar:
+            for date in dates:
+                for instrument in instruments:
+                    found = read(instrument, date)
+                    found = flattened(found) if file_format == "csv" else found
+                    if writer is None:
+                        writer = _writer(file_format, partial, found.schema)
+                    writer.write_table(found)
+                    rows += found.num_rows
+                    bar.set_postfix(rows=rows, refresh=False)
+                    bar.update()
+        if writer is not None:
+            writer.close()
+            partial.rename(target)
+    finally:
+        partial.unlink(missing_ok=True)
+    return rows
+
+
+def flattened(table: pa.Table) -> pa.Table:
+    """Return a table without nested columns: structs by field, books as their first five levels."""
+    columns: dict[str, Any] = {}
+    for name in table.schema.names:
+        column = table.column(name)
+        if pa.types.is_struct(column.type):
+            for field in column.type:
+                columns[f"{name}_{field.name}"] = pc.struct_field(column, field.name)
+        elif pa.types.is_list(column.type):
+            for level in range(BOOK_LEVELS):
+                entry = _element(column, level)
+                for field in column.type.value_type:
+                    columns[f"{name}_{level + 1}_{field.name}"] = pc.struct_field(entry, field.name)
+        else:
+            columns[name] = column
+    return pa.table(columns)
+
+
+def _element(lists: pa.ChunkedArray, index: int) -> pa.ChunkedArray:
+    """Return the `index`-th element of each list, null where the list is shorter."""
+    long_enough = pc.fill_null(pc.greater(pc.list_value_length(lists), index), False)
+    padded = pc.if_else(long_enough, lists, pa.scalar([None] * (index + 1), lists.type))
+    return pc.list_element(padded, index)
+
+
+def _reader(history: History, kind: str, n: int, rule: str) -> Callable[[str, str], pa.Table]:
+    if kind == "ticks":
+        return lambda instrument, date: history.ticks(instrument, date)
+    if kind == "trades":
+        return lambda instrument, date: history.trades(instrument, date, rule=rule)
+    if kind == "candles":
+        return lambda instrument, date: history.candles(instrument, date, n=n)
+    return lambda instrument, date: history.footprint(instrument, date)
+
+
+def _writer(file_format: str, path: Path, schema: pa.Schema) -> Any:
+    if file_format == "csv":
+        return pa_csv.CSVWriter(path, schema)
+    return pq.ParquetWriter(path, schema, compression="zstd")

@@ -1,0 +1,79 @@
+"""Compare stored minute candles with the exchange's own, and find the minutes that are not stored."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from orderflow.lake.exchange_candles import ExchangeMinute
+from orderflow.market.candle import Candle, iso_from_ms
+
+PRICE_TOLERANCE: Final = 1e-6
+FIELDS: Final = ("open", "high", "low", "close", "volume")
+
+
+@dataclass(frozen=True, slots=True)
+class Difference:
+    """One field of one minute that differs: what is stored, and what the exchange says."""
+
+    instrument: str
+    start_ms: int
+    field: str
+    stored: float | None
+    exchange: float
+
+    def __str__(self) -> str:
+        return f"{self.instrument} {iso_from_ms(self.start_ms)[:16]} {self.field}: stored {self.stored}, exchange {self.exchange}"
+
+
+@dataclass(frozen=True, slots=True)
+class Reconciliation:
+    """An instrument and date against the exchange: minutes it has, those not stored, those only stored, fields that differ."""
+
+    instrument: str
+    date: str
+    minutes: int
+    missing: tuple[ExchangeMinute, ...]
+    surplus: tuple[int, ...]
+    differences: tuple[Difference, ...]
+    stored_volume: int
+    exchange_volume: int
+
+    @property
+    def equal(self) -> bool:
+        """Tell whether every minute is stored as the exchange has it."""
+        return not (self.missing or self.surplus or self.differences)
+
+
+def reconcile(instrument: str, date: str, stored: Sequence[Candle], exchange: Iterable[ExchangeMinute]) -> Reconciliation:
+    """Compare a date's stored minute candles with the exchange's; minutes without volume and price change need no candle."""
+    traded = {minute.start_ms: minute for minute in exchange if minute.volume > 0 or _is_index(instrument)}
+    ours = {candle.start_ms: candle for candle in stored}
+    differences = [
+        Difference(instrument, start_ms, field, value, expected)
+        for start_ms, minute in sorted(traded.items())
+        if start_ms in ours
+        for field, value, expected in _pairs(ours[start_ms], minute)
+        if value is None or abs(value - expected) > PRICE_TOLERANCE
+    ]
+    return Reconciliation(
+        instrument=instrument,
+        date=date,
+        minutes=len(traded),
+        missing=tuple(minute for start_ms, minute in sorted(traded.items()) if start_ms not in ours),
+        surplus=tuple(start_ms for start_ms, candle in sorted(ours.items()) if start_ms not in traded and candle.total_volume),
+        differences=tuple(differences),
+        stored_volume=sum(candle.total_volume for candle in stored),
+        exchange_volume=sum(minute.volume for minute in traded.values()),
+    )
+
+
+def _pairs(candle: Candle, minute: ExchangeMinute) -> list[tuple[str, float | None, float]]:
+    ours = (candle.open, candle.high, candle.low, candle.close, candle.total_volume)
+    theirs = (minute.open, minute.high, minute.low, minute.close, minute.volume)
+    return list(zip(FIELDS, ours, theirs, strict=True))
+
+
+def _is_index(instrument: str) -> bool:
+    return instrument.partition("|")[0].endswith("_INDEX")

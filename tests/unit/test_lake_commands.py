@@ -1,0 +1,175 @@
+"""Retention, export, backfill and reconciliation."""
+
+from __future__ import annotations
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.csv as pa_csv
+import pyarrow.parquet as pq
+import pytest
+from fsspec.implementations.local import LocalFileSystem
+
+from orderflow.__main__ import main
+from orderflow.lake.exchange_candles import ExchangeCandles, ExchangeMinute, backfill_candle
+from orderflow.lake.export import export
+from orderflow.lake.history import History
+from orderflow.lake.layout import TICKS, LakeError, arrow_schema
+from orderflow.lake.maintenance import expired
+from orderflow.lake.reconciliation import reconcile
+
+TCS = "NSE_EQ|INE467B01029"
+OPEN_MS = 1_765_770_300_000
+SIZES = {"2025-12-12": 100, "2025-12-15": 200, "2025-12-16": 300}
+
+
+@pytest.mark.parametrize(
+    ("keep_days", "keep_bytes", "gone"),
+    [
+        (None, None, []),
+        (2, None, ["2025-12-12"]),
+        (0, None, ["2025-12-12", "2025-12-15"]),
+        (None, 500, ["2025-12-12"]),
+        (None, 1, ["2025-12-12", "2025-12-15"]),
+        (2, 300, ["2025-12-12", "2025-12-15"]),
+    ],
+)
+def test_expired_when_limits_are_given_then_names_the_oldest_and_never_the_newest(keep_days, keep_bytes, gone) -> None:
+    assert expired(SIZES, "2025-12-16", keep_days, keep_bytes) == gone
+
+
+@pytest.fixture
+def history(tmp_path: Path) -> History:
+    directory = tmp_path / TICKS.day("2025-12-15")[1:]
+    directory.mkdir(parents=True)
+    book = [{"price": 100.0, "quantity": 5}, {"price": None, "quantity": 7}]
+    rows = [
+        {"instrument_key": TCS, "sequence": 1, "event_time_ms": OPEN_MS, "bid": book, "greeks": {"delta": 0.5}},
+        {"instrument_key": TCS, "sequence": 2, "event_time_ms": OPEN_MS + 1, "bid": []},
+    ]
+    pq.write_table(pa.Table.from_pylist(rows, schema=arrow_schema(TICKS.fields)), directory / "a.parquet")
+    return History(LocalFileSystem(), f"{tmp_path}/trading")
+
+
+def test_export_when_target_is_csv_then_books_become_columns(history, tmp_path) -> None:
+    target = tmp_path / "ticks.csv"
+
+    assert export(history, "ticks", [TCS], "2025-12-01", "2025-12-31", target, progress=False) == 2
+
+    found = pa_csv.read_csv(target)
+    assert found.column("bid_1_price").to_pylist() == [100.0, None]
+    assert found.column("bid_2_quantity").to_pylist() == [7, None]
+    assert found.column("greeks_delta").to_pylist() == [0.5, None]
+    assert not [path for path in tmp_path.iterdir() if path.name.endswith(".part")]
+
+
+def test_export_when_target_is_parquet_then_rows_are_unchanged(history, tmp_path) -> None:
+    target = tmp_path / "ticks.parquet"
+
+    export(history, "ticks", [TCS], "2025-12-15", "2025-12-15", target, progress=False)
+
+    assert pq.read_table(target).equals(history.ticks(TCS, "2025-12-15"))
+
+
+def test_export_when_nothing_is_stored_then_says_so_and_leaves_no_file(history, tmp_path) -> None:
+    with pytest.raises(LakeError, match="no candles are stored from 2025-12-15"):
+        export(history, "candles", [TCS], "2025-12-15", "2025-12-15", tmp_path / "c.csv", progress=False)
+    with pytest.raises(LakeError, match="neither"):
+        export(history, "ticks", [TCS], "2025-12-15", "2025-12-15", tmp_path / "c.xlsx", progress=False)
+
+
+def minute(number: int, close: float = 100.5, volume: int = 10) -> ExchangeMinute:
+    return ExchangeMinute(OPEN_MS + 60_000 * number, 100.0, 101.0, 99.0, close, volume)
+
+
+def test_reconcile_when_minutes_are_missing_surplus_or_differ_then_each_is_found() -> None:
+    stored = [backfill_candle(TCS, minute(number)) for number in (0, 1, 3)]
+
+    found = reconcile(TCS, "2025-12-15", stored, [minute(0), minute(1, close=100.6, volume=11), minute(2), minute(4, volume=0)])
+
+    assert found.missing == (minute(2),)
+    assert found.surplus == (OPEN_MS + 180_000,)
+    assert [(one.field, one.stored, one.exchange) for one in found.differences] == [("close", 100.5, 100.6), ("volume", 10, 11)]
+    assert str(found.differences[0]) == f"{TCS} 2025-12-15T09:16 close: stored 100.5, exchange 100.6"
+    assert not found.equal
+
+
+def test_backfill_candle_when_made_then_all_volume_is_unclassified_and_its_source_is_told() -> None:
+    made = backfill_candle(TCS, minute(0)).to_record()
+
+    assert (made["total_volume"], made["unclassified_volume"], made["delta"], made["source"]) == (10, 10, 0, "backfill")
+    assert (made["window_start"], made["window_minutes"]) == ("2025-12-15T09:15:00+05:30", 1)
+
+
+class Upstox(HTTPServer):
+    """Answers candle calls; `paths` keeps what was asked."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), UpstoxHandler)
+        self.paths: list[tuple[str, str | None]] = []
+
+
+class UpstoxHandler(BaseHTTPRequestHandler):
+    server: Upstox
+
+    def do_GET(self) -> None:
+        self.server.paths.append((self.path, self.headers["Authorization"]))
+        rows = [["2025-12-15T09:16:00+05:30", 2, 2, 1, 1, 5, 0], ["2025-12-15T09:15:00+05:30", 1, 3, 1, 2, 7, 0]]
+        body: dict[str, object] = {"status": "success", "data": {"candles": rows}}
+        status = 200
+        if "UNKNOWN" in self.path:
+            status, body = 400, {"errors": [{"errorCode": "UDAPI100011", "message": "Invalid Instrument key"}]}
+        if "BROKEN" in self.path:
+            body = {"data": {"candles": [["yesterday"]]}}
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(json.dumps(body).encode())
+
+    def log_message(self, *_: object) -> None:
+        return
+
+
+@pytest.fixture
+def upstox() -> Iterator[Upstox]:
+    with Upstox() as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.05,))
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+def test_exchange_candles_when_asked_for_a_past_day_and_today_then_calls_differ_and_minutes_are_sorted(upstox) -> None:
+    exchange = ExchangeCandles(f"http://127.0.0.1:{upstox.server_address[1]}", "secret")
+
+    past = exchange.minutes(TCS, "2025-12-15", today="2025-12-16")
+    exchange.minutes(TCS, "2025-12-15", today="2025-12-15")
+
+    assert past == [ExchangeMinute(OPEN_MS, 1, 3, 1, 2, 7), ExchangeMinute(OPEN_MS + 60_000, 2, 2, 1, 1, 5)]
+    key = "NSE_EQ%7CINE467B01029"
+    assert upstox.paths == [
+        (f"/v3/historical-candle/{key}/minutes/1/2025-12-15/2025-12-15", "Bearer secret"),
+        (f"/v3/historical-candle/intraday/{key}/minutes/1", "Bearer secret"),
+    ]
+
+
+def test_exchange_candles_when_refused_or_malformed_then_the_error_says_so(upstox) -> None:
+    exchange = ExchangeCandles(f"http://127.0.0.1:{upstox.server_address[1]}", None)
+
+    with pytest.raises(LakeError, match="refused the candles of UNKNOWN on 2025-12-15: 400 UDAPI100011 Invalid Instrument key"):
+        exchange.minutes("UNKNOWN", "2025-12-15", today="2025-12-16")
+    with pytest.raises(LakeError, match="not what its documentation says"):
+        exchange.minutes("BROKEN", "2025-12-15", today="2025-12-16")
+
+
+@pytest.mark.parametrize("command", ["lake", "export", "backfill", "reconcile", "reprocess"])
+def test_command_when_asked_for_help_then_shows_it(command, capsys) -> None:
+    with pytest.raises(SystemExit) as ended:
+        main([command, "--help"])
+
+    assert ended.value.code == 0
+    assert f"python -m orderflow {command}" in capsys.readouterr().out
