@@ -6,12 +6,13 @@ import sys
 
 from orderflow import logs, settings
 from orderflow.broker.topic_identity import topic_id
+from orderflow.health import HealthServer
 from orderflow.lake.compaction import Upkeep
 from orderflow.lake.layout import CANDLES, FOOTPRINT
-from orderflow.lake.service import run_until_stopped
 from orderflow.lake.writer import HdfsParquetSink
 from orderflow.processing.queries import reject_writer, storage_query
 from orderflow.processing.session import spark_session
+from orderflow.processing.watch import QueryWatch
 
 
 def main() -> int:
@@ -32,8 +33,9 @@ def main() -> int:
         )
         for table in (CANDLES, FOOTPRINT)
     ]
-    upkeep = Upkeep(spark, told.namenode_url, (CANDLES, FOOTPRINT))
-    return run_until_stopped(queries, upkeep, told.health_host, told.health_port)
+    watch = QueryWatch(spark, queries)
+    with HealthServer(told.health_host, told.health_port, watch.health):
+        return watch.wait(Upkeep(spark, told.namenode_url, (CANDLES, FOOTPRINT)))
 
 
 if __name__ == "__main__":

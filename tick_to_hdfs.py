@@ -6,13 +6,14 @@ import sys
 
 from orderflow import logs, settings
 from orderflow.broker.topic_identity import topic_id
+from orderflow.health import HealthServer
 from orderflow.lake.compaction import Upkeep
 from orderflow.lake.layout import TICKS
-from orderflow.lake.service import run_until_stopped
 from orderflow.lake.writer import HdfsParquetSink
 from orderflow.processing.queries import storage_query
 from orderflow.processing.schemas import tick_reason
 from orderflow.processing.session import spark_session
+from orderflow.processing.watch import QueryWatch
 
 
 def main() -> int:
@@ -31,7 +32,9 @@ def main() -> int:
         trigger_seconds=told.tick_storage_trigger_seconds,
         reason=tick_reason(),
     )
-    return run_until_stopped([query], Upkeep(spark, told.namenode_url, (TICKS,)), told.health_host, told.health_port)
+    watch = QueryWatch(spark, [query])
+    with HealthServer(told.health_host, told.health_port, watch.health):
+        return watch.wait(Upkeep(spark, told.namenode_url, (TICKS,)))
 
 
 if __name__ == "__main__":

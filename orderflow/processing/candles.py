@@ -84,7 +84,13 @@ def roll_up(minutes: DataFrame, window_minutes: int) -> DataFrame:
     """
     window = F.window(F.window_time("window"), f"{window_minutes} minutes")
     order = F.col("start_ms")
-    first, last = (lambda name: F.min_by(name, order).alias(name)), (lambda name: F.max_by(name, order).alias(name))
+
+    def first(name: str) -> Column:
+        return F.min_by(name, order).alias(name)
+
+    def last(name: str) -> Column:
+        return F.max_by(name, order).alias(name)
+
     summed = ("buy_volume", "sell_volume", "total_volume", "tick_volume", "turnover", "priced_volume", "tick_count", "variance")
     summed_ticks = ("tick_buy_volume", "tick_sell_volume")
     zero = F.lit(0).cast("long")

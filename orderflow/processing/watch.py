@@ -6,7 +6,7 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 from prometheus_client import Gauge
@@ -20,6 +20,9 @@ log = logging.getLogger(__name__)
 
 _POLL_SECONDS: Final = 2.0
 _LOG_SECONDS: Final = 60.0
+_UPKEEP_SECONDS: Final = 300.0
+_SILENT_SECONDS: Final = 180.0
+_REAL_TIME_QUERIES: Final = ("trades",)
 _HINTS: Final = (
     ("OffsetOutOfRange", "Kafka's retention has overtaken the checkpoint; see docs/TROUBLESHOOTING.md, 'Retention overtook'"),
     ("Some data may have been lost", "Kafka no longer has what the checkpoint points to; see docs/TROUBLESHOOTING.md"),
@@ -42,10 +45,9 @@ _BEHIND = Gauge("orderflow_query_offsets_behind_latest", "Messages in Kafka that
 class QueryWatch:
     """Health and metrics of an application's queries; `wait` returns on SIGTERM and raises when a query fails."""
 
-    def __init__(self, spark: SparkSession, queries: Sequence[StreamingQuery], silent_after_seconds: float = 120.0) -> None:
+    def __init__(self, spark: SparkSession, queries: Sequence[StreamingQuery]) -> None:
         self._spark = spark
         self._queries = list(queries)
-        self._silent_after_seconds = silent_after_seconds
         self._stop = threading.Event()
         self._seen: dict[str, tuple[int, float]] = {}
         self._late: dict[str, tuple[int, int]] = {}
@@ -53,7 +55,7 @@ class QueryWatch:
         self._active: dict[str, bool] = {query.name: True for query in self._queries}
 
     def health(self) -> Health:
-        """Healthy while every query is active; figures of each query's last batch. Never calls Spark."""
+        """Healthy while every query is active and reports progress (real-time mode does so once a batch); never calls Spark."""
         detail = {
             name: {
                 "active": active,
@@ -63,20 +65,31 @@ class QueryWatch:
             }
             for name, active in self._active.items()
         }
-        healthy = all(self._active.values())
-        return Health(healthy, "running" if healthy else "a query has ended", detail)
+        now = time.monotonic()
+        silent = [
+            name for name, (_, seen) in self._seen.items() if now - seen > _SILENT_SECONDS and name not in _REAL_TIME_QUERIES
+        ]
+        if not all(self._active.values()):
+            return Health(False, "a query has ended", detail)
+        if silent:
+            return Health(False, f"no progress for {_SILENT_SECONDS:.0f} s: {', '.join(silent)}", detail)
+        return Health(True, "running", detail)
 
-    def wait(self) -> int:
-        """Block until SIGTERM or SIGINT, then stop the queries and return 0.
+    def wait(self, upkeep: Callable[[], None] | None = None) -> int:
+        """Block until SIGTERM or SIGINT, then stop the queries and return 0; call `upkeep` every five minutes.
 
         Raises OrderflowError with the cause and what to do when a query ends by itself.
         """
+        next_upkeep = time.monotonic() + _UPKEEP_SECONDS
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         next_log = time.monotonic() + _LOG_SECONDS
         while not self._stop.wait(_POLL_SECONDS):
             for query in self._queries:
                 self._observe(query)
+            if upkeep is not None and time.monotonic() >= next_upkeep:
+                upkeep()
+                next_upkeep = time.monotonic() + _UPKEEP_SECONDS
             if time.monotonic() >= next_log:
                 next_log += _LOG_SECONDS
                 log.info("queries: %s", "; ".join(self._line(query.name) for query in self._queries))
