@@ -15,13 +15,13 @@ from typing import Any
 import pytest
 from conftest import LocalStack, until  # type: ignore[import-not-found]
 
-from deploy.local.stack import DEMO_INSTRUMENTS
 from orderflow.market.candle import ms_from_iso
 
 pytestmark = pytest.mark.e2e
 
 MINUTE_MS = 60_000
 MINUTES = 4
+INSTRUMENTS = ("NSE_EQ|INE467B01029", "NSE_EQ|INE040A01034", "NSE_EQ|INE009A01021")
 READ = """
 import json
 from pyspark.sql import SparkSession
@@ -68,15 +68,14 @@ def traded(local_stack: LocalStack) -> dict[str, Any]:
     """Run the model for some minutes and return what HDFS holds of them, with the first whole minute."""
     local_stack.run("stop")
     began = time.time()
-    local_stack.run("demo", FEED_RECORDING="")
+    local_stack.run("demo", FEED_RECORDING="", INSTRUMENT=",".join(INSTRUMENTS))
     print(f"start on existing data: {time.time() - began:.0f} s")
     began_ms = int(time.time() * 1000)
     first_minute = (began_ms // MINUTE_MS + 1) * MINUTE_MS
     last_minute = first_minute + (MINUTES - 1) * MINUTE_MS
-    instruments = DEMO_INSTRUMENTS.split(",")
 
     def final() -> bool:
-        shown = [local_stack.get(8050, f"/api/candles?instrument={key.replace('|', '%7C')}") for key in instruments]
+        shown = [local_stack.get(8050, f"/api/candles?instrument={key.replace('|', '%7C')}") for key in INSTRUMENTS]
         return all(any(ms_from_iso(c["window_start"]) == last_minute and not c["forming"] for c in one) for one in shown)
 
     until("the last minute is final on the dashboard", final, timeout=MINUTES * 60 + 300, every=5)
@@ -89,7 +88,7 @@ def traded(local_stack: LocalStack) -> dict[str, Any]:
     def stored() -> dict[str, Any] | None:
         found: dict[str, Any] = local_stack.spark(script)
         last = {c["instrument"] for c in found["candles"] if ms_from_iso(c["window_start"]) == last_minute}
-        return found if last >= set(instruments) else None
+        return found if last >= set(INSTRUMENTS) else None
 
     found = until("the last candles are in HDFS", stored, timeout=240, every=10)
     return {**found, "first": first_minute, "last": last_minute}
