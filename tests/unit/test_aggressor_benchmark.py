@@ -1,0 +1,121 @@
+from __future__ import annotations
+
+import importlib.util
+import subprocess
+import sys
+from pathlib import Path
+from statistics import fmean
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+RECORDINGS = ROOT.parent / "shared" / "data" / "aggressor"
+START_MS = 1_723_161_240_000
+
+spec = importlib.util.spec_from_file_location("accuracy", ROOT / "benchmarks" / "accuracy.py")
+accuracy = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(accuracy)
+
+needs_recordings = pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recordings with the true side are not on this machine")
+
+
+def packet(second, ltp, vtt, bid, ask, buy=0, sell=0):
+    return {
+        "packet_time_ms": START_MS + int(second * 1000),
+        "ltp": ltp,
+        "ltt_ms": START_MS + int(second * 1000) - 10,
+        "ltq": 10,
+        "vtt": vtt,
+        "bid_price_1": bid,
+        "bid_qty_1": 100,
+        "ask_price_1": ask,
+        "ask_qty_1": 100,
+        "true_buy_volume": buy,
+        "true_sell_volume": sell,
+    }
+
+
+@pytest.fixture
+def recording(tmp_path):
+    packets = [
+        packet(0.25, 100.0, 500, 99.9, 100.0),
+        packet(0.50, 100.0, 510, 100.0, 100.1, buy=10),
+        packet(0.75, 100.0, 540, 99.9, 100.0, sell=30),
+        packet(1.00, 99.9, 600, 99.8, 99.9, buy=20, sell=40),
+    ]
+    pq.write_table(pa.Table.from_pylist(packets), tmp_path / "toy_250ms_p0.parquet")
+    return tmp_path
+
+
+def test_packets_when_read_then_the_first_is_the_baseline_and_quotes_are_the_ones_before(recording):
+    found = list(accuracy.packets(recording / "toy_250ms_p0.parquet"))
+    assert [(p.update[0], p.update[3:6], p.bid, p.true_buy) for p in found] == [
+        (10, (99.9, 100.0, 0), 100.0, 10),
+        (30, (100.0, 100.1, 0), 99.9, 0),
+        (60, (99.9, 100.0, -1), 99.8, 20),
+    ]
+
+
+def test_figures_when_some_volume_is_on_the_wrong_side_then_shares_of_the_whole(recording):
+    found = list(accuracy.packets(recording / "toy_250ms_p0.parquet"))
+    splits = [accuracy.estimate("lee_ready", p) for p in found]
+    assert splits == [(10, 0, 0), (0, 30, 0), (0, 60, 0)]
+    # 20 of 100 on the wrong side; delta -80 against -40.
+    assert accuracy.figures(found, splits) == pytest.approx((0.8, 0.4))
+    assert [accuracy.estimate("same quote", p) for p in found] == [(0, 10, 0), (30, 0, 0), (60, 0, 0)]
+
+
+def test_benchmark_when_run_then_prints_a_row_for_the_set_and_writes_estimates(recording, tmp_path):
+    command = [
+        sys.executable,
+        str(ROOT / "benchmarks" / "accuracy.py"),
+        "--data",
+        str(recording),
+        "--write",
+        str(tmp_path / "out"),
+    ]
+    table = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    assert "| toy | 250 | 20.0% / 120.0% | 80.0% / 40.0% |" in table
+    written = pq.read_table(tmp_path / "out" / "lee_ready" / "toy_250ms_p0.parquet").to_pylist()
+    assert written[2] == {"packet_time_ms": START_MS + 1000, "est_buy_volume": 0, "est_sell_volume": 60}
+
+
+def test_benchmark_when_the_folder_holds_no_recording_then_says_so(tmp_path):
+    command = [sys.executable, str(ROOT / "benchmarks" / "accuracy.py"), "--data", str(tmp_path)]
+    done = subprocess.run(command, check=False, capture_output=True, text=True)
+    assert done.returncode == 2
+    assert "_<ms>ms_p<phase>.parquet" in done.stderr
+
+
+@needs_recordings
+def test_estimator_when_scored_by_the_shared_scorer_then_the_same_figures(tmp_path):
+    path = RECORDINGS / "usdm_ethusdt_20240808_1000ms_p3.parquet"
+    found = list(accuracy.packets(path))
+    splits = [accuracy.estimate("split", p) for p in found]
+    accuracy.write(tmp_path / "estimate.parquet", found, splits)
+    command = [sys.executable, str(RECORDINGS / "score.py"), str(path), str(tmp_path / "estimate.parquet")]
+    said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
+    ours = accuracy.figures(found, splits)
+    assert f"volume accuracy   {ours.accuracy:.2%}" in said
+    assert f"1-min delta error {ours.delta_error:.2%}" in said
+    assert "assigned          100.00%" in said
+
+
+@needs_recordings
+@pytest.mark.parametrize(("interval_ms", "points", "less_error"), [(1000, 1.0, 0.1), (2000, 3.3, 0.12)])
+def test_estimator_when_compared_with_lee_ready_then_gains_as_published_and_no_recording_loses(interval_ms, points, less_error):
+    recordings: dict[str, list[dict[str, tuple[float, float]]]] = {}
+    for path in sorted(RECORDINGS.glob(f"*_{interval_ms}ms_p*.parquet")):
+        found = list(accuracy.packets(path))
+        row = {rule: accuracy.figures(found, [accuracy.estimate(rule, p) for p in found]) for rule in ("lee_ready", "split")}
+        recordings.setdefault(path.stem.rsplit("_", 2)[0], []).append(row)
+    assert len(recordings) == 4
+    gains = [100 * fmean(row["split"].accuracy - row["lee_ready"].accuracy for row in rows) for rows in recordings.values()]
+    assert min(gains) >= -0.5
+    assert fmean(gains) >= points
+    error, before = (
+        fmean(row[rule].delta_error for rows in recordings.values() for row in rows) for rule in ("split", "lee_ready")
+    )
+    assert error <= (1 - less_error) * before
