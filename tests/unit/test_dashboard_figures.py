@@ -1,0 +1,150 @@
+"""Figures by value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orderflow.dashboard import figures, footprint
+from orderflow.dashboard.figures import PALETTES
+from orderflow.dashboard.rollup import Rollup
+from tests.unit.test_dashboard_store import KEY, OPEN_MS, final, store_with, trade
+
+PALETTE = PALETTES["default"]
+
+
+def day() -> list[Any]:
+    store = store_with(
+        trade(0, 100.0, 30, 10, 40),
+        final(0, 100.0, 101.0, 99.0, 100.5, 40, 5, exchange_bar=True, imbalance=35 / 45),
+        trade(60_000, 100.5, 4, 0, 44),
+        trade(61_000, 100.45, 0, 9, 53, none=3),
+    )
+    return Rollup(1).rows(store.instruments[KEY])
+
+
+def traces(figure: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    return {trace["uid"]: trace for trace in figure["data"]}
+
+
+def test_label_when_given_a_time_writes_it_in_ist() -> None:
+    assert figures.label(OPEN_MS) == "2025-12-15 09:15:00"
+
+
+def test_tails_when_a_row_forms_leaves_it_to_the_forming_trace() -> None:
+    columns = figures.tails(day(), PALETTE)
+    assert columns["candles"] == {
+        "x": ["2025-12-15 09:15:00", "2025-12-15 09:16:00"],
+        "open": [100.0, None],
+        "high": [101.0, None],
+        "low": [99.0, None],
+        "close": [100.5, None],
+    }
+    assert figures.forming(day()) == {
+        "x": ["2025-12-15 09:16:00"],
+        "open": [100.5],
+        "high": [100.5],
+        "low": [100.45],
+        "close": [100.45],
+    }
+
+
+def test_tails_when_a_side_dominates_colours_volume_and_delta_and_stacks_the_unclassified() -> None:
+    columns = figures.tails(day(), PALETTE)
+    assert columns["volume"]["y"] == [45, 13]
+    assert columns["unclassified"]["y"] == [0, 3]
+    assert columns["volume"]["marker.color"] == [PALETTE.buy, PALETTE.sell_faint]
+    assert columns["delta"]["y"] == [35, -5]
+    assert columns["cvd"]["y"] == [35, 30]
+
+
+def test_tails_when_imbalance_is_strong_marks_it_at_the_candles_end() -> None:
+    columns = figures.tails(day(), PALETTE)
+    assert columns["buy_marks"]["y"] == [99.0, None]
+    assert columns["sell_marks"]["y"] == [None, None]
+
+
+def test_tails_when_a_bar_is_the_exchanges_colours_the_quality_strip() -> None:
+    assert figures.tails(day(), PALETTE)["quality"]["marker.color"] == [PALETTE.confirmed, PALETTE.grid]
+
+
+def test_chart_when_built_puts_every_column_of_a_patch_into_a_trace_of_that_uid() -> None:
+    rows = day()
+    found = traces(figures.chart(rows, {10_000: [30, 10, 0]}, PALETTE))
+    for uid, columns in figures.tails(rows, PALETTE).items():
+        assert found[uid]["x"] == columns["x"]
+    assert found["volume"]["marker"]["color"] == [PALETTE.buy, PALETTE.sell_faint]
+    assert {trace.get("yaxis", "y") for trace in found.values()} == {"y", "y2", "y3", "y4", "y5"}
+
+
+def test_profile_when_prices_are_few_gives_each_its_bar_and_marks_control_and_value_area() -> None:
+    columns = figures.profile_columns({10_000: [10, 0, 0], 10_005: [20, 30, 5], 10_010: [0, 10, 0], 10_050: [1, 0, 0]})
+    assert columns["profile_buy"]["x"] == [10, 20, 0, 1]
+    assert columns["profile_sell"]["x"] == [0, 30, 10, 0]
+    assert columns["profile_unclassified"]["x"] == [0, 5, 0, 0]
+    assert columns["profile_buy"]["y"] == [100.0, 100.05, 100.1, 100.5]
+    assert columns["poc"]["y"] == [100.05] * 3
+    assert columns["value_area"]["y"][0] <= 100.05 <= columns["value_area"]["y"][3]
+    assert columns["profile_buy"]["marker.opacity"][3] == 0.35
+
+
+def test_profile_when_nothing_traded_is_empty() -> None:
+    columns = figures.profile_columns({})
+    assert (columns["profile_buy"]["x"], columns["poc"]["x"]) == ([], [])
+
+
+@pytest.mark.parametrize(("span", "step"), [(0, 5), (450, 5), (455, 10), (1800, 20), (2000, 50), (90_000, 1000)])
+def test_price_step_when_the_range_grows_takes_the_next_round_step(span: int, step: int) -> None:
+    assert figures.price_step([10_000, 10_000 + span]) == step
+
+
+def test_gap_shapes_when_given_gaps_shades_all_panels() -> None:
+    (shape,) = figures.gap_shapes([(OPEN_MS, OPEN_MS + 30_000)], PALETTE)
+    assert (shape["x0"], shape["x1"], shape["yref"]) == ("2025-12-15 09:15:00", "2025-12-15 09:15:30", "paper")
+
+
+def test_facts_when_rows_are_given_say_everything_the_csv_holds() -> None:
+    facts = figures.facts(day())
+    assert (facts["x"][0], facts["window_end"][0]) == ("2025-12-15 09:15:00", "2025-12-15 09:16:00")
+    assert (facts["buy_volume"], facts["final"], facts["exchange_bar"]) == ([40, 4], [True, False], [True, False])
+
+
+def test_footprint_cells_when_sides_differ_mark_imbalance_control_and_unfinished_ends() -> None:
+    store = store_with(
+        trade(0, 100.0, 0, 40, 40),
+        trade(1, 100.05, 200, 5, 245),
+        trade(2, 100.10, 30, 0, 275),
+        trade(3, 100.10, 0, 20, 295),
+    )
+    (row,) = Rollup(1).rows(store.instruments[KEY])
+    cell = footprint.cells(row, 5)
+    assert cell["levels"] == [[100.0, 40, 0, 0, 0], [100.05, 5, 200, 0, 1 | 8], [100.1, 20, 30, 0, 1 | 16]]
+    assert (cell["volume"], cell["delta"], cell["final"]) == (295, 165, False)
+
+
+def test_footprint_when_levels_are_gathered_keeps_all_volume() -> None:
+    store = store_with(trade(0, 100.0, 1, 2, 3), trade(1, 100.05, 3, 4, 10), trade(2, 100.25, 5, 0, 15))
+    (row,) = Rollup(1).rows(store.instruments[KEY])
+    assert [(level.price, level.buy, level.sell) for level in footprint.grouped(row, 20)] == [(10_000, 4, 6), (10_020, 5, 0)]
+
+
+def test_footprint_chart_when_the_newest_candle_forms_leaves_room_for_it() -> None:
+    figure = footprint.chart(day(), PALETTE)
+    found = traces(figure)
+    assert found["ask"]["text"] == ["30"]
+    assert figure["layout"]["xaxis"]["range"] == [-0.6, 11.6]
+    assert figure["ranges"] == [[99.0, 101.0]]
+
+
+def test_footprint_text_when_every_cell_is_drawn_uses_two_text_traces_and_no_annotation() -> None:
+    figure = footprint.chart(day(), PALETTE)
+    assert [trace["uid"] for trace in figure["data"] if trace.get("mode") == "text"] == ["bid", "ask", "unfinished", "statistics"]
+    assert "annotations" not in figure["layout"]
+
+
+@pytest.mark.parametrize(
+    ("value", "text"), [(950, "+950"), (-12_345, "−12.3K"), (456_789, "+4.57L"), (-12_000_000, "−1.20Cr"), (0, "0")]
+)
+def test_short_when_counts_grow_writes_lakh_and_crore(value: int, text: str) -> None:
+    assert footprint.short(value, signed=True) == text

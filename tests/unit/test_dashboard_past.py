@@ -1,0 +1,109 @@
+"""Past days: read once, shown whole, or replayed on the viewer's clock."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from orderflow.dashboard.past import Archive, Replay, whole_day
+from orderflow.dashboard.rollup import Rollup
+from orderflow.market.candle import Candle, iso_from_ms
+from orderflow.market.errors import OrderflowError
+from orderflow.market.trade import Trade
+from tests.unit.test_dashboard_store import KEY, OPEN_MS, final, trade
+
+DATE = "2025-12-15"
+
+
+class TwoMinutes:
+    """An archive of one day with two minutes."""
+
+    def __init__(self) -> None:
+        self.reads = 0
+
+    def dates(self) -> Sequence[str]:
+        return [DATE]
+
+    def candles(self, instrument_key: str, date: str, n: int) -> Sequence[Candle]:
+        self.reads += 1
+        made = [final(0, 100.0, 102.0, 99.0, 101.0, 30, 20), final(1, 101.0, 101.0, 100.0, 100.0, 1, 9)]
+        return [Candle.from_record(record) for _, record in made]
+
+    def trades(self, instrument_key: str, date: str) -> Sequence[Trade]:
+        made = [trade(1_000, 100.0, 10, 0, 10), trade(30_000, 102.0, 20, 20, 50), trade(60_500, 100.0, 1, 9, 60)]
+        return [Trade.from_record(record) for _, record in made]
+
+    def footprint(self, instrument_key: str, date: str) -> Sequence[Mapping[str, Any]]:
+        row = {
+            "window_start": iso_from_ms(OPEN_MS),
+            "price": 10_000,
+            "buy_volume": 30,
+            "sell_volume": 20,
+            "unclassified_volume": 0,
+        }
+        return [row]
+
+
+class Unreachable(TwoMinutes):
+    def candles(self, instrument_key: str, date: str, n: int) -> Sequence[Candle]:
+        raise ConnectionRefusedError("connection refused")
+
+
+def replay() -> Replay:
+    return Replay(Archive(TwoMinutes()).day(KEY, DATE), lambda: 0)
+
+
+def closes(found: Replay) -> list[tuple[float | None, bool]]:
+    return [(row.candle.close, row.final) for row in Rollup(1).rows(found.store.instruments[KEY])]
+
+
+def test_archive_when_a_day_is_asked_for_twice_reads_it_once() -> None:
+    history = TwoMinutes()
+    archive = Archive(history)
+    assert archive.day(KEY, DATE) is archive.day(KEY, DATE)
+    assert history.reads == 1
+
+
+def test_archive_when_hdfs_does_not_answer_raises_an_error_that_says_so() -> None:
+    with pytest.raises(OrderflowError, match="HDFS does not answer"):
+        Archive(Unreachable()).day(KEY, DATE)
+
+
+def test_whole_day_when_built_has_final_candles_their_footprint_and_the_tape() -> None:
+    instrument = whole_day(Archive(TwoMinutes()).day(KEY, DATE), lambda: 0).instruments[KEY]
+    rows = Rollup(1).rows(instrument)
+    assert [(row.candle.close, row.final, row.cvd) for row in rows] == [(101.0, True, 10), (100.0, True, 2)]
+    assert instrument.minutes[OPEN_MS].levels == {10_000: [30, 20, 0]}
+    assert len(instrument.tape) == 3
+
+
+def test_replay_when_time_passes_shows_trades_as_they_came_and_finals_at_their_end() -> None:
+    found = replay()
+    found.speed = 2.0
+    found.advance(1_000)
+    assert closes(found) == [(100.0, False)]
+    found.advance(14_500)
+    assert closes(found) == [(102.0, False)]
+    found.advance(14_500)
+    assert closes(found) == [(101.0, True)]
+    found.advance(60_000)
+    assert closes(found) == [(101.0, True), (100.0, True)]
+    assert found.playing is False
+
+
+def test_replay_when_paused_stands_still() -> None:
+    found = replay()
+    found.playing = False
+    assert found.advance(60_000) is False
+    assert found.position_ms == OPEN_MS
+
+
+def test_replay_when_it_seeks_back_starts_the_day_anew() -> None:
+    found = replay()
+    found.seek(OPEN_MS + 61_000)
+    assert closes(found) == [(101.0, True), (100.0, False)]
+    found.seek(OPEN_MS + 2_000)
+    assert closes(found) == [(100.0, False)]
+    assert len(found.store.instruments[KEY].tape) == 1

@@ -1,0 +1,151 @@
+"""What a viewer is sent: a whole figure once, then only what changed since the last message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from orderflow.dashboard.directory import Directory
+from orderflow.dashboard.session import View, Viewer
+from orderflow.dashboard.store import Store
+from orderflow.market import topics
+from tests.unit.test_dashboard_store import KEY, OPEN_MS, final, store_with, trade
+
+NOW = OPEN_MS + 90_000
+
+
+def viewer_of(store: Store, **view: Any) -> Viewer:
+    found = Viewer(store, Directory((KEY,), {KEY: ("TCS", "Tata Consultancy Services")}))
+    found.look_at(View(KEY, **view), store)
+    return found
+
+
+def tick(**more: Any) -> tuple[str, dict[str, Any]]:
+    record = {
+        "instrument_key": KEY,
+        "kind": "update",
+        "feed_time_ms": NOW,
+        "received_time_ms": NOW,
+        "trading_date": "2025-12-15",
+        "ltp": 101.0,
+        "ltt_ms": NOW,
+        "close_price": 100.0,
+        "bid": [{"price": 100.9, "quantity": 5}, {"price": None, "quantity": 7}],
+        "ask": [{"price": 101.1, "quantity": 6}],
+        **more,
+    }
+    return topics.TICKS, record
+
+
+def test_view_when_wishes_are_not_valid_takes_the_defaults() -> None:
+    wish = {"instrument": KEY, "minutes": "7", "buffer": "1e9", "mode": "<script>", "date": "yesterday", "palette": 3}
+    assert View.parse(wish, "X", 100) == View(KEY, 1, 100, "chart", "default", None)
+    assert View.parse({}, "X", 100).instrument == "X"
+
+
+def test_view_when_wishes_are_valid_keeps_them() -> None:
+    wish = {
+        "instrument": KEY,
+        "minutes": "15",
+        "buffer": 50,
+        "mode": "footprint",
+        "date": "2025-12-12",
+        "palette": "safe",
+        "replay": "1",
+    }
+    assert View.parse(wish, "X", 100) == View(KEY, 15, 50, "footprint", "safe", "2025-12-12", True)
+
+
+def test_viewer_when_it_looks_first_is_sent_figure_statistics_tape_and_watch_list() -> None:
+    message = viewer_of(store_with(trade(0, 100.0, 3, 1, 4), tick())).message(NOW)
+    assert message is not None
+    assert message["type"] == "figure"
+    assert (message["stats"]["last"], message["stats"]["change"], message["stats"]["buy"]) == (101.0, 1.0, 3)
+    assert message["tape"] == [[1, OPEN_MS, 100.0, 4, 3, 1, "buy", False, False]]
+    assert message["depth"]["bid"] == [[100.9, 5]]
+    assert [(row["symbol"], row["last"], row["spark"]) for row in message["watch"]] == [("TCS", 101.0, [100.0])]
+
+
+def test_viewer_when_nothing_changed_is_sent_nothing() -> None:
+    viewer = viewer_of(store_with(trade(0, 100.0, 3, 1, 4)))
+    viewer.message(NOW)
+    assert viewer.message(NOW + 50) is None
+
+
+def test_viewer_when_a_trade_comes_is_sent_the_changed_candle_alone() -> None:
+    store = store_with(final(0, 100, 101, 99, 100, 5, 5), trade(60_000, 100.0, 3, 0, 13))
+    viewer = viewer_of(store)
+    viewer.message(NOW)
+    store.apply([trade(70_000, 100.5, 0, 2, 15)])
+    message = viewer.message(NOW + 50)
+    assert message is not None
+    assert message.get("type") is None
+    assert message["from"] == "2025-12-15 09:16:00"
+    assert message["tails"]["delta"]["y"] == [1]
+    assert message["wholes"]["forming"]["close"] == [100.5]
+    assert message["rx"] == [OPEN_MS + 70_040]
+    assert [entry[0] for entry in message["tape"]] == [2]
+
+
+def test_viewer_when_it_skipped_messages_is_sent_all_that_changed_at_once() -> None:
+    store = store_with(trade(0, 100.0, 3, 0, 3))
+    viewer = viewer_of(store)
+    viewer.message(NOW)
+    for number in range(5):
+        store.apply([trade(60_000 * number + 10, 100.0 + number, 1, 0, 10 + number)])
+    message = viewer.message(NOW + 5_000)
+    assert message is not None
+    assert message["tails"]["candles"]["x"][0] == "2025-12-15 09:15:00"
+    assert len(message["tails"]["candles"]["x"]) == 5
+    assert len(message["rx"]) == 5
+
+
+def test_viewer_when_the_window_is_longer_patches_from_the_windows_start() -> None:
+    store = store_with(final(0, 100, 101, 99, 100, 5, 5), final(6, 100, 101, 99, 100, 5, 5), trade(7 * 60_000, 100.0, 3, 0, 23))
+    viewer = viewer_of(store, minutes=5)
+    viewer.message(NOW)
+    store.apply([trade(7 * 60_000 + 1, 102.0, 1, 0, 24)])
+    message = viewer.message(NOW + 50)
+    assert message is not None
+    assert message["from"] == "2025-12-15 09:20:00"
+    assert message["wholes"]["forming"]["high"] == [102.0]
+
+
+def test_viewer_when_the_buffer_is_short_is_sent_that_many_candles() -> None:
+    store = store_with(*[final(minute, 100, 101, 99, 100, 5, 5) for minute in range(30)])
+    message = viewer_of(store, buffer=10).message(NOW)
+    assert message is not None
+    assert len(message["facts"]["x"]) == 10
+
+
+def test_viewer_when_it_looks_at_the_footprint_is_sent_the_forming_cells_in_patches() -> None:
+    store = store_with(final(0, 100, 101, 99, 100, 5, 5), trade(60_000, 100.0, 3, 0, 13))
+    viewer = viewer_of(store, mode="footprint")
+    first = viewer.message(NOW)
+    assert first is not None
+    assert (first["type"], first["mode"], first["column"]) == ("figure", "footprint", 1)
+    store.apply([trade(70_000, 100.05, 0, 2, 15)])
+    second = viewer.message(NOW + 50)
+    assert second is not None
+    assert "figure" not in second
+    assert [level[:3] for level in second["cells"][0]["levels"]] == [[100.0, 0, 3], [100.05, 2, 0]]
+
+
+def test_viewer_when_only_the_quote_moves_is_sent_statistics_and_depth_without_candles() -> None:
+    store = store_with(trade(0, 100.0, 3, 1, 4), tick())
+    viewer = viewer_of(store)
+    viewer.message(NOW)
+    store.apply([tick(tbq=900)])
+    message = viewer.message(NOW + 50)
+    assert message is not None
+    assert message["stats"]["tbq"] == 900
+    assert "tails" not in message
+
+
+def test_viewer_when_the_instrument_is_unknown_is_sent_an_empty_figure() -> None:
+    store = store_with(trade(0, 100.0, 3, 1, 4))
+    viewer = viewer_of(store)
+    viewer.look_at(View("NSE_EQ|NOTHING"), store)
+    message = viewer.message(NOW)
+    assert message is not None
+    assert message["facts"]["x"] == []
+    assert message["stats"]["last"] is None

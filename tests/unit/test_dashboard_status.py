@@ -1,0 +1,145 @@
+"""What the page says about its own data."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orderflow.dashboard import status
+from orderflow.dashboard.directory import Directory
+from orderflow.dashboard.store import Gap, Store
+from orderflow.market import topics
+from orderflow.market.errors import SettingsError
+from tests.unit.test_dashboard_store import KEY, OPEN_MS
+
+NOW = OPEN_MS + 3_600_000
+
+
+def live_store(*records: tuple[str, dict[str, Any]], segment: str = "NORMAL_OPEN", age_ms: int = 100) -> Store:
+    store = Store(lambda: NOW)
+    tick = {
+        "instrument_key": KEY,
+        "kind": "update",
+        "feed_time_ms": NOW - age_ms,
+        "received_time_ms": NOW - age_ms,
+        "trading_date": "2025-12-15",
+        "segment_status": segment,
+    }
+    assert store.apply([(topics.TICKS, tick), *records]) == 0
+    store.report_source(None, caught_up=True)
+    return store
+
+
+def event(name: str, at_ms: int, **more: Any) -> tuple[str, dict[str, Any]]:
+    return topics.FEED_EVENTS, {"event": name, "at_ms": at_ms, **more}
+
+
+def codes(store: Store, **more: Any) -> list[str]:
+    return [banner.code for banner in status.banners(store, KEY, NOW, **more)]
+
+
+def test_banners_when_all_is_well_are_none() -> None:
+    assert codes(live_store()) == []
+
+
+def test_banners_when_the_market_is_closed_name_the_next_session() -> None:
+    (banner,) = status.banners(live_store(segment="NORMAL_CLOSE", age_ms=900_000), KEY, NOW, OPEN_MS + 86_400_000)
+    assert (banner.level, banner.code, banner.text) == ("info", "closed", "Market closed. Next session Tue 16 Dec 09:15 IST.")
+
+
+def test_banners_when_updates_stop_in_an_open_market_say_stalled() -> None:
+    assert codes(live_store(age_ms=30_000)) == []
+    (banner,) = status.banners(live_store(age_ms=45_000), KEY, NOW)
+    assert (banner.code, banner.text) == ("stalled", "Feed stalled: no update for 45 s. Prices shown are old.")
+
+
+def test_banners_when_the_feed_was_lost_say_since_when_until_it_connects() -> None:
+    lost = event("disconnected", NOW - 5_000)
+    assert codes(live_store(event("connected", NOW - 9_000), lost)) == ["disconnected"]
+    assert codes(live_store(lost, event("connected", NOW - 1_000))) == []
+
+
+def test_banners_when_the_token_was_refused_say_so_until_a_connection_opens() -> None:
+    refused = event("token", NOW - 5_000, cause="Upstox refused the token")
+    assert codes(live_store(refused)) == ["token"]
+    assert codes(live_store(refused, event("connected", NOW - 1_000))) == []
+
+
+def test_banners_when_the_token_is_about_to_expire_warn_while_connected() -> None:
+    warning = event("token", NOW - 60_000, cause="the access token expires in 29 minutes: UPSTOX_ACCESS_TOKEN")
+    assert codes(live_store(event("connected", NOW - 30_000), warning)) == ["token_expiring"]
+
+
+def test_banners_when_kafka_is_away_come_first() -> None:
+    store = live_store(age_ms=60_000)
+    store.report_source("no broker answers", caught_up=True)
+    assert codes(store) == ["kafka", "stalled"]
+
+
+def test_banners_when_the_day_is_being_read_say_so() -> None:
+    assert codes(Store(lambda: NOW)) == ["catching_up"]
+
+
+def test_market_status_event_when_it_comes_closes_the_segment() -> None:
+    assert codes(live_store(event("market_status", NOW, detail='{"NSE_EQ": "NORMAL_CLOSE"}'))) == ["closed"]
+
+
+def test_gap_banner_when_a_gap_is_in_view_names_its_time_and_volume() -> None:
+    gaps = [Gap(OPEN_MS, OPEN_MS + 20_000, None, 1_200), Gap(OPEN_MS + 60_000, OPEN_MS + 75_000, KEY, None)]
+    banner = status.gap_banner(gaps, OPEN_MS, NOW)
+    assert banner is not None
+    assert banner.text == "Updates missed 09:16:00–09:16:15 IST and 1 more; shaded on the chart."
+    assert status.gap_banner(gaps, OPEN_MS + 80_000, NOW) is None
+
+
+def test_gap_event_when_repeated_is_kept_once() -> None:
+    gap = event("gap", NOW, instrument_key=KEY, from_ms=OPEN_MS, to_ms=OPEN_MS + 9_000, volume=10)
+    assert live_store(gap, gap).gaps_of(KEY) == [Gap(OPEN_MS, OPEN_MS + 9_000, KEY, 10)]
+    assert live_store(gap).gaps_of("NSE_EQ|OTHER") == []
+
+
+def test_past_banners_when_the_archive_fails_is_empty_or_replays_say_which() -> None:
+    store = Store(lambda: NOW)
+    assert [banner.code for banner in status.past_banners(store, "2025-12-12", 0)] == ["loading"]
+    store.report_source(None, caught_up=True)
+    assert [banner.code for banner in status.past_banners(store, "2025-12-12", 0)] == ["empty"]
+    assert [banner.code for banner in status.past_banners(store, "2025-12-12", 9)] == ["past"]
+    store.report_source("no NameNode", caught_up=True)
+    assert [banner.code for banner in status.past_banners(store, "2025-12-12", 9)] == ["archive"]
+
+
+class Listed:
+    trading_symbol = "TCS"
+    name = "Tata Consultancy Services"
+
+
+class TwoStocks:
+    def __init__(self) -> None:
+        self.by_key = {KEY: Listed(), "NSE_FO|51414": Listed()}
+        self.with_derivatives = frozenset({KEY})
+
+    def resolve(self, name: str) -> str:
+        if name in ("TCS", KEY):
+            return KEY
+        raise SettingsError(f"{name} is unknown")
+
+
+def test_directory_when_the_master_is_loaded_resolves_symbols_and_names_keys() -> None:
+    directory = Directory(("TCS", "NOPE"))
+    assert directory.instruments == ()
+    directory.load(TwoStocks, lambda: frozenset({"2025-12-16"}))
+    assert directory.instruments == (KEY,)
+    assert directory.symbol(KEY) == ("TCS", "Tata Consultancy Services")
+    assert directory.symbol("NSE_FO|51414") == ("51414", "NSE_FO|51414")
+
+
+def test_directory_when_tomorrow_is_a_holiday_names_the_day_after() -> None:
+    directory = Directory((KEY,))
+    directory.load(lambda: None, lambda: frozenset({"2025-12-16"}))
+    assert directory.next_open_ms(KEY, OPEN_MS) == OPEN_MS + 2 * 86_400_000
+
+
+@pytest.mark.parametrize("ahead_ms", [1, 3_600_000])
+def test_directory_when_it_is_before_the_open_names_today(ahead_ms: int) -> None:
+    assert Directory((KEY,)).next_open_ms(KEY, OPEN_MS - ahead_ms) == OPEN_MS
