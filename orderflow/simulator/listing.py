@@ -16,6 +16,7 @@ from orderflow.simulator.order_flow import InstrumentMarket, TradeSink
 from orderflow.simulator.session_plan import LIVE_WARM_UP_MINUTES, MINUTE_MS, SessionPlan
 from orderflow.simulator.source import Candle
 
+_EARLIER_PER_MINUTE: Final = 600
 _OVERNIGHT_MS: Final = 17 * 3600 * 1000
 
 
@@ -110,6 +111,11 @@ class StockListing:
         market.day_low = round(min(bar[3] for bar in market.bars) / market.tick)
         market.volume = sum(bar[5] for bar in market.bars)
         market.turnover = sum(round((bar[2] + bar[3]) / 2 / market.tick) * bar[5] for bar in market.bars)
+        # A market that is started again went on meanwhile: volume grows with the time of day, faster than it can trade.
+        earlier = (plan.start_ms - plan.day_start_ms) * instrument.typical_order * _EARLIER_PER_MINUTE // MINUTE_MS
+        earlier -= earlier % instrument.lot_size
+        market.turnover += earlier * market.turnover // max(market.volume, 1)
+        market.volume += earlier
         market.last_time_ms = first_whole - 500
         market.previous_close = round(market.previous_close * (1 + self._rng.uniform(-0.012, 0.012)))
         self._full.ltpc.cp = round(market.previous_close * market.tick, 2)

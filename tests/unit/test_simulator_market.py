@@ -283,3 +283,17 @@ def test_future_when_a_whole_session_from_august_2026_then_trades_from_0915_to_1
     assert {trade[3] for trade in truth} == {"buy", "sell"}
     assert ist(truth[0][0]) in ("09:15", "09:16")
     assert ist(truth[-1][0]) in ("15:38", "15:39")
+
+
+def test_live_market_when_started_again_then_its_cumulative_volume_has_not_fallen() -> None:
+    wall_ms = 1_795_400_000_000
+    first = MarketModel(choose("3"), seed=5)
+    first.start(wall_ms)
+    while first.now_ms() < wall_ms + 60_000:
+        first.next()
+    again = MarketModel(choose("3"), seed=5)
+    again.start(wall_ms + 90_000)
+    for key in first.keys:
+        before, after = (pb.FeedResponse.FromString(model.entry(key, "full") or b"") for model in (first, again))
+        vtt = [message.feeds[key].fullFeed.marketFF.vtt for message in (before, after)]
+        assert vtt[1] > vtt[0] > 0
