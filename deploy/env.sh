@@ -118,7 +118,8 @@ JAVA_COMMON=(-XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError -XX:-UsePerfData -Xss5
 JAVA_SERVER=("${JAVA_COMMON[@]}" -XX:TieredStopAtLevel=1)
 # shellcheck disable=SC2034  # used by the launchers
 HADOOP_JAVA=(--add-opens java.base/java.lang=ALL-UNNAMED --add-opens java.base/java.util=ALL-UNNAMED
-  -cp "$ORDERFLOW_HOME/deploy/conf/hadoop:$ARTIFACTS_DIR/hdfs/*")
+  -cp "${HADOOP_CONF_DIR:-$ORDERFLOW_HOME/deploy/conf/hadoop}:$ARTIFACTS_DIR/hdfs/*"
+  "-Dlog4j.configuration=file:$ORDERFLOW_HOME/deploy/conf/hadoop/log4j.properties")
 JAVA_NAMES=()
 KAFKA_JAVA=(-cp "$ARTIFACTS_DIR/kafka/*" "-Dlog4j2.configurationFile=file:$ORDERFLOW_HOME/deploy/conf/kafka/log4j2.properties")
 export MALLOC_ARENA_MAX=2
@@ -132,7 +133,7 @@ export PROCESSOR_EXECUTOR_JAVA_OPTIONS=${PROCESSOR_EXECUTOR_JAVA_OPTIONS:-${JAVA
 if [[ -z ${SPARK_HOME:-} ]]; then
   for SPARK_HOME in "$(dirname "$PYTHON")"/../lib/python3*/site-packages/pyspark; do :; done
 fi
-export SPARK_HOME HADOOP_CONF_DIR=$ORDERFLOW_HOME/deploy/conf/hadoop
+export SPARK_HOME HADOOP_CONF_DIR=${HADOOP_CONF_DIR:-$ORDERFLOW_HOME/deploy/conf/hadoop}
 export PYSPARK_PYTHON=$PYTHON PYSPARK_DRIVER_PYTHON=$PYTHON
 # pyspark imports its own test tools, which warn about newer pandas each time.
 export PYTHONWARNINGS=${PYTHONWARNINGS:-ignore:PySpark does not yet fully support:FutureWarning}
@@ -142,7 +143,8 @@ export PYTHONWARNINGS=${PYTHONWARNINGS:-ignore:PySpark does not yet fully suppor
 service_names() {
   [[ -z ${IN_CONTAINER:-} ]] || return 0
   mkdir -p "$CONF_DIR"
-  echo "127.0.0.1 localhost zookeeper kafka namenode datanode1 datanode2 spark-master $(hostname)" >"$CONF_DIR/hosts"
+  [[ -s $CONF_DIR/hosts ]] ||
+    echo "127.0.0.1 localhost zookeeper kafka namenode datanode1 datanode2 spark-master $(hostname)" >"$CONF_DIR/hosts"
   JAVA_NAMES=("-Djdk.net.hosts.file=$CONF_DIR/hosts")
 }
 
@@ -161,6 +163,7 @@ render() { # TEMPLATE FILE: fill in ${NAMES} from the environment
 spark_conf() { # NAME CORES DRIVER_MEMORY EXECUTOR_MEMORY EXECUTOR_JAVA_OPTIONS: a conf directory of this application's own
   export SPARK_CONF_DIR=$CONF_DIR/spark-$1
   CORES_MAX=$2 DRIVER_MEMORY=$3 EXECUTOR_MEMORY=$4 EXECUTOR_JAVA_OPTIONS=$5 render spark/spark-defaults.conf "$SPARK_CONF_DIR/spark-defaults.conf"
+  [[ -z ${SPARK_EXTRA_CONF:-} ]] || cat "$SPARK_EXTRA_CONF" >>"$SPARK_CONF_DIR/spark-defaults.conf"
   render spark/log4j2.properties "$SPARK_CONF_DIR/log4j2.properties"
 }
 

@@ -104,11 +104,26 @@ def test_image_has_the_python_minor_version_that_the_virtual_environment_prefers
     assert f"for candidate in python{image[1]} " in (ROOT / "deploy" / "install-python").read_text()
 
 
-def test_compose_reference_parser_accepts_the_files_when_it_is_installed():
-    tool = shutil.which("compose-go") or str(ROOT / ".cache" / "tools" / "cmd")
-    if not Path(tool).is_file():
-        pytest.skip("compose-go is not installed: deploy/check-compose installs it where Go is")
-    for files in (["docker-compose.yml"], ["docker-compose.yml", "deploy/compose.secrets.yml"]):
-        answer = subprocess.run([tool, *files], cwd=ROOT, capture_output=True, text=True, check=False)
-        assert answer.returncode == 0, answer.stderr
-        assert "warning" not in answer.stderr.lower(), answer.stderr
+OVERRIDES = re.findall(
+    r"```yaml\n(# docker-compose.override.yml\n.*?)```", (ROOT / "docs" / "DEPLOYMENT.md").read_text(), re.DOTALL
+)
+
+
+@pytest.mark.parametrize("override", ["", *OVERRIDES], ids=lambda text: "none" if not text else text.split()[-1])
+def test_compose_reference_parser_when_given_the_files_and_documented_overrides_accepts_them(tmp_path, override):
+    tool = ROOT / ".cache" / "tools" / "cmd"
+    if not tool.is_file():
+        pytest.skip("compose-go is not installed: deploy/check-compose (make check) installs it where Go is")
+    for name in ("docker-compose.yml", "deploy/compose.secrets.yml"):
+        shutil.copy(ROOT / name, tmp_path)
+    files = ["docker-compose.yml", "compose.secrets.yml"]
+    if override:
+        (tmp_path / "docker-compose.override.yml").write_text(override)
+        files.append("docker-compose.override.yml")
+    answer = subprocess.run([tool, *files], cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert answer.returncode == 0, answer.stderr
+    assert "level=warn" not in answer.stderr
+
+
+def test_documentation_shows_an_override_for_a_second_streamer_and_for_an_external_kafka():
+    assert [("data-streamer-bank" in text, "broker1:9092" in text) for text in OVERRIDES] == [(True, False), (False, True)]
