@@ -20,6 +20,7 @@ TAPE_LENGTH: Final = 400
 REMEMBERED_TRADES: Final = 20_000
 _BIG_SAMPLE: Final = 400
 _BIG_REFRESH: Final = 20
+_CHANGES_KEPT: Final = 200
 
 
 @dataclass(slots=True)
@@ -133,6 +134,7 @@ class Instrument:
         self.last_time_ms: int | None = None
         self.last_received_ms: int | None = None
         self.epoch = self.revision = self.revision + 1
+        self._changes: deque[tuple[int, int]] = deque(maxlen=_CHANGES_KEPT)
         self._seen: set[int] = set()
         self._order: deque[int] = deque()
         self._floor = -1
@@ -172,7 +174,7 @@ class Instrument:
         minute.fold(trade, self.tape_count)
         if not minute.levels_final:
             self._book(minute, round(trade.price * 100), trade.buy_volume, trade.sell_volume, trade.unclassified_volume)
-        minute.revision = self.revision
+        self._changed(minute)
         return True
 
     def add_final(self, candle: Candle) -> None:
@@ -182,7 +184,7 @@ class Instrument:
             return
         minute.final = candle
         self.revision += 1
-        minute.revision = self.revision
+        self._changed(minute)
         if candle.close is not None and (self.last_time_ms is None or candle.end_ms > self.last_time_ms):
             self.last_price, self.last_time_ms = candle.close, candle.end_ms - 1
 
@@ -200,7 +202,7 @@ class Instrument:
                 self._add_profile(price, -old[0], -old[1], -old[2])
             self._book(minute, price, buy, sell, unclassified)
         self.revision += 1
-        minute.revision = self.revision
+        self._changed(minute)
 
     def add_tick(self, tick: Mapping[str, Any]) -> None:
         """Keep the newest quote, depth and day figures; absent fields keep their last value."""
@@ -220,14 +222,20 @@ class Instrument:
 
     def first_change_after(self, revision: int) -> int | None:
         """Return the start of the earliest minute changed after `revision`; None when nothing changed."""
-        for start in self.starts:
-            if self.minutes[start].revision > revision:
-                return start
-        return None
+        earliest: int | None = None
+        for at, start in reversed(self._changes):
+            if at <= revision:
+                return earliest
+            earliest = start if earliest is None else min(earliest, start)
+        return next((start for start in self.starts if self.minutes[start].revision > revision), None)
 
     def minutes_from(self, start_ms: int) -> list[Minute]:
         """Return the minutes at or after `start_ms`, in order."""
         return [self.minutes[start] for start in self.starts[bisect_left(self.starts, start_ms) :]]
+
+    def _changed(self, minute: Minute) -> None:
+        minute.revision = self.revision
+        self._changes.append((self.revision, minute.start_ms))
 
     def _book(self, minute: Minute, price: int, buy: int, sell: int, unclassified: int) -> None:
         level = minute.levels.get(price)

@@ -20,18 +20,15 @@ def statistics(instrument: Instrument, rows: Sequence[Row]) -> dict[str, Any]:
     last = rows[-1] if rows else None
     price = instrument.last_price
     close = quote.get("close_price")
-    candles = [row.candle for row in rows]
-    highs = [candle.high for candle in candles if candle.high is not None]
-    lows = [candle.low for candle in candles if candle.low is not None]
     buy, sell = (last.buy, last.sell) if last else (0, 0)
     return {
         "last": price,
         "previous_close": close,
         "change": None if price is None or not close else round(price - close, 4),
         "change_percent": None if price is None or not close else round((price - close) / close * 100, 3),
-        "open": candles[0].open if candles else None,
-        "high": max(highs) if highs else None,
-        "low": min(lows) if lows else None,
+        "open": last.open if last else None,
+        "high": last.high if last else None,
+        "low": last.low if last else None,
         "volume": last.volume if last else 0,
         "day_volume": quote.get("vtt"),
         "buy": buy,
@@ -115,6 +112,21 @@ def watch_row(instrument: Instrument, rows: Sequence[Row]) -> dict[str, Any]:
             "average_volume": round(sum(before) / len(before)) if before else None,
         },
     }
+
+
+class WatchLines:
+    """The watch list's lines, each computed once for all viewers while its instrument stands still."""
+
+    def __init__(self) -> None:
+        self._lines: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}
+
+    def row(self, instrument: Instrument, rows: Sequence[Row]) -> dict[str, Any]:
+        """Return the line of one instrument; copy what you change."""
+        stamp = (instrument.revision, instrument.tick_revision)
+        found = self._lines.get(instrument.key)
+        if found is None or found[0] != stamp:
+            found = self._lines[instrument.key] = (stamp, watch_row(instrument, rows))
+        return found[1]
 
 
 def spark(rows: Sequence[Row]) -> list[float | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import sqrt
 from typing import Final
@@ -19,7 +20,8 @@ _DEFAULT_OPEN_MS: Final = (3 * 60 + 45) * MINUTE_MS
 class Row:
     """One candle of n minutes and the day's running sums at its end.
 
-    `cvd` sums delta from the session's start; `vwap` and `sigma` are the day's volume-weighted mean and standard deviation.
+    `cvd` sums delta from the session's start; `open`, `high` and `low` are the day's so far; `vwap` and `sigma` are the day's
+    volume-weighted mean and standard deviation.
     """
 
     candle: Candle
@@ -32,6 +34,9 @@ class Row:
     volume: int
     turnover: float
     squares: float
+    open: float | None
+    high: float | None
+    low: float | None
 
     @property
     def vwap(self) -> float | None:
@@ -125,8 +130,15 @@ class Rollup:
                 volume=candle.total_volume + (before.volume if before else 0),
                 turnover=turnover + (before.turnover if before else 0.0),
                 squares=squares + (before.squares if before else 0.0),
+                open=before.open if before else candle.open,
+                high=_most(max, candle.high, before.high if before else None),
+                low=_most(min, candle.low, before.low if before else None),
             )
         )
+
+
+def _most(choose: Callable[[float, float], float], one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else choose(one, other)
 
 
 def levels_of(row: Row) -> list[Level]:

@@ -19,7 +19,7 @@ from orderflow.dashboard.store import Store
 MINUTES: Final = (1, 3, 5, 15, 30, 60)
 BUFFER_MOST: Final = 2000
 TAPE_ROWS: Final = 60
-PROFILE_MS: Final = 500
+PROFILE_MS: Final = 2000
 WATCH_MS: Final = 100
 SLOW_PANELS_MS: Final = 1000
 
@@ -204,7 +204,7 @@ class Viewer:
                 continue
             self._watch_sent[key] = stamp
             rows = self._live.rollup(key, 1).rows(instrument)
-            line = panels.watch_row(instrument, rows)
+            line = dict(self._live.watch.row(instrument, rows))
             line["symbol"], line["name"] = self._directory.symbol(key)
             if self._sparks_sent.get(key) != len(rows):
                 self._sparks_sent[key] = len(rows)

@@ -15,6 +15,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
 from orderflow.dashboard.minutes import Instrument
+from orderflow.dashboard.panels import WatchLines
 from orderflow.dashboard.rollup import Rollup
 from orderflow.market import topics
 from orderflow.market.candle import IST, Candle, ms_from_iso
@@ -78,6 +79,7 @@ class Store:
         self.replaying = False
         self.revision = 0
         self._listeners: list[Callable[[], None]] = []
+        self.watch = WatchLines()
         self._rollups: dict[tuple[str, int], Rollup] = {}
 
     def subscribe(self, listener: Callable[[], None]) -> None:
