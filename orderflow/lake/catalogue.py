@@ -52,8 +52,8 @@ def report(history: History, date: str) -> DayReport:
     sizes = {table.name: [size for _, size in history.files(table, date)] for table in (TICKS, CANDLES, FOOTPRINT)}
     if not any(sizes.values()):
         raise LakeError(f"nothing is stored of {date}; `python -m orderflow lake` lists the dates that are")
-    ticks = history.scan(TICKS, date, columns=TICK_COLUMNS).to_table()
-    candles = history.scan(CANDLES, date, columns=CANDLE_COLUMNS).to_table()
+    ticks = history.table(TICKS, date, columns=TICK_COLUMNS)
+    candles = history.table(CANDLES, date, columns=CANDLE_COLUMNS)
     return DayReport(
         date=date,
         instruments=tuple(instrument_days(ticks, candles)),

@@ -18,11 +18,12 @@ from orderflow.lake.swap import Swaps
 from orderflow.lake.writer import COMPRESSION, read_covered
 
 STAGING: Final = f"{ROOT}/_staging/compact"
-FILE_BYTES: Final = 192 << 20
+FILE_BYTES: Final = 96 << 20
 # Small row groups: a reader of one instrument fetches little else.
 ROW_GROUP_BYTES: Final = {"ticks": 4 << 20, "candles": 192 << 10, "footprint": 192 << 10}
 ZSTD_LEVEL: Final = 9
 IDLE_MS: Final = 15 * 60 * 1000
+LEFTOVER_MS: Final = 6 * 60 * 60 * 1000
 MOST_BATCH_FILES: Final = 400
 
 log = logging.getLogger(__name__)
@@ -148,7 +149,10 @@ class Upkeep:
         self._done: dict[tuple[str, str], int] = {}
 
     def __call__(self) -> None:
-        """Look at every day that changed since it was last compacted."""
+        """Look at every day that changed since it was last compacted, and clear what a killed compaction left."""
+        for left in self._files.files(STAGING):
+            if self._now_ms() - left.modified_ms >= LEFTOVER_MS:
+                self._files.delete(f"{STAGING}/{left.name}")
         for table in self._tables:
             for directory in self._files.files(table.directory):
                 date = directory.name.removeprefix("date=")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date as calendar_date
+from datetime import timedelta
 from typing import Any, Final, TypeVar
 
 import pyarrow as pa
@@ -54,7 +55,7 @@ class History:
 
     def dates(self, table: Table = TICKS) -> list[str]:
         """Return the trading dates a table holds, oldest first."""
-        names = (path.rpartition("/")[2].removeprefix("date=") for path, _ in self._list(f"{self._root}/{table.name}"))
+        names = (path.rpartition("/")[2].removeprefix("date=") for path, _ in self._list_if_there(f"{self._root}/{table.name}"))
         return sorted(filter(is_date, names))
 
     def ticks(self, instrument_key: str, first: str, last: str | None = None, columns: Sequence[str] | None = None) -> pa.Table:
@@ -90,20 +91,20 @@ class History:
         """Return the period's volume by price in paise, lowest first: buy, sell, unclassified and total."""
         return derived.profile(self.footprint(instrument_key, first, last))
 
-    def scan(
+    def table(
         self, table: Table, first: str, last: str | None = None, columns: Sequence[str] | None = None, condition: Any = None
-    ) -> ds.Scanner:
-        """Return a scanner over a period of a whole table, for reads larger than memory."""
-        return self._dataset(table, first, last).scanner(columns=columns, filter=condition, fragment_scan_options=_OPTIONS)
+    ) -> pa.Table:
+        """Return the rows of all instruments in a period, in no order; `condition` is a pyarrow expression."""
+        return self._rows(table, first, last, condition, columns)
 
     def files(self, table: Table, first: str, last: str | None = None) -> list[tuple[str, int]]:
-        """Return path and size in bytes of a period's Parquet files."""
-        stored = set(self.dates(table))
-        wanted = [date for date in stored if first <= date <= (last or first)]
+        """Return path and size in bytes of a period's Parquet files. Raises FileNotFoundError while a day is being swapped."""
+        _check_period(first, last)
+        wanted = self._stored_dates(table, first, last or first)
         if not wanted:
             return []
         with ThreadPoolExecutor(min(THREADS, len(wanted))) as pool:
-            listings = pool.map(lambda date: self._list(f"{self._root}/{table.name}/date={date}"), sorted(wanted))
+            listings = pool.map(lambda date: self._list(f"{self._root}/{table.name}/date={date}"), wanted)
             return [file for listing in listings for file in listing if _is_stored(file[0])]
 
     def metadata(self, paths: Iterable[str]) -> list[pq.FileMetaData]:
@@ -118,23 +119,38 @@ class History:
 
     def _rows(self, table: Table, first: str, last: str | None, condition: Any, columns: Sequence[str] | None) -> pa.Table:
         return self._retried(
-            lambda: self._dataset(table, first, last).to_table(
+            lambda: self.dataset(table, first, last).to_table(
                 columns=columns, filter=condition, fragment_scan_options=_OPTIONS, fragment_readahead=THREADS
             )
         )
 
-    def _dataset(self, table: Table, first: str, last: str | None) -> ds.FileSystemDataset:
-        _check_period(first, last)
+    def dataset(self, table: Table, first: str, last: str | None = None) -> ds.FileSystemDataset:
+        """Return a period of a whole table as a pyarrow dataset: DuckDB and polars push their filters down into it."""
         paths = [path for path, _ in self.files(table, first, last)]
         return ds.FileSystemDataset.from_paths(
             paths, schema=arrow_schema(table.fields), format=ds.ParquetFileFormat(), filesystem=self._arrow
         )
 
-    def _list(self, directory: str) -> list[tuple[str, int]]:
+    def _stored_dates(self, table: Table, first: str, last: str) -> list[str]:
+        stored = {date for date in self.dates(table) if first <= date <= last}
+        if not set(_weekdays(first, last)) <= stored:
+            # Is a date really absent, or in the middle of a swap? One whose marker is gone again is back by now.
+            swaps = (path.rpartition("/")[2] for path, _ in self._list_if_there(f"{self._root}/_staging/swaps"))
+            dates = {name.removesuffix(".json").removeprefix(f"{table.name}-") for name in swaps}
+            stored |= {date for date in self.dates(table) if first <= date <= last}
+            hidden = {date for date in dates if is_date(date) and first <= date <= last} - stored
+            if hidden:
+                raise FileNotFoundError(f"{table.name} of {', '.join(sorted(hidden))}")
+        return sorted(stored)
+
+    def _list_if_there(self, directory: str) -> list[tuple[str, int]]:
         try:
-            found = self._fs.ls(directory, detail=True)
+            return self._list(directory)
         except FileNotFoundError:
             return []
+
+    def _list(self, directory: str) -> list[tuple[str, int]]:
+        found = self._fs.ls(directory, detail=True)
         listed = [(str(entry["name"]), int(entry["size"] or 0)) for entry in found]
         if isinstance(self._fs, WebHdfs):
             self._fs.remember((name, size) for name, size in listed if _is_stored(name))
@@ -161,6 +177,12 @@ def _is_stored(path: str) -> bool:
 
 def _sorted(table: pa.Table, columns: list[str]) -> pa.Table:
     return table.sort_by([(column, "ascending") for column in columns]) if table.num_rows else table
+
+
+def _weekdays(first: str, last: str) -> list[str]:
+    start, end = calendar_date.fromisoformat(first), calendar_date.fromisoformat(last)
+    days = (start + timedelta(days=number) for number in range((end - start).days + 1))
+    return [day.isoformat() for day in days if day.weekday() < 5]
 
 
 def _check_period(first: str, last: str | None) -> None:

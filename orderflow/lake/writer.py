@@ -14,6 +14,7 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from py4j.protocol import Py4JJavaError
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
@@ -67,8 +68,8 @@ class HdfsParquetSink:
 
     The frame has the record's columns and Kafka's `topic`, `partition` and `offset`; it is read twice, so persist it. One
     running sink a table is assumed.
-    `topic_id` is eight hex digits of the topic's id, see `layout.batch_file`. Raises LakeError when a file cannot be put in
-    place; the batch is then to be retried, which stores each row once.
+    `topic_id` is eight hex digits of the topic's id, see `layout.batch_file`. Raises LakeError when HDFS is not ready, or when a
+    file cannot be put in place; the batch is then to be retried, which stores each row once.
     """
 
     def __init__(
@@ -86,8 +87,12 @@ class HdfsParquetSink:
         self._table = table
         self._topic_id = topic_id
         self._days: dict[str, _StoredDay] = {}
-        self._swaps.finish_all(table)
-        self._files.delete(f"{STAGING}/{table.name}")
+        try:
+            self._swaps.finish_all(table)
+            self._files.delete(f"{STAGING}/{table.name}")
+        except Py4JJavaError as error:
+            cause = str(error.java_exception.getMessage()).splitlines()[0]
+            raise LakeError(f"HDFS at {url} does not take files yet ({cause}); storing begins when it does") from error
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Store one batch; returning means that every row of it is in place."""

@@ -128,6 +128,46 @@ def test_read_when_day_is_swapped_meanwhile_then_tries_again(tmp_path) -> None:
     assert pauses == [0.1]
 
 
+def test_read_when_a_listed_file_vanishes_from_hdfs_then_tries_again(tmp_path, hdfs) -> None:
+    write(tmp_path, TICKS, DAY, "a.parquet", [tick(1)])
+    day = tmp_path / TICKS.day(DAY)[1:]
+    history = History.connect(hdfs.url)
+    history._sleep = lambda _: None
+    files = history.files
+
+    def list_then_swap(*arguments: object) -> list[tuple[str, int]]:
+        listed = files(*arguments)
+        if (day / "a.parquet").exists():
+            (day / "a.parquet").rename(day / "compact-1-00000.parquet")
+        return listed
+
+    history.files = list_then_swap  # type: ignore[method-assign]
+
+    assert history.ticks(TCS, DAY).num_rows == 1
+
+
+def test_read_when_a_swap_hides_the_day_then_waits_for_it_and_not_for_days_without_data(tmp_path) -> None:
+    write(tmp_path, TICKS, DAY, "a.parquet", [tick(1)])
+    write(tmp_path, TICKS, NEXT_DAY, "a.parquet", [tick(2)])
+    day, aside = tmp_path / TICKS.day(DAY)[1:], tmp_path / "aside"
+    marker = tmp_path / "trading/_staging/swaps/ticks-2025-12-15.json"
+    marker.parent.mkdir(parents=True)
+    marker.write_text("{}")
+    day.rename(aside)
+    pauses: list[float] = []
+
+    def end_swap(seconds: float) -> None:
+        pauses.append(seconds)
+        aside.rename(day)
+        marker.unlink()
+
+    history = History(LocalFileSystem(), f"{tmp_path}/trading", sleep=end_swap)
+
+    assert history.ticks(TCS, DAY, "2025-12-19").column("sequence").to_pylist() == [1, 2]
+    assert history.ticks(TCS, "2025-12-17", "2025-12-19").num_rows == 0
+    assert pauses == [0.1]
+
+
 def test_trades_when_derived_from_ticks_then_split_by_the_rule_and_skip_what_is_no_trade(tmp_path) -> None:
     ticks = [
         tick(1, bid=[{"price": 100.0, "quantity": 5}], ask=[{"price": 100.1, "quantity": 7}]),

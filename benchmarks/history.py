@@ -1,0 +1,120 @@
+"""How fast people get at stored days: a month of 50 instruments in HDFS, queried from fresh Python processes.
+
+    python -m benchmarks.history --store      first makes the month (about 24 million ticks) and stores it, compacted
+    python -m benchmarks.history              only queries; needs what --store left
+
+Both need a running HDFS (NAMENODE_URL, NAMENODE_HTTP_URL). Ticks come from `python -m orderflow.simulator history`, one a
+second and instrument; candles are made up.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+import pyarrow.parquet as pq
+
+from orderflow import settings
+from orderflow.lake.history import History
+from orderflow.lake.layout import CANDLES, TICKS, arrow_schema
+from orderflow.market.candle import Candle, ms_from_iso
+
+ROOT = Path(__file__).resolve().parent.parent
+QUERY = """
+import json, sys, time
+started = time.perf_counter()
+from orderflow.lake.history import History
+imported = time.perf_counter()
+history = History.connect({url!r})
+rows = history.{call}.num_rows
+done = time.perf_counter()
+print(json.dumps([imported - started, done - imported, rows, history.bytes_read]))
+"""
+
+
+def candles(key: str, day: str, random: np.random.Generator) -> Iterator[dict[str, object]]:
+    open_ms = ms_from_iso(f"{day}T09:15:00+05:30")
+    for minute in range(375):
+        price = 2000.0 + float(random.integers(-200, 201)) * 0.05
+        buy, sell = (int(volume) for volume in random.integers(0, 50_000, 2))
+        yield Candle(
+            start_ms=open_ms + minute * 60_000, end_ms=open_ms + (minute + 1) * 60_000, instrument=key, open=price,
+            high=price + 2, low=price - 2, close=price + 1, buy_volume=buy, sell_volume=sell, total_volume=buy + sell,
+            delta=buy - sell, tick_volume=buy + sell, tick_count=60, tbq=500_000, tsq=400_000, vwap=price + 0.37,
+            imbalance=(buy - sell) / max(buy + sell, 1), delta_band=buy / 3, confidence="high", exchange_bar=True,
+        ).to_record()  # fmt: skip
+
+
+def store(told: settings.Settings, days: int) -> None:
+    from orderflow.lake.compaction import DayRewriter
+    from orderflow.processing.session import spark_session
+
+    spark = spark_session(replace(told, spark_master_url="local[2]"), "benchmark-history", 2)
+    rewriter = DayRewriter(spark, told.namenode_url)
+    with tempfile.TemporaryDirectory() as directory:
+        command = [sys.executable, "-m", "orderflow.simulator", "history", "--days", str(days), "--out", directory]
+        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
+        for number, path in enumerate(sorted(Path(directory).iterdir())):
+            day, random = path.name.removeprefix("date="), np.random.default_rng(number)
+            started = time.perf_counter()
+            stored = rewriter.replace(TICKS, day, spark.read.parquet(f"file://{path}"))
+            seconds = time.perf_counter() - started
+            each = stored.bytes_after / stored.rows
+            print(f"{day}: {stored.rows} ticks sorted and stored in {seconds:.1f} s, {each:.1f} bytes a tick", flush=True)
+            keys = pc.unique(pq.read_table(path, columns=["instrument_key"]).column(0)).to_pylist()
+            bars = [candle for key in keys for candle in candles(key, day, random)]
+            made = Path(directory) / "candles.parquet"
+            pq.write_table(pa.Table.from_pylist(bars, schema=arrow_schema(CANDLES.fields)), made)
+            rewriter.replace(CANDLES, day, spark.read.parquet(f"file://{made}"))
+            made.unlink()
+    spark.stop()
+
+
+def query(url: str, call: str, runs: int = 5) -> None:
+    code = QUERY.format(url=url, call=call)
+    found = [json.loads(subprocess.check_output([sys.executable, "-c", code], cwd=ROOT)) for _ in range(runs)]
+    seconds, importing = [run[1] for run in found], statistics.median(run[0] for run in found)
+    print(
+        f"{call}: {found[0][2]} rows, {found[0][3]} bytes read; first {seconds[0]:.2f} s, median of {runs} processes "
+        f"{statistics.median(seconds):.2f} s, slowest {max(seconds):.2f} s, beside {importing:.2f} s of import"
+    )
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--store", action="store_true", help="make and store the month first")
+    parser.add_argument("--days", type=int, default=21)
+    arguments = parser.parse_args()
+    told = settings.load()
+    if arguments.store:
+        store(told, arguments.days)
+    history = History.connect(told.namenode_http_url)
+    days = history.dates(TICKS)[-arguments.days :]
+    files = history.files(TICKS, days[0], days[-1])
+    footers = history.metadata(path for path, _ in files)
+    rows, size = sum(footer.num_rows for footer in footers), sum(size for _, size in files)
+    groups = sum(footer.num_row_groups for footer in footers)
+    print(f"{rows} ticks of {len(days)} days, {len(files)} files, {groups} row groups: {size} bytes, {size / rows:.1f} a tick")
+    keys = pc.unique(history.table(TICKS, days[0], columns=["instrument_key"]).column(0)).to_pylist()
+    key, middle = keys[len(keys) // 3], days[len(days) // 2]
+    url, month = told.namenode_http_url, f"{key!r}, {days[0]!r}, {days[-1]!r}"
+    query(url, f"ticks({key!r}, {middle!r})")
+    query(url, f"trades({key!r}, {middle!r})")
+    query(url, f"candles({month})")
+    query(url, f"candles({month}, n=15)")
+    query(url, f"ticks({month}, columns=['event_time_ms', 'ltp', 'traded_volume'])")
+
+
+if __name__ == "__main__":
+    main()
