@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from math import gcd
 from typing import Any, Final
 
 from orderflow.dashboard.rollup import Row
@@ -17,7 +18,8 @@ Columns = dict[str, Any]
 Figure = dict[str, Any]
 _IST_MS: Final = int(timedelta(hours=5, minutes=30).total_seconds() * 1000)
 IMBALANCE_MARK: Final = 0.6
-_STEPS: Final[tuple[int, ...]] = tuple(base * 10**power for power in range(6) for base in (1, 2, 5) if base * 10**power >= 5)
+_LARGEST_TICK: Final = 100
+_TICKS: Final[tuple[int, ...]] = tuple(base * 10**power for power in range(6) for base in (1, 2, 5))
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,16 +137,21 @@ def facts(rows: Sequence[Row]) -> Columns:
     }
 
 
+def tick_size(prices: Iterable[int]) -> int:
+    """Return the largest step in paise, up to a rupee, that all prices are multiples of: the tick, once a few prices traded."""
+    return gcd(_LARGEST_TICK, *prices)
+
+
 def price_step(prices: Iterable[int], rows: int = 90) -> int:
-    """Return the height in paise of one row so that the prices' range takes at most `rows`: 5, 10, 20, 50, 100 and so on."""
+    """Return the height in paise of one row so that the prices' range takes at most `rows`: 1, 2, 5, 10 … ticks."""
     held = list(prices)
-    span = max(held) - min(held) if held else 0
-    return next((step for step in _STEPS if span <= rows * step), _STEPS[-1])
+    tick, span = tick_size(held), max(held) - min(held) if held else 0
+    return tick * next((step for step in _TICKS if span <= rows * tick * step), _TICKS[-1])
 
 
 def profile_columns(profile: Mapping[int, Sequence[int]]) -> dict[str, Columns]:
     """Return the bars of the volume profile and its lines, grouped to a legible number of prices."""
-    step = price_step(profile)
+    step, tick = price_step(profile), tick_size(profile)
     grouped: dict[int, list[int]] = {}
     for price, volumes in profile.items():
         bucket = grouped.setdefault(price // step * step, [0, 0, 0])
@@ -152,7 +159,7 @@ def profile_columns(profile: Mapping[int, Sequence[int]]) -> dict[str, Columns]:
             bucket[side] += volumes[side]
     area = value_area({price: sum(volumes) for price, volumes in grouped.items()})
     prices = sorted(grouped)
-    centre = [round((price + (step - 5) / 2) / 100, 4) for price in prices]
+    centre = [round((price + (step - tick) / 2) / 100, 4) for price in prices]
     inside = [area is not None and area.low <= price <= area.high for price in prices]
     opacity = [0.85 if within else 0.35 for within in inside]
     width = [step / 100 * 0.9] * len(prices)
@@ -165,7 +172,7 @@ def profile_columns(profile: Mapping[int, Sequence[int]]) -> dict[str, Columns]:
         }
         for name, side in (("profile_buy", 0), ("profile_sell", 1), ("profile_unclassified", 2))
     }
-    lines = [round((price + (step - 5) / 2) / 100, 4) for price in area] if area is not None else []
+    lines = [round((price + (step - tick) / 2) / 100, 4) for price in area] if area is not None else []
     peak = max((sum(volumes) for volumes in grouped.values()), default=1)
     span = [0, peak, None]
     return {

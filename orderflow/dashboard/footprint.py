@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
-from orderflow.dashboard.figures import Columns, Figure, Palette, label, price_step
+from orderflow.dashboard.figures import Columns, Figure, Palette, label, price_step, tick_size
 from orderflow.dashboard.rollup import Row, levels_of
 from orderflow.market.footprint import Level, diagonal_imbalances, merge_levels, stacked_imbalances, unfinished_auctions
 from orderflow.market.profile import point_of_control
@@ -21,9 +21,11 @@ Cell = dict[str, Any]
 
 
 def step_of(rows: Sequence[Row]) -> int:
-    """Return the height in paise of one price row so that no shown candle has more than about `LEVELS`."""
-    steps = [price_step((level.price for level in levels_of(row)), LEVELS) for row in rows[-CANDLES:]]
-    return max(steps, default=5)
+    """Return the height in paise of one price row, whole ticks, so that no shown candle has more than about `LEVELS`."""
+    prices = [[level.price for level in levels_of(row)] for row in rows[-CANDLES:]]
+    tick = tick_size(price for one in prices for price in one)
+    spans = [[price // tick for price in (min(one), max(one))] for one in prices if one]
+    return tick * max((price_step((low, high, low + 1), LEVELS) for low, high in spans), default=1)
 
 
 def grouped(row: Row, step: int) -> list[Level]:

@@ -94,9 +94,15 @@ def test_profile_when_nothing_traded_is_empty() -> None:
     assert (columns["profile_buy"]["x"], columns["poc"]["x"]) == ([], [])
 
 
-@pytest.mark.parametrize(("span", "step"), [(0, 5), (450, 5), (455, 10), (1800, 20), (2000, 50), (90_000, 1000)])
-def test_price_step_when_the_range_grows_takes_the_next_round_step(span: int, step: int) -> None:
-    assert figures.price_step([10_000, 10_000 + span]) == step
+@pytest.mark.parametrize(("span", "step"), [(0, 5), (450, 5), (455, 10), (1800, 25), (2000, 25), (90_000, 1000)])
+def test_price_step_when_the_range_grows_takes_more_ticks_a_row(span: int, step: int) -> None:
+    assert figures.price_step([10_000, 10_005, 10_000 + span]) == step
+
+
+def test_tick_size_when_prices_are_given_is_their_common_step() -> None:
+    assert figures.tick_size([314_210, 314_250, 314_220]) == 10
+    assert figures.tick_size([10_005, 10_015]) == 5
+    assert figures.tick_size([314_200]) == 100
 
 
 def test_gap_shapes_when_given_gaps_shades_all_panels() -> None:
