@@ -53,9 +53,7 @@ def main() -> None:
         stream = Stream(options, Path(directory))
         stream.run(messages[:500], rate=None)
         count, seconds, cpu = stream.run(messages, rate=None)
-        print(
-            f"{options.producer}: {count / seconds:,.0f} updates/s, {cpu / count * 1e6:.1f} us of CPU an update, on one core"
-        )
+        print(f"{options.producer}: {count / seconds:,.0f} updates/s, {cpu / count * 1e6:.1f} us of CPU an update, on one core")
         paced = synthetic(int(options.rate * options.seconds) // PER_MESSAGE)
         stream.latencies.clear()
         count, seconds, cpu = stream.run(paced, rate=options.rate)
@@ -119,7 +117,6 @@ class KafkaPython:
             linger_ms=2,
             batch_size=65_536,
             delivery_timeout_ms=600_000,
-            buffer_memory=64 << 20,
         )
         self._waiting = 0
 

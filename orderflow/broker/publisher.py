@@ -249,7 +249,9 @@ class KafkaTickPublisher:
 
     def _delivered(self, pending: _Pending, error: KafkaError | None, message: Message) -> None:
         if error is None:
-            self._unreachable_since = None
+            if self._unreachable_since is not None:
+                log.info("Kafka at %s answers again after %.0f s", self._brokers, time.monotonic() - self._unreachable_since)
+                self._unreachable_since = None
             self.figures.records_acknowledged += 1
             if message.topic() == topics.TICKS:
                 partition, offset = message.partition(), message.offset()
@@ -301,7 +303,10 @@ class KafkaTickPublisher:
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
             if self._unreachable_since is None:
                 self._unreachable_since = time.monotonic()
-            self._tell("down", logging.WARNING, f"Kafka at {self._brokers} is not reachable; ticks are kept until it is")
+            away = time.monotonic() - self._unreachable_since
+            self._tell(
+                "down", logging.WARNING, f"Kafka at {self._brokers} is not reachable for {away:.0f} s; ticks are kept until it is"
+            )
 
     def _tell(self, subject: str, level: int, text: str) -> None:
         now = time.monotonic()

@@ -66,7 +66,10 @@ def decode(payload: bytes | str, received_time_ms: int) -> Decoded:
     feed_time_ms = message.currentTs
     rejections: list[Rejection] = []
     if feed_time_ms > received_time_ms + FUTURE_MS:
-        raise DecodeError("future_feed_time", f"currentTs {feed_time_ms} is more than a minute after {received_time_ms}")
+        ahead = (feed_time_ms - received_time_ms) // 1000
+        raise DecodeError(
+            "future_feed_time", f"currentTs is {ahead} s ahead of this machine's clock; set the clock if it is behind"
+        )
     if feed_time_ms < _EARLIEST_MS:
         if feed_time_ms:
             rejections.append(Rejection("bad_feed_time", None, f"currentTs={feed_time_ms}"))

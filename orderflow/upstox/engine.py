@@ -23,6 +23,7 @@ log = logging.getLogger(__name__)
 SEGMENT_STATE: Final = "segment|"
 _REJECT_BYTES: Final = 512 << 10
 _REJECTS_A_SECOND: Final = 20
+_TELL_REJECT_EVERY_MS: Final = 10_000
 _SNAPSHOT_PATIENCE_MS: Final = 3_000
 _UNCONFIRMED_SECONDS: Final = 5.0
 _LEDGER_EVERY_MS: Final = 60_000
@@ -117,6 +118,7 @@ class FeedEngine:
     _ledger_from_ms: int = 0
     _reject_second: int = 0
     _rejects_this_second: int = 0
+    _told_reject_ms: int = 0
 
     def own(self, keys: Iterable[str], cause: str = "restart") -> None:
         """Take over instruments; what was restored of them continues after a gap."""
@@ -330,8 +332,9 @@ class FeedEngine:
         self._rejects_this_second += 1
         if self._rejects_this_second > _REJECTS_A_SECOND:
             return
-        if self._rejects_this_second == 1:
-            log.warning("rejected: %s", text)
+        if received_ms - self._told_reject_ms >= _TELL_REJECT_EVERY_MS:
+            log.warning("rejected: %s (%d rejected so far)", text, self.figures.rejects)
+            self._told_reject_ms = received_ms
         raw = payload.encode() if isinstance(payload, str) else payload
         self.sink.reject(
             {

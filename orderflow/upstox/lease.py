@@ -17,9 +17,12 @@ from kazoo.exceptions import KazooException, NodeExistsError, NoNodeError
 from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.protocol.states import KazooState
 
+from orderflow.market.errors import OrderflowError
+
 log = logging.getLogger(__name__)
 
 ROOT: Final = "/orderflow/streamers"
+_CALL_SECONDS: Final = 10.0
 SESSION_SECONDS: Final = 6.0
 """A dead owner's nodes vanish after this, so a standby takes over within ten seconds."""
 
@@ -36,30 +39,34 @@ class InstrumentLeases:
         ).encode()
         self._held: set[str] = set()
         self._closed = False
+        self._live: threading.Event | None = None
         self.lost = threading.Event()
 
     def connect(self, timeout_seconds: float) -> bool:
         """Connect to ZooKeeper; return False when it does not answer in time (call again)."""
-        if self._client.connected:
-            return True
-        try:
-            self._client.start_async().wait(timeout_seconds)
-        except (KazooException, KazooTimeoutError, OSError) as error:
-            log.debug("zookeeper: %s", type(error).__name__)
+        if self._live is None:
+            self._live = self._client.start_async()
+        self._live.wait(timeout_seconds)
         return bool(self._client.connected)
 
     def acquire(self, keys: Iterable[str]) -> dict[str, str]:
         """Take all of `keys`, or none: return {} or, by key, who holds those that are taken.
 
-        Raises KazooException when ZooKeeper stops answering.
+        Raises OrderflowError when ZooKeeper stops answering.
         """
+        try:
+            return self._acquire(keys)
+        except (KazooException, KazooTimeoutError) as error:
+            raise OrderflowError(f"ZooKeeper at {self._hosts} stopped answering ({type(error).__name__})") from error
+
+    def _acquire(self, keys: Iterable[str]) -> dict[str, str]:
         taken: dict[str, str] = {}
         fresh: list[str] = []
         for key in keys:
             if key in self._held:
                 continue
             try:
-                self._client.create(self._path(key), self._told, ephemeral=True, makepath=True)
+                self._client.create_async(self._path(key), self._told, ephemeral=True, makepath=True).get(timeout=_CALL_SECONDS)
                 fresh.append(key)
             except NodeExistsError:
                 holder = self._holder(key)
@@ -76,8 +83,8 @@ class InstrumentLeases:
             if key in self._held:
                 self._held.discard(key)
                 try:
-                    self._client.delete(self._path(key))
-                except (NoNodeError, KazooException):
+                    self._client.delete_async(self._path(key)).get(timeout=_CALL_SECONDS)
+                except (NoNodeError, KazooException, KazooTimeoutError):
                     log.debug("the lease of %s is gone already", key)
 
     def renew(self) -> None:
@@ -96,7 +103,7 @@ class InstrumentLeases:
 
     def _holder(self, key: str) -> str | None:
         try:
-            found, stat = self._client.get(self._path(key))
+            found, stat = self._client.get_async(self._path(key)).get(timeout=_CALL_SECONDS)
         except NoNodeError:
             return "a streamer that has just ended"
         session = self._client.client_id[0] if self._client.client_id else None

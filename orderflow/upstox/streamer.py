@@ -14,7 +14,6 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from kazoo.exceptions import KazooException
 from prometheus_client import REGISTRY
 
 from orderflow.health import Health, HealthServer
@@ -250,8 +249,9 @@ class UpstoxStreamer:
             else:
                 try:
                     taken = leases.acquire(self._keys)
-                except KazooException as error:
-                    taken = {self._keys[0]: f"unknown ({type(error).__name__})"}
+                except OrderflowError as error:
+                    log.warning("%s", error)
+                    continue
                 if not taken:
                     return True
                 key, holder = next(iter(taken.items()))
@@ -331,7 +331,7 @@ class UpstoxStreamer:
             if taken:
                 raise OrderflowError(f"{next(iter(taken))} is streamed already by {next(iter(taken.values()))}")
             stored = self._storage.read(added.__contains__, added)
-        except (OrderflowError, KazooException) as error:
+        except OrderflowError as error:
             log.error("the watch list stays as it was: %s", error)
             return
         removed = tuple(key for key in self._keys if key not in keys)

@@ -127,8 +127,9 @@ class Rig:
         cap_seconds: float = 0.4,
         backoff: Backoff | None = None,
         recorder: Recorder | None = None,
+        sink: ListSink | None = None,
     ) -> None:
-        self.sink = ListSink()
+        self.sink = sink or ListSink()
         self.engine = FeedEngine(self.sink, SessionBook(SessionCalendar()))
         self.engine.own(keys)
         self.inbox = Inbox()
