@@ -29,6 +29,7 @@ from orderflow.dashboard.past import Archive, History
 from orderflow.dashboard.store import Store
 from orderflow.market.errors import OrderflowError
 
+UNUSED_BUNDLES: Final = ("/dash_table/", "/dcc/")
 ASSETS: Final = Path(__file__).parent / "assets"
 PLOTLY: Final = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
 
@@ -43,6 +44,15 @@ class Parts:
     directory: Directory
     history: History | None = None
     buffer: int = 100
+
+
+class Page(Dash):  # type: ignore[misc]
+    """Dash without the bundles of components that this page does not use."""
+
+    def interpolate_index(self, **parts: str) -> str:
+        """Return the index page; the documented place to change its parts."""
+        kept = [line for line in parts["scripts"].splitlines() if not any(name in line for name in UNUSED_BUNDLES)]
+        return str(super().interpolate_index(**{**parts, "scripts": "\n".join(kept)}))
 
 
 def create_app(parts: Parts) -> FastAPI:
@@ -65,7 +75,7 @@ def create_app(parts: Parts) -> FastAPI:
         headers = {"Content-Encoding": "gzip", "Cache-Control": "public, max-age=31536000, immutable"}
         return Response(script, media_type="text/javascript", headers=headers)
 
-    dash = Dash(
+    dash = Page(
         "orderflow",
         server=server,
         assets_folder=str(ASSETS),

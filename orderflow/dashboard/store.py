@@ -123,10 +123,12 @@ class Store:
         return self.instruments.get(key)
 
     def rollup(self, key: str, window_minutes: int) -> Rollup:
-        """Return the shared roll-up of one instrument."""
+        """Return the roll-up of one instrument, shared by all viewers; of an unknown one nothing is kept."""
         found = self._rollups.get((key, window_minutes))
         if found is None:
-            found = self._rollups[(key, window_minutes)] = Rollup(window_minutes)
+            found = Rollup(window_minutes)
+            if key in self.instruments:
+                self._rollups[(key, window_minutes)] = found
         return found
 
     def gaps_of(self, key: str) -> list[Gap]:

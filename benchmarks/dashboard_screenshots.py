@@ -1,0 +1,76 @@
+"""Take the pictures of README and docs from a running dashboard: `python benchmarks/dashboard_screenshots.py --url …`.
+
+Run it against a real stack (`make demo`) once some minutes of candles are there.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+import time
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlencode
+
+from selenium import webdriver
+from selenium.webdriver.chrome.options import Options
+from selenium.webdriver.chrome.service import Service
+
+ARGUMENTS = (
+    "--headless --no-sandbox --disable-gpu --disable-quic --no-first-run --disable-background-networking "
+    "--disable-component-update --disable-sync --hide-scrollbars"
+)
+READY = "return !!(window.orderflow && orderflow.stats && document.querySelector('#of-chart .plot-container'))"
+SETTLE_SECONDS = 6.0
+
+
+def open_page(url: str, width: int, height: int) -> Any:
+    options = Options()
+    for argument in (*ARGUMENTS.split(), f"--window-size={width},{height}"):
+        options.add_argument(argument)
+    driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
+    driver.execute_cdp_cmd(
+        "Emulation.setDeviceMetricsOverride",
+        {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
+    )
+    driver.get(url)
+    deadline = time.monotonic() + 30
+    while not driver.execute_script(READY):
+        if time.monotonic() > deadline:
+            driver.quit()
+            raise SystemExit(f"{url} shows no chart within 30 s; is a feed running?")
+        time.sleep(0.1)
+    return driver
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--url", default="http://127.0.0.1:8050")
+    arguments.add_argument("--out", type=Path, default=Path("docs/images"))
+    arguments.add_argument("--instrument", default="")
+    arguments.add_argument("--date", default="", help="a past day in HDFS, for its picture")
+    chosen = arguments.parse_args()
+    chosen.out.mkdir(parents=True, exist_ok=True)
+    pictures: list[tuple[str, int, int, dict[str, str]]] = [
+        ("dashboard", 1440, 860, {}),
+        ("footprint", 1440, 860, {"mode": "footprint"}),
+        ("phone", 412, 915, {}),
+        ("colour-blind", 1440, 860, {"palette": "safe"}),
+    ]
+    if chosen.date:
+        pictures.append(("past-day", 1440, 860, {"date": chosen.date, "buffer": "375"}))
+    for name, width, height, query in pictures:
+        if chosen.instrument:
+            query["instrument"] = chosen.instrument
+        driver = open_page(f"{chosen.url}/?{urlencode(query)}", width, height)
+        try:
+            time.sleep(SETTLE_SECONDS)
+            driver.save_screenshot(str(chosen.out / f"{name}.png"))
+        finally:
+            driver.quit()
+        print(chosen.out / f"{name}.png")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,102 @@
+"""The HTTP endpoints of a served dashboard, without a browser."""
+
+from __future__ import annotations
+
+import json
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import urlencode
+
+import pytest
+
+from tests.browser.conftest import EVIL, Page, wait_until
+from tests.browser.synthetic import NAMES
+
+TCS = next(iter(NAMES))
+
+
+def get(page: Page, path: str, **query: Any) -> Any:
+    with urllib.request.urlopen(f"{page.url}{path}?{urlencode(query)}", timeout=10) as answer:
+        body = answer.read().decode()
+    return json.loads(body) if answer.headers["Content-Type"].startswith("application/json") else body
+
+
+def test_healthz_when_records_come_says_ok_and_counts_them(page: Page) -> None:
+    health = get(page, "/healthz")
+    assert (health["status"], health["kafka"], health["caught_up"]) == ("ok", "connected", True)
+    assert health["records"]["upstox_orderflow"] > 100
+
+
+def test_healthz_when_the_source_fails_answers_503_with_the_reason(page: Page) -> None:
+    page.store.report_source("no broker answers", caught_up=True)
+    try:
+        with pytest.raises(urllib.error.HTTPError) as caught:
+            get(page, "/healthz")
+    finally:
+        page.store.report_source(None, caught_up=True)
+    assert caught.value.code == 503
+    assert json.load(caught.value)["kafka"] == "no broker answers"
+
+
+def test_metrics_when_asked_are_in_prometheus_format(page: Page) -> None:
+    assert 'dashboard_records_total{topic="upstox_trades"}' in get(page, "/metrics")
+
+
+def test_instruments_when_asked_have_symbol_and_name(page: Page) -> None:
+    listed = {one["key"]: (one["symbol"], one["name"]) for one in get(page, "/api/instruments")}
+    assert listed[TCS] == ("TCS", "Tata Consultancy Services")
+    assert listed[EVIL][0] == "<b>EVIL</b>"
+
+
+def test_candles_when_a_past_day_is_asked_for_in_quarter_hours_add_up_to_its_minutes(page: Page) -> None:
+    minutes = get(page, "/api/candles", instrument=TCS, date="2025-12-12")
+    quarters = get(page, "/api/candles", instrument=TCS, date="2025-12-12", n=15)
+    assert (len(minutes), len(quarters)) == (375, 25)
+    assert sum(one["total_volume"] for one in minutes) == sum(one["total_volume"] for one in quarters)
+    assert quarters[0]["window_start"] == "2025-12-12T09:15:00+05:30"
+    assert quarters[0]["high"] == max(one["high"] for one in minutes[:15])
+    assert quarters[-1]["forming"] is False
+    assert quarters[-1]["cvd"] == sum(one["delta"] for one in minutes)
+
+
+def test_footprint_when_asked_adds_up_to_the_candles(page: Page) -> None:
+    levels = get(page, "/api/footprint", instrument=TCS, date="2025-12-12", n=375)
+    candles = get(page, "/api/candles", instrument=TCS, date="2025-12-12", n=375)
+    assert sum(one["buy_volume"] for one in levels) == candles[0]["buy_volume"]
+    assert sum(one["sell_volume"] for one in levels) == candles[0]["sell_volume"]
+
+
+def test_candles_when_live_end_with_a_forming_one(page: Page) -> None:
+    candles = get(page, "/api/candles", instrument=TCS)
+    assert candles[-1]["forming"] is True
+    assert all(not one["forming"] for one in candles[:-1])
+
+
+def test_trades_when_limited_are_the_newest(page: Page) -> None:
+    trades = wait_until(lambda: get(page, "/api/trades", instrument=TCS, limit=3)[2:], "three trades") and get(
+        page, "/api/trades", instrument=TCS, limit=2
+    )
+    assert len(trades) == 2
+    assert trades[0]["event_time_ms"] <= trades[1]["event_time_ms"]
+    assert all(one["buy_volume"] + one["sell_volume"] + one["unclassified_volume"] == one["volume"] for one in trades)
+
+
+def test_candles_when_the_instrument_is_unknown_are_none(page: Page) -> None:
+    assert get(page, "/api/candles", instrument="NSE_EQ|NOTHING") == []
+    assert get(page, "/api/candles", instrument=TCS, date="2001-01-01") == []
+
+
+def test_view_when_polled_gives_the_whole_figure(page: Page) -> None:
+    hello, figure = get(page, "/api/view", instrument=TCS, minutes=5)
+    assert (hello["type"], figure["type"], figure["view"]["minutes"]) == ("hello", "figure", 5)
+
+
+def test_dates_when_asked_are_those_of_the_archive(page: Page) -> None:
+    assert get(page, "/api/dates") == ["2025-12-12"]
+
+
+def test_page_when_served_loads_nothing_from_another_host(page: Page) -> None:
+    html = get(page, "/")
+    assert "http://" not in html.replace("http://www.w3.org", "")
+    assert "https://" not in html
