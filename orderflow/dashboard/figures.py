@@ -149,6 +149,14 @@ def price_step(prices: Iterable[int], rows: int = 90) -> int:
     return tick * next((step for step in _TICKS if span <= rows * tick * step), _TICKS[-1])
 
 
+def profile_levels(profile: Mapping[int, Sequence[int]]) -> dict[str, float | None]:
+    """Return point of control and value area in rupees, at the profile's full resolution; None while nothing traded."""
+    area = value_area({price: sum(volumes) for price, volumes in profile.items()})
+    if area is None:
+        return {"poc": None, "low": None, "high": None}
+    return {"poc": area.point_of_control / 100, "low": area.low / 100, "high": area.high / 100}
+
+
 def profile_columns(profile: Mapping[int, Sequence[int]]) -> dict[str, Columns]:
     """Return the bars of the volume profile and its lines, grouped to a legible number of prices."""
     step, tick = price_step(profile), tick_size(profile)

@@ -79,8 +79,8 @@ def chart(rows: Sequence[Row], palette: Palette) -> Figure:
     """Return the figure of the settled rows, with room for the forming one."""
     step = step_of(rows)
     footprints = [cells(row, step) for row in settled(rows)]
-    columns = len(rows[-CANDLES:])
-    layout = _layout(footprints, columns, step / 100, palette)
+    times = [label(row.candle.start_ms)[11:16] for row in rows[-CANDLES:]]
+    layout = _layout(footprints, times, step / 100, palette)
     ranges = [[cell["low"], cell["high"]] for cell in footprints]
     return {"data": _traces(footprints, step / 100, palette), "layout": layout, "ranges": ranges}
 
@@ -123,8 +123,8 @@ def _traces(footprints: Sequence[Cell], step: float, palette: Palette) -> list[d
             "marker": {"color": bars["color"], "line": {"width": 0}},
         },
         _outline("control", footprints, 8, step, palette.vwap),
-        _outline("stacked_buy", footprints, 5, step, palette.buy),
-        _outline("stacked_sell", footprints, 6, step, palette.sell),
+        _stacks("stacked_buy", footprints, 5, step, palette.buy),
+        _stacks("stacked_sell", footprints, 6, step, palette.sell),
         _bodies("rising", footprints, palette.buy, rising=True),
         _bodies("falling", footprints, palette.sell, rising=False),
         {**text, "uid": "bid", **_text_columns(bid, font), "textposition": "middle left"},
@@ -145,10 +145,32 @@ def _outline(uid: str, footprints: Sequence[Cell], mask: int, step: float, color
     for index, cell in enumerate(footprints):
         for entry in cell["levels"]:
             if entry[4] & mask == mask:
-                left, right, low, high = index - 0.44, index + 0.46, entry[0] - step / 2, entry[0] + step / 2
+                left, right, low, high = index - 0.44, index + 0.42, entry[0] - step / 2, entry[0] + step / 2
                 x += [left, right, right, left, left, None]
                 y += [low, low, high, high, low, None]
     line = {"color": color, "width": 1.2}
+    return {
+        "uid": uid,
+        "type": "scatter",
+        "mode": "lines",
+        "x": x,
+        "y": y,
+        "line": line,
+        "hoverinfo": "none",
+        "showlegend": False,
+    }
+
+
+def _stacks(uid: str, footprints: Sequence[Cell], mask: int, step: float, color: str) -> dict[str, Any]:
+    """Draw a thick edge along the cells of a stack of imbalances, whose mark holds all bits of `mask`."""
+    x: list[float | None] = []
+    y: list[float | None] = []
+    for index, cell in enumerate(footprints):
+        for entry in cell["levels"]:
+            if entry[4] & mask == mask:
+                x += [index + 0.44, index + 0.44, None]
+                y += [entry[0] - step / 2, entry[0] + step / 2, None]
+    line = {"color": color, "width": 4}
     return {
         "uid": uid,
         "type": "scatter",
@@ -227,11 +249,12 @@ def short(value: int, *, signed: bool) -> str:
     return f"{lead}{size}"
 
 
-def _layout(footprints: Sequence[Cell], columns: int, step: float, palette: Palette) -> dict[str, Any]:
+def _layout(footprints: Sequence[Cell], times: Sequence[str], step: float, palette: Palette) -> dict[str, Any]:
     axis: dict[str, Any] = {"gridcolor": palette.grid, "zeroline": False, "color": palette.text, "tickfont": {"size": 10}}
     lows = [entry[0] for cell in footprints for entry in cell["levels"]]
     low, high = (min(lows), max(lows)) if lows else (0.0, 1.0)
-    every = max(1, columns // 12)
+    columns = len(times)
+    every = max(1, columns // 20)
     return {
         "paper_bgcolor": palette.paper,
         "plot_bgcolor": palette.paper,
@@ -247,8 +270,8 @@ def _layout(footprints: Sequence[Cell], columns: int, step: float, palette: Pale
             "type": "linear",
             "anchor": "y2",
             "range": [max(columns - 12, 0) - 0.6, max(columns, 12) - 0.4],
-            "tickvals": list(range(0, len(footprints), every)),
-            "ticktext": [footprints[index]["x"][11:16] for index in range(0, len(footprints), every)],
+            "tickvals": list(range(0, columns, every)),
+            "ticktext": list(times[::every]),
             "showgrid": False,
         },
         "yaxis": {**axis, "side": "right", "domain": [0.12, 1], "range": [low - 2 * step, high + 2 * step], "tickformat": ".2f"},

@@ -83,6 +83,7 @@ class Viewer:
         self._tick_revision = -1
         self._tape = -1
         self._profile_due = 0
+        self._levels_due = 0
         self._slow_due = 0
         self._banners: list[dict[str, Any]] | None = None
         self._gap_count = -1
@@ -114,6 +115,9 @@ class Viewer:
             if self._tape >= 0 and self.store is self._live:
                 out["rx"] = panels.received_times(instrument, self._tape)
             out["tape"] = panels.tape(instrument, max(self._tape, 0), TAPE_ROWS)
+        if moved and now_ms >= self._levels_due:
+            out["levels"] = figures.profile_levels(instrument.profile)
+            self._levels_due = now_ms + PROFILE_MS
         out.update(self._slow(rows, now_ms))
         self._epoch, self._revision = instrument.epoch, instrument.revision
         self._tick_revision, self._tape = instrument.tick_revision, instrument.tape_count

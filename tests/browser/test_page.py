@@ -79,7 +79,7 @@ def test_page_when_a_past_date_is_chosen_says_so_and_shows_that_day(browser: Any
     browser.execute_script(
         "const p=document.getElementById('of-date'); p.value='2025-12-12'; p.dispatchEvent(new Event('change'))"
     )
-    wait_until(lambda: rows(browser)["x"] and rows(browser)["x"][-1] == "2025-12-12 15:29:00", "the past day's last candle")
+    wait_until(lambda: rows(browser)["x"][-1:] == ["2025-12-12 15:29:00"], "the past day's last candle")
     wait_until(lambda: browser.find_elements("css selector", '[data-code="past"]'), "the banner")
 
 

@@ -134,7 +134,10 @@
       pen.fillStyle = buy > sell ? colors.buyFaint : sell > buy ? colors.sellFaint : "#1b222d";
       pen.fillRect(at(index - 0.42), top, (at(index + 0.42) - at(index - 0.42)) * (total / most), height);
       if (mark & 8) frame(at, index, top, height, VWAP);
-      else if (mark & 4) frame(at, index, top, height, mark & 1 ? colors.buy : colors.sell);
+      if (mark & 4) {
+        pen.fillStyle = mark & 1 ? colors.buy : colors.sell;
+        pen.fillRect(at(index + 0.44) - 2, top, 4, height / 0.92);
+      }
       if (height < 7) continue;
       words(String(sell), at(index) - 4, y(price), "right", mark & 2 ? colors.sell : TEXT, mark & 2);
       words(String(buy), at(index) + 4, y(price), "left", mark & 1 ? colors.buy : TEXT, mark & 1);
@@ -157,7 +160,7 @@
   function frame(at, index, top, height, color) {
     pen.strokeStyle = color;
     pen.lineWidth = 1.2;
-    pen.strokeRect(at(index - 0.44), top, at(index + 0.46) - at(index - 0.44), height);
+    pen.strokeRect(at(index - 0.44), top, at(index + 0.42) - at(index - 0.44), height);
   }
 
   function words(value, x, y, align, color, strong) {

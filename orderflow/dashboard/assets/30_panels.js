@@ -29,16 +29,7 @@
     ["Last trade", (s) => (s.updated_ms === null ? "–" : of.clock(s.updated_ms, true) + " IST"), null, true],
   ];
   let statNodes = null;
-  const levels = { poc: null, low: null, high: null };
-
-  /* The profile's lines travel with the figure; their prices are shown as figures, too. */
-  function takeLevels(message) {
-    const traces = message.figure && message.mode === "chart" ? Object.fromEntries(message.figure.data.map((trace) => [trace.uid, trace])) : message.wholes;
-    if (!traces || !traces.poc) return;
-    levels.poc = traces.poc.y.length ? traces.poc.y[0] : null;
-    levels.low = traces.value_area.y.length ? traces.value_area.y[0] : null;
-    levels.high = traces.value_area.y.length ? traces.value_area.y[3] : null;
-  }
+  let levels = { poc: null, low: null, high: null };
 
   function drawStats(stats) {
     of.stats = stats;
@@ -210,7 +201,7 @@
       serverBanners = message.banners;
       drawBanners();
     }
-    takeLevels(message);
+    if (message.levels) levels = message.levels;
     if (message.stats) drawStats(message.stats);
     if (message.depth) drawDepth(message.depth);
     if (message.tape || message.view) drawTape(message.tape || [], Boolean(message.view));

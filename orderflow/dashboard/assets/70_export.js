@@ -83,7 +83,7 @@
   const LEGEND = [
     ["Hollow candle, pale bars", "still forming; the final candle replaces it"], ["Strip under the prices: blue", "final and confirmed by the exchange's own bar"], ["grey", "final, built from the feed's updates only"],
     ["amber", "part of its volume passed during an outage"], ["Grey in volume", "unclassified: no aggressor known, never dropped"], ["Triangles", "imbalance of 0.6 or more"], ["Yellow line and bands", "VWAP of the day, one and two standard deviations"],
-    ["Footprint", "at bid (left), at ask (right); bold: 3 to 1 diagonal imbalance; boxes: stacked imbalances; yellow box: point of control; ◂ unfinished auction"],
+    ["Footprint", "at bid (left), at ask (right); bold: 3 to 1 diagonal imbalance; thick edge: stacked imbalances; yellow box: point of control; ◂ unfinished auction"],
   ];
   const help = () =>
     of.openDialog("Help", el("div", { class: "help" }, [HELP, LEGEND].map((list) => el("dl", {}, list.map(([key, words]) => [el("dt", {}, key), el("dd", {}, words)]).flat()))));
