@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Final
 
+import pyarrow as pa
+import pyarrow.compute as pc
 import requests
 
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError
 from orderflow.lake.verification import CANDLE_COLUMNS, TICK_COLUMNS, InstrumentDay, candle_faults, instrument_days
+
+PORTION_ROWS: Final = 3_000_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,11 +57,11 @@ def report(history: History, date: str) -> DayReport:
     sizes = {table.name: [size for _, size in history.files(table, date)] for table in (TICKS, CANDLES, FOOTPRINT)}
     if not any(sizes.values()):
         raise LakeError(f"nothing is stored of {date}; `python -m orderflow lake` lists the dates that are")
-    ticks = history.table(TICKS, date, columns=TICK_COLUMNS)
     candles = history.table(CANDLES, date, columns=CANDLE_COLUMNS)
+    days = [day for ticks in _portions(history, date) for day in instrument_days(ticks, candles)]
     return DayReport(
         date=date,
-        instruments=tuple(instrument_days(ticks, candles)),
+        instruments=tuple(sorted(days, key=lambda day: day.instrument)),
         files=sum(map(len, sizes.values())),
         size_bytes=sum(map(sum, sizes.values())),
         tick_bytes=sum(sizes[TICKS.name]),
@@ -87,6 +92,20 @@ def replicas(namenode_http_url: str) -> Replicas:
         corrupt_blocks=int(system["CorruptBlocks"]),
         free_bytes=int(system["CapacityRemaining"]),
     )
+
+
+def _portions(history: History, date: str) -> Iterator[pa.Table]:
+    """Yield a date's ticks, whole instruments at a time, so that each portion fits in memory."""
+    footers = history.metadata(path for path, _ in history.files(TICKS, date))
+    count = math.ceil(sum(footer.num_rows for footer in footers) / PORTION_ROWS)
+    if count <= 1:
+        yield history.table(TICKS, date, columns=TICK_COLUMNS)
+        return
+    keys = sorted(pc.unique(history.table(TICKS, date, columns=["instrument_key"]).column(0)).to_pylist())
+    size = math.ceil(len(keys) / count)
+    for start in range(0, len(keys), size):
+        wanted = pc.field("instrument_key").isin(keys[start : start + size])
+        yield history.table(TICKS, date, columns=TICK_COLUMNS, condition=wanted)
 
 
 def _bean(namenode_http_url: str, name: str) -> dict[str, Any]:

@@ -18,6 +18,8 @@ class FakeWebHdfs(ThreadingHTTPServer):
         self.root = root
         self.requests: list[tuple[str, str]] = []
         self.data_node_failures = 0
+        self.state = {"NumLiveDataNodes": 2, "UnderReplicatedBlocks": 3, "MissingBlocks": 0, "CorruptBlocks": 0}
+        self.state["CapacityRemaining"] = 5_000_000_000
 
     @property
     def url(self) -> str:
@@ -31,6 +33,9 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         parts = urlsplit(self.path)
         query = {name.lower(): values[0] for name, values in parse_qs(parts.query).items()}
+        if parts.path == "/jmx":
+            self._answer(200, json.dumps({"beans": [self.server.state]}).encode())
+            return
         path = unquote(parts.path).removeprefix("/webhdfs/v1").removeprefix("/data")
         operation = query["op"].upper()
         local = self.server.root / path.lstrip("/")

@@ -13,10 +13,12 @@ import pytest
 from fake_webhdfs import FakeWebHdfs
 from fsspec.implementations.local import LocalFileSystem
 
+from orderflow.lake import catalogue, commands
 from orderflow.lake.archive import DayArchive
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError, Table, arrow_schema
 from orderflow.market.candle import Candle, iso_from_ms
+from orderflow.settings import load
 
 TCS, INFY = "NSE_EQ|INE467B01029", "NSE_EQ|INE009A01021"
 OPEN_MS = 1_765_770_300_000
@@ -235,6 +237,27 @@ def test_day_archive_when_asked_for_a_day_then_gives_domain_values(tmp_path) -> 
     assert [made.start_ms for made in archive.candles(TCS, DAY, 1)] == [OPEN_MS, OPEN_MS + 60_000]
     assert [trade.volume for trade in archive.trades(TCS, NEXT_DAY)] == [100]
     assert archive.footprint(TCS, DAY) == []
+
+
+def test_catalogue_when_a_day_misses_an_update_then_its_line_and_verify_say_so(tmp_path, hdfs, capsys, monkeypatch) -> None:
+    monkeypatch.setattr(catalogue, "PORTION_ROWS", 2)
+    write(tmp_path, TICKS, DAY, "a.parquet", [tick(1), tick(2), tick(1, INFY), tick(2, INFY)])
+    write(tmp_path, CANDLES, DAY, "a.parquet", [candle(0, tick_volume=150)])
+    write(tmp_path, TICKS, NEXT_DAY, "a.parquet", [tick(1), tick(3)])
+    settings = load({"NAMENODE_HTTP_URL": hdfs.url}, env_file=tmp_path / "none")
+
+    assert commands.catalogue(settings) == 1
+    _, sound, broken, replicas = capsys.readouterr().out.splitlines()
+    assert sound.split()[:8] == [DAY, "2", "4", "09:15:01", "09:15:02", "0", "1", "2"]
+    assert sound.endswith("sound")
+    assert broken.endswith(f"NOT SOUND: lake verify --date {NEXT_DAY}")
+    assert replicas == "2 dates; 2 DataNodes live, 3 blocks short of replicas, 0 missing, 0 corrupt, 5.0 GB free"
+
+    assert (commands.verify(settings, DAY), commands.verify(settings, NEXT_DAY)) == (0, 1)
+    shown = capsys.readouterr().out.splitlines()
+    assert shown[2].split() == [TCS, "2", "0", "0", "200", "0", "0", "50"]
+    assert shown[5].split() == [TCS, "2", "1", "0", "200", "100", "0", "0"]
+    assert shown[6] == f"{NEXT_DAY}: 2 ticks and 0 candles, NOT SOUND"
 
 
 @pytest.mark.parametrize(("first", "last"), [("15-12-2025", None), ("2025-12-15", "2025-13-01"), ("2025-12-16", "2025-12-15")])
