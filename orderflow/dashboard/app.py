@@ -66,7 +66,7 @@ def create_app(parts: Parts) -> FastAPI:
         yield
         hub.detach()
 
-    server = FastAPI(title="Order flow dashboard", lifespan=lifespan)
+    server = FastAPI(title="Order flow dashboard", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
     endpoints.add(server, parts.store, hub)
     script = gzip.compress(PLOTLY.read_bytes(), 6)
 
