@@ -2,7 +2,6 @@
 # The jars can come from a directory instead of the network: docker build --build-context artifacts=.cache/artifacts .
 
 FROM python:3.11-slim-bookworm AS base
-SHELL ["/bin/bash", "-o", "pipefail", "-c"]
 # Debian's own security updates are wanted, so packages carry no versions; curl is for people (docker exec … curl).
 # hadolint ignore=DL3008
 RUN apt-get update \

@@ -9,10 +9,7 @@ from dotenv import dotenv_values
 try:
     values = dotenv_values(sys.argv[1], interpolate=False)
 except OSError as error:
-    print(
-        f"echo {shlex.quote(f'{sys.argv[1]} cannot be read ({error.strerror}): chmod a+r .env, or run as its owner')} >&2; exit 1"
-    )
-    sys.exit(1)
+    sys.exit(f"{sys.argv[1]} cannot be read ({error.strerror}): chmod a+r .env, or run as its owner")
 for name, value in values.items():
     if value and value.strip() and not os.environ.get(name, "").strip() and name.isidentifier():
         print(f"export {name}={shlex.quote(value)}")

@@ -14,8 +14,9 @@ export ENV_FILE=${ENV_FILE:-$ORDERFLOW_HOME/.env}
 
 # Settings of .env that the environment does not give. Health checks need none of them and run often.
 if [[ -z ${ORDERFLOW_PROBE:-} && -f $ENV_FILE ]]; then
-  # shellcheck disable=SC1090
-  . <("$PYTHON" "$ORDERFLOW_HOME/deploy/dotenv_exports.py" "$ENV_FILE")
+  exports=$("$PYTHON" "$ORDERFLOW_HOME/deploy/dotenv_exports.py" "$ENV_FILE")
+  eval "$exports"
+  unset exports
 fi
 
 # Where they differ, a container's defaults come before the local ones.
