@@ -31,7 +31,7 @@ def main() -> int:
     feed.start()
     serve(Parts(store, directory, history, chosen.dashboard_buffer), chosen.dashboard_host, chosen.dashboard_port)
     feed.stop()
-    return 0
+    return 70 if feed.broken else 0
 
 
 if __name__ == "__main__":

@@ -7,6 +7,8 @@ sees and never gives up. confluent-kafka is used here because its consumer hands
 from __future__ import annotations
 
 import logging
+import os
+import signal
 import threading
 import time
 from collections.abc import Iterable
@@ -28,6 +30,7 @@ RETRY_SECONDS: Final = 1.0
 QUIET_POLLS: Final = 5
 POLL_SECONDS: Final = 0.1
 METADATA_SECONDS: Final = 5.0
+CHECK_SECONDS: Final = 10.0
 
 log = logging.getLogger(__name__)
 librdkafka = log.getChild("librdkafka")
@@ -43,6 +46,7 @@ class KafkaFeed:
         self._topics = tuple(names)
         self._stop = threading.Event()
         self._failed: str | None = None
+        self._broken = False
         self._thread = threading.Thread(target=self._run, name="kafka-feed", daemon=True)
 
     def start(self) -> None:
@@ -55,7 +59,20 @@ class KafkaFeed:
         if self._thread.is_alive():
             self._thread.join(5)
 
+    @property
+    def broken(self) -> bool:
+        """Return whether the thread ended by something unforeseen; the process then has been told to end, too."""
+        return self._broken
+
     def _run(self) -> None:
+        try:
+            self._read()
+        except Exception:
+            log.exception("the Kafka feed failed; the process ends so that it can be started again")
+            self._broken = True
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    def _read(self) -> None:
         while not self._stop.is_set():
             consumer = Consumer(self._configuration(), logger=librdkafka)
             try:
@@ -88,7 +105,7 @@ class KafkaFeed:
             elif waiting:
                 waiting -= _at_end(consumer, waiting)
                 self._store.report_source(None, caught_up=not waiting)
-            if time.monotonic() - checked > METADATA_SECONDS * 2:
+            if time.monotonic() - checked > (CHECK_SECONDS if start else RETRY_SECONDS):
                 checked = time.monotonic()
                 self._check(consumer, start)
 

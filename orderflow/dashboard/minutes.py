@@ -219,6 +219,31 @@ class Instrument:
         time_ms = tick.get("ltt_ms")
         if price is not None and time_ms is not None and (self.last_time_ms is None or time_ms >= self.last_time_ms):
             self.last_price = price
+            if "_INDEX|" in self.key:
+                self._fold_index(float(price), int(time_ms), int(tick["received_time_ms"]))
+
+    def _fold_index(self, price: float, time_ms: int, received_ms: int) -> None:
+        """Fold an index's value into the forming minute: it has no trades, and its final candle is the exchange's bar."""
+        start, end = self.session_start_ms, self.session_end_ms
+        minute = self.minute(time_ms // MINUTE_MS * MINUTE_MS)
+        if minute.final is not None or (start is not None and end is not None and not start <= time_ms < end):
+            return
+        value = Trade(
+            instrument_key=self.key,
+            trade_id="",
+            event_time_ms=time_ms,
+            received_time_ms=received_ms,
+            price=price,
+            volume=0,
+            buy_volume=0,
+            sell_volume=0,
+            unclassified_volume=0,
+            side="unclassified",
+        )
+        minute.fold(value, self.tick_revision)
+        self.last_time_ms, self.last_received_ms = time_ms, received_ms
+        self.revision += 1
+        self._changed(minute)
 
     def first_change_after(self, revision: int) -> int | None:
         """Return the start of the earliest minute changed after `revision`; None when nothing changed."""

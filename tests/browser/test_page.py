@@ -166,3 +166,17 @@ def test_page_when_the_server_restarts_reconnects_by_itself(browser: Any, page: 
     wait_until(lambda: rows(browser)["total_volume"][-1] != before, "a live update after the restart")
     assert browser.find_elements("css selector", '[data-code="offline"]') == []
     assert browser.execute_script("return window.sameDocument") is True
+
+
+def test_page_when_no_socket_opens_polls_the_same_view(browser: Any, page: Page) -> None:
+    refusing = (
+        "window.WebSocket = class { constructor() { this.readyState = 3; setTimeout(() => this.onclose(), 0); } send() {} };"
+    )
+    script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": refusing})
+    try:
+        open_page(browser, page, "?instrument=" + TCS.replace("|", "%7C"))
+        wait_until(lambda: browser.find_element("id", "of-dot").get_attribute("class") == "polling", "the polling")
+        before = rows(browser)["total_volume"][-1]
+        wait_until(lambda: rows(browser)["total_volume"][-1] != before, "a polled update")
+    finally:
+        browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", {"identifier": script["identifier"]})

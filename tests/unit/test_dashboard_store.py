@@ -167,3 +167,23 @@ def test_row_when_trades_have_two_prices_gives_the_day_vwap_and_its_deviation() 
     last = rows(store)[-1]
     assert last.vwap == 101.0
     assert round(last.sigma or 0.0, 6) == round(3**0.5, 6)
+
+
+def test_store_when_an_index_ticks_folds_its_value_without_volume() -> None:
+    key = "NSE_INDEX|Nifty 50"
+    base = {
+        "instrument_key": key,
+        "kind": "update",
+        "trading_date": "2025-12-15",
+        "session_start_ms": OPEN_MS,
+        "session_end_ms": CLOSE_MS,
+    }
+    moments = [(1_000, 26_000.0), (2_000, 26_010.5), (3_000, 25_990.0)]
+    ticks = [
+        {**base, "feed_time_ms": OPEN_MS + at, "received_time_ms": OPEN_MS + at, "ltt_ms": OPEN_MS + at, "ltp": price}
+        for at, price in moments
+    ]
+    store = store_with(*[(topics.TICKS, tick) for tick in ticks])
+    (row,) = Rollup(1).rows(store.instruments[key])
+    assert (row.candle.open, row.candle.high, row.candle.low, row.candle.close) == (26_000.0, 26_010.5, 25_990.0, 25_990.0)
+    assert (row.candle.total_volume, row.vwap, len(store.instruments[key].tape)) == (0, None, 0)
