@@ -37,7 +37,7 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--recording", type=Path)
     parser.add_argument("--reconnects", type=int, default=200)
-    parser.add_argument("--speed", type=float, default=12.0)
+    parser.add_argument("--speed", type=float, default=16.0)
     parser.add_argument("--seed", type=int, default=1)
     options = parser.parse_args()
     source: Source = (
@@ -59,7 +59,10 @@ def main() -> int:
                 time.sleep(rng.uniform(0.0, 2.0) if number % 10 else 0.0)
                 rng.choice(cuts)()
                 rig.wait_for(lambda before=opened: rig.supervisor.status.connections > before, "a reconnect", 30)
+                server.server.requests.clear()
                 if number % 10 == 9:
+                    rig.wait_for(lambda: rig.state == "connected" and server.connections == 1, "a connection", 30)
+                    time.sleep(0.3)
                     memory.append(resident_kib())
                     threads.append(threading.active_count())
                     print(f"{number + 1} reconnects, {sink.number} ticks, {memory[-1]} KiB, {threads[-1]} threads", flush=True)

@@ -36,6 +36,8 @@ from orderflow.upstox.engine import FeedEngine
 
 INSTRUMENTS = 200
 PER_MESSAGE = 4
+TEN_O_CLOCK_MS = 1_765_773_000_000
+"""2025-12-15 10:00 IST, in continuous trading."""
 
 
 def main() -> None:
@@ -146,9 +148,9 @@ def key(number: int) -> str:
 
 
 def synthetic(count: int, seed: int = 7) -> list[tuple[int, bytes]]:
-    """Return `count` messages of four instruments each in the feed's full shape; times ten milliseconds apart, ending now."""
+    """Return `count` messages of four instruments each in the feed's full shape; times ten milliseconds apart."""
     rng = random.Random(seed)
-    synthetic.epoch_ms = getattr(synthetic, "epoch_ms", int(time.time() * 1000) - 7_200_000)  # type: ignore[attr-defined]
+    synthetic.epoch_ms = getattr(synthetic, "epoch_ms", TEN_O_CLOCK_MS)  # type: ignore[attr-defined]
     vtt = getattr(synthetic, "vtt", [1000] * INSTRUMENTS)
     synthetic.vtt = vtt  # type: ignore[attr-defined]
     messages: list[tuple[int, bytes]] = []
