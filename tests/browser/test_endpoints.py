@@ -40,7 +40,7 @@ def test_healthz_when_the_source_fails_answers_503_with_the_reason(page: Page) -
 
 
 def test_metrics_when_asked_are_in_prometheus_format(page: Page) -> None:
-    assert 'dashboard_records_total{topic="upstox_trades"}' in get(page, "/metrics")
+    assert 'dashboard_records_total{topic="upstox_orderflow"}' in get(page, "/metrics")
 
 
 def test_instruments_when_asked_have_symbol_and_name(page: Page) -> None:
