@@ -1,0 +1,74 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orderflow.market.errors import OrderflowError, SettingsError
+from orderflow.processing.cores import cores_needed, require_cores
+from orderflow.processing.watch import QueryWatch
+from orderflow.settings import load
+
+
+class FakeQuery:
+    """A query whose progress the test sets."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self.isActive = True
+        self.lastProgress: dict[str, Any] | None = None
+        self.failure: str | None = None
+
+    def exception(self) -> str | None:
+        return self.failure
+
+
+class FakeContext:
+    def __init__(self, master: str, parallelism: int) -> None:
+        self.master = master
+        self.defaultParallelism = parallelism
+
+
+class FakeSession:
+    def __init__(self, master: str = "spark://spark-master:7077", parallelism: int = 2) -> None:
+        self.sparkContext = FakeContext(master, parallelism)
+
+
+def progress(batch: int, dropped: int = 0) -> dict[str, Any]:
+    return {
+        "batchId": batch,
+        "inputRowsPerSecond": 10.0,
+        "processedRowsPerSecond": 20.0,
+        "durationMs": {"triggerExecution": 250},
+        "stateOperators": [{"numRowsTotal": 7, "numRowsDroppedByWatermark": dropped}],
+        "sources": [{"metrics": {"maxOffsetsBehindLatest": "3"}}],
+    }
+
+
+def test_health_when_every_query_reports_then_it_shows_their_last_batch_and_what_came_late() -> None:
+    query = FakeQuery("orderflow")
+    watch = QueryWatch(FakeSession(), [query])  # type: ignore[arg-type, list-item]
+    for batch, dropped in ((1, 2), (1, 2), (2, 3)):
+        query.lastProgress = progress(batch, dropped)
+        watch._observe(query)  # type: ignore[arg-type]
+    health = watch.health()
+    assert health.healthy
+    assert health.detail["orderflow"] == {"active": True, "batch": 2, "rows_per_second": 20.0, "late_groups_dropped": 5}
+
+
+def test_watch_when_a_query_ends_then_it_names_the_cause_and_the_cure() -> None:
+    query = FakeQuery("candles")
+    query.isActive = False
+    query.failure = "java.io.IOException: x\nCaused by: OffsetOutOfRangeException: offsets 5 of upstox_ticks-0"
+    watch = QueryWatch(FakeSession(), [query])  # type: ignore[arg-type, list-item]
+    with pytest.raises(OrderflowError, match=r"candles has ended: Caused by: OffsetOutOfRange.*docs/TROUBLESHOOTING.md"):
+        watch._observe(query)  # type: ignore[arg-type]
+    assert not watch.health().healthy
+
+
+def test_cores_when_fewer_than_partitions_and_two_then_the_processor_refuses_with_the_setting() -> None:
+    settings = load({"KAFKA_PARTITIONS": "4", "PROCESSOR_CORES": "4"})
+    assert cores_needed(settings) == 6
+    with pytest.raises(SettingsError, match="PROCESSOR_CORES=6"):
+        require_cores(FakeSession(), settings)  # type: ignore[arg-type]
+    require_cores(FakeSession(), load({"PROCESSOR_CORES": "4"}))  # type: ignore[arg-type]

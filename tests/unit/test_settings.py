@@ -1,0 +1,51 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from orderflow.market.errors import SettingsError
+from orderflow.settings import load
+
+
+def test_settings_when_nothing_is_told_then_the_promised_defaults_hold(tmp_path: Path) -> None:
+    settings = load({}, tmp_path / "none")
+    assert settings.instruments == ("NSE_EQ|INE467B01029",)
+    assert (settings.kafka_brokers, settings.namenode_url) == ("kafka:29092", "hdfs://namenode:9000")
+    assert (settings.window_minutes, settings.dashboard_port, settings.dashboard_buffer) == (1, 8050, 100)
+
+
+def test_settings_when_both_are_given_then_the_environment_wins_over_the_file(tmp_path: Path) -> None:
+    file = tmp_path / ".env"
+    file.write_text("INSTRUMENT=NSE_EQ|INE009A01021\nWINDOW_MINUTES=5\n")
+    settings = load({"WINDOW_MINUTES": "15"}, file)
+    assert (settings.instruments, settings.window_minutes) == (("NSE_EQ|INE009A01021",), 15)
+
+
+def test_instruments_when_repeated_or_blank_then_each_is_taken_once(tmp_path: Path) -> None:
+    assert load({"INSTRUMENT": "TCS, ,INFY,TCS"}, tmp_path / "none").instruments == ("TCS", "INFY")
+
+
+def test_token_when_shown_then_it_is_not_in_the_text(tmp_path: Path) -> None:
+    settings = load({"UPSTOX_ACCESS_TOKEN": "a-very-secret-token"}, tmp_path / "none")
+    assert settings.access_token == "a-very-secret-token"
+    assert "secret" not in repr(settings)
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "message"),
+    [
+        ("WINDOW_MINUTES", "7", "WINDOW_MINUTES='7' is not one of 1, 2, 3, 5"),
+        ("KAFKA_PARTITIONS", "two", "KAFKA_PARTITIONS='two' is not a whole number; for example KAFKA_PARTITIONS=2"),
+        ("DASHBOARD_PORT", "70000", "DASHBOARD_PORT=70000 is outside 1..65535"),
+        ("AGGRESSOR_RULE", "tick", "AGGRESSOR_RULE='tick' is not one of split, lee_ready, emo, clnv"),
+        ("CANDLES_TRIGGER_SECONDS", "soon", "CANDLES_TRIGGER_SECONDS='soon' is not a number"),
+        ("INSTRUMENT", ",", "INSTRUMENT names no instrument"),
+    ],
+)
+def test_settings_when_a_value_is_invalid_then_the_error_names_it_and_a_valid_one(
+    tmp_path: Path, name: str, value: str, message: str
+) -> None:
+    with pytest.raises(SettingsError) as caught:
+        load({name: value}, tmp_path / "none")
+    assert message in str(caught.value)
