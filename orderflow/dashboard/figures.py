@@ -18,7 +18,7 @@ Columns = dict[str, Any]
 Figure = dict[str, Any]
 _IST_MS: Final = int(timedelta(hours=5, minutes=30).total_seconds() * 1000)
 IMBALANCE_MARK: Final = 0.6
-_LARGEST_TICK: Final = 100
+_LARGEST_TICK: Final = 500
 _TICKS: Final[tuple[int, ...]] = tuple(base * 10**power for power in range(6) for base in (1, 2, 5))
 
 
@@ -138,7 +138,7 @@ def facts(rows: Sequence[Row]) -> Columns:
 
 
 def tick_size(prices: Iterable[int]) -> int:
-    """Return the largest step in paise, up to a rupee, that all prices are multiples of: the tick, once a few prices traded."""
+    """Return the largest step in paise, up to five rupees, that all prices are multiples of: the tick, once a few prices traded."""
     return gcd(_LARGEST_TICK, *prices)
 
 

@@ -102,7 +102,7 @@ def test_price_step_when_the_range_grows_takes_more_ticks_a_row(span: int, step:
 def test_tick_size_when_prices_are_given_is_their_common_step() -> None:
     assert figures.tick_size([314_210, 314_250, 314_220]) == 10
     assert figures.tick_size([10_005, 10_015]) == 5
-    assert figures.tick_size([314_200]) == 100
+    assert figures.tick_size([314_500]) == 500
 
 
 def test_gap_shapes_when_given_gaps_shades_all_panels() -> None:

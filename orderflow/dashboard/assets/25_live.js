@@ -181,6 +181,15 @@
     });
   }
 
+  /* Minutes and seconds until the forming candle ends, for the live day. */
+  function remaining(rows, last) {
+    if (of.view.date || rows.final[last]) return "";
+    const left = Date.parse(rows.window_end[last].replace(" ", "T") + "+05:30") - of.serverNow();
+    if (left <= 0 || left > of.view.minutes * 60000) return "";
+    const seconds = Math.ceil(left / 1000);
+    return "\n" + Math.floor(seconds / 60) + ":" + String(seconds % 60).padStart(2, "0");
+  }
+
   function tag(full, div) {
     const node = of.byId("of-tag");
     const rows = of.rows;
@@ -193,7 +202,7 @@
     const visible = y > full.yaxis._offset && y < full.yaxis._offset + full.yaxis._length;
     node.style.display = visible ? "block" : "none";
     node.style.top = div.offsetTop + y + "px";
-    of.text(node, of.price(rows.close[last]));
+    of.text(node, of.price(rows.close[last]) + remaining(rows, last));
     of.klass(node, "tag " + of.sign(rows.close[last] - rows.open[last]));
   }
 

@@ -55,9 +55,17 @@
     nodes.modes.forEach((button) => button.classList.toggle("on", button.dataset.mode === view.mode));
     nodes.buffer.value = String(view.buffer);
     nodes.palette.classList.toggle("on", view.palette === "safe");
-    document.title = of.symbolOf(view.instrument) ? of.symbolOf(view.instrument) + " · Order flow" : "Order flow";
+    showTitle();
     of.markChosen();
     of.emit("view", view);
+  }
+
+  /* The tab says symbol and price, for those who keep many open. */
+  function showTitle() {
+    const symbol = of.symbolOf(of.view.instrument);
+    const last = of.stats && of.stats.last !== null ? " " + of.price(of.stats.last) + " " + of.percent(of.stats.change_percent, 1) : "";
+    const title = (symbol ? symbol + last + " · " : "") + "Order flow";
+    if (document.title !== title) document.title = title;
   }
 
   /* Search: by symbol, name or key ------------------------------------------------------------------------------- */
@@ -162,6 +170,7 @@
     fromUrl();
     header();
     show();
+    setInterval(showTitle, 1000);
     setInterval(() => of.text(of.byId("of-clock"), of.clock(of.serverNow()) + " IST"), 500);
     window.addEventListener("popstate", () => {
       fromUrl();
