@@ -99,6 +99,6 @@ def serve(parts: Parts, host: str, port: int) -> None:
         raise OrderflowError(
             f"cannot serve the dashboard on {host}:{port} ({reason}); free the port or set DASHBOARD_PORT"
         ) from error
-    config = uvicorn.Config(create_app(parts), log_level="warning", ws_ping_interval=20, ws_ping_timeout=20)
+    config = uvicorn.Config(create_app(parts), log_level="warning", ws_per_message_deflate=False)
     log.info("dashboard on http://%s:%d", host, port)
     uvicorn.Server(config).run(sockets=[listener])

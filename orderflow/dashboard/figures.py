@@ -138,7 +138,7 @@ def facts(rows: Sequence[Row]) -> Columns:
 
 
 def tick_size(prices: Iterable[int]) -> int:
-    """Return the largest step in paise, up to five rupees, that all prices are multiples of: the tick, once a few prices traded."""
+    """Return the largest step in paise, up to five rupees, that divides all prices: the tick, once a few traded."""
     return gcd(_LARGEST_TICK, *prices)
 
 
