@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from typing import Final
 
 from pyspark.sql import Column, DataFrame
@@ -21,8 +21,12 @@ _SCALARS: Final[dict[str, T.DataType]] = {
 }
 _CORRUPT: Final = "_corrupt"
 _FUTURE_MS: Final = 60_000
+_LATEST_MS: Final = 4_102_444_800_000
+_DAY_MS: Final = 86_400_000
+_MINUTE_MS: Final = 60_000
 _MOST_VOLUME: Final = 10**12
 _MOST_PRICE: Final = 1e9
+_MOST_AMOUNT: Final = 1e15
 
 
 def spark_type(kind: FieldType) -> T.DataType:
@@ -76,18 +80,16 @@ def tick_reason() -> Column:
     """Return why a parsed tick must not be used, null when it may: wrong version or key, absurd time or number.
 
     One tick dated 2099 would end every candle, so an event time more than a minute above the receive time, or a receive time
-    more than five minutes above Kafka's own, is refused before it can reach a watermark.
+    more than five minutes above Kafka's own, is refused before it can reach a watermark; so is a bar of the future. Every number
+    that is computed with is held in a range in which no expression behind this can overflow: under ANSI SQL that would end
+    the query, and end it again after each restart.
     """
     record = F.col("record")
     sent_ms = F.unix_millis(F.col("timestamp"))
-    absurd_volume = F.lit(False)
-    for name in ("vtt", "traded_volume", "ltq", "tbq", "tsq"):
-        value = record[name]
-        absurd_volume = absurd_volume | (value.isNotNull() & ~value.between(0, _MOST_VOLUME))
-    absurd_price = F.lit(False)
-    for name in ("ltp", "prev_bid", "prev_ask"):
-        value = record[name]
-        absurd_price = absurd_price | (value.isNotNull() & ~((value > 0) & (value < _MOST_PRICE)))
+    ahead_ms = F.try_subtract(record["event_time_ms"], record["received_time_ms"])
+    bar_ms = record["bar"]["start_ms"]
+    bar_ahead_ms = F.try_subtract(bar_ms, record["received_time_ms"])
+    session_ms = [F.abs(F.try_subtract(record[f"session_{edge}_ms"], record["event_time_ms"])) for edge in ("start", "end")]
     return F.coalesce(
         F.when(record["schema_version"] != records.SCHEMA_VERSION, F.lit("unknown_schema_version")),
         F.when(
@@ -95,17 +97,61 @@ def tick_reason() -> Column:
             F.lit("wrong_key"),
         ),
         F.when(~record["kind"].isin("snapshot", "update", "heartbeat"), F.lit("unknown_kind")),
-        F.when(record["event_time_ms"] > record["received_time_ms"] + _FUTURE_MS, F.lit("event_time_in_future")),
-        F.when(record["received_time_ms"] > sent_ms + 5 * _FUTURE_MS, F.lit("receive_time_in_future")),
+        F.when(_any_absurd(_times(record), lambda at: at.between(0, _LATEST_MS)), F.lit("absurd_time")),
+        F.when(ahead_ms > _FUTURE_MS, F.lit("event_time_in_future")),
+        F.when(F.try_subtract(record["received_time_ms"], sent_ms) > 5 * _FUTURE_MS, F.lit("receive_time_in_future")),
         F.when(record["event_time_ms"] <= 0, F.lit("event_time_absurd")),
         F.when(~record["trading_date"].rlike(r"^\d{4}-\d{2}-\d{2}$"), F.lit("bad_trading_date")),
-        F.when(absurd_volume, F.lit("absurd_volume")),
-        F.when(absurd_price, F.lit("absurd_price")),
+        F.when((session_ms[0] > 2 * _DAY_MS) | (session_ms[1] > 2 * _DAY_MS), F.lit("absurd_session")),
+        F.when(_any_absurd(_volumes(record), lambda volume: volume.between(0, _MOST_VOLUME)), F.lit("absurd_volume")),
+        F.when(_any_absurd(_prices(record), lambda price: (price > 0) & (price < _MOST_PRICE)), F.lit("absurd_price")),
+        F.when(_any_absurd(_amounts(record), lambda amount: F.abs(amount) < _MOST_AMOUNT), F.lit("absurd_number")),
+        F.when(~record["tick_direction"].between(-1, 1), F.lit("absurd_direction")),
+        F.when(record["bar"].isNotNull() & (bar_ms.isNull() | (F.pmod(bar_ms, F.lit(_MINUTE_MS)) != 0)), F.lit("bad_bar")),
+        F.when(bar_ahead_ms > _FUTURE_MS, F.lit("bar_in_future")),
+        F.when(~_is_sound_bar(record["bar"]), F.lit("bad_bar")),
         F.when(
             record["traded_volume"].isNotNull() & (record["vtt"].isNull() | (record["traded_volume"] > record["vtt"])),
             F.lit("volume_without_vtt"),
         ),
     )
+
+
+def _times(record: Column) -> list[Column]:
+    own = [field.name for field in records.TICK if field.name.endswith("_ms")]
+    return [*[record[name] for name in own], record["bar"]["start_ms"]]
+
+
+def _volumes(record: Column) -> list[Column]:
+    own = ("sequence", "vtt", "traded_volume", "ltq", "tbq", "tsq")
+    best = [F.get(record[side], F.lit(0))["quantity"] for side in ("bid", "ask")]
+    return [*[record[name] for name in own], *[record["bar"][name] for name in ("volume", "close_vtt", "open_vtt")], *best]
+
+
+def _prices(record: Column) -> list[Column]:
+    own = ("ltp", "close_price", "atp", "prev_bid", "prev_ask")
+    best = [F.get(record[side], F.lit(0))["price"] for side in ("bid", "ask")]
+    return [*[record[name] for name in own], *[record["bar"][name] for name in ("open", "high", "low", "close")], *best]
+
+
+def _amounts(record: Column) -> list[Column]:
+    return [record[name] for name in ("oi", "iv")]
+
+
+def _any_absurd(values: Iterable[Column], is_sound: Callable[[Column], Column]) -> Column:
+    """Say whether one of `values` is there and not sound; null when none is."""
+    found = F.lit(False)
+    for value in values:
+        found = found | ~is_sound(value)
+    return found
+
+
+def _is_sound_bar(bar: Column) -> Column:
+    """Null for no bar. A published one has all its prices, the low lowest, and no place on the vtt axis without a volume."""
+    ordered = (bar["low"] <= bar["open"]) & (bar["low"] <= bar["close"])
+    ordered = ordered & (bar["open"] <= bar["high"]) & (bar["close"] <= bar["high"])
+    placed = bar["volume"].isNotNull() | (bar["close_vtt"].isNull() & bar["open_vtt"].isNull())
+    return F.when(bar.isNotNull(), F.coalesce(ordered, F.lit(False)) & placed)
 
 
 def valid_ticks(messages: DataFrame) -> DataFrame:

@@ -1,0 +1,227 @@
+"""Mutated tick messages through the parse and every transform behind it: nothing raises, and each is valid or has a reason.
+
+100,000 messages here; `make fuzz` sets POISON_ROWS to a million. POISON_SEED repeats a run.
+"""
+
+from __future__ import annotations
+
+import copy
+import json
+import os
+import random
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+import pyarrow.parquet as pq
+import pytest
+from flow import KEY, OPEN, trade_tick
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+from replayed import replay
+
+from orderflow.market import records
+from orderflow.market.tick import Bar, Greeks, Level, heartbeat_tick, tick_record
+from orderflow.processing.candles import candle_records, flow_messages, footprint_records, roll_up
+from orderflow.processing.minutes import minute_candles, minute_groups, minute_pieces, minute_rows
+from orderflow.processing.schemas import parse, reject_rows, tick_reason, valid_ticks
+from orderflow.processing.trades import trades
+
+pytestmark = pytest.mark.spark
+
+ROWS = int(os.environ.get("POISON_ROWS", "100000"))
+SEED = int(os.environ.get("POISON_SEED", "1"))
+CHUNK = 50_000
+INT, LONG = 2**31 - 1, 2**63 - 1
+INTEGERS = (0, -1, 1, INT, -INT - 1, LONG, -LONG - 1, LONG + 1, 10**12, 10**12 + 1, 10**15, 10**30, OPEN, OPEN * 1000)
+DOUBLES = (1e-300, 1e308, -1e308, 0.1, float("nan"), float("inf"), float("-inf"))
+TEXTS = ("", " ", "NaN", "2025-12-15", "9999-99-99", "*", "continuous", "x" * 5_000, "\u0000", "😀")
+NESTED = ([], {}, [None], [{}], [[]], {"price": None}, [{"price": "a", "quantity": {}}])
+VALUES: tuple[Any, ...] = (*INTEGERS, *DOUBLES, *TEXTS, *NESTED, None, True, False)
+BYTES = (b"", b"null", b"[]", b"{}", b"[{}]", b"\xff\xfe\x00", b"\x00" * 64, b"{" * 2_000, b'{"schema_version":', b'"text"', b"7")
+SCHEMA = pa.schema(
+    [
+        ("key", pa.binary()),
+        ("value", pa.binary()),
+        ("topic", pa.string()),
+        ("partition", pa.int32()),
+        ("offset", pa.int64()),
+        ("timestamp", pa.timestamp("us", tz="UTC")),
+    ]
+)
+
+
+def sound(rng: random.Random, number: int) -> dict[str, Any]:
+    """One valid tick, with everything a tick can carry."""
+    second = 5 + number % 3_000 + rng.random()
+    minute = OPEN + int(second // 60) * 60_000 - 60_000
+    bar = Bar(minute, 99.8, 100.4, 99.7, 100.3, 92, close_vtt=1_000 + number, open_vtt=908 + number)
+    tick = trade_tick(
+        second,
+        100 + rng.randrange(-20, 20) / 10,
+        20,
+        1_050 + number,
+        since=max(1.0, second - rng.uniform(0.5, 200)),
+        sequence=number + 1,
+        bar=bar if second >= 60 and rng.random() < 0.2 else None,
+        bid=(Level(99.9, 10), Level(99.8, 20)),
+        ask=(Level(100.1, 15), Level(None, 5)),
+        greeks=Greeks(0.5, -1.0, 0.1, 0.2, 0.0),
+    )
+    if rng.random() < 0.02:
+        tick = heartbeat_tick(tick.feed_time_ms, tick.received_time_ms)
+    return tick_record(tick)
+
+
+def mutate(rng: random.Random, record: dict[str, Any]) -> None:
+    """Change, remove or add a value, at the top or inside a nested part."""
+    place: Any = record
+    name: Any = rng.choice(list(record))
+    while isinstance(place[name], (dict, list)) and place[name] and rng.random() < 0.8:
+        place = place[name]
+        name = rng.choice(list(place)) if isinstance(place, dict) else rng.randrange(len(place))
+    how = rng.random()
+    if how < 0.1 and isinstance(place, dict):
+        del place[name]
+    elif how < 0.4 and isinstance(place[name], (int, float)) and not isinstance(place[name], bool):
+        place[name] = rng.choice((-place[name], place[name] * 1_000, place[name] + 86_400_000 * 365, place[name] - 10**13))
+    else:
+        place[name] = copy.deepcopy(rng.choice(VALUES))
+    if how > 0.97:
+        record["surprise"] = {"nested": [1, 2, {}]}
+
+
+def message(rng: random.Random, number: int) -> tuple[bytes | None, bytes | None, int]:
+    """One message as (key, value, Kafka's time in ms): a valid tick with up to four mutations, or nothing like one."""
+    record = sound(rng, number)
+    sent_ms = int(record["received_time_ms"]) + 20
+    key: bytes | None = str(record["instrument_key"]).encode()
+    how = rng.random()
+    if how < 0.02:
+        return rng.choice((key, None, b"")), rng.choice((None, *BYTES)), sent_ms
+    for _ in range(rng.choice((0, 1, 1, 2, 4))):
+        mutate(rng, record)
+    value = json.dumps(record, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")
+    if how < 0.06:
+        at = rng.randrange(len(value))
+        value = value[:at] + rng.randbytes(rng.randrange(0, 4)) + value[at + rng.randrange(0, 3) :]
+    elif how < 0.08:
+        value = value[: rng.randrange(len(value))]
+    if how > 0.98:
+        key = rng.choice((None, b"", b"*", b"NSE_EQ|other", b"\xff\xff"))
+    return key, value, sent_ms
+
+
+def poisoned(spark: SparkSession, directory: Path, rows: int, seed: int) -> DataFrame:
+    """Write `rows` messages as files, with the columns of Spark's Kafka source, and return them as a frame."""
+    rng = random.Random(seed)
+    for first in range(0, rows, CHUNK):
+        numbers = range(first, min(rows, first + CHUNK))
+        keys, values, times = zip(*(message(rng, number) for number in numbers), strict=True)
+        table = pa.table(
+            {
+                "key": pa.array(keys, pa.binary()),
+                "value": pa.array(values, pa.binary()),
+                "topic": ["upstox_ticks"] * len(numbers),
+                "partition": pa.array([0] * len(numbers), pa.int32()),
+                "offset": list(numbers),
+                "timestamp": pa.array([at * 1_000 for at in times], pa.timestamp("us", tz="UTC")),
+            },
+            schema=SCHEMA,
+        )
+        pq.write_table(table, directory / f"{first:09d}.parquet")
+    return spark.read.parquet(str(directory))
+
+
+@pytest.fixture(scope="module")
+def messages(spark: SparkSession, tmp_path_factory: pytest.TempPathFactory) -> DataFrame:
+    assert spark.conf.get("spark.sql.ansi.enabled") == "true"
+    return poisoned(spark, tmp_path_factory.mktemp("poison"), ROWS, SEED)
+
+
+@pytest.fixture(scope="module")
+def ticks(messages: DataFrame) -> DataFrame:
+    """What is left of the messages once the invalid ones are rejected."""
+    return valid_ticks(messages).persist()
+
+
+def run(frame: DataFrame) -> None:
+    """Compute every column of every row, as a sink would."""
+    frame.write.format("noop").mode("overwrite").save()
+
+
+def test_parse_when_messages_are_poisoned_then_each_is_valid_or_has_a_reason(messages: DataFrame, ticks: DataFrame) -> None:
+    rejected = reject_rows(parse(messages, records.TICK, tick_reason()))
+    counts = {row["reason"]: row["count"] for row in rejected.groupBy("reason").agg(F.count("payload").alias("count")).collect()}
+    valid = ticks.count()
+    print(f"{ROWS} messages, seed {SEED}: {valid} valid;", dict(sorted(counts.items())))
+    assert sum(counts.values()) + valid == ROWS
+    assert valid > ROWS / 10
+    assert len(counts) > 20
+
+
+def test_transforms_when_fed_straight_from_the_parse_then_none_raises(messages: DataFrame) -> None:
+    run(trades(valid_ticks(messages), "split"))
+    run(flow_messages(minute_candles(minute_pieces(minute_groups(minute_rows(valid_ticks(messages), "split")))), 1))
+
+
+def test_transforms_when_other_rules_and_windows_are_chosen_then_none_raises(ticks: DataFrame) -> None:
+    for rule in ("lee_ready", "emo", "clnv"):
+        run(trades(ticks, rule))
+    batch = minute_candles(minute_pieces(minute_groups(minute_rows(ticks, "split", live=False))))
+    run(footprint_records(batch))
+    on_axis = minute_candles(minute_pieces(minute_groups(minute_rows(ticks, "split", window_minutes=75))), 75)
+    run(flow_messages(roll_up(on_axis, 75), 75))
+
+
+def test_candles_when_ticks_are_poisoned_then_volumes_still_add_up_and_none_is_negative(ticks: DataFrame) -> None:
+    measures = minute_candles(minute_pieces(minute_groups(minute_rows(ticks, "split"))))
+    parts = [F.col(f"{side}_volume") for side in ("buy", "sell", "unclassified")]
+    odd = candle_records(measures, 1).where(
+        (parts[0] + parts[1] + parts[2] != F.col("total_volume"))
+        | (parts[0] < 0)
+        | (parts[1] < 0)
+        | (parts[2] < 0)
+        | (F.col("low") > F.col("high"))
+    )
+    assert [row.asDict() for row in odd.limit(5).collect()] == []
+
+
+def test_rows_when_a_tick_is_poisoned_then_they_are_few_and_none_reaches_far_into_the_future(ticks: DataFrame) -> None:
+    """One row dated 2099 would move the watermark past every open minute."""
+    rows = minute_rows(ticks, "split").agg(F.max(F.unix_millis("event_time")), F.count(F.lit(1))).first()
+    assert rows is not None
+    assert rows[0] <= OPEN + 3_005_000 + 3 * 60_000
+    assert rows[1] <= 8 * ROWS
+
+
+def as_messages(spark: SparkSession, directory: Path, found: list[dict[str, Any]]) -> DataFrame:
+    """Return tick records as messages, each sent when it was received."""
+    table = pa.table(
+        {
+            "key": [str(tick["instrument_key"]).encode() for tick in found],
+            "value": [json.dumps(tick).encode() for tick in found],
+            "topic": ["upstox_ticks"] * len(found),
+            "partition": pa.array([0] * len(found), pa.int32()),
+            "offset": list(range(len(found))),
+            "timestamp": pa.array([tick["received_time_ms"] * 1_000 for tick in found], pa.timestamp("us", tz="UTC")),
+        },
+        schema=SCHEMA,
+    )
+    pq.write_table(table, directory / "sound.parquet")
+    return spark.read.parquet(str(directory))
+
+
+def test_sound_ticks_when_not_mutated_then_all_are_valid(spark: SparkSession, tmp_path: Path) -> None:
+    rng = random.Random(SEED)
+    found = as_messages(spark, tmp_path, [sound(rng, number) for number in range(500)])
+    parsed = parse(found, records.TICK, tick_reason())
+    assert parsed.where("reason is not null").select("reason").distinct().collect() == []
+    assert {row[0] for row in parsed.select("record.instrument_key").distinct().collect()} == {KEY, "*"}
+
+
+@pytest.mark.parametrize("name", ["2025-12-15_open_3eq", "2025-12-15_close_2fo"])
+def test_recorded_ticks_when_judged_then_none_is_rejected(spark: SparkSession, shared: Path, tmp_path: Path, name: str) -> None:
+    found = [tick_record(tick) for tick, _ in replay(shared / "data" / "upstox" / f"{name}.jsonl.gz")]
+    parsed = parse(as_messages(spark, tmp_path, found), records.TICK, tick_reason())
+    assert [row.asDict() for row in parsed.where("reason is not null").groupBy("reason").count().collect()] == []
