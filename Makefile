@@ -7,7 +7,7 @@ export PYTHON := $(if $(filter /%,$(PYTHON)),$(PYTHON),$(CURDIR)/$(PYTHON))
 export DATA_DIR PORT_OFFSET FEED_RECORDING FEED_SESSION FEED_SPEED FEED_TIMES INSTRUMENT TIMEOUT S LINES FOLLOW
 LOCAL := $(PYTHON) -m deploy.local
 
-.PHONY: help setup java artifacts demo up stop status logs wait clean shell check test test-unit test-parts test-e2e bench
+.PHONY: help setup java artifacts demo up stop status logs wait clean shell check test test-unit test-parts test-e2e bench chaos fuzz soak
 
 help: ## List the targets and variables
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -87,3 +87,12 @@ test-e2e: setup ## The tests on a whole stack of real services
 
 bench: setup ## Run a benchmark: B=accuracy; without B, list them
 	@if [[ -n "$(B)" ]]; then $(PYTHON) benchmarks/$(B).py $(ARGS); else sed -sn '1s/^"""//p' benchmarks/*.py; ls benchmarks/*.py; fi
+
+chaos: setup ## Inject faults into a stack of its own and check that nothing is lost: FAULTS=200 SEED=1 MINUTES=240
+	@PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(PYTHON) -m chaos.campaign
+
+fuzz: setup ## A million mutated ticks through the transforms, and long runs of the decoder's properties
+	POISON_ROWS=1000000 FUZZ_EXAMPLES=20000 $(PYTHON) -m pytest tests/spark/test_poison.py tests/unit/test_fuzz_decode.py
+
+soak: setup ## Memory, files and disk under an hour of load: MINUTES=60 INSTRUMENTS=200
+	@$(PYTHON) benchmarks/soak.py $(ARGS)

@@ -1,0 +1,135 @@
+"""Memory, HDFS files, checkpoints and Kafka's disk under load: a simulated session at 20× with many instruments, sampled."""
+
+from __future__ import annotations
+
+import argparse
+import csv
+import json
+import os
+import statistics
+import subprocess
+import sys
+import time
+import urllib.request
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.insert(0, str(ROOT))
+
+from deploy.local import supervision  # noqa: E402
+from deploy.local.condition import resident_bytes  # noqa: E402
+from deploy.local.stack import Stack, open_stack  # noqa: E402
+from orderflow.simulator import catalogue  # noqa: E402
+
+MIB = 1 << 20
+
+
+def answer(url: str) -> dict[str, object]:
+    with urllib.request.urlopen(url, timeout=10) as response:
+        return dict(json.load(response))
+
+
+def directory_bytes(directory: Path) -> int:
+    total = 0
+    for base, _, names in os.walk(directory):
+        for name in names:
+            try:
+                total += (Path(base) / name).stat().st_size
+            except OSError:
+                continue
+    return total
+
+
+def sample(stack: Stack, began: float) -> dict[str, float]:
+    """Return one row: minutes since the start, MiB of each service, and the sizes of what is stored."""
+    row = {"minutes": round((time.monotonic() - began) / 60, 2)}
+    for name, process in supervision.processes(stack).items():
+        if process["pid"]:
+            row[f"{name} MiB"] = round(resident_bytes(process["pid"]) / MIB, 1)
+    row["all services MiB"] = round(sum(value for name, value in row.items() if name.endswith("MiB")), 1)
+    web = f"{stack.env['NAMENODE_HTTP_URL']}/webhdfs/v1/trading"
+    for part in ("ticks", "candles", "footprint", "checkpoints"):
+        try:
+            found = answer(f"{web}/{part}?op=GETCONTENTSUMMARY")["ContentSummary"]
+        except OSError:
+            continue
+        row[f"{part} files"] = found["fileCount"]  # type: ignore[index]
+        row[f"{part} HDFS MiB"] = round(found["length"] / MIB, 2)  # type: ignore[index]
+    row["Kafka disk MiB"] = round(directory_bytes(stack.data_dir / "kafka") / MIB, 1)
+    row["data directory GiB"] = round(directory_bytes(stack.data_dir) / (1 << 30), 3)
+    try:
+        row["ticks stored in Kafka"] = float(
+            answer(f"http://127.0.0.1:{stack.env['DATA_STREAMER_HEALTH_PORT']}/healthz")["ticks_stored"]
+        )  # type: ignore[arg-type]
+    except (OSError, KeyError):
+        row["ticks stored in Kafka"] = float("nan")
+    return row
+
+
+def slope_an_hour(rows: list[dict[str, float]], name: str) -> float:
+    """Return how much a column grows in an hour, by a line through the second half of the run."""
+    half = [row for row in rows[len(rows) // 2 :] if name in row]
+    if len(half) < 3:
+        return float("nan")
+    return statistics.linear_regression([row["minutes"] for row in half], [row[name] for row in half]).slope * 60
+
+
+def report(rows: list[dict[str, float]]) -> str:
+    lines = ["| measure | start | middle | end | most | growth an hour, second half |", "|---|---|---|---|---|---|"]
+    names = list(dict.fromkeys(name for row in rows for name in row if name != "minutes"))
+    for name in names:
+        values = [row[name] for row in rows if name in row]
+        middle = values[len(values) // 2]
+        lines.append(
+            f"| {name} | {values[0]:g} | {middle:g} | {values[-1]:g} | {max(values):g} | {slope_an_hour(rows, name):+.1f} |"
+        )
+    return "\n".join(lines)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--minutes", type=float, default=float(os.environ.get("MINUTES") or 60))
+    parser.add_argument("--instruments", type=int, default=int(os.environ.get("INSTRUMENTS") or 200))
+    parser.add_argument("--rate", type=float, default=1.0, help="updates a second and instrument, of the market's time")
+    parser.add_argument("--speed", type=float, default=20.0)
+    parser.add_argument("--session", default="2025-12-15")
+    parser.add_argument("--every", type=float, default=15.0, help="seconds between samples")
+    parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("DATA_DIR") or "/tmp/soak"))
+    told = parser.parse_args()
+    env = {
+        **os.environ,
+        "PYTHON": sys.executable,
+        "DATA_DIR": str(told.data_dir),
+        "PORT_OFFSET": os.environ.get("PORT_OFFSET") or "14000",
+        "ENV_FILE": str(told.data_dir / "no.env"),
+        "FEED_SESSION": told.session,
+        "FEED_SPEED": str(told.speed),
+        "SIM_RATE": str(told.rate),
+        "INSTRUMENT": ",".join(one.key for one in catalogue.choose(str(told.instruments))),
+        "TIMEOUT": "600",
+    }
+
+    def local(command: str) -> None:
+        subprocess.run([sys.executable, "-m", "deploy.local", command], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=True)
+
+    rows: list[dict[str, float]] = []
+    local("demo")
+    try:
+        stack, began = open_stack(env), time.monotonic()
+        while time.monotonic() - began < told.minutes * 60:
+            rows.append(sample(stack, began))
+            print(json.dumps(rows[-1]), flush=True)
+            time.sleep(told.every)
+        print(f"\n{told.instruments} instruments, {told.rate:g} updates/s each at {told.speed:g}×, {told.minutes:g} minutes\n")
+        print(report(rows))
+        with (told.data_dir / "soak.csv").open("w", newline="") as file:
+            writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
+            writer.writeheader()
+            writer.writerows(rows)
+    finally:
+        local("stop")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
