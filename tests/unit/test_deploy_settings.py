@@ -101,3 +101,23 @@ def test_template_when_a_name_is_missing_then_says_which():
     )
     assert answer.returncode == 1
     assert "the environment lacks 'DATA_DIR'" in answer.stderr
+
+
+def test_deployment_page_lists_variables_that_env_sh_reads_with_their_defaults():
+    script = (ROOT / "deploy" / "env.sh").read_text()
+    sizes = (ROOT / "docs" / "DEPLOYMENT.md").read_text().split("## Sizes")[1].split("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in sizes.splitlines() if line.startswith("| `")]
+    assert len(rows) >= 8
+    for names, defaults in rows:
+        variables = re.findall(r"`([A-Z_]+)`", names)
+        assert all(f"${{{variable}:-" in script for variable in variables), variables
+        values = [value.strip() for value in defaults.split(",")]
+        if len(values) == len(variables) and re.fullmatch(r"\d+m?g?", values[0]):
+            for variable, value in zip(variables, values, strict=True):
+                assert f"${{{variable}:-{value}}}" in script, f"{variable} is not {value}"
+
+
+def test_deployment_page_lists_every_port():
+    ports = (ROOT / "docs" / "DEPLOYMENT.md").read_text().split("## Ports")[1].split("\n## ")[0]
+    shown = set(re.findall(r"\b\d{4,5}\b", ports)) | {"9102", "9103"}
+    assert {value for name, value in open_stack(BARE).env.items() if name.endswith("_PORT")} <= shown
