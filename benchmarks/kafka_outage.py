@@ -77,10 +77,11 @@ def run(options: argparse.Namespace, broker: Broker, spool: Path) -> int:
     publisher.close(10.0)
     wrong = compared(broker.address, market)
     figures = publisher.figures
+    spooled_mib, resident_mib, outcome = spooled >> 20, resident >> 10, wrong or "every tick once, in order"
     print(
-        f"{market.sent} ticks at {options.rate:.0f}/s, {options.outage:.0f} s without a broker: {figures.records_spooled} went through "
-        f"the spool ({spooled >> 20} MiB at the broker's return), {figures.ticks_refused_by_spool} refused; all stored {drained:.0f} s "
-        f"after its return; resident {resident >> 10} MiB; {wrong or 'every tick once, in order'}"
+        f"{market.sent} ticks at {options.rate:.0f}/s, {options.outage:.0f} s without a broker: {figures.records_spooled} went "
+        f"through the spool ({spooled_mib} MiB at the broker's return), {figures.ticks_refused_by_spool} refused; "
+        f"all stored {drained:.0f} s after its return; resident {resident_mib} MiB; {outcome}"
     )
     return 1 if wrong else 0
 

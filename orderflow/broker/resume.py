@@ -9,8 +9,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
-from kafka import KafkaConsumer, TopicPartition
-from kafka.errors import KafkaError
+from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
 
 from orderflow.market import topics
 from orderflow.market.errors import OrderflowError
@@ -20,6 +19,8 @@ log = logging.getLogger(__name__)
 _MARGIN_MS: Final = 60_000
 _WITHOUT_STATE_MS: Final = 15 * 60_000
 _PATIENCE_SECONDS: Final = 60.0
+_CALL_SECONDS: Final = 20.0
+_BATCH: Final = 2_000
 
 
 @dataclass(slots=True)
@@ -30,83 +31,116 @@ class Stored:
     ticks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
 
 
-def read_stored(brokers: str, wanted: Callable[[str], bool], instrument_keys: Iterable[str]) -> Stored:
+def read_stored(
+    brokers: str, wanted: Callable[[str], bool], instrument_keys: Iterable[str], stopped: Callable[[], bool] = lambda: False
+) -> Stored:
     """Return states whose key is `wanted`, and ticks of `instrument_keys` from where those states were flushed.
 
     A flush tells where the tick topic stood when it was made (`positions|owner`), so only the ticks since then are read;
-    without it, those of the last quarter of an hour. Raises OrderflowError when Kafka stops answering half-way.
+    without it, those of the last quarter of an hour. Raises OrderflowError when Kafka stops answering half-way, or when
+    told to stop.
     """
     keys = {key.encode() for key in instrument_keys}
-    consumer = KafkaConsumer(
-        bootstrap_servers=brokers.split(","),
-        enable_auto_commit=False,
-        auto_offset_reset="earliest",
-        fetch_max_wait_ms=50,
-        max_partition_fetch_bytes=4 << 20,
+    consumer = Consumer(
+        {
+            "bootstrap.servers": brokers,
+            "group.id": "orderflow-resume",
+            "enable.auto.commit": False,
+            "auto.offset.reset": "earliest",
+            "enable.partition.eof": True,
+            "fetch.wait.max.ms": 50,
+            "log_level": 2,
+        }
     )
     stored = Stored()
     positions: dict[str, dict[str, int]] = {}
-    owners: set[str] = set()
+    began = time.monotonic()
     try:
         newest_ms = 0
-        for key, value, timestamp_ms in _records(consumer, topics.INSTRUMENT_STATE, {}):
+        for key, value, timestamp_ms in _records(consumer, topics.INSTRUMENT_STATE, {}, stopped):
             name = key.decode()
             if value is None:
                 stored.states.pop(name, None)
-                continue
-            if name.startswith("positions|"):
+            elif name.startswith("positions|"):
                 positions[name.partition("|")[2]] = orjson.loads(value)["positions"]
             elif wanted(name):
                 stored.states[name] = orjson.loads(value)
                 newest_ms = max(newest_ms, timestamp_ms)
         owners = {str(state.get("owner")) for state in stored.states.values()}
-        starts = _starts(consumer, [positions[owner] for owner in owners if owner in positions], newest_ms)
-        for key, value, _ in _records(consumer, topics.TICKS, starts):
+        starts = _starts(consumer, [positions[owner] for owner in owners if owner in positions], newest_ms) if keys else {}
+        seen = 0
+        for key, value, _ in _records(consumer, topics.TICKS, starts, stopped) if keys else ():
+            seen += 1
             if key in keys and value is not None:
                 stored.ticks.setdefault(key.decode(), []).append(orjson.loads(value))
-    except KafkaError as error:
-        raise OrderflowError(f"Kafka at {brokers} stopped answering while reading back states: {type(error).__name__}") from error
+    except KafkaException as error:
+        raise OrderflowError(f"Kafka at {brokers} stopped answering while states were read back: {error.args[0]}") from error
     finally:
         consumer.close()
+    newer = sum(len(ticks) for ticks in stored.ticks.values())
     log.info(
-        "read back %d states and %d newer ticks from Kafka",
+        "read back %d states and %d newer ticks (of %d records) in %.1f s",
         len(stored.states),
-        sum(len(ticks) for ticks in stored.ticks.values()),
+        newer,
+        seen,
+        time.monotonic() - began,
     )
     return stored
 
 
-def _starts(consumer: KafkaConsumer, positions: list[dict[str, int]], newest_ms: int) -> dict[int, int]:
+def _starts(consumer: Consumer, positions: list[dict[str, int]], newest_ms: int) -> dict[int, int]:
     """Return where to begin in each tick partition: the least position told, or what was stored since the newest state."""
-    partitions = [TopicPartition(topics.TICKS, number) for number in consumer.partitions_for_topic(topics.TICKS) or ()]
     since_ms = newest_ms - _MARGIN_MS if newest_ms else int(time.time() * 1000) - _WITHOUT_STATE_MS
-    by_time = consumer.offsets_for_times({partition: since_ms for partition in partitions}) if partitions else {}
-    ends = consumer.end_offsets(partitions) if partitions else {}
+    partitions = [TopicPartition(topics.TICKS, number, since_ms) for number in _partitions(consumer, topics.TICKS)]
     starts: dict[int, int] = {}
-    for partition in partitions:
-        told = [position[str(partition.partition)] for position in positions if str(partition.partition) in position]
-        found = by_time.get(partition)
-        starts[partition.partition] = min(told) if told else found.offset if found is not None else ends[partition]
+    for found in consumer.offsets_for_times(partitions, timeout=_CALL_SECONDS) if partitions else ():
+        told = [position[str(found.partition)] for position in positions if str(found.partition) in position]
+        if told:
+            starts[found.partition] = min(told)
+        elif found.offset >= 0:
+            starts[found.partition] = found.offset
+        else:
+            starts[found.partition] = consumer.get_watermark_offsets(found, timeout=_CALL_SECONDS)[1]
     return starts
 
 
-def _records(consumer: KafkaConsumer, topic: str, starts: dict[int, int]) -> Iterator[tuple[bytes, bytes | None, int]]:
-    """Yield every record of a topic from `starts` (default: its beginning) to its end at the time of the call."""
-    partitions = [TopicPartition(topic, number) for number in consumer.partitions_for_topic(topic) or ()]
-    if not partitions:
-        return
-    consumer.assign(partitions)
-    ends = consumer.end_offsets(partitions)
-    beginnings = consumer.beginning_offsets(partitions)
-    for partition in partitions:
-        consumer.seek(partition, max(starts.get(partition.partition, 0), beginnings[partition]))
+def _partitions(consumer: Consumer, topic: str) -> tuple[int, ...]:
+    found = consumer.list_topics(topic, timeout=_CALL_SECONDS).topics[topic]
+    return () if found.error is not None else tuple(found.partitions)
+
+
+def _records(
+    consumer: Consumer, topic: str, starts: dict[int, int], stopped: Callable[[], bool]
+) -> Iterator[tuple[bytes, bytes | None, int]]:
+    """Yield (key, value, timestamp) of every record of a topic from `starts` (default: its beginning) to its end now."""
+    assigned: list[TopicPartition] = []
+    ends: dict[int, int] = {}
+    for number in _partitions(consumer, topic):
+        low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_CALL_SECONDS)
+        start = max(starts.get(number, low), low)
+        if start < high:
+            assigned.append(TopicPartition(topic, number, start))
+            ends[number] = high
+    consumer.assign(assigned)
     deadline = time.monotonic() + _PATIENCE_SECONDS
-    while any(consumer.position(partition) < ends[partition] for partition in partitions):
-        batches = consumer.poll(timeout_ms=200)
-        if batches:
+    while ends:
+        if stopped():
+            raise OrderflowError("told to stop while states were read back")
+        batch = consumer.consume(_BATCH, 0.2)
+        if batch:
             deadline = time.monotonic() + _PATIENCE_SECONDS
         elif time.monotonic() > deadline:
             raise OrderflowError(f"Kafka gave nothing of {topic} for {_PATIENCE_SECONDS:.0f} s; look at the broker's log")
-        for batch in batches.values():
-            for record in batch:
-                yield record.key or b"", record.value, record.timestamp
+        for record in batch:
+            error, partition, offset = record.error(), record.partition(), record.offset()
+            if error is not None:
+                if error.code() != KafkaError._PARTITION_EOF:
+                    raise KafkaException(error)
+                ends.pop(partition, None)
+                continue
+            if partition not in ends:
+                continue
+            if offset + 1 >= ends[partition]:
+                ends.pop(partition)
+            yield record.key() or b"", record.value(), record.timestamp()[1]
+    consumer.unassign()

@@ -30,9 +30,9 @@ class KafkaStorage:
         """Wait for Kafka, saying so, and create the topics. Raises OrderflowError when told to stop meanwhile."""
         setup_topics(self._settings, wait_seconds=math.inf, stopped=stopped)
 
-    def read(self, wanted: Callable[[str], bool], instrument_keys: Iterable[str]) -> Stored:
+    def read(self, wanted: Callable[[str], bool], instrument_keys: Iterable[str], stopped: Callable[[], bool]) -> Stored:
         """Return stored states and newer ticks; see `resume.read_stored`."""
-        return read_stored(self._settings.kafka_brokers, wanted, instrument_keys)
+        return read_stored(self._settings.kafka_brokers, wanted, instrument_keys, stopped)
 
     def publisher(self, owner: str, on_tick_acknowledged: Callable[[int], None]) -> KafkaTickPublisher:
         """Return the one publisher of this process."""

@@ -70,7 +70,7 @@ class Storage(Protocol):
         """Wait until it is ready."""
         ...
 
-    def read(self, wanted: Callable[[str], bool], instrument_keys: Iterable[str]) -> Stored:
+    def read(self, wanted: Callable[[str], bool], instrument_keys: Iterable[str], stopped: Callable[[], bool]) -> Stored:
         """Return what is stored."""
         ...
 
@@ -180,11 +180,13 @@ class UpstoxStreamer:
         self._say("waiting for Kafka")
         try:
             self._storage.prepare(self._stop.is_set)
+            self._say("reading back what is stored")
+            wanted = frozenset(self._keys)
+            stored = self._storage.read(lambda name: name in wanted or name.startswith(SEGMENT_STATE), wanted, self._stop.is_set)
         except OrderflowError:
             if self._stop.is_set():
                 return
             raise
-        stored = self._storage.read(lambda name: name in self._keys or name.startswith(SEGMENT_STATE), self._keys)
         auctions = self._master.with_derivatives if self._master else frozenset()
         engine = FeedEngine(
             self._storage.publisher(self._owner, self._lag.observe),
@@ -330,7 +332,7 @@ class UpstoxStreamer:
             taken = self._leases.acquire(added) if self._leases is not None and added else {}
             if taken:
                 raise OrderflowError(f"{next(iter(taken))} is streamed already by {next(iter(taken.values()))}")
-            stored = self._storage.read(added.__contains__, added)
+            stored = self._storage.read(added.__contains__, added, self._stop.is_set)
         except OrderflowError as error:
             log.error("the watch list stays as it was: %s", error)
             return
