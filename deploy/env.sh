@@ -17,6 +17,8 @@ if [[ -z ${ORDERFLOW_PROBE:-} && -f $ENV_FILE ]]; then
   exports=$("$PYTHON" "$ORDERFLOW_HOME/deploy/dotenv_exports.py" "$ENV_FILE")
   eval "$exports"
   unset exports
+elif [[ -z ${ORDERFLOW_PROBE:-} && -d ${ENV_FILE%/*} && ! -x ${ENV_FILE%/*} ]]; then
+  echo "WARNING ${ENV_FILE%/*} cannot be entered by $(id -un), so .env is not read: chmod a+rx the project's directory" >&2
 fi
 
 # Where they differ, a container's defaults come before the local ones.
