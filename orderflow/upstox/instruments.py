@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import difflib
 import gzip
-import logging
+import itertools
 import os
 import ssl
 import time
 import urllib.error
 import urllib.request
 from collections.abc import Iterable, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass, field
+from multiprocessing import get_context
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
@@ -19,11 +21,11 @@ from urllib.parse import urlsplit
 import orjson
 
 from orderflow.market.errors import SettingsError
-
-log = logging.getLogger(__name__)
+from orderflow.upstox.calendar import holidays_around_now
 
 _FRESH_SECONDS: Final = 20 * 3600
 _TIMEOUT_SECONDS: Final = 30
+_CASH_SEGMENTS: Final = 4
 _PREFERRED: Final = ("NSE_EQ", "NSE_INDEX", "BSE_EQ", "BSE_INDEX", "NSE_FO", "BSE_FO", "MCX_FO")
 
 
@@ -77,8 +79,10 @@ class InstrumentMaster:
 
     def _nearest(self, name: str) -> str:
         wanted = name.partition("|")[2] or name
-        words = difflib.get_close_matches(wanted.casefold(), self._by_symbol, n=4, cutoff=0.6)
-        words += [word for word in self._by_symbol if word.startswith(wanted.casefold()) and word not in words][: 4 - len(words)]
+        cash = [word for word, keys in self._by_symbol.items() if any(_preference(key)[0] < _CASH_SEGMENTS for key in keys)]
+        words = difflib.get_close_matches(wanted.casefold(), cash, n=4, cutoff=0.6)
+        starting = (word for word in self._by_symbol if word.startswith(wanted.casefold()) and word not in words)
+        words += itertools.islice(starting, 4 - len(words))
         near = [min(self._by_symbol[word], key=_preference) for word in words]
         told = ", ".join(f"{self.by_key[key].trading_symbol} ({key})" for key in dict.fromkeys(near))
         return f"; did you mean {told}?" if told else "; look it up on the broker's site, or write its key as SEGMENT|TOKEN"
@@ -112,43 +116,63 @@ def resolved(names: Sequence[str], master: InstrumentMaster | None, mode_limit: 
     return tuple(keys)
 
 
-def load_master(source: str, cache: Path, ca_file: Path | None = None) -> InstrumentMaster | None:
+class Resolution(NamedTuple):
+    """The instruments to stream, which stocks close by auction, equity holidays, and what the user should know."""
+
+    keys: tuple[str, ...]
+    with_derivatives: frozenset[str]
+    holidays: frozenset[str]
+    warning: str
+
+
+def resolve_apart(names: Sequence[str], source: str, cache: Path, ca_file: Path | None, mode_limit: int) -> Resolution:
+    """Resolve names in a process of its own, which ends with its memory: a full master takes 300 MB, the calendar 100.
+
+    Raises SettingsError like `resolved` and `load_master`.
+    """
+    with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
+        return pool.submit(_resolve, tuple(names), source, cache, ca_file, mode_limit).result()
+
+
+def _resolve(names: tuple[str, ...], source: str, cache: Path, ca_file: Path | None, mode_limit: int) -> Resolution:
+    master, warning = load_master(source, cache, ca_file)
+    with_derivatives = master.with_derivatives if master is not None else frozenset()
+    return Resolution(resolved(names, master, mode_limit), with_derivatives, holidays_around_now(), warning)
+
+
+def load_master(source: str, cache: Path, ca_file: Path | None = None) -> tuple[InstrumentMaster | None, str]:
     """Return the master from a file path or URL, kept at `cache` for a day (a server on loopback is always asked).
 
-    None, and a warning, when there is none to have. Raises SettingsError when the file cannot be read.
+    With it comes a warning, empty when all is well; None when there is no master to have. Raises SettingsError when the
+    file cannot be read.
     """
     if urlsplit(source).scheme not in ("http", "https"):
         try:
-            return _parsed(Path(source).expanduser().read_bytes())
+            return _parsed(Path(source).expanduser().read_bytes()), ""
         except (OSError, ValueError) as error:
             raise SettingsError(f"INSTRUMENT_MASTER={source} cannot be read ({type(error).__name__})") from error
     beside = urlsplit(source).hostname in ("127.0.0.1", "localhost", "::1")
     if not beside and cache.exists() and time.time() - cache.stat().st_mtime < _FRESH_SECONDS:
         kept = _cached(cache)
         if kept is not None:
-            return kept
+            return kept, ""
     try:
         content = _downloaded(source, ca_file)
         master = _parsed(content)
     except (OSError, ValueError) as error:
         kept = _cached(cache)
-        if kept is None:
-            log.warning(
-                "the instrument master at %s cannot be had (%s), and none is kept: keys are taken on trust, names not at all",
-                source,
-                type(error).__name__,
-            )
-        else:
-            log.warning("the instrument master at %s cannot be had (%s): using the one kept", source, type(error).__name__)
-        return kept
+        problem = f"the instrument master at {source} cannot be had ({type(error).__name__})"
+        if kept is not None:
+            return kept, f"{problem}: using the one kept"
+        return None, f"{problem}, and none is kept: keys are taken on trust, names not at all"
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         part = cache.with_suffix(f".{os.getpid()}.part")
         part.write_bytes(content)
         part.replace(cache)
     except OSError as error:
-        log.warning("the instrument master cannot be kept at %s: %s", cache, error.strerror)
-    return master
+        return master, f"the instrument master cannot be kept at {cache}: {error.strerror}"
+    return master, ""
 
 
 def watch_list(path: Path) -> tuple[str, ...]:

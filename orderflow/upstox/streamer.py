@@ -21,10 +21,9 @@ from orderflow.market.errors import OrderflowError
 from orderflow.market.inference import InstrumentState
 from orderflow.market.session import SessionBook, SessionCalendar
 from orderflow.settings import Settings
-from orderflow.upstox.calendar import holidays_around_now
 from orderflow.upstox.client import KEY_LIMITS, Listener, UpstoxConnection, checked_url, tls_options
 from orderflow.upstox.engine import SEGMENT_STATE, FeedEngine, Sink, restored_segments
-from orderflow.upstox.instruments import InstrumentMaster, load_master, resolved, watch_list
+from orderflow.upstox.instruments import Resolution, resolve_apart, watch_list
 from orderflow.upstox.lease import InstrumentLeases
 from orderflow.upstox.metrics import FigureCollector, PublishLag
 from orderflow.upstox.recording import RawRecorder
@@ -115,7 +114,6 @@ class UpstoxStreamer:
             None if settings.zookeeper_hosts == NO_ZOOKEEPER else InstrumentLeases(settings.zookeeper_hosts, self._owner)
         )
         self._lag = PublishLag(REGISTRY)
-        self._master: InstrumentMaster | None = None
         self._names: tuple[str, ...] = ()
         self._keys: tuple[str, ...] = ()
         self._watched_at = self._reported_at = time.monotonic()
@@ -168,13 +166,12 @@ class UpstoxStreamer:
 
     def _stream(self) -> None:
         settings = self._settings
-        self._master = self._load_master()
         self._names = self._wanted_names()
-        self._keys = resolved(self._names, self._master, KEY_LIMITS[settings.feed_mode])
+        resolution = self._resolve(self._names)
+        self._keys = resolution.keys
         log.info(
             "instruments: %s", ", ".join(self._keys[:20]) + (f" and {len(self._keys) - 20} more" if len(self._keys) > 20 else "")
         )
-        holidays = holidays_around_now()
         if not self._acquire() or self._stop.is_set():
             return
         self._say("waiting for Kafka")
@@ -187,10 +184,9 @@ class UpstoxStreamer:
             if self._stop.is_set():
                 return
             raise
-        auctions = self._master.with_derivatives if self._master else frozenset()
         engine = FeedEngine(
             self._storage.publisher(self._owner, self._lag.observe),
-            SessionBook(SessionCalendar(holidays), auctions, restored_segments(stored.states)),
+            SessionBook(SessionCalendar(resolution.holidays), resolution.with_derivatives, restored_segments(stored.states)),
             watermark_ms=settings.watermark_seconds * 1000,
         )
         self._restore(engine, self._keys, stored)
@@ -228,10 +224,13 @@ class UpstoxStreamer:
     def _connect(self, token: Token, keys: tuple[str, ...], listener: Listener) -> UpstoxConnection:
         return UpstoxConnection(self._url, self._settings.ca_file, token.value, keys, self._settings.feed_mode, listener)
 
-    def _load_master(self) -> InstrumentMaster | None:
-        source = self._settings.instrument_master
-        cache = self._settings.spool_dir / f"instrument-master-{zlib.crc32(source.encode()):08x}.json.gz"
-        return load_master(source, cache, self._settings.ca_file)
+    def _resolve(self, names: tuple[str, ...]) -> Resolution:
+        settings, source = self._settings, self._settings.instrument_master
+        cache = settings.spool_dir / f"instrument-master-{zlib.crc32(source.encode()):08x}.json.gz"
+        resolution = resolve_apart(names, source, cache, settings.ca_file, KEY_LIMITS[settings.feed_mode])
+        if resolution.warning:
+            log.warning("%s", resolution.warning)
+        return resolution
 
     def _wanted_names(self) -> tuple[str, ...]:
         path = self._settings.instrument_file
@@ -327,7 +326,7 @@ class UpstoxStreamer:
             if names == self._names:
                 return
             self._names = names
-            keys = resolved(names, self._master, KEY_LIMITS[self._settings.feed_mode])
+            keys = self._resolve(names).keys
             added = tuple(key for key in keys if key not in self._keys)
             taken = self._leases.acquire(added) if self._leases is not None and added else {}
             if taken:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import gzip
 import json
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from orderflow.market.errors import SettingsError
-from orderflow.upstox.instruments import InstrumentMaster, load_master, resolved, watch_list
+from orderflow.upstox.calendar import equity_holidays
+from orderflow.upstox.instruments import InstrumentMaster, load_master, resolve_apart, resolved, watch_list
 
 ROWS = [
     {"instrument_key": "BSE_EQ|INE000T01001", "trading_symbol": "TCS", "name": "TATA CONSULTANCY"},
@@ -76,9 +78,12 @@ def test_master_when_a_stock_has_derivatives_then_it_is_known(master: Instrument
 def test_master_when_the_server_is_away_then_the_one_kept_else_none(tmp_path: Path) -> None:
     cache = tmp_path / "kept.json.gz"
     nowhere = "http://127.0.0.1:9/complete.json.gz"
-    assert load_master(nowhere, cache) is None
+    absent, warning = load_master(nowhere, cache)
+    assert absent is None
+    assert "names not at all" in warning
     cache.write_bytes(gzip.compress(json.dumps(ROWS).encode()))
-    kept = load_master(nowhere, cache)
+    kept, warning = load_master(nowhere, cache)
+    assert "using the one kept" in warning
     assert kept is not None
     assert kept.resolve("TCS") == "NSE_EQ|INE000T01001"
 
@@ -95,3 +100,23 @@ def test_watch_list_when_read_then_names_without_comments_and_repeats(tmp_path: 
     path.write_text("# nothing\n")
     with pytest.raises(SettingsError, match="names no instrument"):
         watch_list(path)
+
+
+def test_names_when_resolved_apart_then_keys_holidays_and_errors_come_back(tmp_path: Path) -> None:
+    file = tmp_path / "master.json"
+    file.write_text(json.dumps(ROWS))
+    resolution = resolve_apart(("TCS",), str(file), tmp_path / "cache", None, 5)
+    assert resolution.keys == ("NSE_EQ|INE000T01001",)
+    assert resolution.with_derivatives == frozenset({"NSE_EQ|INE000T01001"})
+    assert resolution.warning == ""
+    assert any(day.endswith(("-01-26", "-08-15", "-10-02")) for day in resolution.holidays)
+    with pytest.raises(SettingsError, match="did you mean TCS"):
+        resolve_apart(("TSC",), str(file), tmp_path / "cache", None, 5)
+
+
+def test_holidays_when_asked_then_weekdays_without_trading() -> None:
+    found = equity_holidays(date(2025, 12, 1), date(2026, 1, 31))
+    assert "2025-12-25" in found
+    assert "2026-01-26" in found
+    assert "2025-12-15" not in found
+    assert "2025-12-20" not in found
