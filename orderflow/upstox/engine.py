@@ -119,6 +119,7 @@ class FeedEngine:
     _reject_second: int = 0
     _rejects_this_second: int = 0
     _told_reject_ms: int = 0
+    _closing_auction_status: dict[str, str] = field(default_factory=dict)
 
     def own(self, keys: Iterable[str], cause: str = "restart") -> None:
         """Take over instruments; what was restored of them continues after a gap."""
@@ -192,6 +193,9 @@ class FeedEngine:
         self.last_feed_time_ms = decoded.feed_time_ms
         if decoded.segment_status:
             self._announced(decoded, received_ms)
+        if decoded.closing_auction_status and decoded.closing_auction_status != self._closing_auction_status:
+            self._closing_auction_status = decoded.closing_auction_status
+            self._event("closing_auction", received_ms, to_ms=decoded.feed_time_ms, detail=dict(decoded.closing_auction_status))
         for update in decoded.updates:
             if update.instrument_key in self.keys:
                 self._update(update, received_ms)

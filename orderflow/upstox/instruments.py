@@ -12,6 +12,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Iterable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
@@ -20,7 +21,7 @@ from urllib.parse import urlsplit
 
 import orjson
 
-from orderflow.market.errors import SettingsError
+from orderflow.market.errors import OrderflowError, SettingsError
 from orderflow.upstox.calendar import holidays_around_now
 
 _FRESH_SECONDS: Final = 20 * 3600
@@ -128,10 +129,13 @@ class Resolution(NamedTuple):
 def resolve_apart(names: Sequence[str], source: str, cache: Path, ca_file: Path | None, mode_limit: int) -> Resolution:
     """Resolve names in a process of its own, which ends with its memory: a full master takes 300 MB, the calendar 100.
 
-    Raises SettingsError like `resolved` and `load_master`.
+    Raises SettingsError like `resolved` and `load_master`, OrderflowError when that process was killed.
     """
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
-        return pool.submit(_resolve, tuple(names), source, cache, ca_file, mode_limit).result()
+        try:
+            return pool.submit(_resolve, tuple(names), source, cache, ca_file, mode_limit).result()
+        except BrokenProcessPool as error:
+            raise OrderflowError("the process that resolves instruments was killed; is there too little memory?") from error
 
 
 def _resolve(names: tuple[str, ...], source: str, cache: Path, ca_file: Path | None, mode_limit: int) -> Resolution:

@@ -133,8 +133,13 @@ class UpstoxStreamer:
         with HealthServer(self._settings.health_host, self._settings.health_port, self.health):
             try:
                 self._stream()
+            except OrderflowError:
+                if not self._stop.is_set():
+                    raise
             finally:
                 self._end()
+        if self._running is not None and self._running.worker.error is not None:
+            raise self._running.worker.error
         log.info("stopped")
         return 0
 
@@ -175,15 +180,10 @@ class UpstoxStreamer:
         if not self._acquire() or self._stop.is_set():
             return
         self._say("waiting for Kafka")
-        try:
-            self._storage.prepare(self._stop.is_set)
-            self._say("reading back what is stored")
-            wanted = frozenset(self._keys)
-            stored = self._storage.read(lambda name: name in wanted or name.startswith(SEGMENT_STATE), wanted, self._stop.is_set)
-        except OrderflowError:
-            if self._stop.is_set():
-                return
-            raise
+        self._storage.prepare(self._stop.is_set)
+        self._say("reading back what is stored")
+        wanted = frozenset(self._keys)
+        stored = self._storage.read(lambda name: name in wanted or name.startswith(SEGMENT_STATE), wanted, self._stop.is_set)
         engine = FeedEngine(
             self._storage.publisher(self._owner, self._lag.observe),
             SessionBook(SessionCalendar(resolution.holidays), resolution.with_derivatives, restored_segments(stored.states)),
@@ -215,9 +215,6 @@ class UpstoxStreamer:
     def _end(self) -> None:
         if self._running is not None:
             self._running.worker.stop()
-            error = self._running.worker.error
-            if error is not None:
-                log.error("the worker ended: %s", error)
         if self._leases is not None:
             self._leases.close()
 
@@ -298,7 +295,7 @@ class UpstoxStreamer:
         if self._stop.is_set():
             running.supervisor.stop()
         if running.worker.error is not None:
-            raise OrderflowError(str(running.worker.error)) from running.worker.error
+            raise running.worker.error
         now = time.monotonic()
         if self._leases is not None and self._leases.lost.is_set():
             self._reclaim(self._leases)

@@ -221,3 +221,32 @@ def test_volume_when_the_streamer_dies_at_any_moment_then_what_is_stored_is_exac
 
 def test_state_when_nothing_is_stored_then_a_fresh_one() -> None:
     assert restored_state(TCS, None, ()) == InstrumentState(TCS)
+
+
+def test_pre_open_message_when_its_last_trade_is_of_yesterday_then_booked_today_and_nothing_traded() -> None:
+    sink = ListSink()
+    engine = running(sink, (TCS,))
+    before_open = TEN - 54 * 60_000
+    yesterday = {"ltp": 248.5, "ltt": str(before_open - 17 * 3_600_000), "ltq": "16", "cp": 248.6}
+    crossed = {"bidAskQuote": [{"bidQ": "63", "bidP": 298.3, "askQ": "200", "askP": 240.3}, {"bidQ": "8014", "askQ": "761"}]}
+    pre_open = {"fullFeed": {"marketFF": {"ltpc": yesterday, "marketLevel": crossed, "vtt": "24147"}}}
+    feed(engine, message(before_open, {TCS: pre_open}))
+    feed(engine, message(before_open + 1_000, {TCS: {"fullFeed": {"marketFF": {"ltpc": yesterday, "vtt": "30000"}}}}))
+    assert [(tick.trading_date, tick.event_time_ms, tick.traded_volume, tick.session_phase) for tick in sink.ticks] == [
+        ("2025-12-15", before_open, None, "pre_open"),
+        ("2025-12-15", before_open + 1_000, None, "pre_open"),
+    ]
+
+
+def test_closing_auction_when_a_stock_with_derivatives_trades_in_it_then_marked_and_not_continuous() -> None:
+    sink = ListSink()
+    at_ms = TEN + 232 * 86_400_000 + (5 * 60 + 29) * 60_000
+    engine = FeedEngine(sink, SessionBook(SessionCalendar(), frozenset({TCS})))
+    engine.own((TCS, INFY))
+    engine.opened(at_ms)
+    feed(engine, message(at_ms - 20 * 60_000, {TCS: full(1000, at_ms - 20 * 60_000), INFY: full(1000, at_ms - 20 * 60_000)}))
+    feed(engine, message(at_ms, {TCS: full(1500, at_ms), INFY: full(1500, at_ms)}))
+    assert {tick.instrument_key: (tick.session_phase, tick.auction, tick.traded_volume) for tick in sink.ticks[2:]} == {
+        TCS: ("closing_auction", True, 500),
+        INFY: ("continuous", False, 500),
+    }
