@@ -61,7 +61,8 @@ def configure(level: str = "INFO", secrets: Iterable[str | None] = (), stream: T
     root.setLevel(level)
     for name in _TALKATIVE:
         logging.getLogger(name).setLevel(max(logging.WARNING, logging.getLevelName(level)))
-    logging.getLogger("websocket").setLevel(logging.CRITICAL)
+    for name in ("websocket", "kafka.net"):
+        logging.getLogger(name).setLevel(logging.CRITICAL)
     logging.captureWarnings(True)
 
 
