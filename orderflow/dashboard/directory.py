@@ -1,6 +1,6 @@
 """Who is who: the configured instruments, their symbols and names, and when their market next opens.
 
-The instrument master and the holidays may take seconds to come, so they are fetched on a thread and the page starts without.
+The instrument master and the holidays may take seconds to come, so they are fetched aside and the page starts without.
 """
 
 from __future__ import annotations
@@ -8,7 +8,11 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
 from datetime import date, timedelta
+from multiprocessing import get_context
 from typing import Final, Protocol
 
 from orderflow.dashboard.store import trading_date
@@ -49,8 +53,47 @@ class Master(Protocol):
         """Return the key of what a person wrote; raise OrderflowError when it is unknown."""
 
 
+MasterSource = Callable[[], tuple[Master | None, str]]
+HolidaySource = Callable[[], frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What the page keeps of master and calendar."""
+
+    instruments: tuple[str, ...] = ()
+    names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    with_derivatives: frozenset[str] = frozenset()
+    holidays: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
+
+
+def fetch(configured: Sequence[str], master: MasterSource, holidays: HolidaySource) -> Fetched:
+    """Ask both sources, which may block for seconds; what fails becomes a warning and is done without."""
+    found: Master | None = None
+    try:
+        found, warning = master()
+    except OrderflowError as error:
+        warning = str(error)
+    warnings = [warning] if warning else []
+    if found is None:
+        return Fetched(holidays=holidays(), warnings=tuple(warnings))
+    keys = []
+    for name in configured:
+        try:
+            keys.append(found.resolve(name))
+        except OrderflowError as error:
+            warnings.append(str(error))
+    names = {
+        key: (listing.trading_symbol or key.partition("|")[2], listing.name)
+        for key, listing in found.by_key.items()
+        if key.startswith(_KEPT) or key in keys
+    }
+    return Fetched(tuple(dict.fromkeys(keys)), names, found.with_derivatives, holidays(), tuple(warnings))
+
+
 class Directory:
-    """Instruments by key; complete once `load` has run, usable before."""
+    """Instruments by key; complete once something was fetched, usable before."""
 
     def __init__(self, configured: Sequence[str], names: Names | None = None) -> None:
         self._configured = tuple(configured)
@@ -59,20 +102,29 @@ class Directory:
         self._with_derivatives: frozenset[str] = frozenset()
         self._calendar = SessionCalendar()
 
-    def load(self, master: Callable[[], Master | None], holidays: Callable[[], frozenset[str]]) -> None:
-        """Fetch master and holidays, each by a call that may block; what fails is logged and done without."""
-        try:
-            found = master()
-        except OrderflowError as error:
-            log.warning("%s; instruments are shown by key", error)
-            found = None
-        if found is not None:
-            self._take(found)
-        self._calendar = SessionCalendar(holidays())
+    def fetch_aside(self, master: MasterSource, holidays: HolidaySource) -> None:
+        """Fetch on a thread, in a process of its own: a full master takes some 300 MB, which end with it.
 
-    def load_aside(self, master: Callable[[], Master | None], holidays: Callable[[], frozenset[str]]) -> None:
-        """Run `load` on a thread."""
-        threading.Thread(target=self.load, args=(master, holidays), name="directory", daemon=True).start()
+        Both sources must be importable functions or partials of such.
+        """
+
+        def run() -> None:
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                try:
+                    self.take(pool.submit(fetch, self._configured, master, holidays).result())
+                except (BrokenProcessPool, OSError) as error:
+                    log.warning("neither instrument master nor holidays could be fetched: %s", error)
+
+        threading.Thread(target=run, name="directory", daemon=True).start()
+
+    def take(self, fetched: Fetched) -> None:
+        """Keep what was fetched."""
+        for warning in fetched.warnings:
+            log.warning("%s", warning)
+        self.names |= fetched.names
+        self.instruments = fetched.instruments or self.instruments
+        self._with_derivatives = fetched.with_derivatives
+        self._calendar = SessionCalendar(fetched.holidays)
 
     def symbol(self, key: str) -> tuple[str, str]:
         """Return (trading symbol, name), falling back to what the key says."""
@@ -93,18 +145,3 @@ class Directory:
             if session.start_ms > now_ms and session.end_ms > session.start_ms:
                 return session.start_ms
         return None
-
-    def _take(self, master: Master) -> None:
-        keys = []
-        for name in self._configured:
-            try:
-                keys.append(master.resolve(name))
-            except OrderflowError as error:
-                log.warning("%s", error)
-        self.names |= {
-            key: (listing.trading_symbol or key.partition("|")[2], listing.name)
-            for key, listing in master.by_key.items()
-            if key.startswith(_KEPT) or key in keys
-        }
-        self.instruments = tuple(dict.fromkeys(keys)) or self.instruments
-        self._with_derivatives = master.with_derivatives

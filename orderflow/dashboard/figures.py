@@ -12,7 +12,7 @@ from math import gcd
 from typing import Any, Final
 
 from orderflow.dashboard.rollup import Row
-from orderflow.market.profile import value_area
+from orderflow.market.profile import ValueArea, value_area
 
 Columns = dict[str, Any]
 Figure = dict[str, Any]
@@ -137,6 +137,20 @@ def facts(rows: Sequence[Row]) -> Columns:
     }
 
 
+@dataclass(frozen=True, slots=True)
+class Profile:
+    """A day's volume by price, gathered to rows of `step` paise; `rows` maps a row's lowest price to its volumes by side."""
+
+    step: int
+    tick: int
+    rows: dict[int, list[int]]
+    area: ValueArea | None
+
+    def middle(self, price: int) -> float:
+        """Return the middle of a row in rupees; of a row of one tick, its price."""
+        return round((price + (self.step - self.tick) / 2) / 100, 4)
+
+
 def tick_size(prices: Iterable[int]) -> int:
     """Return the largest step in paise, up to five rupees, that divides all prices: the tick, once a few traded."""
     return gcd(_LARGEST_TICK, *prices)
@@ -149,48 +163,49 @@ def price_step(prices: Iterable[int], rows: int = 90) -> int:
     return tick * next((step for step in _TICKS if span <= rows * tick * step), _TICKS[-1])
 
 
-def profile_levels(profile: Mapping[int, Sequence[int]]) -> dict[str, float | None]:
-    """Return point of control and value area in rupees, at the profile's full resolution; None while nothing traded."""
-    area = value_area({price: sum(volumes) for price, volumes in profile.items()})
+def profile_of(levels: Mapping[int, Sequence[int]]) -> Profile:
+    """Gather levels (price in paise to buy, sell, unclassified) to a legible number of rows, and find their value area."""
+    step, tick = price_step(levels), tick_size(levels)
+    rows: dict[int, list[int]] = {}
+    for price, volumes in levels.items():
+        row = rows.setdefault(price // step * step, [0, 0, 0])
+        for side in range(3):
+            row[side] += volumes[side]
+    return Profile(step, tick, rows, value_area({price: sum(volumes) for price, volumes in rows.items()}))
+
+
+def profile_levels(profile: Profile) -> dict[str, float | None]:
+    """Return point of control and value area in rupees, of the same rows that are drawn; None while nothing traded."""
+    area = profile.area
     if area is None:
         return {"poc": None, "low": None, "high": None}
-    return {"poc": area.point_of_control / 100, "low": area.low / 100, "high": area.high / 100}
+    middle = profile.middle
+    return {"poc": middle(area.point_of_control), "low": middle(area.low), "high": middle(area.high)}
 
 
-def profile_columns(profile: Mapping[int, Sequence[int]]) -> dict[str, Columns]:
-    """Return the bars of the volume profile and its lines, grouped to a legible number of prices."""
-    step, tick = price_step(profile), tick_size(profile)
-    grouped: dict[int, list[int]] = {}
-    for price, volumes in profile.items():
-        bucket = grouped.setdefault(price // step * step, [0, 0, 0])
-        for side in range(3):
-            bucket[side] += volumes[side]
-    area = value_area({price: sum(volumes) for price, volumes in grouped.items()})
-    prices = sorted(grouped)
-    centre = [round((price + (step - tick) / 2) / 100, 4) for price in prices]
+def profile_columns(profile: Profile) -> dict[str, Columns]:
+    """Return the bars of the volume profile and its lines."""
+    prices, area = sorted(profile.rows), profile.area
     inside = [area is not None and area.low <= price <= area.high for price in prices]
-    opacity = [0.85 if within else 0.35 for within in inside]
-    width = [step / 100 * 0.9] * len(prices)
-    bars = {
-        name: {
-            "x": [grouped[price][side] for price in prices],
-            "y": centre,
-            "width": width,
-            "marker.opacity": opacity,
-        }
-        for name, side in (("profile_buy", 0), ("profile_sell", 1), ("profile_unclassified", 2))
+    common = {
+        "y": [profile.middle(price) for price in prices],
+        "width": [profile.step / 100 * 0.9] * len(prices),
+        "marker.opacity": [0.85 if within else 0.35 for within in inside],
     }
-    lines = [round((price + (step - tick) / 2) / 100, 4) for price in area] if area is not None else []
-    peak = max((sum(volumes) for volumes in grouped.values()), default=1)
-    span = [0, peak, None]
+    sides = (("profile_buy", 0), ("profile_sell", 1), ("profile_unclassified", 2))
+    bars = {name: {**common, "x": [profile.rows[price][side] for price in prices]} for name, side in sides}
+    if area is None:
+        return {**bars, "poc": {"x": [], "y": []}, "value_area": {"x": [], "y": []}}
+    low, poc, high = (profile.middle(price) for price in (area.low, area.point_of_control, area.high))
+    span = [0, max(sum(volumes) for volumes in profile.rows.values()), None]
     return {
         **bars,
-        "poc": {"x": span if lines else [], "y": [lines[1]] * 3 if lines else []},
-        "value_area": {"x": [*span, *span] if lines else [], "y": [*[lines[0]] * 3, *[lines[2]] * 3] if lines else []},
+        "poc": {"x": span, "y": [poc] * 3},
+        "value_area": {"x": [*span, *span], "y": [low, low, low, high, high, high]},
     }
 
 
-def chart(rows: Sequence[Row], profile: Mapping[int, Sequence[int]], palette: Palette) -> Figure:
+def chart(rows: Sequence[Row], profile: Profile, palette: Palette) -> Figure:
     """Return the whole three-panel figure: price with VWAP and profile, volume, delta with CVD."""
     columns = {**tails(rows, palette), "forming": forming(rows), **profile_columns(profile)}
     data = [_with(trace, columns[trace["uid"]]) for trace in _traces(palette)]

@@ -19,7 +19,7 @@ from orderflow.dashboard.store import Store
 MINUTES: Final = (1, 3, 5, 15, 30, 60)
 BUFFER_MOST: Final = 2000
 TAPE_ROWS: Final = 60
-PROFILE_MS: Final = 2000
+PROFILE_MS: Final = 1000
 WATCH_MS: Final = 100
 SLOW_PANELS_MS: Final = 1000
 
@@ -116,7 +116,7 @@ class Viewer:
                 out["rx"] = panels.received_times(instrument, self._tape)
             out["tape"] = panels.tape(instrument, max(self._tape, 0), TAPE_ROWS)
         if moved and now_ms >= self._levels_due:
-            out["levels"] = figures.profile_levels(instrument.profile)
+            out["levels"] = figures.profile_levels(figures.profile_of(instrument.profile))
             self._levels_due = now_ms + PROFILE_MS
         out.update(self._slow(rows, now_ms))
         self._epoch, self._revision = instrument.epoch, instrument.revision
@@ -145,7 +145,7 @@ class Viewer:
     def _whole(self, instrument: Instrument, rows: Sequence[Row], now_ms: int) -> dict[str, Any]:
         shown = rows[-self.view.buffer :]
         palette = figures.PALETTES[self.view.palette]
-        figure = figures.chart(shown, instrument.profile, palette)
+        figure = figures.chart(shown, figures.profile_of(instrument.profile), palette)
         figure["layout"]["shapes"] = self._gap_shapes(instrument)
         self._profile_due = now_ms + PROFILE_MS
         return {"type": "figure", "mode": "chart", "figure": figure, "facts": figures.facts(shown)}
@@ -158,7 +158,7 @@ class Viewer:
             out["tails"] = figures.tails(tail, palette)
             out["wholes"] = {"forming": figures.forming(rows[-self.view.buffer :])}
             if now_ms >= self._profile_due:
-                out["wholes"].update(figures.profile_columns(instrument.profile))
+                out["wholes"].update(figures.profile_columns(figures.profile_of(instrument.profile)))
                 self._profile_due = now_ms + PROFILE_MS
         if len(self.store.gaps_of(instrument.key)) != self._gap_count:
             out["shapes"] = self._gap_shapes(instrument)

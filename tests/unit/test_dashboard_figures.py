@@ -12,6 +12,7 @@ from orderflow.dashboard.rollup import Rollup
 from tests.unit.test_dashboard_store import KEY, OPEN_MS, final, store_with, trade
 
 PALETTE = PALETTES["default"]
+PROFILE = figures.profile_of({10_000: [10, 0, 0], 10_005: [20, 30, 5], 10_010: [0, 10, 0], 10_050: [1, 0, 0]})
 
 
 def day() -> list[Any]:
@@ -71,7 +72,7 @@ def test_tails_when_a_bar_is_the_exchanges_colours_the_quality_strip() -> None:
 
 def test_chart_when_built_puts_every_column_of_a_patch_into_a_trace_of_that_uid() -> None:
     rows = day()
-    found = traces(figures.chart(rows, {10_000: [30, 10, 0]}, PALETTE))
+    found = traces(figures.chart(rows, PROFILE, PALETTE))
     for uid, columns in figures.tails(rows, PALETTE).items():
         assert found[uid]["x"] == columns["x"]
     assert found["volume"]["marker"]["color"] == [PALETTE.buy, PALETTE.sell_faint]
@@ -79,7 +80,7 @@ def test_chart_when_built_puts_every_column_of_a_patch_into_a_trace_of_that_uid(
 
 
 def test_profile_when_prices_are_few_gives_each_its_bar_and_marks_control_and_value_area() -> None:
-    columns = figures.profile_columns({10_000: [10, 0, 0], 10_005: [20, 30, 5], 10_010: [0, 10, 0], 10_050: [1, 0, 0]})
+    columns = figures.profile_columns(PROFILE)
     assert columns["profile_buy"]["x"] == [10, 20, 0, 1]
     assert columns["profile_sell"]["x"] == [0, 30, 10, 0]
     assert columns["profile_unclassified"]["x"] == [0, 5, 0, 0]
@@ -89,8 +90,19 @@ def test_profile_when_prices_are_few_gives_each_its_bar_and_marks_control_and_va
     assert columns["profile_buy"]["marker.opacity"][3] == 0.35
 
 
+def test_profile_when_its_range_is_wide_states_the_levels_of_the_rows_that_are_drawn() -> None:
+    levels = {10_000 + 5 * number: [1, 1, 0] for number in range(200)} | {10_500: [9, 0, 0]}
+    profile = figures.profile_of(levels)
+    assert (profile.step, profile.tick, len(profile.rows)) == (25, 5, 40)
+    stated = figures.profile_levels(profile)
+    columns = figures.profile_columns(profile)
+    assert stated["poc"] == columns["poc"]["y"][0] == 105.1
+    assert [stated["low"], stated["high"]] == [columns["value_area"]["y"][0], columns["value_area"]["y"][3]]
+    assert sum(columns["profile_buy"]["x"]) == 208
+
+
 def test_profile_when_nothing_traded_is_empty() -> None:
-    columns = figures.profile_columns({})
+    columns = figures.profile_columns(figures.profile_of({}))
     assert (columns["profile_buy"]["x"], columns["poc"]["x"]) == ([], [])
 
 

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from orderflow.dashboard import status
-from orderflow.dashboard.directory import Directory
+from orderflow.dashboard.directory import Directory, fetch
 from orderflow.dashboard.store import Gap, Store
 from orderflow.market import topics
 from orderflow.market.errors import SettingsError
@@ -128,7 +128,9 @@ class TwoStocks:
 def test_directory_when_the_master_is_loaded_resolves_symbols_and_names_keys() -> None:
     directory = Directory(("TCS", "NOPE"))
     assert directory.instruments == ()
-    directory.load(TwoStocks, lambda: frozenset({"2025-12-16"}))
+    fetched = fetch(("TCS", "NOPE"), lambda: (TwoStocks(), ""), lambda: frozenset({"2025-12-16"}))
+    directory.take(fetched)
+    assert fetched.warnings == ("NOPE is unknown",)
     assert directory.instruments == (KEY,)
     assert directory.symbol(KEY) == ("TCS", "Tata Consultancy Services")
     assert directory.symbol("NSE_FO|51414") == ("51414", "NSE_FO|51414")
@@ -136,7 +138,7 @@ def test_directory_when_the_master_is_loaded_resolves_symbols_and_names_keys() -
 
 def test_directory_when_tomorrow_is_a_holiday_names_the_day_after() -> None:
     directory = Directory((KEY,))
-    directory.load(lambda: None, lambda: frozenset({"2025-12-16"}))
+    directory.take(fetch((KEY,), lambda: (None, "no master"), lambda: frozenset({"2025-12-16"})))
     assert directory.next_open_ms(KEY, OPEN_MS) == OPEN_MS + 2 * 86_400_000
 
 

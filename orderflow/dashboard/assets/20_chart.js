@@ -4,21 +4,19 @@
 (() => {
   const of = window.orderflow;
   const CONFIG = { displayModeBar: false, scrollZoom: true, doubleClick: false };
-  const CALM_MS = 2500;
-  const PANEL_TRACES = new Set(["profile_buy", "profile_sell", "profile_unclassified", "poc", "value_area", "forming"]);
+  const LIVE_TRACES = new Set(["profile_buy", "profile_sell", "profile_unclassified", "poc", "value_area", "forming"]);
   const chart = { figure: null, mode: "chart", settled: 0, cells: [], column: 0, step: 0.05, div: null };
   of.chart = chart;
   let byUid = {};
   let following = true;
   let urgent = false;
-  let wanted = false;
-  let plottedAt = 0;
   let revision = 0;
   let ranges = null;
 
   const toMs = (label) => Date.parse(label.replace(" ", "T") + "Z");
   const toLabel = (ms) => new Date(ms).toISOString().slice(0, 19).replace("T", " ");
   of.isFollowing = () => following;
+  of.trace = (uid) => byUid[uid];
 
   function place(trace, name) {
     const [head, tail] = name.split(".");
@@ -60,10 +58,7 @@
     if (!chart.figure) return;
     if (message.tails) for (const [uid, columns] of Object.entries(message.tails)) if (byUid[uid]) splice(byUid[uid], columns, message.from);
     if (message.facts && message.from) splice(of.rows, message.facts, message.from);
-    if (message.wholes) {
-      for (const [uid, columns] of Object.entries(message.wholes)) if (byUid[uid]) setColumns(byUid[uid], columns);
-      if (message.wholes.poc) wanted = true;
-    }
+    if (message.wholes) for (const [uid, columns] of Object.entries(message.wholes)) if (byUid[uid]) setColumns(byUid[uid], columns);
     if (message.shapes) {
       chart.figure.layout.shapes = message.shapes;
       urgent = true;
@@ -140,12 +135,12 @@
     urgent = true;
   }
 
-  /* The figure that Plotly draws: settled candles only. */
+  /* The figure that Plotly draws: settled candles only; forming ones and the profile are the live layer's. */
   function settledFigure() {
     if (chart.mode === "footprint") return chart.figure.data;
     const count = chart.settled;
     return chart.figure.data.map((trace) => {
-      if (PANEL_TRACES.has(trace.uid)) return trace.uid === "forming" ? { ...trace, x: [], open: [], high: [], low: [], close: [] } : trace;
+      if (LIVE_TRACES.has(trace.uid)) return { ...trace, x: [], y: [], open: [], high: [], low: [], close: [] };
       const cut = { ...trace };
       for (const name of ["x", "y", "open", "high", "low", "close"]) if (cut[name]) cut[name] = cut[name].slice(0, count);
       return cut;
@@ -160,13 +155,12 @@
     chart.rows = of.rows.x.length;
     if (changed) urgent = true;
     if (following) (chart.mode === "footprint" ? fitFootprint : fitChart)(changed || !ranges);
-    if (urgent || (wanted && performance.now() - plottedAt > CALM_MS)) plot();
+    if (urgent) plot();
     of.drawLive();
   }
 
   function plot() {
-    urgent = wanted = false;
-    plottedAt = performance.now();
+    urgent = false;
     const { figure, div } = chart;
     if (!following && div._fullLayout) keepRanges(figure.layout, div._fullLayout);
     figure.layout.width = div.clientWidth;

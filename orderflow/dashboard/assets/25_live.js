@@ -98,6 +98,43 @@
     panel(x, full.yaxis5, (y) => line(joined.map((i) => [at(i), y(rows.cvd[i])]), CVD));
   }
 
+  /* The volume profile beside the prices: it moves with every trade, so it is drawn here. */
+  function profile(full, colors) {
+    const [buy, sell, none] = ["profile_buy", "profile_sell", "profile_unclassified"].map(of.trace);
+    if (!buy || !buy.y || !buy.y.length || !full.xaxis2) return;
+    const x = full.xaxis2;
+    const sums = buy.y.map((_, index) => buy.x[index] + sell.x[index] + none.x[index]);
+    const scale = x._length / Math.max(1, ...sums);
+    panel(x, full.yaxis, (y) => {
+      const height = Math.max(Math.abs(y(0) - y(buy.width[0])), 1);
+      buy.y.forEach((price, index) => {
+        pen.globalAlpha = buy.marker.opacity[index];
+        let left = x._offset;
+        for (const [trace, color] of [[buy, colors.buy], [sell, colors.sell], [none, NEUTRAL]]) {
+          pen.fillStyle = color;
+          pen.fillRect(left, y(price) - height / 2, trace.x[index] * scale, height);
+          left += trace.x[index] * scale;
+        }
+      });
+      pen.globalAlpha = 1;
+      const [poc, area] = [of.trace("poc").y[0], of.trace("value_area").y];
+      rule(x, y(poc), VWAP, []);
+      rule(x, y(area[0]), TEXT, [3, 3]);
+      rule(x, y(area[3]), TEXT, [3, 3]);
+    });
+  }
+
+  function rule(x, y, color, dash) {
+    pen.strokeStyle = color;
+    pen.lineWidth = dash.length ? 1 : 1.5;
+    pen.setLineDash(dash);
+    pen.beginPath();
+    pen.moveTo(x._offset, y);
+    pen.lineTo(x._offset + x._length, y);
+    pen.stroke();
+    pen.setLineDash([]);
+  }
+
   function lastPrice(x, y, price, color) {
     pen.strokeStyle = color;
     pen.lineWidth = 1;
@@ -213,7 +250,10 @@
     prepare(div);
     const colors = COLORS[of.view.palette] || COLORS.default;
     if (mode === "footprint") column(full, colors);
-    else if (full.yaxis5) forming(full, colors);
+    else if (full.yaxis5) {
+      profile(full, colors);
+      forming(full, colors);
+    }
     tag(full, div);
   };
   of.liveCanvas = () => canvas;
