@@ -1,10 +1,10 @@
 """How fast people get at stored days: a month of 50 instruments in HDFS, queried from fresh Python processes.
 
-    python -m benchmarks.history --store      first makes the month (about 24 million ticks) and stores it, compacted
-    python -m benchmarks.history              only queries; needs what --store left
+    python -m orderflow.simulator history --out DIR      makes the month, about 24 million ticks
+    python -m benchmarks.history --store DIR             stores it as compaction does, and queries it
+    python -m benchmarks.history                         only queries what is stored
 
-Both need a running HDFS (NAMENODE_URL, NAMENODE_HTTP_URL). Ticks come from `python -m orderflow.simulator history`, one a
-second and instrument; candles are made up.
+Needs a running HDFS (NAMENODE_URL, NAMENODE_HTTP_URL). Candles are made up. Dates that are stored already are left alone.
 """
 
 from __future__ import annotations
@@ -56,28 +56,28 @@ def candles(key: str, day: str, random: np.random.Generator) -> Iterator[dict[st
         ).to_record()  # fmt: skip
 
 
-def store(told: settings.Settings, days: int) -> None:
+def store(told: settings.Settings, month: Path) -> None:
     from orderflow.lake.compaction import DayRewriter
     from orderflow.processing.session import spark_session
 
     spark = spark_session(replace(told, spark_master_url="local[2]"), "benchmark-history", 2)
     rewriter = DayRewriter(spark, told.namenode_url)
+    stored_before = History.connect(told.namenode_http_url).dates(CANDLES)
     with tempfile.TemporaryDirectory() as directory:
-        command = [sys.executable, "-m", "orderflow.simulator", "history", "--days", str(days), "--out", directory]
-        subprocess.run(command, cwd=ROOT, check=True, stdout=subprocess.DEVNULL)
-        for number, path in enumerate(sorted(Path(directory).iterdir())):
+        made = Path(directory) / "candles.parquet"
+        for number, path in enumerate(sorted(month.iterdir())):
             day, random = path.name.removeprefix("date="), np.random.default_rng(number)
+            if day in stored_before:
+                continue
             started = time.perf_counter()
-            stored = rewriter.replace(TICKS, day, spark.read.parquet(f"file://{path}"))
+            stored = rewriter.replace(TICKS, day, spark.read.parquet(f"file://{path.resolve()}"))
             seconds = time.perf_counter() - started
             each = stored.bytes_after / stored.rows
             print(f"{day}: {stored.rows} ticks sorted and stored in {seconds:.1f} s, {each:.1f} bytes a tick", flush=True)
             keys = pc.unique(pq.read_table(path, columns=["instrument_key"]).column(0)).to_pylist()
             bars = [candle for key in keys for candle in candles(key, day, random)]
-            made = Path(directory) / "candles.parquet"
             pq.write_table(pa.Table.from_pylist(bars, schema=arrow_schema(CANDLES.fields)), made)
             rewriter.replace(CANDLES, day, spark.read.parquet(f"file://{made}"))
-            made.unlink()
     spark.stop()
 
 
@@ -93,12 +93,12 @@ def query(url: str, call: str, runs: int = 5) -> None:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--store", action="store_true", help="make and store the month first")
-    parser.add_argument("--days", type=int, default=21)
+    parser.add_argument("--store", type=Path, metavar="DIR", help="store the simulator's month in DIR first")
+    parser.add_argument("--days", type=int, default=21, help="query so many of the newest dates")
     arguments = parser.parse_args()
     told = settings.load()
     if arguments.store:
-        store(told, arguments.days)
+        store(told, arguments.store)
     history = History.connect(told.namenode_http_url)
     days = history.dates(TICKS)[-arguments.days :]
     files = history.files(TICKS, days[0], days[-1])

@@ -23,6 +23,7 @@ FILE_BYTES: Final = 96 << 20
 ROW_GROUP_BYTES: Final = {"ticks": 4 << 20, "candles": 192 << 10, "footprint": 192 << 10}
 ZSTD_LEVEL: Final = 9
 IDLE_MS: Final = 15 * 60 * 1000
+TASKS_PER_READ: Final = 8
 LEFTOVER_MS: Final = 6 * 60 * 60 * 1000
 MOST_BATCH_FILES: Final = 400
 
@@ -118,7 +119,9 @@ class DayRewriter:
         day = self._files.url(table.day(date))
         if not names:
             return self._spark.createDataFrame([], spark_schema(table.fields))
-        return self._spark.read.schema(spark_schema(table.fields)).parquet(*(f"{day}/{name}" for name in names))
+        stored = self._spark.read.schema(spark_schema(table.fields)).parquet(*(f"{day}/{name}" for name in names))
+        # Spark would plan a task for each small file.
+        return stored.coalesce(TASKS_PER_READ)
 
     def _parquet(self, table: Table, date: str) -> tuple[str, ...]:
         return tuple(name for name in self._swaps.names(table, date) if name.endswith(".parquet"))

@@ -38,6 +38,7 @@ STAGING: Final = f"{ROOT}/_staging"
 COMPRESSION: Final = "zstd"
 # A date not written to for this many other dates is forgotten and read again when it comes back.
 DATES_REMEMBERED: Final = 4
+TASKS_PER_READ: Final = 2
 
 log = logging.getLogger(__name__)
 
@@ -155,7 +156,7 @@ class HdfsParquetSink:
         skip = self._overlapping(date, names, day)
         if skip:
             log.info("%s %s: skipping %d stored offset ranges", self._table.name, date, len(skip))
-            ranges = self._spark.createDataFrame(skip, "p INT, first BIGINT, last BIGINT")
+            ranges = rows.sparkSession.createDataFrame(skip, "p INT, first BIGINT, last BIGINT")
             inside = (F.col("partition") == F.col("p")) & F.col("offset").between(F.col("first"), F.col("last"))
             fresh = fresh.join(F.broadcast(ranges), inside, "left_anti")
         if day.repeats_inside:
@@ -163,8 +164,10 @@ class HdfsParquetSink:
         if any(least <= stored.greatest[series] for series, least in day.least.items() if series in stored.greatest):
             log.info("%s %s: looking for repeats among the stored rows", self._table.name, date)
             least = min(day.least.values())
-            known = self._read(date, names, self._table.identity).where(F.col(self._table.order) >= F.lit(least))
-            fresh = fresh.join(known.distinct(), list(self._table.identity), "left_anti")
+            known = self._read(rows.sparkSession, date, names, self._table.identity).where(
+                F.col(self._table.order) >= F.lit(least)
+            )
+            fresh = fresh.join(known, list(self._table.identity), "left_anti")
         return fresh
 
     def _overlapping(self, date: str, names: Iterable[str], day: _DayOfBatch) -> list[tuple[int, int, int]]:
@@ -189,7 +192,7 @@ class HdfsParquetSink:
         greatest = dict(known.greatest)
         if new:
             series = self._table.series
-            read = self._read(date, new, (*series, self._table.order))
+            read = self._read(self._spark, date, new, (*series, self._table.order))
             for row in read.groupBy(*series).agg(F.max(self._table.order).alias("greatest")).collect():
                 _raise(greatest, tuple(row[column] for column in series), row.greatest)
         self._days[date] = _StoredDay(files, greatest)
@@ -197,9 +200,10 @@ class HdfsParquetSink:
             del self._days[next(iter(self._days))]
         return self._days[date]
 
-    def _read(self, date: str, names: Iterable[str], columns: tuple[str, ...]) -> DataFrame:
+    def _read(self, spark: SparkSession, date: str, names: Iterable[str], columns: tuple[str, ...]) -> DataFrame:
         paths = [f"{self._files.url(self._table.day(date))}/{name}" for name in names if name.endswith(".parquet")]
-        return self._spark.read.schema(spark_schema(self._table.fields)).parquet(*paths).select(*columns)
+        # Spark would plan a task for each small file.
+        return spark.read.schema(spark_schema(self._table.fields)).parquet(*paths).select(*columns).coalesce(TASKS_PER_READ)
 
     def _write(self, fresh: list[DataFrame], days: dict[str, _DayOfBatch], staging: str) -> int:
         frame = fresh[0]
