@@ -10,7 +10,8 @@ The rule, for one segment and one trading date (IST):
    closing auction NORMAL_OPEN is no contradiction: it stands for the segment's stocks without the auction.
 3. PRE_OPEN_START or PRE_OPEN_END announced when the forecast is not in its pre-open means that the market has yet to open:
    nothing is continuous until NORMAL_OPEN, whose minute then is the start.
-4. NORMAL_CLOSE announced inside continuous trading ends it at the end of that minute; NORMAL_OPEN reopens it.
+4. NORMAL_CLOSE announced inside continuous trading ends it at the end of that minute; NORMAL_OPEN reopens it. An opening
+   in the forecast's hours after a close before them (a drill, a simulated market) leaves the forecast as it is.
 
 Times are epoch milliseconds. Trades are judged by their own time against the session, so a trade of 15:29:59 that arrives
 after the close still belongs to continuous trading.
@@ -130,6 +131,8 @@ class SegmentState:
         known = replace(state, status=status)
         beside = _beside(forecast, at_ms)
         if status == NORMAL_OPEN:
+            if not beside and state.closed_ms is not None and state.closed_ms <= forecast.start_ms + _TOLERANCE_MS:
+                return SegmentState(status, forecast.trading_date)
             opened = known.opened_ms
             no_trading = forecast.start_ms == forecast.end_ms
             if opened is None and (state.waiting or (beside and (no_trading or at_ms < forecast.start_ms))):

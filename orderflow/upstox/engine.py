@@ -9,9 +9,10 @@ import base64
 import json
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
+from orderflow.market.bar_chain import BarChain
 from orderflow.market.errors import DecodeError
 from orderflow.market.inference import InstrumentState, infer
 from orderflow.market.session import SegmentState, SessionBook, segment_of
@@ -27,6 +28,8 @@ _TELL_REJECT_EVERY_MS: Final = 10_000
 _SNAPSHOT_PATIENCE_MS: Final = 3_000
 _UNCONFIRMED_SECONDS: Final = 5.0
 _LEDGER_EVERY_MS: Final = 60_000
+_RESET_UPDATES: Final = 20
+_RESET_MS: Final = 30_000
 
 
 class Sink(Protocol):
@@ -114,6 +117,7 @@ class FeedEngine:
     _resume_number: int | None = None
     _beating: bool = False
     _last_beat_ms: int = 0
+    _backwards: dict[str, tuple[int, int]] = field(default_factory=dict)
     _duplicates: dict[str, _Ledger] = field(default_factory=dict)
     _ledger_from_ms: int = 0
     _reject_second: int = 0
@@ -253,6 +257,8 @@ class FeedEngine:
         self.states[key] = result.state
         if cause is not None:
             del self._gap_cause[key]
+        if key in self._backwards and not any(event.event == "out_of_order" for event in result.events):
+            del self._backwards[key]
         self.sink.state(key, lambda: {"state": self.states[key].to_record()} if key in self.states else {"state": None})
         for event in result.events:
             if event.event == "duplicate":
@@ -275,6 +281,21 @@ class FeedEngine:
                 cause=cause if event.event == "gap" else "vtt went backwards",
                 volume=event.volume,
             )
+            if event.event == "out_of_order":
+                self._went_backwards(update, received_ms)
+
+    def _went_backwards(self, update: FeedUpdate, received_ms: int) -> None:
+        """Take a new baseline once vtt has stayed below the old one: that one was wrong, or the feed is another."""
+        key = update.instrument_key
+        count, since_ms = self._backwards.get(key, (0, update.feed_time_ms))
+        self._backwards[key] = (count + 1, since_ms)
+        if count + 1 < _RESET_UPDATES or update.feed_time_ms - since_ms < _RESET_MS:
+            return
+        del self._backwards[key]
+        cause = f"vtt stayed below {self.states[key].vtt} for {count + 1} updates: a new baseline is taken"
+        self.states[key] = replace(self.states[key], vtt=None, chain=BarChain())
+        log.warning("%s: %s", key, cause)
+        self._event("reset", received_ms, instrument_key=key, from_ms=since_ms, to_ms=update.feed_time_ms, cause=cause)
 
     def _announced(self, decoded: Decoded, received_ms: int) -> None:
         changes = self.book.announce(decoded.segment_status or {}, decoded.feed_time_ms)

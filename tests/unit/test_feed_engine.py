@@ -141,6 +141,19 @@ def test_rejects_when_they_come_in_a_flood_then_counted_all_and_published_few() 
     assert len(sink.rejects) == 20
 
 
+def test_vtt_when_one_value_was_absurd_then_a_new_baseline_after_half_a_minute_and_the_ledger_tells() -> None:
+    sink = ListSink()
+    engine = running(sink, (TCS,))
+    for content in opening():
+        feed(engine, content)
+    feed(engine, message(TEN + 500, {TCS: full(900_000_000, TEN + 500)}))
+    for step in range(1, 41):
+        feed(engine, message(TEN + step * 1_000, {TCS: full(1000 + step, TEN + step * 1_000)}))
+    (reset,) = [event for event in sink.events if event["event"] == "reset"]
+    assert (reset["instrument_key"], reset["from_ms"], reset["to_ms"]) == (TCS, TEN + 1_000, TEN + 31_000)
+    assert [tick.traded_volume for tick in sink.ticks[-10:]] == [0, None, 1, 1, 1, 1, 1, 1, 1, 1]
+
+
 STEPS = st.lists(
     st.one_of(
         st.tuples(st.just("trade"), st.integers(0, 50)),

@@ -146,6 +146,13 @@ def test_session_when_an_unforeseen_one_closes_then_late_trades_of_it_stay_conti
     assert session.phase(ist("2026-01-25T12:01")) == "post_close"
 
 
+def test_session_when_an_early_one_closed_before_the_regular_open_then_the_forecast_stands():
+    book = book_after(
+        ("2026-01-27T06:52", "NORMAL_OPEN"), ("2026-01-27T08:10", "NORMAL_CLOSE"), ("2026-01-27T09:15:01", "NORMAL_OPEN")
+    )
+    assert in_force(book, "2026-01-27T09:20") == ("27 09:15", "27 15:30", "continuous")
+
+
 def test_session_when_the_open_is_delayed_then_nothing_is_continuous_before_it():
     book = book_after(("2026-01-27T09:00", "PRE_OPEN_START"), ("2026-01-27T09:16:30", "PRE_OPEN_START"))
     assert book.session(TCS, ist("2026-01-27T09:30")).phase(ist("2026-01-27T09:30")) == "pre_open"
