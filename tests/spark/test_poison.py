@@ -9,13 +9,14 @@ import copy
 import json
 import os
 import random
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-from flow import KEY, OPEN, trade_tick
+from flow import OPEN, trade_tick
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from replayed import replay
@@ -52,7 +53,7 @@ SCHEMA = pa.schema(
 
 
 def sound(rng: random.Random, number: int) -> dict[str, Any]:
-    """One valid tick, with everything a tick can carry."""
+    """One valid tick, with everything a tick can carry; fifty minutes of one instrument, then those of the next."""
     second = 5 + number % 3_000 + rng.random()
     minute = OPEN + int(second // 60) * 60_000 - 60_000
     bar = Bar(minute, 99.8, 100.4, 99.7, 100.3, 92, close_vtt=1_000 + number, open_vtt=908 + number)
@@ -68,6 +69,7 @@ def sound(rng: random.Random, number: int) -> dict[str, Any]:
         ask=(Level(100.1, 15), Level(None, 5)),
         greeks=Greeks(0.5, -1.0, 0.1, 0.2, 0.0),
     )
+    tick = replace(tick, instrument_key=f"NSE_EQ|INE{number // 3_000:06d}")
     if rng.random() < 0.02:
         tick = heartbeat_tick(tick.feed_time_ms, tick.received_time_ms)
     return tick_record(tick)
@@ -217,7 +219,7 @@ def test_sound_ticks_when_not_mutated_then_all_are_valid(spark: SparkSession, tm
     found = as_messages(spark, tmp_path, [sound(rng, number) for number in range(500)])
     parsed = parse(found, records.TICK, tick_reason())
     assert parsed.where("reason is not null").select("reason").distinct().collect() == []
-    assert {row[0] for row in parsed.select("record.instrument_key").distinct().collect()} == {KEY, "*"}
+    assert {row[0] for row in parsed.select("record.instrument_key").distinct().collect()} == {"NSE_EQ|INE000000", "*"}
 
 
 @pytest.mark.parametrize("name", ["2025-12-15_open_3eq", "2025-12-15_close_2fo"])

@@ -1,0 +1,115 @@
+"""The judge of the fault campaigns has to find what it is there for."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from chaos.campaign import plan
+from chaos.invariants import Verdict, check_candles, check_ticks
+
+KEY = "NSE_EQ|INE467B01029"
+AT = 1_765_770_300_000  # 2025-12-15 09:15:00 IST
+TRUTH = {
+    KEY: [
+        (AT + 1_000, 105, 100.0, 5),
+        (AT + 30_000, 115, 101.0, 10),
+        (AT + 59_000, 120, 99.0, 5),
+        (AT + 61_000, 130, 99.5, 10),
+        (AT + 125_000, 137, 99.5, 7),
+    ]
+}
+
+
+def ticks() -> list[dict[str, Any]]:
+    rows = [(1, 105, None), (2, 115, 10), (3, 130, 15), (4, 137, 7)]
+    return [
+        {"instrument_key": KEY, "sequence": n, "feed_time_ms": AT + n, "vtt": vtt, "traded_volume": volume, "gap": False}
+        for n, vtt, volume in rows
+    ]
+
+
+def candle(minute: int, prices: tuple[float, float, float, float], volume: int, *, exchange: bool = True) -> dict[str, Any]:
+    opened, high, low, close = prices
+    return {
+        "instrument": KEY,
+        "window_start": f"2025-12-15T09:{15 + minute}:00+05:30",
+        "window_minutes": 1,
+        "open": opened,
+        "high": high,
+        "low": low,
+        "close": close,
+        "total_volume": volume,
+        "buy_volume": volume,
+        "sell_volume": 0,
+        "unclassified_volume": 0,
+        "exchange_bar": exchange,
+        "gap": False,
+    }
+
+
+def candles() -> list[dict[str, Any]]:
+    return [
+        candle(0, (100.0, 101.0, 99.0, 99.0), 20),
+        candle(1, (99.5, 99.5, 99.5, 99.5), 10, exchange=False),
+        candle(2, (99.5, 99.5, 99.5, 99.5), 7),
+    ]
+
+
+def judged(rows: list[dict[str, Any]], published: set[tuple[str, int]] | None = None) -> Verdict:
+    verdict = Verdict()
+    check_ticks(verdict, rows, published or set(), TRUTH)
+    return verdict
+
+
+def judged_candles(rows: list[dict[str, Any]]) -> Verdict:
+    verdict = Verdict()
+    check_candles(verdict, rows, TRUTH, AT, AT + 180_000)
+    return verdict
+
+
+def test_ticks_when_all_are_there_once_then_the_verdict_is_sound() -> None:
+    verdict = judged(ticks(), {(KEY, 1), (KEY, 4)})
+    assert verdict.sound
+    assert (verdict.ticks, verdict.ticks_lost, verdict.ticks_doubled) == (4, 0, 0)
+
+
+def test_ticks_when_one_is_missing_doubled_or_unpublished_then_it_is_told() -> None:
+    missing = judged([row for row in ticks() if row["sequence"] != 2])
+    assert (missing.ticks_lost, missing.sound) == (1, False)
+    assert (judged([*ticks(), ticks()[1]]).ticks_doubled) == 1
+    assert judged(ticks(), {(KEY, 5)}).ticks_lost == 1
+    assert judged(ticks()[1:]).sound is False
+
+
+@pytest.mark.parametrize(("field", "value"), [("traded_volume", 16), ("vtt", 131)])
+def test_ticks_when_a_volume_is_not_what_traded_then_it_is_told(field: str, value: int) -> None:
+    rows = ticks()
+    rows[2][field] = value
+    assert not judged(rows).sound
+
+
+def test_candles_when_they_are_what_traded_then_the_verdict_is_sound() -> None:
+    verdict = judged_candles(candles())
+    assert verdict.sound
+    assert (verdict.candles, verdict.candles_checked, verdict.candles_wrong) == (3, 2, 0)
+
+
+def test_candles_when_one_is_wrong_doubled_or_missing_then_it_is_told() -> None:
+    wrong = candles()
+    wrong[0]["high"] = 100.5
+    assert judged_candles(wrong).candles_wrong == 1
+    assert judged_candles([*candles(), candles()[2]]).candles_doubled == 1
+    (fault,) = judged_candles([candles()[0], candles()[2]]).faults
+    assert "sum to 27, really 37 (-10)" in fault
+    less = candles()
+    less[1].update(total_volume=9, buy_volume=9)
+    assert "(-1)" in judged_candles(less).faults[0]
+
+
+def test_plan_when_made_then_each_kind_comes_before_any_comes_again_and_a_seed_repeats_it() -> None:
+    names = ["a", "b", "c"]
+    planned = plan(names, 7, 1)
+    assert sorted(planned[:3]) == sorted(planned[3:6]) == names
+    assert planned == plan(names, 7, 1)
+    assert len(planned) == 7
