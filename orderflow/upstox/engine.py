@@ -28,6 +28,8 @@ _TELL_REJECT_EVERY_MS: Final = 10_000
 _SNAPSHOT_PATIENCE_MS: Final = 3_000
 _UNCONFIRMED_SECONDS: Final = 5.0
 _LEDGER_EVERY_MS: Final = 60_000
+_FROZEN_MS: Final = 5_000
+_HOLD_MS: Final = 10_000
 _RESET_UPDATES: Final = 20
 _RESET_MS: Final = 30_000
 
@@ -117,6 +119,8 @@ class FeedEngine:
     _resume_number: int | None = None
     _beating: bool = False
     _last_beat_ms: int = 0
+    _asked_ms: int = 0
+    _hold_until_ms: int = 0
     _backwards: dict[str, tuple[int, int]] = field(default_factory=dict)
     _duplicates: dict[str, _Ledger] = field(default_factory=dict)
     _ledger_from_ms: int = 0
@@ -208,9 +212,16 @@ class FeedEngine:
         return decoded
 
     def beat(self, now_ms: int) -> bool:
-        """Send the heartbeat that is due, if heartbeats may be sent; return whether one was."""
+        """Send the heartbeat that is due, if heartbeats may be sent; return whether one was. Call it once a second.
+
+        After a pause of the whole process (a suspended machine) it holds back for ten seconds: messages that waited in the
+        socket come first, or the heartbeat would make them late.
+        """
         if now_ms - self._ledger_from_ms >= _LEDGER_EVERY_MS:
             self._flush_ledger(now_ms)
+        if 0 < self._asked_ms < now_ms - _FROZEN_MS:
+            self._hold_until_ms = now_ms + _HOLD_MS
+        self._asked_ms = now_ms
         if not self._may_beat(now_ms) or self.last_message_ms is None or self.last_feed_time_ms is None:
             return False
         clock_ms = self.last_feed_time_ms + max(0, now_ms - self.last_message_ms)
@@ -317,7 +328,7 @@ class FeedEngine:
             self._resume_number = self.sink.backlog_number()
 
     def _may_beat(self, now_ms: int) -> bool:
-        if not self._connected or self._stalled or self.sink.is_spooling:
+        if not self._connected or self._stalled or self.sink.is_spooling or now_ms < self._hold_until_ms:
             return False
         if self.sink.oldest_unacknowledged_seconds() > _UNCONFIRMED_SECONDS:
             return False

@@ -80,6 +80,16 @@ def test_heartbeat_when_lost_stalled_or_spooling_then_none() -> None:
     assert not engine.beat(RECEIVED + 7_000)
 
 
+def test_heartbeat_when_the_process_was_frozen_then_what_waited_in_the_socket_comes_first() -> None:
+    engine = running(ListSink())
+    for content in opening():
+        feed(engine, content)
+    assert engine.beat(RECEIVED + 1_000)
+    assert not any(engine.beat(RECEIVED + later) for later in range(151_000, 161_000, 1_000))
+    feed(engine, message(TEN + 2_000, {TCS: full(1010, TEN + 2_000)}), delay_ms=149_000)
+    assert engine.beat(RECEIVED + 161_000)
+
+
 def test_heartbeat_when_the_replay_is_faster_than_time_then_its_clock_follows_and_never_goes_back() -> None:
     sink = ListSink()
     engine = running(sink)
@@ -99,7 +109,7 @@ def test_heartbeat_when_the_market_has_closed_then_goes_on_so_that_the_last_cand
         feed(engine, content)
     close = {"type": "market_info", "currentTs": str(TEN + 10_000), "marketInfo": {"segmentStatus": {"NSE_EQ": "NORMAL_CLOSE"}}}
     feed(engine, close)
-    assert engine.beat(RECEIVED + 200_000)
+    assert all(engine.beat(RECEIVED + later) for later in range(10_000, 200_001, 1_000))
     assert sink.heartbeats[-1].event_time_ms == TEN + 200_000
     assert not engine.is_in_continuous_trading(RECEIVED + 200_000)
 
