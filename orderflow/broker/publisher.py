@@ -270,7 +270,10 @@ class KafkaTickPublisher:
         elif error.code() != KafkaError._PURGE_INFLIGHT:
             self.figures.records_refused += 1
             cure = "; run `python -m orderflow setup topics`" if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART else ""
-            self._tell("refused", logging.ERROR, f"Kafka refused a record of {message.topic()}: {error.str()}{cure}")
+            text = f"Kafka refused a record of {message.topic()}: {error.str()}{cure}"
+            self._tell("refused", logging.ERROR, text)
+            if pending.is_tick:
+                self._fatal = text
 
     def _flush_states(self) -> None:
         """Publish changed states, each flush only after every record that it includes is stored, and where ticks then ended."""

@@ -259,6 +259,19 @@ def test_publisher_when_the_producer_meets_a_fatal_error_then_the_process_is_tol
         publisher.poll()
 
 
+def test_publisher_when_kafka_refuses_a_tick_then_the_process_ends_and_a_refused_event_is_only_counted(
+    publisher: KafkaTickPublisher,
+) -> None:
+    publisher.event({"event": "connected", "at_ms": 1})
+    FakeProducer.latest.fail(KafkaError.UNKNOWN_TOPIC_OR_PART)
+    publisher.poll()
+    assert publisher.figures.records_refused == 1
+    publisher.tick(tick(1))
+    FakeProducer.latest.fail(KafkaError.UNKNOWN_TOPIC_OR_PART)
+    with pytest.raises(OrderflowError, match="setup topics"):
+        publisher.poll()
+
+
 def test_close_when_kafka_is_away_then_what_was_never_sent_is_first_in_the_spool(
     publisher: KafkaTickPublisher, tmp_path: Path
 ) -> None:
