@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -18,8 +18,8 @@ from orderflow.market.errors import OrderflowError
 if TYPE_CHECKING:
     from orderflow.dashboard.hub import Hub
 
-LEAST_INTERVAL_SECONDS: Final = 0.05
-IDLE_SECONDS: Final = 1.0
+FRAME_SECONDS: Final = 0.016
+CALM_SECONDS: Final = 0.1
 IN_FLIGHT: Final = 2
 ACK_PATIENCE_SECONDS: Final = 10.0
 LARGEST_MESSAGE: Final = 65_536
@@ -40,6 +40,10 @@ class Client:
         self._replay: Replay | None = None
         self._task: asyncio.Task[None] | None = None
         self._extra: dict[str, Any] = {}
+
+    def looks_at(self, keys: Collection[str]) -> bool:
+        """Return whether one of these instruments is the one in view, or none is yet."""
+        return self._viewer is None or self._viewer.view.instrument in keys
 
     async def receive(self) -> None:
         """Read what the viewer asks for until it disconnects."""
@@ -143,22 +147,28 @@ class Client:
             await asyncio.gather(task, return_exceptions=True)
 
     async def send_changes(self) -> None:
-        """Send the viewer's next message whenever there is one and the viewer has drawn the last but one."""
+        """Send the viewer's next message whenever there is one and the viewer has drawn the last but one.
+
+        What changes the viewed instrument goes out at once, but for a frame's time after the last message; the rest waits
+        for company.
+        """
         loop = asyncio.get_running_loop()
         last = 0.0
         while True:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.wake.wait(), IDLE_SECONDS)
-            wait = last + LEAST_INTERVAL_SECONDS - loop.time()
-            if wait > 0:
-                await asyncio.sleep(wait)
+                await asyncio.wait_for(self.wake.wait(), CALM_SECONDS)
             self.wake.clear()
-            if self._viewer is None:
+            viewer = self._viewer
+            if viewer is None:
                 continue
             if self._sent - self._acknowledged >= IN_FLIGHT and loop.time() - last < ACK_PATIENCE_SECONDS:
                 self._hub.counts["held_back"] += 1
                 continue
-            if await self._send_next(self._viewer):
+            due = last + (FRAME_SECONDS if viewer.has_news() or self._extra else CALM_SECONDS) - loop.time()
+            if due > 0:
+                await asyncio.sleep(min(due, FRAME_SECONDS))
+                self.wake.set()
+            elif await self._send_next(viewer):
                 last = loop.time()
 
     async def _send_next(self, viewer: Viewer) -> bool:

@@ -1,4 +1,4 @@
-"""Serve the viewers' WebSocket: one task each, at most 20 messages a second, never more than two unacknowledged.
+"""Serve the viewers' WebSocket: one task each, at most one message a frame, never more than two unacknowledged.
 
 Protocol (JSON text frames).
 Viewer to server: {type: "view", …View}, {type: "ack", seq, latency_ms: […]}, {type: "ping", t},
@@ -120,5 +120,7 @@ class Hub:
 
     def _wake(self) -> None:
         self._woken = False
+        keys = self.store.take_changed()
         for client in self._clients:
-            client.wake.set()
+            if client.looks_at(keys):
+                client.wake.set()

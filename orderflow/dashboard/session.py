@@ -90,6 +90,11 @@ class Viewer:
         self._settled: tuple[int, ...] = ()
         self._settled_due = 0
 
+    def has_news(self) -> bool:
+        """Return whether the viewed instrument has changed since the last message."""
+        instrument = self.store.instrument(self.view.instrument)
+        return instrument is not None and instrument.revision != self._revision
+
     def message(self, now_ms: int) -> dict[str, Any] | None:
         """Return the next message, or None when nothing the viewer sees has changed."""
         key = self.view.instrument

@@ -17,14 +17,24 @@ from typing import Any, Final
 from orderflow.dashboard.minutes import Instrument
 from orderflow.dashboard.panels import WatchLines
 from orderflow.dashboard.rollup import Rollup
-from orderflow.market import topics
+from orderflow.market import records, topics
 from orderflow.market.candle import IST, Candle, ms_from_iso
+from orderflow.market.conformity import problem
 from orderflow.market.errors import DecodeError
 from orderflow.market.trade import Trade
 
 Record = Mapping[str, Any]
 FEED_EVENTS_KEPT: Final = 200
 HEARTBEAT: Final = "heartbeat"
+_FUTURE_MS: Final = 300_000
+_PRESENT_TIMES: Final = ("event_time_ms", "received_time_ms", "feed_time_ms", "at_ms")
+_FIELDS: Final = {
+    topics.TICKS: records.TICK,
+    topics.TRADES: records.TRADE,
+    topics.ORDERFLOW: records.CANDLE,
+    topics.FOOTPRINT: records.FOOTPRINT,
+    topics.FEED_EVENTS: records.FEED_EVENT,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,6 +90,7 @@ class Store:
         self.revision = 0
         self._listeners: list[Callable[[], None]] = []
         self.watch = WatchLines()
+        self._changed: set[str] = set()
         self._rollups: dict[tuple[str, int], Rollup] = {}
 
     def subscribe(self, listener: Callable[[], None]) -> None:
@@ -95,9 +106,12 @@ class Store:
         with self.lock:
             for topic, record in batch:
                 self.counts[topic] += 1
+                key = record.get("instrument_key") or record.get("instrument")
+                if key is not None:
+                    self._changed.add(str(key))
                 try:
                     self._apply_one(topic, record)
-                except (DecodeError, KeyError, TypeError, ValueError):
+                except (DecodeError, KeyError, TypeError, ValueError, AttributeError, OverflowError):
                     self.rejected[topic] += 1
                     bad += 1
             self.revision += 1
@@ -112,6 +126,12 @@ class Store:
             self.revision += changed
         if changed:
             self._notify()
+
+    def take_changed(self) -> frozenset[str]:
+        """Return the keys of the instruments that had records since the last call."""
+        with self.lock:
+            changed, self._changed = frozenset(self._changed), set()
+        return changed
 
     def touch(self) -> None:
         """Tell the subscribers that an instrument was changed directly."""
@@ -136,6 +156,7 @@ class Store:
         return [gap for gap in self.gaps if gap.instrument_key in (None, key)]
 
     def _apply_one(self, topic: str, record: Record) -> None:
+        self._refuse(topic, record)
         if topic == topics.TICKS:
             self._tick(record)
         elif topic == topics.TRADES:
@@ -158,6 +179,15 @@ class Store:
         elif topic == topics.FEED_EVENTS:
             self._feed_event(record)
 
+    def _refuse(self, topic: str, record: Record) -> None:
+        """Raise DecodeError for a value of another type or of the future: one such date would end the day for its instrument."""
+        if (wrong := problem(_FIELDS.get(topic, ()), record)) is not None:
+            raise DecodeError("bad_value", wrong)
+        latest_ms = self.clock_ms() + _FUTURE_MS
+        for name in _PRESENT_TIMES:
+            if (record.get(name) or 0) > latest_ms:
+                raise DecodeError("future_time", f"{name} is {record[name]}")
+
     def _tick(self, record: Record) -> None:
         received = int(record["received_time_ms"])
         status = record.get("segment_status")
@@ -176,6 +206,8 @@ class Store:
             found.add_tick(record)
 
     def _of_date(self, key: str, date: str, start_ms: int | None, end_ms: int | None) -> Instrument | None:
+        if not date <= trading_date(self.clock_ms() + _FUTURE_MS):
+            raise DecodeError("future_time", f"trading date {date}")
         found = self.instruments.get(key)
         if found is None:
             found = self.instruments[key] = Instrument(key)
