@@ -27,6 +27,7 @@ Record = Mapping[str, Any]
 FEED_EVENTS_KEPT: Final = 200
 HEARTBEAT: Final = "heartbeat"
 _FUTURE_MS: Final = 300_000
+_DAY_MS: Final = 86_400_000
 _PRESENT_TIMES: Final = ("event_time_ms", "received_time_ms", "feed_time_ms", "at_ms")
 _FIELDS: Final = {
     topics.TICKS: records.TICK,
@@ -183,7 +184,7 @@ class Store:
         """Raise DecodeError for a value of another type or of the future: one such date would end the day for its instrument."""
         if (wrong := problem(_FIELDS.get(topic, ()), record)) is not None:
             raise DecodeError("bad_value", wrong)
-        latest_ms = self.clock_ms() + _FUTURE_MS
+        latest_ms = self.clock_ms() + _DAY_MS
         for name in _PRESENT_TIMES:
             if (record.get(name) or 0) > latest_ms:
                 raise DecodeError("future_time", f"{name} is {record[name]}")

@@ -111,6 +111,7 @@ def test_store_when_a_trade_is_outside_the_session_keeps_it_off_the_candles() ->
 def test_store_when_a_new_date_starts_forgets_the_old_one_and_refuses_its_stragglers() -> None:
     store = store_with(trade(0, 100.0, 10, 0, 10))
     day = 86_400_000
+    store.clock_ms = lambda: OPEN_MS + day
     topic, tomorrow = trade(day, 110.0, 3, 0, 3, date="2025-12-16")
     tomorrow |= {"session_start_ms": OPEN_MS + day, "session_end_ms": CLOSE_MS + day}
     store.apply([(topic, tomorrow), trade(2_000, 90.0, 1, 0, 11)])

@@ -1,0 +1,40 @@
+"""Judge whether a decoded JSON record has the types that `records` defines, and numbers that can be true."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final
+
+from orderflow.market.records import Field, FieldType, ListOf, Struct
+
+MOST: Final = 10**15
+LATEST_MS: Final = 4_102_444_800_000
+
+
+def problem(fields: tuple[Field, ...], record: Mapping[str, Any]) -> str | None:
+    """Return which value cannot be, in words, or None. What is absent, or not in `fields`, is left to the record's reader."""
+    for field in fields:
+        value = record.get(field.name)
+        if value is None:
+            if field.required and field.name in record:
+                return f"{field.name} is null"
+        elif not _fits(field.type, field.name, value):
+            return f"{field.name} is {str(value)[:40]!r}"
+    return None
+
+
+def _fits(kind: FieldType, name: str, value: Any) -> bool:
+    if kind == "string":
+        return isinstance(value, str)
+    if kind == "double":
+        return isinstance(value, (int, float)) and not isinstance(value, bool) and math.isfinite(value) and abs(value) < MOST
+    if kind in ("long", "int"):
+        if not isinstance(value, int) or isinstance(value, bool):
+            return False
+        return 0 <= value <= LATEST_MS if name.endswith("_ms") else -MOST < value < MOST
+    if kind == "boolean":
+        return isinstance(value, bool)
+    if isinstance(kind, ListOf):
+        return isinstance(value, list) and all(one is not None and _fits(kind.element, name, one) for one in value)
+    return isinstance(kind, Struct) and isinstance(value, dict) and problem(kind.fields, value) is None
