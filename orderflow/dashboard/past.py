@@ -5,6 +5,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
@@ -79,13 +80,18 @@ class Archive:
         return found
 
     def _read(self, key: str, date: str) -> Day:
+        history = self._history
         try:
-            candles = tuple(c for c in self._history.candles(key, date, 1) if trading_date(c.start_ms) == date)
-            levels: dict[int, list[tuple[int, int, int, int]]] = {}
-            for row in self._history.footprint(key, date):
-                entry = (int(row["price"]), row["buy_volume"], row["sell_volume"], row["unclassified_volume"])
-                levels.setdefault(ms_from_iso(row["window_start"]), []).append(entry)
-            return Day(key, date, candles, levels, tuple(self._history.trades(key, date)))
+            with ThreadPoolExecutor(3) as pool:
+                candles = pool.submit(history.candles, key, date, 1)
+                footprint = pool.submit(history.footprint, key, date)
+                trades = pool.submit(history.trades, key, date)
+                levels: dict[int, list[tuple[int, int, int, int]]] = {}
+                for row in footprint.result():
+                    entry = (int(row["price"]), row["buy_volume"], row["sell_volume"], row["unclassified_volume"])
+                    levels.setdefault(ms_from_iso(row["window_start"]), []).append(entry)
+                finals = tuple(candle for candle in candles.result() if trading_date(candle.start_ms) == date)
+                return Day(key, date, finals, levels, tuple(trades.result()))
         except OSError as error:
             raise OrderflowError(f"HDFS does not answer ({error}); is the NameNode up?") from error
 
