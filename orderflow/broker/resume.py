@@ -58,21 +58,26 @@ def read_stored(
     try:
         newest_ms = 0
         for key, value, timestamp_ms in _records(consumer, topics.INSTRUMENT_STATE, {}, stopped):
-            name = key.decode()
+            name = key.decode(errors="replace")
             if value is None:
                 stored.states.pop(name, None)
-            elif name.startswith("positions|"):
-                positions[name.partition("|")[2]] = orjson.loads(value)["positions"]
-            elif wanted(name):
-                stored.states[name] = orjson.loads(value)
+                continue
+            record = _record(value)
+            if record is not None and name.startswith("positions|") and isinstance(record.get("positions"), dict):
+                positions[name.partition("|")[2]] = record["positions"]
+            elif record is not None and wanted(name) and "owner" in record:
+                stored.states[name] = record
                 newest_ms = max(newest_ms, timestamp_ms)
+            elif wanted(name):
+                log.warning("a record of %s under %s is no state: it is left out", topics.INSTRUMENT_STATE, name)
         owners = {str(state.get("owner")) for state in stored.states.values()}
         starts = _starts(consumer, [positions[owner] for owner in owners if owner in positions], newest_ms) if keys else {}
         seen = 0
         for key, value, _ in _records(consumer, topics.TICKS, starts, stopped) if keys else ():
             seen += 1
-            if key in keys and value is not None:
-                stored.ticks.setdefault(key.decode(), []).append(orjson.loads(value))
+            tick = _record(value) if key in keys else None
+            if tick is not None:
+                stored.ticks.setdefault(key.decode(), []).append(tick)
     except KafkaException as error:
         raise OrderflowError(f"Kafka at {brokers} stopped answering while states were read back: {error.args[0]}") from error
     finally:
@@ -86,6 +91,15 @@ def read_stored(
         time.monotonic() - began,
     )
     return stored
+
+
+def _record(value: bytes | None) -> dict[str, Any] | None:
+    """Return the JSON object that a message holds; None for anything else, which others report to the rejects."""
+    try:
+        record = orjson.loads(value or b"")
+    except orjson.JSONDecodeError:
+        return None
+    return record if isinstance(record, dict) else None
 
 
 def _starts(consumer: Consumer, positions: list[dict[str, int]], newest_ms: int) -> dict[int, int]:

@@ -6,6 +6,8 @@ import logging
 from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
+from orderflow.market import records
+from orderflow.market.conformity import problem
 from orderflow.market.errors import OrderflowError
 from orderflow.market.inference import Inference, InstrumentState, infer
 from orderflow.market.session import Session
@@ -24,14 +26,16 @@ class Continued(NamedTuple):
 def restored_state(key: str, record: Mapping[str, Any] | None, newer: Iterable[Mapping[str, Any]]) -> InstrumentState:
     """Return the state of one instrument: the stored one, carried on by the stored ticks that are newer.
 
-    Trading date and sequence decide which are; the order is that of the topic. Raises OrderflowError when a stored record
-    cannot be read (written by another version).
+    Trading date and sequence decide which are; the order is that of the topic. Records that are no valid tick of `key` are left
+    out, as everywhere. Raises OrderflowError when the stored state cannot be read (written by another version).
     """
     state = InstrumentState(key)
     try:
         if record and record.get("state"):
             state = InstrumentState.from_record(dict(record["state"]))
         for stored in newer:
+            if not _is_tick(key, stored):
+                continue
             tick = tick_from_record(stored)
             if _is_newer(tick, state):
                 state = _inferred(state, tick, after_gap=False).state
@@ -41,6 +45,13 @@ def restored_state(key: str, record: Mapping[str, Any] | None, newer: Iterable[M
             "delete the topic upstox_instrument_state and start again"
         ) from error
     return state
+
+
+def _is_tick(key: str, record: Mapping[str, Any]) -> bool:
+    """Say whether a stored record is a tick of `key` by this version's definition."""
+    complete = all(record.get(field.name) is not None for field in records.TICK if field.required)
+    ours = record.get("schema_version") == records.SCHEMA_VERSION and record.get("instrument_key") == key
+    return complete and ours and problem(records.TICK, record) is None and record["event_time_ms"] > 0
 
 
 def continued(state: InstrumentState, stored: Mapping[str, Any]) -> Continued:
