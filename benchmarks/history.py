@@ -1,8 +1,8 @@
 """How fast people get at stored days: a month of 50 instruments in HDFS, queried from fresh Python processes.
 
     python -m orderflow.simulator history --out DIR      makes the month, about 24 million ticks
-    python -m benchmarks.history --store DIR             stores it as compaction does, and queries it
-    python -m benchmarks.history                         only queries what is stored
+    python benchmarks/history.py --store DIR           stores it as compaction does, and queries it
+    python benchmarks/history.py                     only queries what is stored
 
 Needs a running HDFS (NAMENODE_URL, NAMENODE_HTTP_URL). Candles are made up. Dates that are stored already are left alone.
 """
@@ -24,6 +24,8 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from orderflow import settings
 from orderflow.lake.history import History

@@ -25,7 +25,7 @@ ZSTD_LEVEL: Final = 9
 IDLE_MS: Final = 15 * 60 * 1000
 TASKS_PER_READ: Final = 8
 LEFTOVER_MS: Final = 6 * 60 * 60 * 1000
-MOST_BATCH_FILES: Final = 400
+MOST_BATCH_FILES: Final = 240
 
 log = logging.getLogger(__name__)
 

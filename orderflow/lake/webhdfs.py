@@ -18,6 +18,7 @@ from orderflow.lake.layout import LakeError
 TIMEOUT_SECONDS: Final = (3.05, 30.0)
 CONNECTIONS: Final = 16
 READ_TRIES: Final = 3
+WHOLE_BYTES: Final = 128 << 10
 
 
 def web_hdfs(namenode_http_url: str, user: str | None = None) -> WebHdfs:
@@ -84,7 +85,10 @@ class WebHdfs(WebHDFS):  # type: ignore[misc]
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:
         if mode != "rb":
             return super()._open(path, mode, **options)
-        return _RangedFile(self, path, mode="rb", cache_type="none", tempdir="", autocommit=True, size=self.info(path)["size"])
+        size = self.info(path)["size"]
+        # A small file in one read: its footer and its rows would take two.
+        cache = "all" if size <= WHOLE_BYTES else "none"
+        return _RangedFile(self, path, mode="rb", cache_type=cache, tempdir="", autocommit=True, size=size)
 
 
 class _RangedFile(WebHDFile):  # type: ignore[misc]

@@ -111,7 +111,7 @@ class HdfsParquetSink:
 
     def _dated(self, batch: DataFrame) -> DataFrame:
         date = F.substring(self._table.date_column, 1, 10)
-        valid = date.rlike(r"^\d{4}-\d{2}-\d{2}$")
+        valid = date.rlike(r"^\d{4}-\d{2}-\d{2}$") & F.try_to_timestamp(date, F.lit("yyyy-MM-dd")).isNotNull()
         for column in self._table.identity:
             valid = valid & F.col(column).isNotNull()
         return batch.withColumn("date", F.when(valid, date)).withColumn(

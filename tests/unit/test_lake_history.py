@@ -96,12 +96,12 @@ def test_ticks_when_row_groups_hold_other_instruments_then_skips_their_bytes(tmp
     assert fetched < first_look + footer + (size - footer) // 25
 
 
-def test_read_when_file_sizes_were_listed_then_asks_the_namenode_for_no_status(tmp_path, hdfs) -> None:
+def test_read_when_a_file_is_small_then_takes_one_read_and_no_status(tmp_path, hdfs) -> None:
     write(tmp_path, TICKS, DAY, "a.parquet", [tick(1)])
 
     History.connect(hdfs.url).ticks(TCS, DAY)
 
-    assert [operation for operation, _ in hdfs.requests if operation == "GETFILESTATUS"] == []
+    assert [operation for operation, _ in hdfs.requests] == ["LISTSTATUS", "LISTSTATUS", "OPEN", "DATA"]
 
 
 def test_read_when_a_datanode_fails_once_then_asks_again(tmp_path, hdfs) -> None:
