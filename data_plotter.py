@@ -28,7 +28,7 @@ def main() -> int:
     directory.fetch_aside(partial(load_master, source, kept, chosen.ca_file), holidays_around_now)
     store = Store(clock_ms, directory.instruments)
     history = DayArchive(History.connect(chosen.namenode_http_url), chosen.aggressor_rule)
-    feed = KafkaFeed(chosen.kafka_brokers, store)
+    feed = KafkaFeed(chosen.kafka_brokers, store, chosen.watermark_seconds)
     feed.start()
     serve(Parts(store, directory, history, chosen.dashboard_buffer), chosen.dashboard_host, chosen.dashboard_port)
     feed.stop()

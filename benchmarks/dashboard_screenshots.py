@@ -34,11 +34,11 @@ def open_page(url: str, width: int, height: int) -> Any:
         {"width": width, "height": height, "deviceScaleFactor": 1, "mobile": width < 600},
     )
     driver.get(url)
-    deadline = time.monotonic() + 30
+    deadline = time.monotonic() + 90
     while not driver.execute_script(READY):
         if time.monotonic() > deadline:
             driver.quit()
-            raise SystemExit(f"{url} shows no chart within 30 s; is a feed running?")
+            raise SystemExit(f"{url} shows no chart within 90 s; is a feed running?")
         time.sleep(0.1)
     return driver
 

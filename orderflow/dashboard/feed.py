@@ -20,11 +20,10 @@ from confluent_kafka import Consumer, KafkaError, KafkaException, Message, Topic
 from orderflow.dashboard.store import Record, Store, day_start_ms, trading_date
 from orderflow.market import topics
 
-HISTORY_TOPICS: Final = (topics.ORDERFLOW, topics.FOOTPRINT)
-LIVE_TOPICS: Final = (topics.TRADES, topics.TICKS, topics.FEED_EVENTS)
+TOPICS: Final = (topics.ORDERFLOW, topics.FOOTPRINT, topics.TRADES, topics.TICKS, topics.FEED_EVENTS)
 TICK_TAIL: Final = 5_000
 EVENT_TAIL: Final = 1_000
-TRADE_LOOKBACK_MS: Final = 15 * 60_000
+LOOKBACK_SLACK_MS: Final = 4 * 60_000
 BATCH: Final = 400
 RETRY_SECONDS: Final = 1.0
 QUIET_POLLS: Final = 5
@@ -38,12 +37,15 @@ librdkafka.setLevel(logging.CRITICAL)  # each attempt to reconnect is an error t
 
 
 class KafkaFeed:
-    """Consumes the topics on a daemon thread until `stop`."""
+    """Consumes the topics on a daemon thread until `stop`.
 
-    def __init__(self, brokers: str, store: Store, names: Iterable[str] = (*HISTORY_TOPICS, *LIVE_TOPICS)) -> None:
+    Of the day's trades only those are read whose minute may not be final yet, by the processor's watermark.
+    """
+
+    def __init__(self, brokers: str, store: Store, watermark_seconds: int = 120) -> None:
         self._brokers = brokers
         self._store = store
-        self._topics = tuple(names)
+        self._lookback_ms = watermark_seconds * 1000 + LOOKBACK_SLACK_MS
         self._stop = threading.Event()
         self._failed: str | None = None
         self._broken = False
@@ -151,7 +153,7 @@ class KafkaFeed:
 
     def _partitions(self, consumer: Consumer) -> list[TopicPartition]:
         known = consumer.list_topics(timeout=METADATA_SECONDS).topics
-        return [TopicPartition(name, number) for name in self._topics if name in known for number in known[name].partitions]
+        return [TopicPartition(name, number) for name in TOPICS if name in known for number in known[name].partitions]
 
     def _positions(self, consumer: Consumer) -> list[TopicPartition]:
         partitions = self._partitions(consumer)
@@ -162,7 +164,7 @@ class KafkaFeed:
         }
         newest = max((moment for moments in lasts.values() for moment in moments), default=self._store.clock_ms())
         day = day_start_ms(trading_date(newest))
-        trades_from = max(day, min(lasts[topics.ORDERFLOW]) - TRADE_LOOKBACK_MS) if lasts[topics.ORDERFLOW] else day
+        trades_from = max(day, min(lasts[topics.ORDERFLOW]) - self._lookback_ms) if lasts[topics.ORDERFLOW] else day
         from_times = {topics.ORDERFLOW: day, topics.FOOTPRINT: day, topics.TRADES: trades_from}
         tails = {topics.TICKS: TICK_TAIL, topics.FEED_EVENTS: EVENT_TAIL}
         by_time = [

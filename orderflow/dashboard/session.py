@@ -117,7 +117,7 @@ class Viewer:
         if ticked or fresh:
             out["depth"] = panels.depth(instrument)
         if instrument.tape_count != self._tape:
-            if self._tape >= 0 and self.store is self._live:
+            if self._tape >= 0 and self.store is self._live and self._live.caught_up:
                 out["rx"] = panels.received_times(instrument, self._tape)
             out["tape"] = panels.tape(instrument, max(self._tape, 0), TAPE_ROWS)
         if moved and now_ms >= self._levels_due:

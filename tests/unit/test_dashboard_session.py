@@ -75,6 +75,7 @@ def test_viewer_when_a_trade_comes_is_sent_the_changed_candle_alone() -> None:
     store = store_with(final(0, 100, 101, 99, 100, 5, 5), trade(60_000, 100.0, 3, 0, 13))
     viewer = viewer_of(store)
     viewer.message(NOW)
+    store.report_source(None, caught_up=True)
     store.apply([trade(70_000, 100.5, 0, 2, 15)])
     message = viewer.message(NOW + 50)
     assert message is not None
@@ -86,10 +87,21 @@ def test_viewer_when_a_trade_comes_is_sent_the_changed_candle_alone() -> None:
     assert [entry[0] for entry in message["tape"]] == [2]
 
 
+def test_viewer_when_the_day_is_still_being_read_is_not_told_receipt_times() -> None:
+    store = store_with(trade(0, 100.0, 3, 0, 3))
+    viewer = viewer_of(store)
+    viewer.message(NOW)
+    store.apply([trade(1, 100.0, 1, 0, 4)])
+    message = viewer.message(NOW + 50)
+    assert message is not None
+    assert "rx" not in message
+
+
 def test_viewer_when_it_skipped_messages_is_sent_all_that_changed_at_once() -> None:
     store = store_with(trade(0, 100.0, 3, 0, 3))
     viewer = viewer_of(store)
     viewer.message(NOW)
+    store.report_source(None, caught_up=True)
     for number in range(5):
         store.apply([trade(60_000 * number + 10, 100.0 + number, 1, 0, 10 + number)])
     message = viewer.message(NOW + 5_000)

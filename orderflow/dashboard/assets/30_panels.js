@@ -172,8 +172,8 @@
     const band = rows.delta_band[i] ? ` ±${of.whole(rows.delta_band[i])}` : "";
     text(legend.flow, `Vol ${of.whole(rows.total_volume[i])}  Buy ${of.whole(rows.buy_volume[i])}  Sell ${of.whole(rows.sell_volume[i])}${unclassified}  Δ ${of.signed(rows.delta[i])}${band} (${of.signed(rows.min_delta[i])} … ${of.signed(rows.max_delta[i])})  CVD ${of.signed(rows.cvd[i])}`);
     const waits = !rows.final[i] && i < rows.x.length - 1;
-    const state = waits ? "closed, final candle due" : !rows.final[i] ? "forming" : rows.exchange_bar[i] ? "final, exchange-confirmed" : "final, built from ticks";
-    text(legend.state, state + (rows.gap[i] ? ", spans a gap" : "") + (rows.confidence[i] ? `, delta confidence ${rows.confidence[i]}` : ""));
+    const state = waits ? "closed, final due" : !rows.final[i] ? "forming" : rows.exchange_bar[i] ? "final, exchange's bar" : "final, from ticks";
+    text(legend.state, state + (rows.gap[i] ? ", spans a gap" : "") + (rows.confidence[i] ? ` · Δ ${rows.confidence[i]} confidence` : ""));
     klass(legend.state, "state " + (!rows.final[i] ? "forming" : rows.exchange_bar[i] ? "confirmed" : "") + (rows.gap[i] ? " gap" : ""));
   }
 
