@@ -12,7 +12,7 @@ ENV PYTHON=/opt/venv/bin/python \
     LANG=C.UTF-8
 
 FROM base AS packages
-COPY requirements.txt /tmp/requirements.txt
+COPY requirements.txt constraints.txt /tmp/
 RUN python -m venv /opt/venv \
     && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check -r /tmp/requirements.txt \
     && find /opt/venv -depth -type d \( -name tests -o -name examples \) -path '*/pyspark/*' -exec rm -rf {} +

@@ -27,7 +27,7 @@ help: ## List the targets and variables
 setup: $(VENV)/.complete java artifacts ## Install everything: Python packages, Java, JVM artifacts (demo and up do it, too)
 
 ifeq ($(PYTHON),$(CURDIR)/$(VENV)/bin/python)
-$(VENV)/.complete: requirements.txt requirements-dev.txt
+$(VENV)/.complete: requirements.txt requirements-dev.txt constraints.txt
 	@deploy/install-python $(VENV)
 	@touch $@
 else
