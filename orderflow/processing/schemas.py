@@ -101,7 +101,7 @@ def tick_reason() -> Column:
         F.when(ahead_ms > _FUTURE_MS, F.lit("event_time_in_future")),
         F.when(F.try_subtract(record["received_time_ms"], sent_ms) > 5 * _FUTURE_MS, F.lit("receive_time_in_future")),
         F.when(record["event_time_ms"] <= 0, F.lit("event_time_absurd")),
-        F.when(~record["trading_date"].rlike(r"^\d{4}-\d{2}-\d{2}$"), F.lit("bad_trading_date")),
+        F.when(~_is_date_of(record["trading_date"], record["event_time_ms"]), F.lit("bad_trading_date")),
         F.when((session_ms[0] > 2 * _DAY_MS) | (session_ms[1] > 2 * _DAY_MS), F.lit("absurd_session")),
         F.when(_any_absurd(_volumes(record), lambda volume: volume.between(0, _MOST_VOLUME)), F.lit("absurd_volume")),
         F.when(_any_absurd(_prices(record), lambda price: (price > 0) & (price < _MOST_PRICE)), F.lit("absurd_price")),
@@ -115,6 +115,13 @@ def tick_reason() -> Column:
             F.lit("volume_without_vtt"),
         ),
     )
+
+
+def _is_date_of(date: Column, event_time_ms: Column) -> Column:
+    """Say whether `date` is the IST date of the event time, or the next one: an outage's trade may be booked before midnight."""
+    bounded_ms = F.greatest(F.least(event_time_ms, F.lit(_LATEST_MS)), F.lit(0))
+    day = F.timestamp_millis(bounded_ms + F.lit(330 * _MINUTE_MS)).cast("date")
+    return (date == day.cast("string")) | (date == F.date_add(day, 1).cast("string"))
 
 
 def _times(record: Column) -> list[Column]:

@@ -195,6 +195,7 @@ def test_rows_when_a_tick_is_poisoned_then_they_are_few_and_none_reaches_far_int
     assert rows is not None
     assert rows[0] <= OPEN + 3_005_000 + 3 * 60_000
     assert rows[1] <= 8 * ROWS
+    assert [row[0] for row in ticks.select("trading_date").distinct().collect()] == ["2025-12-15"]
 
 
 def as_messages(spark: SparkSession, directory: Path, found: list[dict[str, Any]]) -> DataFrame:
