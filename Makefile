@@ -7,7 +7,7 @@ export PYTHON := $(if $(filter /%,$(PYTHON)),$(PYTHON),$(CURDIR)/$(PYTHON))
 export DATA_DIR PORT_OFFSET FEED_RECORDING FEED_SESSION FEED_SPEED FEED_TIMES INSTRUMENT TIMEOUT S LINES FOLLOW
 LOCAL := $(PYTHON) -m deploy.local
 
-.PHONY: help setup java artifacts demo up stop status logs wait clean shell check test test-unit test-parts test-e2e bench chaos fuzz soak
+.PHONY: help setup java chromium artifacts demo up stop status logs wait clean shell check test test-unit test-parts test-e2e bench chaos fuzz soak
 
 help: ## List the targets and variables
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -37,6 +37,9 @@ endif
 
 java:
 	@deploy/install-java
+
+chromium:
+	@deploy/install-chromium
 
 artifacts: $(VENV)/.complete java
 	@deploy/fetch-artifacts
@@ -79,10 +82,10 @@ test: test-unit test-parts test-e2e ## All tests; sets up what it needs
 test-unit: $(VENV)/.complete ## The fast tests
 	$(PYTHON) -m pytest tests/unit
 
-test-parts: setup ## Spark transforms, the feed client and the page, each by itself
+test-parts: setup chromium ## Spark transforms, the feed client and the page, each by itself
 	$(PYTHON) -m pytest tests/spark tests/feed tests/browser
 
-test-e2e: setup ## The tests on a whole stack of real services
+test-e2e: setup chromium ## The tests on a whole stack of real services
 	$(PYTHON) -m pytest tests/e2e
 
 bench: setup ## Run a benchmark: B=accuracy; without B, list them
