@@ -72,20 +72,18 @@ def check_data_dir(directory: Path) -> None:
 
 
 def check_ports(stack: Stack, wanted: tuple[Service, ...]) -> None:
-    """Want every port of the stack free."""
+    """Want no listener on any port of the stack; a port that an outgoing connection has for the moment is waited for later."""
     host = stack.env["BIND_HOST"]
     for service in wanted:
         for name in service.ports:
             port = stack.port(name)
             with socket.socket() as attempt:
-                attempt.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-                try:
-                    attempt.bind((host, port))
-                except OSError as error:
+                attempt.settimeout(1)
+                if attempt.connect_ex((host, port)) == 0:
                     raise StackError(
-                        f"port {port} ({service.name}) is not free: {error.strerror}, {holder(port)}. "
+                        f"port {port} ({service.name}) is in use, {holder(port)}. "
                         "End that process, or run this stack beside it with PORT_OFFSET=10000"
-                    ) from error
+                    )
 
 
 def holder(port: int) -> str:
