@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
+from datetime import date as calendar_date
+from datetime import timedelta
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import quote
@@ -10,7 +13,7 @@ from urllib.parse import quote
 import requests
 
 from orderflow.lake.layout import LakeError
-from orderflow.market.candle import Candle, ms_from_iso
+from orderflow.market.candle import Candle, iso_from_ms, ms_from_iso
 from orderflow.market.errors import DecodeError
 
 MINUTE_MS: Final = 60_000
@@ -40,26 +43,35 @@ class ExchangeCandles:
         if ca_file is not None:
             self._session.verify = str(ca_file)
 
-    def minutes(self, instrument_key: str, date: str, today: str) -> list[ExchangeMinute]:
-        """Return the minutes of a date that traded, oldest first; `today` tells which of the two calls has them.
+    def minutes(self, instrument_key: str, first: str, last: str, today: str) -> dict[str, list[ExchangeMinute]]:
+        """Return the minutes of each date of a period, oldest first; dates without any are absent.
 
-        Raises LakeError when Upstox refuses or answers with anything but candles.
+        One call covers up to 28 days; `today` has a call of its own. Raises LakeError when Upstox refuses or answers with
+        anything but candles.
         """
         key = quote(instrument_key, safe="")
-        path = f"intraday/{key}/minutes/1" if date == today else f"{key}/minutes/1/{date}/{date}"
-        url = f"{self._url}/v3/historical-candle/{path}"
+        paths = [f"{key}/minutes/1/{to}/{since}" for since, to in _months(first, min(last, _day_before(today)))]
+        if first <= today <= last:
+            paths.append(f"intraday/{key}/minutes/1")
+        found: dict[str, list[ExchangeMinute]] = {}
+        for path in paths:
+            for minute in self._call(path, instrument_key):
+                found.setdefault(iso_from_ms(minute.start_ms)[:10], []).append(minute)
+        return {date: sorted(minutes, key=lambda minute: minute.start_ms) for date, minutes in sorted(found.items())}
+
+    def _call(self, path: str, instrument_key: str) -> list[ExchangeMinute]:
         try:
-            answer = self._session.get(url, timeout=(5.0, 30.0))
+            answer = self._session.get(f"{self._url}/v3/historical-candle/{path}", timeout=(5.0, 30.0))
         except requests.RequestException as error:
             raise LakeError(f"Upstox does not answer at {self._url} ({error}); try again, or check UPSTOX_REST_URL") from error
+        if answer.status_code == 429:
+            raise LakeError("Upstox allows no more calls for now (429); wait half an hour, or ask for fewer instruments at once")
         if answer.status_code != 200:
-            raise LakeError(f"Upstox refused the candles of {instrument_key} on {date}: {answer.status_code} {_cause(answer)}")
+            raise LakeError(f"Upstox refused the candles of {instrument_key}: {answer.status_code} {_cause(answer)}")
         try:
-            return sorted((_minute(row) for row in answer.json()["data"]["candles"]), key=lambda minute: minute.start_ms)
+            return [_minute(row) for row in answer.json()["data"]["candles"]]
         except (ValueError, KeyError, TypeError, IndexError, DecodeError) as error:
-            raise LakeError(
-                f"Upstox's candles of {instrument_key} on {date} are not what its documentation says: {error}"
-            ) from error
+            raise LakeError(f"Upstox's candles of {instrument_key} are not what its documentation says: {error}") from error
 
 
 def backfill_candle(instrument_key: str, minute: ExchangeMinute) -> Candle:
@@ -81,6 +93,19 @@ def backfill_candle(instrument_key: str, minute: ExchangeMinute) -> Candle:
         exchange_bar=True,
         source="backfill",
     )
+
+
+def _months(first: str, last: str) -> Iterator[tuple[str, str]]:
+    """Yield stretches of at most 28 days, the longest that one call of minutes may surely span."""
+    start, end = calendar_date.fromisoformat(first), calendar_date.fromisoformat(last)
+    while start <= end:
+        stop = min(start + timedelta(days=27), end)
+        yield start.isoformat(), stop.isoformat()
+        start = stop + timedelta(days=1)
+
+
+def _day_before(date: str) -> str:
+    return (calendar_date.fromisoformat(date) - timedelta(days=1)).isoformat()
 
 
 def _minute(row: list[Any]) -> ExchangeMinute:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 import io
 from collections.abc import Iterator, Sequence
-from datetime import UTC, datetime, timedelta
-from datetime import date as calendar_date
+from datetime import UTC, datetime
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 from orderflow.lake.exchange_candles import ExchangeCandles, backfill_candle
-from orderflow.lake.history import History
+from orderflow.lake.history import History, check_period
 from orderflow.lake.layout import CANDLES, arrow_schema
 from orderflow.lake.maintenance import LakeFiles
 from orderflow.lake.reconciliation import Reconciliation, reconcile
@@ -58,22 +57,17 @@ def report_differences(settings: Settings, instruments: Sequence[str], first: st
 
 
 def _reconciled(settings: Settings, instruments: Sequence[str], first: str, last: str, now: datetime) -> Iterator[Reconciliation]:
+    check_period(first, last)
     history = History.connect(settings.namenode_http_url)
-    token = settings.access_token
-    exchange = ExchangeCandles(settings.rest_url, token, settings.ca_file)
+    exchange = ExchangeCandles(settings.rest_url, settings.access_token, settings.ca_file)
     today = now.astimezone(IST).date().isoformat()
-    for date in _weekdays(first, last):
-        for instrument in instruments:
-            stored = [Candle.from_record(row) for row in history.candles(instrument, date).to_pylist()]
-            yield reconcile(instrument, date, stored, exchange.minutes(instrument, date, today))
-
-
-def _weekdays(first: str, last: str) -> Iterator[str]:
-    day, end = calendar_date.fromisoformat(first), calendar_date.fromisoformat(last)
-    while day <= end:
-        if day.weekday() < 5:
-            yield day.isoformat()
-        day += timedelta(days=1)
+    for instrument in instruments:
+        by_date = exchange.minutes(instrument, first, last, today)
+        stored: dict[str, list[Candle]] = {}
+        for row in history.candles(instrument, first, last).to_pylist():
+            stored.setdefault(row["window_start"][:10], []).append(Candle.from_record(row))
+        for date in sorted({*by_date, *stored}):
+            yield reconcile(instrument, date, stored.get(date, []), by_date.get(date, []))
 
 
 def _parquet(candles: Sequence[Candle]) -> bytes:

@@ -99,7 +99,7 @@ class History:
 
     def files(self, table: Table, first: str, last: str | None = None) -> list[tuple[str, int]]:
         """Return path and size in bytes of a period's Parquet files. Raises FileNotFoundError while a day is being swapped."""
-        _check_period(first, last)
+        check_period(first, last)
         wanted = self._stored_dates(table, first, last or first)
         if not wanted:
             return []
@@ -185,7 +185,8 @@ def _weekdays(first: str, last: str) -> list[str]:
     return [day.isoformat() for day in days if day.weekday() < 5]
 
 
-def _check_period(first: str, last: str | None) -> None:
+def check_period(first: str, last: str | None) -> None:
+    """Raise LakeError unless both are dates, YYYY-MM-DD, and in order."""
     for text in (first, last or first):
         try:
             calendar_date.fromisoformat(text)

@@ -125,6 +125,8 @@ class UpstoxHandler(BaseHTTPRequestHandler):
             status, body = 400, {"errors": [{"errorCode": "UDAPI100011", "message": "Invalid Instrument key"}]}
         if "BROKEN" in self.path:
             body = {"data": {"candles": [["yesterday"]]}}
+        if "TOOMANY" in self.path:
+            status = 429
         self.send_response(status)
         self.end_headers()
         self.wfile.write(json.dumps(body).encode())
@@ -143,27 +145,42 @@ def upstox() -> Iterator[Upstox]:
         thread.join()
 
 
-def test_exchange_candles_when_asked_for_a_past_day_and_today_then_calls_differ_and_minutes_are_sorted(upstox) -> None:
+def test_exchange_candles_when_period_spans_months_and_today_then_few_calls_and_sorted_minutes(upstox) -> None:
     exchange = ExchangeCandles(f"http://127.0.0.1:{upstox.server_address[1]}", "secret")
 
-    past = exchange.minutes(TCS, "2025-12-15", today="2025-12-16")
-    exchange.minutes(TCS, "2025-12-15", today="2025-12-15")
+    found = exchange.minutes(TCS, "2025-11-15", "2025-12-16", today="2025-12-16")
 
-    assert past == [ExchangeMinute(OPEN_MS, 1, 3, 1, 2, 7), ExchangeMinute(OPEN_MS + 60_000, 2, 2, 1, 1, 5)]
+    minutes = [ExchangeMinute(OPEN_MS, 1, 3, 1, 2, 7), ExchangeMinute(OPEN_MS + 60_000, 2, 2, 1, 1, 5)]
+    assert found == {"2025-12-15": sorted(minutes * 3, key=lambda minute: minute.start_ms)}
     key = "NSE_EQ%7CINE467B01029"
     assert upstox.paths == [
-        (f"/v3/historical-candle/{key}/minutes/1/2025-12-15/2025-12-15", "Bearer secret"),
+        (f"/v3/historical-candle/{key}/minutes/1/2025-12-12/2025-11-15", "Bearer secret"),
+        (f"/v3/historical-candle/{key}/minutes/1/2025-12-15/2025-12-13", "Bearer secret"),
         (f"/v3/historical-candle/intraday/{key}/minutes/1", "Bearer secret"),
     ]
 
 
-def test_exchange_candles_when_refused_or_malformed_then_the_error_says_so(upstox) -> None:
+def test_exchange_candles_when_period_is_past_then_today_is_not_asked(upstox) -> None:
     exchange = ExchangeCandles(f"http://127.0.0.1:{upstox.server_address[1]}", None)
 
-    with pytest.raises(LakeError, match="refused the candles of UNKNOWN on 2025-12-15: 400 UDAPI100011 Invalid Instrument key"):
-        exchange.minutes("UNKNOWN", "2025-12-15", today="2025-12-16")
-    with pytest.raises(LakeError, match="not what its documentation says"):
-        exchange.minutes("BROKEN", "2025-12-15", today="2025-12-16")
+    exchange.minutes(TCS, "2025-12-15", "2025-12-15", today="2025-12-16")
+
+    assert [path for path, _ in upstox.paths] == ["/v3/historical-candle/NSE_EQ%7CINE467B01029/minutes/1/2025-12-15/2025-12-15"]
+
+
+@pytest.mark.parametrize(
+    ("key", "said"),
+    [
+        ("UNKNOWN", "refused the candles of UNKNOWN: 400 UDAPI100011 Invalid Instrument key"),
+        ("BROKEN", "not what its documentation says"),
+        ("TOOMANY", "wait half an hour"),
+    ],
+)
+def test_exchange_candles_when_refused_or_malformed_then_the_error_says_so(upstox, key, said) -> None:
+    exchange = ExchangeCandles(f"http://127.0.0.1:{upstox.server_address[1]}", None)
+
+    with pytest.raises(LakeError, match=said):
+        exchange.minutes(key, "2025-12-15", "2025-12-15", today="2025-12-16")
 
 
 @pytest.mark.parametrize("command", ["lake", "export", "backfill", "reconcile", "reprocess"])
