@@ -217,7 +217,8 @@ spark_app() { # NAME SCRIPT: run one of the entry points that need the cluster
   local cores=${prefix}_CORES driver=${prefix}_DRIVER_MEMORY executor=${prefix}_EXECUTOR_MEMORY health=${prefix}_HEALTH_PORT
   local java=${prefix}_EXECUTOR_JAVA_OPTIONS
   spark_conf "$1" "${!cores}" "${!driver:-$DRIVER_MEMORY}" "${!executor:-$EXECUTOR_MEMORY}" "${!java:-$EXECUTOR_JAVA_OPTIONS}"
-  wait_for setup-hdfs setup-topics spark-master
+  wait_for setup-hdfs setup-topics
+  [[ $SPARK_MASTER_URL != "spark://$SPARK_MASTER_HOST:$SPARK_MASTER_PORT" ]] || wait_for spark-master
   HEALTH_PORT=${!health} exec "$PYTHON" "$ORDERFLOW_HOME/$2"
 }
 
