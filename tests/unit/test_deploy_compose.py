@@ -127,3 +127,10 @@ def test_compose_reference_parser_when_given_the_files_and_documented_overrides_
 
 def test_documentation_shows_an_override_for_a_second_streamer_and_for_an_external_kafka():
     assert [("data-streamer-bank" in text, "broker1:9092" in text) for text in OVERRIDES] == [(True, False), (False, True)]
+
+
+def test_image_gets_every_file_that_its_requirements_name():
+    dockerfile, ignored = (ROOT / "Dockerfile").read_text(), (ROOT / ".dockerignore").read_text().splitlines()
+    for name in ["requirements.txt", *re.findall(r"^-[rc] (\S+)$", (ROOT / "requirements.txt").read_text(), re.MULTILINE)]:
+        assert re.search(rf"^COPY [^\n]*\b{re.escape(name)} ", dockerfile, re.MULTILINE), f"the image does not get {name}"
+        assert f"!{name}" in ignored
