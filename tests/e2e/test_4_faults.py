@@ -85,7 +85,7 @@ def rig(local_stack: LocalStack) -> Rig:
     """The running stack, in working order."""
     local_stack.run("demo", FEED_RECORDING="")
     found = Rig(local_stack.env)
-    found.settle(180)
+    found.settle(420)
     return found
 
 
