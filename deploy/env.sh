@@ -175,10 +175,21 @@ wait_for_port() { # HOST PORT: costs nothing, so it may come before a health che
 }
 
 wait_for() { # SERVICE...: return when each is healthy; a service that starts early waits instead of failing
-  local service told
+  local service address problem told
   for service in "$@"; do
+    case $service in
+      zookeeper) address=${ZOOKEEPER_HOSTS%%[,/]*} ;;
+      kafka | setup-topics) address=${KAFKA_BROKERS%%,*} ;;
+      namenode | setup-hdfs) address=${NAMENODE_HTTP_URL#*://} ;;
+      spark-master) address=$SPARK_MASTER_HOST:$SPARK_MASTER_UI_PORT ;;
+    esac
     told=
-    until problem=$("$ORDERFLOW_HOME/deploy/health/$service" 2>&1); do
+    # The port first, which costs nothing: health checks start a Python, and many services wait at once.
+    until if (exec 3<>"/dev/tcp/${address%:*}/${address##*:}") 2>/dev/null; then
+      problem=$("$ORDERFLOW_HOME/deploy/health/$service" 2>&1)
+    else
+      problem="nothing listens at $address yet" && false
+    fi; do
       [[ $told == "$problem" ]] || echo "waiting for $service: $problem"
       told=$problem
       sleep 2
