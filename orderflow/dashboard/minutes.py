@@ -168,7 +168,7 @@ class Instrument:
             return True
         minute = self.minute(trade.event_time_ms // MINUTE_MS * MINUTE_MS)
         if minute.final is not None:
-            if trade.event_time_ms >= minute.start_ms and minute.trades:
+            if minute.trades:
                 self.late_volume += trade.volume
             return True
         minute.fold(trade, self.tape_count)

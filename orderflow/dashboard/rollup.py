@@ -26,7 +26,7 @@ class Row:
 
     candle: Candle
     final: bool
-    levels: tuple[Minute, ...]
+    minutes: tuple[Minute, ...]
     cvd: int
     buy: int
     sell: int
@@ -122,7 +122,7 @@ class Rollup:
             Row(
                 candle=candle,
                 final=final,
-                levels=tuple(group),
+                minutes=tuple(group),
                 cvd=candle.delta + (before.cvd if before else 0),
                 buy=candle.buy_volume + (before.buy if before else 0),
                 sell=candle.sell_volume + (before.sell if before else 0),
@@ -143,7 +143,7 @@ def _most(choose: Callable[[float, float], float], one: float | None, other: flo
 
 def levels_of(row: Row) -> list[Level]:
     """Return a row's footprint, lowest price first."""
-    return merge_levels(Level(price, *volumes) for minute in row.levels for price, volumes in minute.levels.items())
+    return merge_levels(Level(price, *volumes) for minute in row.minutes for price, volumes in minute.levels.items())
 
 
 def _variance(minute: Minute) -> float:

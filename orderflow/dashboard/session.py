@@ -184,7 +184,7 @@ class Viewer:
         settled = footprint.settled(rows)
         newest = rows[-1:] if rows and not rows[-1].final else []
         step = footprint.step_of(rows)
-        state = (len(rows), step, *(max(minute.revision for minute in row.levels) for row in settled))
+        state = (len(rows), step, *(max(minute.revision for minute in row.minutes) for row in settled))
         out: dict[str, Any] = {}
         if fresh or (state != self._settled and now_ms >= self._settled_due):
             palette = figures.PALETTES[self.view.palette]

@@ -11,7 +11,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from orderflow.dashboard.minutes import Instrument
@@ -61,11 +61,6 @@ def trading_date(time_ms: int) -> str:
 def day_start_ms(date: str) -> int:
     """Return midnight IST at which `date` (YYYY-MM-DD) starts."""
     return int(datetime.fromisoformat(date).replace(tzinfo=IST).timestamp() * 1000)
-
-
-def next_date(date: str) -> str:
-    """Return the date after `date`."""
-    return (datetime.fromisoformat(date) + timedelta(days=1)).strftime("%Y-%m-%d")
 
 
 class Store:

@@ -153,8 +153,22 @@
     }
   });
 
+  /* Instruments may join, and names may come, after the page was opened. */
+  function learn(rows) {
+    let changed = false;
+    for (const row of rows) {
+      const known = of.instruments.find((one) => one.key === row.key);
+      if (known && known.symbol === row.symbol && known.name === row.name) continue;
+      if (known) Object.assign(known, { symbol: row.symbol, name: row.name });
+      else of.instruments.push({ key: row.key, symbol: row.symbol, name: row.name });
+      changed = true;
+    }
+    if (changed) show();
+  }
+
   of.on("hello", () => show());
   of.on("message", (message) => {
+    if (message.watch) learn(message.watch);
     if (message.type === "figure" && !of.view.instrument) {
       of.view.instrument = message.view.instrument;
       show();
