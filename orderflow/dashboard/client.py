@@ -40,6 +40,7 @@ class Client:
         self._replay: Replay | None = None
         self._task: asyncio.Task[None] | None = None
         self._extra: dict[str, Any] = {}
+        self._left = False
 
     def looks_at(self, keys: Collection[str]) -> bool:
         """Return whether one of these instruments is the one in view, or none is yet."""
@@ -61,6 +62,7 @@ class Client:
 
     async def close(self) -> None:
         """Stop what runs for this viewer."""
+        self._left = True
         await self._stop_source()
 
     async def _handle(self, message: Mapping[str, Any]) -> None:
@@ -154,9 +156,10 @@ class Client:
         """
         loop = asyncio.get_running_loop()
         last = 0.0
-        while True:
+        while not self._left:
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(self.wake.wait(), CALM_SECONDS)
+                async with asyncio.timeout(CALM_SECONDS):
+                    await self.wake.wait()
             self.wake.clear()
             viewer = self._viewer
             if viewer is None:

@@ -104,10 +104,10 @@ class Hub:
                     task.result()
         finally:
             self._clients.discard(client)
+            await client.close()
             sender.cancel()
             receiver.cancel()
             await asyncio.gather(sender, receiver, return_exceptions=True)
-            await client.close()
 
     def _changed(self) -> None:
         loop = self._loop

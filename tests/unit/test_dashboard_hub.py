@@ -81,7 +81,7 @@ async def two_viewers() -> tuple[FakeSocket, FakeSocket, Hub]:
 
 
 def test_hub_when_a_viewer_does_not_acknowledge_holds_it_back_without_holding_up_the_other() -> None:
-    quick, slow, hub = asyncio.run(two_viewers())
+    quick, slow, hub = asyncio.run(asyncio.wait_for(two_viewers(), 20))
     drawn = [message for message in quick.received if "tape" in message]
     skipped = [message for message in slow.received if "tape" in message]
     assert len(drawn) == 7
@@ -109,6 +109,6 @@ async def bad_requests() -> list[dict[str, Any]]:
 
 
 def test_hub_when_requests_are_not_valid_goes_on() -> None:
-    received = asyncio.run(bad_requests())
+    received = asyncio.run(asyncio.wait_for(bad_requests(), 20))
     (pong,) = [message for message in received if message["type"] == "pong"]
     assert (pong["t"], pong["server_ms"]) == (5, OPEN_MS)
