@@ -34,14 +34,14 @@ from orderflow.market.candle import Candle, ms_from_iso
 
 ROOT = Path(__file__).resolve().parent.parent
 QUERY = """
-import json, sys, time
+import json, time
 started = time.perf_counter()
 from orderflow.lake.history import History
-imported = time.perf_counter()
+imported, used = time.perf_counter(), time.process_time()
 history = History.connect({url!r})
 rows = history.{call}.num_rows
 done = time.perf_counter()
-print(json.dumps([imported - started, done - imported, rows, history.bytes_read]))
+print(json.dumps([imported - started, done - imported, rows, history.bytes_read, time.process_time() - used]))
 """
 
 
@@ -86,10 +86,11 @@ def store(told: settings.Settings, month: Path) -> None:
 def query(url: str, call: str, runs: int = 5) -> None:
     code = QUERY.format(url=url, call=call)
     found = [json.loads(subprocess.check_output([sys.executable, "-c", code], cwd=ROOT)) for _ in range(runs)]
-    seconds, importing = [run[1] for run in found], statistics.median(run[0] for run in found)
+    seconds = [run[1] for run in found]
+    importing, computing = (statistics.median(run[column] for run in found) for column in (0, 4))
     print(
         f"{call}: {found[0][2]} rows, {found[0][3]} bytes read; first {seconds[0]:.2f} s, median of {runs} processes "
-        f"{statistics.median(seconds):.2f} s, slowest {max(seconds):.2f} s, beside {importing:.2f} s of import"
+        f"{statistics.median(seconds):.2f} s with {computing:.2f} s of CPU, slowest {max(seconds):.2f} s, import {importing:.2f}"
     )
 
 
