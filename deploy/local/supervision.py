@@ -8,7 +8,8 @@ import sys
 import tempfile
 import time
 import xmlrpc.client
-from collections.abc import Iterator, Mapping
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -103,9 +104,9 @@ def stop(stack: Stack) -> bool:
     running = processes(stack)
     if not running:
         return False
+    listed = [service for service in stack.services() if service.name in running]
     with control(stack) as supervisor:
-        for kind in ("application", "setup", "server"):
-            names = [service.name for service in stack.services() if service.kind == kind and service.name in running]
+        for names in stopping_order(listed):
             for name in names:
                 try:
                     supervisor.stopProcess(name, False)
@@ -117,6 +118,19 @@ def stop(stack: Stack) -> bool:
     while processes(stack) and time.monotonic() < deadline:
         time.sleep(0.1)
     return True
+
+
+def stopping_order(listed: Iterable[Service]) -> list[list[str]]:
+    """Group names in the order of stopping: applications, set-up, servers, then the Spark worker, its master, ZooKeeper.
+
+    A master that has seen its worker leave does not wait for it at the next start, and ZooKeeper keeps what the master knows.
+    """
+    last = ("spark-worker", "spark-master", "zookeeper")
+    kinds = ("application", "setup", "server")
+    waves: dict[int, list[str]] = defaultdict(list)
+    for service in listed:
+        waves[len(kinds) + last.index(service.name) if service.name in last else kinds.index(service.kind)].append(service.name)
+    return [waves[wave] for wave in sorted(waves)]
 
 
 def _until_stopped(stack: Stack, names: list[str]) -> None:

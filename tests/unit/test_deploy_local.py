@@ -17,7 +17,7 @@ from deploy.local import preflight
 from deploy.local.condition import Condition, last_complaint, table
 from deploy.local.services import SERVICES, Service, services
 from deploy.local.stack import Stack, StackError, demo_feed, feed_name, recorded_instruments, refuse_older_feed
-from deploy.local.supervision import configuration, socket_path
+from deploy.local.supervision import configuration, socket_path, stopping_order
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -144,6 +144,13 @@ def test_supervisor_when_configured_restarts_crashed_services_for_ever_and_finis
     assert parsed["program:setup-topics"]["autorestart"] == "unexpected"
     assert all(int(parsed[program]["startretries"]) >= 1_000_000 for program in programs)
     assert parsed["program:datanode2"]["command"].endswith("deploy/launch/datanode 2")
+
+
+def test_stopping_order_lets_the_master_see_its_worker_leave_and_keeps_zookeeper_to_the_end():
+    waves = stopping_order(SERVICES)
+    assert sorted(name for wave in waves for name in wave) == sorted(service.name for service in SERVICES)
+    assert {"processor", "data-streamer", "plotter"} <= set(waves[0])
+    assert waves[-3:] == [["spark-worker"], ["spark-master"], ["zookeeper"]]
 
 
 def test_control_socket_when_the_directory_is_deep_lies_where_its_path_fits(tmp_path):

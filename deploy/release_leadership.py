@@ -1,0 +1,34 @@
+"""Take leadership from a Spark master that has ended: `release_leadership.py HOSTS DIRECTORY`.
+
+A master that was killed keeps its place in ZooKeeper's election until its session expires (15 s), also over a restart of
+ZooKeeper. One launcher starts the stack's one master, so whoever is in the election when it runs is gone.
+"""
+
+import logging
+import sys
+
+from kazoo.client import KazooClient
+from kazoo.exceptions import KazooException, NoNodeError
+from kazoo.handlers.threading import KazooTimeoutError
+
+
+def main(hosts: str, directory: str) -> None:
+    """Delete the candidates below DIRECTORY/leader_election; without ZooKeeper say so, and leave it to the time-out."""
+    logging.getLogger("kazoo").setLevel(logging.CRITICAL)
+    client = KazooClient(hosts=hosts, timeout=5)
+    election = f"{directory}/leader_election"
+    try:
+        client.start(timeout=10)
+        for candidate in client.get_children(election):
+            client.delete(f"{election}/{candidate}")
+    except NoNodeError:
+        return
+    except (KazooException, KazooTimeoutError) as error:
+        print(f"the last master's leadership is left to expire: {error!r}", file=sys.stderr)
+    finally:
+        client.stop()
+        client.close()
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])
