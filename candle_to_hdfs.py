@@ -1,12 +1,15 @@
 """Store every final candle and its footprint in HDFS, each exactly once."""
 
 import sys
+from functools import partial
+
+from pyspark.sql.streaming import StreamingQuery
 
 from orderflow import logs, settings
 from orderflow.broker.topic_identity import topic_extent
 from orderflow.health import HealthServer
 from orderflow.lake.compaction import Upkeep
-from orderflow.lake.layout import CANDLES, FOOTPRINT
+from orderflow.lake.layout import CANDLES, FOOTPRINT, Table
 from orderflow.lake.writer import HdfsParquetSink
 from orderflow.processing.checkpoint_files import CheckpointFiles
 from orderflow.processing.queries import checkpoints, reject_writer, storage_query
@@ -22,8 +25,9 @@ def main() -> int:
     extents = {table.name: topic_extent(told.kafka_brokers, table.topic) for table in (CANDLES, FOOTPRINT)}
     spark = spark_session(told, "candle-storage", cores=1)
     require_reachable_offsets(CheckpointFiles(spark, checkpoints(told)), extents)
-    queries = [
-        storage_query(
+
+    def start(table: Table) -> StreamingQuery:
+        return storage_query(
             spark,
             told,
             name=table.name,
@@ -33,9 +37,8 @@ def main() -> int:
             trigger_seconds=told.candle_storage_trigger_seconds,
             on_reject=reject_writer(told),
         )
-        for table in (CANDLES, FOOTPRINT)
-    ]
-    watch = QueryWatch(spark, queries)
+
+    watch = QueryWatch(spark, {table.name: partial(start, table) for table in (CANDLES, FOOTPRINT)})
     with HealthServer(told.health_host, told.health_port, watch.health):
         return watch.wait(Upkeep(spark, told.namenode_url, (CANDLES, FOOTPRINT)))
 

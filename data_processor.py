@@ -8,7 +8,7 @@ from orderflow.health import HealthServer
 from orderflow.market.topics import TICKS
 from orderflow.processing.checkpoint_files import CheckpointFiles
 from orderflow.processing.cores import require_cores
-from orderflow.processing.queries import checkpoints, processor_queries, processor_query_names
+from orderflow.processing.queries import checkpoints, processor_queries
 from orderflow.processing.session import spark_session
 from orderflow.processing.state_guard import require_compatible_state, require_reachable_offsets
 from orderflow.processing.watch import QueryWatch
@@ -23,8 +23,9 @@ def main() -> int:
     require_cores(spark, chosen)
     files = CheckpointFiles(spark, checkpoints(chosen))
     require_compatible_state(files)
-    require_reachable_offsets(files, dict.fromkeys(processor_query_names(chosen), extent))
-    watch = QueryWatch(spark, processor_queries(spark, chosen))
+    queries = processor_queries(spark, chosen)
+    require_reachable_offsets(files, dict.fromkeys(queries, extent))
+    watch = QueryWatch(spark, queries)
     with HealthServer(chosen.health_host, chosen.health_port, watch.health):
         return watch.wait()
 

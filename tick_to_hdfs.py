@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import sys
 
+from pyspark.sql.streaming import StreamingQuery
+
 from orderflow import logs, settings
 from orderflow.broker.topic_identity import topic_extent
 from orderflow.health import HealthServer
@@ -25,17 +27,20 @@ def main() -> int:
     extent = topic_extent(told.kafka_brokers, TICKS.topic)
     spark = spark_session(told, "tick-storage", cores=1)
     require_reachable_offsets(CheckpointFiles(spark, checkpoints(told)), {TICKS.name: extent})
-    query = storage_query(
-        spark,
-        told,
-        name=TICKS.name,
-        topic=TICKS.topic,
-        fields=TICKS.fields,
-        writer=HdfsParquetSink(spark, told.namenode_url, TICKS, extent.identity),
-        trigger_seconds=told.tick_storage_trigger_seconds,
-        reason=tick_reason(),
-    )
-    watch = QueryWatch(spark, [query])
+
+    def start() -> StreamingQuery:
+        return storage_query(
+            spark,
+            told,
+            name=TICKS.name,
+            topic=TICKS.topic,
+            fields=TICKS.fields,
+            writer=HdfsParquetSink(spark, told.namenode_url, TICKS, extent.identity),
+            trigger_seconds=told.tick_storage_trigger_seconds,
+            reason=tick_reason(),
+        )
+
+    watch = QueryWatch(spark, {TICKS.name: start})
     with HealthServer(told.health_host, told.health_port, watch.health):
         return watch.wait(Upkeep(spark, told.namenode_url, (TICKS,)))
 

@@ -9,6 +9,7 @@ storage is exactly once by the writer that is handed in.
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import Final
 
 from pyspark.sql import Column, DataFrame, SparkSession
@@ -36,18 +37,18 @@ def checkpoints(settings: Settings) -> str:
     return f"{settings.namenode_url}/trading/checkpoints"
 
 
-def processor_query_names(settings: Settings) -> tuple[str, ...]:
-    """Return the names, and so the checkpoints, of the queries that `processor_queries` starts; all read ticks."""
-    rolled_up = (f"orderflow-{settings.window_minutes}",) if settings.window_minutes > 1 else ()
-    return ("trades", "orderflow", "rejects", *rolled_up)
-
-
-def processor_queries(spark: SparkSession, settings: Settings) -> list[StreamingQuery]:
-    """Start trades, candles (with footprint), rejects and, for a window above one minute, its roll-up."""
-    started = [_trades(spark, settings), _candles(spark, settings), _rejects(spark, settings)]
+def processor_queries(spark: SparkSession, settings: Settings) -> dict[str, Callable[[], StreamingQuery]]:
+    """Map name, which is also that of the checkpoint, to the start of: trades, candles (with footprint), rejects, and for a window
+    above one minute its roll-up. All read ticks.
+    """
+    starts: dict[str, Callable[[], StreamingQuery]] = {
+        "trades": partial(_trades, spark, settings),
+        "orderflow": partial(_candles, spark, settings),
+        "rejects": partial(_rejects, spark, settings),
+    }
     if settings.window_minutes > 1:
-        started.append(_rolled_up(spark, settings))
-    return started
+        starts[f"orderflow-{settings.window_minutes}"] = partial(_rolled_up, spark, settings)
+    return starts
 
 
 def storage_query(

@@ -1,4 +1,4 @@
-"""Watches running queries: their health and metrics from progress reports, and a clear end when one of them fails."""
+"""Runs an application's queries: their health and metrics from progress reports, a restart when a server was away, a clear end else."""
 
 from __future__ import annotations
 
@@ -6,10 +6,13 @@ import logging
 import signal
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from typing import Any, Final
 
 from prometheus_client import Gauge
+from py4j.protocol import Py4JError
+from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming import StreamingQuery
 
@@ -22,6 +25,8 @@ _POLL_SECONDS: Final = 2.0
 _LOG_SECONDS: Final = 60.0
 _UPKEEP_SECONDS: Final = 300.0
 _SILENT_SECONDS: Final = 180.0
+_RETRY_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)
+_GIVE_UP_SECONDS: Final = 300.0
 _REAL_TIME_QUERIES: Final = ("trades",)
 _OVERTOOK: Final = (
     "Kafka no longer has what the checkpoint points to; the next start says how much, and what to run: see "
@@ -35,7 +40,26 @@ _HINTS: Final = (
     ("could only be written to 0", "no DataNode takes blocks: see hdfs dfsadmin -report for free space and live nodes"),
     ("NSQuotaExceeded", "an HDFS quota is full: hdfs dfs -count -q /trading"),
     ("DSQuotaExceeded", "an HDFS quota is full: hdfs dfs -count -q /trading"),
-    ("Connection refused", "a service is away; the process manager starts this application again until it is back"),
+    ("Connection refused", "a service is away; the query starts again when it is back"),
+)
+# What passes when a server is back or an operator has made room. The query starts again from its checkpoint, in this process:
+# a new Spark application would take half a minute more.
+_PASSING: Final = (
+    "Connection refused",
+    "Connection reset",
+    "ConnectException",
+    "NoRouteToHostException",
+    "SocketTimeoutException",
+    "EOFException",
+    "SafeMode",
+    "StandbyException",
+    "could only be written to 0",
+    "NSQuotaExceeded",
+    "DSQuotaExceeded",
+    "All datanodes",
+    "BlockMissingException",
+    "Timed out waiting for a node assignment",
+    "org.apache.kafka.common.errors.TimeoutException",
 )
 
 _INPUT = Gauge("orderflow_query_input_rows_per_second", "Rows read a second in the last batch", ["query"])
@@ -47,18 +71,35 @@ _AGE = Gauge("orderflow_query_progress_age_seconds", "Time since the last progre
 _BEHIND = Gauge("orderflow_query_offsets_behind_latest", "Messages in Kafka that are not yet read", ["query"])
 
 
-class QueryWatch:
-    """Health and metrics of an application's queries; `wait` returns on SIGTERM and raises when a query fails."""
+Start = Callable[[], StreamingQuery]
 
-    def __init__(self, spark: SparkSession, queries: Sequence[StreamingQuery]) -> None:
+
+@dataclass(slots=True)
+class _Failure:
+    """A query that has ended: since when (monotonic seconds), how often it was started again, and when it is next."""
+
+    since: float
+    tries: int
+    next_at: float
+
+
+class QueryWatch:
+    """Runs queries until SIGTERM; each is started by its function of `starts`, and again after a failure that passes.
+
+    Its name in `starts` is the query's. A start makes whatever the query holds anew, so that nothing of a failed batch is left.
+    """
+
+    def __init__(self, spark: SparkSession, starts: Mapping[str, Start]) -> None:
         self._spark = spark
-        self._queries = list(queries)
+        self._starts = dict(starts)
         self._stop = threading.Event()
         self._seen: dict[str, tuple[int, float]] = {}
         self._late: dict[str, int] = {}
         self._counted: dict[str, str] = {}
         self._progress: dict[str, dict[str, Any]] = {}
-        self._active: dict[str, bool] = {query.name: True for query in self._queries}
+        self._failed: dict[str, _Failure] = {}
+        self._queries = {name: start() for name, start in self._starts.items()}
+        self._active = dict.fromkeys(self._queries, True)
 
     def health(self) -> Health:
         """Healthy while every query is active and reports progress (real-time mode does so once a batch); never calls Spark."""
@@ -75,8 +116,9 @@ class QueryWatch:
         silent = [
             name for name, (_, seen) in self._seen.items() if now - seen > _SILENT_SECONDS and name not in _REAL_TIME_QUERIES
         ]
-        if not all(self._active.values()):
-            return Health(False, "a query has ended", detail)
+        ended = [name for name, active in self._active.items() if not active]
+        if ended:
+            return Health(False, f"ended, and started again until it works: {', '.join(ended)}", detail)
         if silent:
             return Health(False, f"no progress for {_SILENT_SECONDS:.0f} s: {', '.join(silent)}", detail)
         return Health(True, "running", detail)
@@ -85,7 +127,8 @@ class QueryWatch:
         """Block until SIGTERM or SIGINT, then stop the queries and return 0; call `upkeep` every five minutes on its own thread.
 
         A failure of `upkeep` is logged, and it is called again; the end does not wait for it, so it must bear being cut off.
-        Raises OrderflowError with the cause and what to do when a query ends by itself.
+        A query that ends because a server is away, or HDFS full, is started again, at first after a second, then less often. Raises
+        OrderflowError with the cause and what to do when it ends for another reason, or does not work again within five minutes.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
@@ -93,13 +136,13 @@ class QueryWatch:
             threading.Thread(target=self._keep_up, args=(upkeep,), name="upkeep", daemon=True).start()
         next_log = time.monotonic() + _LOG_SECONDS
         while not self._stop.wait(_POLL_SECONDS):
-            for query in self._queries:
-                self._observe(query)
+            for name, query in list(self._queries.items()):
+                self._observe(name, query)
             if time.monotonic() >= next_log:
                 next_log += _LOG_SECONDS
-                log.info("queries: %s", "; ".join(self._line(query.name) for query in self._queries))
+                log.info("queries: %s", "; ".join(map(self._line, self._queries)))
         log.info("stopping: %s", ", ".join(self._active))
-        for query in self._queries:
+        for query in self._queries.values():
             query.stop()
         self._spark.stop()
         return 0
@@ -112,27 +155,51 @@ class QueryWatch:
                 if not self._stop.is_set():
                     log.exception("upkeep failed; it is tried again in %.0f s, and storing goes on", _UPKEEP_SECONDS)
 
-    def _observe(self, query: StreamingQuery) -> None:
-        name = query.name
+    def _observe(self, name: str, query: StreamingQuery) -> None:
         if not query.isActive:
-            self._active[name] = False
-            raise OrderflowError(f"query {name} has ended: {_reason(query)}")
+            self._ended(name, _text(query))
+            return
         progress = query.lastProgress
         now = time.monotonic()
         if progress is None:
             return
+        self._failed.pop(name, None)
         values = _values(progress)
         batch = int(values["batchId"])
         if self._seen.get(name, (-1, 0.0))[0] != batch or values != self._progress.get(name):
             self._seen[name] = (batch, now)
             self._record(name, values)
-        self._count_late(query, values)
+        self._count_late(name, query, values)
         self._progress[name] = values
         _AGE.labels(name).set(now - self._seen[name][1])
 
-    def _count_late(self, query: StreamingQuery, latest: dict[str, Any]) -> None:
+    def _ended(self, name: str, text: str) -> None:
+        """Start an ended query again when it is due; raise when that cannot help."""
+        now = time.monotonic()
+        failure = self._failed.get(name)
+        if self._active[name]:
+            self._active[name] = False
+            if not any(sign in text for sign in _PASSING):
+                raise OrderflowError(f"query {name} has ended: {_reason(text)}")
+            failure = failure or _Failure(now, 0, 0.0)
+            if now - failure.since > _GIVE_UP_SECONDS:
+                raise OrderflowError(f"query {name} has not worked for {now - failure.since:.0f} s: {_reason(text)}")
+            wait = _RETRY_SECONDS[min(failure.tries, len(_RETRY_SECONDS) - 1)]
+            log.error("query %s has ended, and starts again in %.0f s: %s", name, wait, _reason(text))
+            failure.tries, failure.next_at = failure.tries + 1, now + wait
+            self._failed[name] = failure
+        elif failure is not None and now >= failure.next_at:
+            self._active[name] = True
+            try:
+                self._queries[name] = self._starts[name]()
+            except (Py4JError, PySparkException) as error:
+                self._ended(name, str(error))
+            else:
+                log.info("query %s was started again", name)
+
+    def _count_late(self, name: str, query: StreamingQuery, latest: dict[str, Any]) -> None:
         """Count what was dropped by every batch since the last look, not only by the latest."""
-        name, counted = query.name, self._counted.get(query.name, "")
+        counted = self._counted.get(name, "")
         if not latest.get("stateOperators") or latest["timestamp"] <= counted:
             return
         for values in map(_values, query.recentProgress):
@@ -167,11 +234,12 @@ def _values(progress: Any) -> dict[str, Any]:
     return progress if isinstance(progress, dict) else progress.jsonDict
 
 
-def _reason(query: StreamingQuery) -> str:
+def _text(query: StreamingQuery) -> str:
     error = query.exception()
-    if error is None:
-        return "it was stopped from outside"
-    text = str(error)
+    return "it was stopped from outside" if error is None else str(error)
+
+
+def _reason(text: str) -> str:
     hints = [hint for sign, hint in _HINTS if sign in text]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     causes = [line for line in lines if line.startswith("Caused by")] or lines[:1]
