@@ -1,6 +1,10 @@
 """Ticks to order flow: Kafka `upstox_ticks` → trades, final candles and footprint, by Spark Structured Streaming."""
 
 import sys
+from collections.abc import Callable
+from functools import partial
+
+from pyspark.sql.streaming import StreamingQuery
 
 from orderflow import logs, settings
 from orderflow.broker.topic_identity import topic_extent
@@ -18,14 +22,18 @@ def main() -> int:
     """Run the processor until SIGTERM; returns the exit code."""
     chosen = settings.load()
     logs.configure(chosen.log_level, secrets=[chosen.access_token])
-    extent = topic_extent(chosen.kafka_brokers, TICKS)
+    topic_extent(chosen.kafka_brokers, TICKS)  # without Kafka this process ends before it asks Spark for cores
     spark = spark_session(chosen, "orderflow-processor", chosen.processor_cores)
     require_cores(spark, chosen)
     files = CheckpointFiles(spark, checkpoints(chosen))
     require_compatible_state(files)
+
+    def start(name: str, query: Callable[[], StreamingQuery]) -> StreamingQuery:
+        require_reachable_offsets(files, {name: topic_extent(chosen.kafka_brokers, TICKS)})
+        return query()
+
     queries = processor_queries(spark, chosen)
-    require_reachable_offsets(files, dict.fromkeys(queries, extent))
-    watch = QueryWatch(spark, queries)
+    watch = QueryWatch(spark, {name: partial(start, name, query) for name, query in queries.items()})
     with HealthServer(chosen.health_host, chosen.health_port, watch.health):
         return watch.wait()
 

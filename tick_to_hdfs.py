@@ -24,11 +24,13 @@ def main() -> int:
     """Run until SIGTERM; return the exit code."""
     told = settings.load()
     logs.configure(told.log_level, [told.access_token])
-    extent = topic_extent(told.kafka_brokers, TICKS.topic)
+    topic_extent(told.kafka_brokers, TICKS.topic)  # without Kafka this process ends before it asks Spark for cores
     spark = spark_session(told, "tick-storage", cores=1)
-    require_reachable_offsets(CheckpointFiles(spark, checkpoints(told)), {TICKS.name: extent})
+    files = CheckpointFiles(spark, checkpoints(told))
 
     def start() -> StreamingQuery:
+        extent = topic_extent(told.kafka_brokers, TICKS.topic)
+        require_reachable_offsets(files, {TICKS.name: extent})
         return storage_query(
             spark,
             told,
@@ -42,7 +44,8 @@ def main() -> int:
 
     watch = QueryWatch(spark, {TICKS.name: start})
     with HealthServer(told.health_host, told.health_port, watch.health):
-        return watch.wait(Upkeep(spark, told.namenode_url, (TICKS,)))
+        upkeep = Upkeep(spark, told.namenode_url, (TICKS,), keep_days=told.lake_keep_days, keep_bytes=told.lake_keep_bytes)
+        return watch.wait(upkeep)
 
 
 if __name__ == "__main__":

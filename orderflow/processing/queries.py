@@ -38,8 +38,9 @@ def checkpoints(settings: Settings) -> str:
 
 
 def processor_queries(spark: SparkSession, settings: Settings) -> dict[str, Callable[[], StreamingQuery]]:
-    """Map name, which is also that of the checkpoint, to the start of: trades, candles (with footprint), rejects, and for a window
-    above one minute its roll-up. All read ticks.
+    """Map names, which are also those of the checkpoints, to the functions that start the queries; all read ticks.
+
+    They are trades, candles with their footprint, rejects and, for a window above one minute, its roll-up.
     """
     starts: dict[str, Callable[[], StreamingQuery]] = {
         "trades": partial(_trades, spark, settings),

@@ -1,4 +1,4 @@
-"""Runs an application's queries: their health and metrics from progress reports, a restart when a server was away, a clear end else."""
+"""Runs an application's queries: health and metrics from progress reports, a restart after an outage, else a clear end."""
 
 from __future__ import annotations
 
@@ -27,6 +27,7 @@ _UPKEEP_SECONDS: Final = 300.0
 _SILENT_SECONDS: Final = 180.0
 _RETRY_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)
 _GIVE_UP_SECONDS: Final = 300.0
+_SETTLED_SECONDS: Final = 60.0
 _REAL_TIME_QUERIES: Final = ("trades",)
 _OVERTOOK: Final = (
     "Kafka no longer has what the checkpoint points to; the next start says how much, and what to run: see "
@@ -60,6 +61,8 @@ _PASSING: Final = (
     "BlockMissingException",
     "Timed out waiting for a node assignment",
     "org.apache.kafka.common.errors.TimeoutException",
+    "cannot look up topic",
+    "stopped answering",
 )
 
 _INPUT = Gauge("orderflow_query_input_rows_per_second", "Rows read a second in the last batch", ["query"])
@@ -127,8 +130,8 @@ class QueryWatch:
         """Block until SIGTERM or SIGINT, then stop the queries and return 0; call `upkeep` every five minutes on its own thread.
 
         A failure of `upkeep` is logged, and it is called again; the end does not wait for it, so it must bear being cut off.
-        A query that ends because a server is away, or HDFS full, is started again, at first after a second, then less often. Raises
-        OrderflowError with the cause and what to do when it ends for another reason, or does not work again within five minutes.
+        A query that ends because a server is away, or HDFS full, is started again, at first after a second, then less often.
+        Raises OrderflowError with the cause and what to do when one ends otherwise, or does not work again within five minutes.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
@@ -159,6 +162,8 @@ class QueryWatch:
         if not query.isActive:
             self._ended(name, _text(query))
             return
+        if name in self._failed and time.monotonic() > self._failed[name].next_at + _SETTLED_SECONDS:
+            del self._failed[name]
         progress = query.lastProgress
         now = time.monotonic()
         if progress is None:
@@ -192,7 +197,7 @@ class QueryWatch:
             self._active[name] = True
             try:
                 self._queries[name] = self._starts[name]()
-            except (Py4JError, PySparkException) as error:
+            except (Py4JError, PySparkException, OrderflowError) as error:
                 self._ended(name, str(error))
             else:
                 log.info("query %s was started again", name)

@@ -55,11 +55,11 @@ def progress(batch: int, dropped: int = 0, second: int = 0) -> dict[str, Any]:
 
 def test_health_when_every_query_reports_then_it_shows_their_last_batch_and_what_came_late() -> None:
     query = FakeQuery("orderflow")
-    watch = QueryWatch(FakeSession(), [query])  # type: ignore[arg-type, list-item]
+    watch = QueryWatch(FakeSession(), {query.name: lambda: query})  # type: ignore[arg-type, dict-item]
     for report in (progress(1, 2, second=1), progress(2, 3, second=3)):
         query.recentProgress.append(report)
-        watch._observe(query)  # type: ignore[arg-type]
-        watch._observe(query)  # type: ignore[arg-type]
+        watch._observe(query.name, query)  # type: ignore[arg-type]
+        watch._observe(query.name, query)  # type: ignore[arg-type]
     health = watch.health()
     assert health.healthy
     assert health.detail["orderflow"] == {"active": True, "batch": 2, "rows_per_second": 20.0, "late_groups_dropped": 5}
@@ -67,16 +67,16 @@ def test_health_when_every_query_reports_then_it_shows_their_last_batch_and_what
 
 def test_late_groups_when_batches_passed_between_two_looks_then_all_of_them_are_counted() -> None:
     query = FakeQuery("orderflow")
-    watch = QueryWatch(FakeSession(), [query])  # type: ignore[arg-type, list-item]
+    watch = QueryWatch(FakeSession(), {query.name: lambda: query})  # type: ignore[arg-type, dict-item]
     query.recentProgress = [progress(1, 2, second=1)]
-    watch._observe(query)  # type: ignore[arg-type]
+    watch._observe(query.name, query)  # type: ignore[arg-type]
     query.recentProgress += [
         progress(2, 0, second=2),
         progress(2, 30, second=3),
         progress(3, 4, second=4),
         progress(4, 0, second=5),
     ]
-    watch._observe(query)  # type: ignore[arg-type]
+    watch._observe(query.name, query)  # type: ignore[arg-type]
     assert watch.health().detail["orderflow"]["late_groups_dropped"] == 36  # type: ignore[index]
 
 
@@ -110,7 +110,7 @@ def test_watch_when_upkeep_takes_long_then_a_query_that_ends_is_still_seen() -> 
         began.set()
         end.wait(30)
 
-    watch = QueryWatch(FakeSession(), [FakeQueryUntil(began)])  # type: ignore[arg-type, list-item]
+    watch = QueryWatch(FakeSession(), {"ticks": lambda: FakeQueryUntil(began)})  # type: ignore[arg-type, dict-item]
     with pytest.raises(OrderflowError, match="query ticks has ended"):
         watch.wait(upkeep)
     end.set()
@@ -129,7 +129,7 @@ def test_watch_when_upkeep_fails_then_it_is_logged_and_tried_again(caplog: pytes
             again.set()
         raise ConnectionRefusedError("the NameNode is away")
 
-    watch = QueryWatch(FakeSession(), [FakeQueryUntil(again)])  # type: ignore[arg-type, list-item]
+    watch = QueryWatch(FakeSession(), {"ticks": lambda: FakeQueryUntil(again)})  # type: ignore[arg-type, dict-item]
     with pytest.raises(OrderflowError, match="query ticks has ended"):
         watch.wait(upkeep)
     watch._stop.set()
@@ -140,10 +140,101 @@ def test_watch_when_a_query_ends_then_it_names_the_cause_and_the_cure() -> None:
     query = FakeQuery("candles")
     query.isActive = False
     query.failure = "java.io.IOException: x\nCaused by: OffsetOutOfRangeException: offsets 5 of upstox_ticks-0"
-    watch = QueryWatch(FakeSession(), [query])  # type: ignore[arg-type, list-item]
+    watch = QueryWatch(FakeSession(), {query.name: lambda: query})  # type: ignore[arg-type, dict-item]
     with pytest.raises(OrderflowError, match=r"candles has ended: Caused by: OffsetOutOfRange.*docs/TROUBLESHOOTING.md"):
-        watch._observe(query)  # type: ignore[arg-type]
+        watch._observe(query.name, query)  # type: ignore[arg-type]
     assert not watch.health().healthy
+
+
+class Clock:
+    """Time that the test advances."""
+
+    def __init__(self) -> None:
+        self.now = 100.0
+
+    def monotonic(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    clock = Clock()
+    monkeypatch.setattr("orderflow.processing.watch.time", clock)
+    return clock
+
+
+AWAY = "java.net.ConnectException: Call From a to namenode:9000 failed\nCaused by: java.net.ConnectException: Connection refused"
+
+
+def failed(name: str, text: str = AWAY) -> FakeQuery:
+    query = FakeQuery(name)
+    query.isActive, query.failure = False, text
+    return query
+
+
+def test_watch_when_a_server_was_away_then_the_query_starts_again_in_its_process(clock: Clock) -> None:
+    working = FakeQuery("orderflow")
+    made: list[FakeQuery] = [failed("orderflow"), failed("orderflow"), working]
+    watch = QueryWatch(FakeSession(), {"orderflow": lambda: made.pop(0)})  # type: ignore[arg-type, dict-item, return-value]
+
+    def look() -> bool:
+        watch._observe("orderflow", watch._queries["orderflow"])
+        return watch.health().healthy
+
+    assert not look()
+    assert watch.health().state.endswith("orderflow")
+    clock.now += 0.9
+    assert not look()
+    assert len(made) == 2
+    clock.now += 0.1
+    look()
+    assert len(made) == 1
+    assert not look()  # it has failed again, and waits two seconds now
+    clock.now += 1.9
+    assert not look()
+    assert len(made) == 1
+    clock.now += 0.1
+    look()
+    working.recentProgress.append(progress(7))
+    assert look()
+    assert watch._failed == {}
+
+
+def test_watch_when_a_start_itself_fails_then_it_is_tried_again(clock: Clock) -> None:
+    answers: list[FakeQuery | OrderflowError] = [
+        failed("ticks"),
+        OrderflowError("cannot look up topic upstox_ticks at kafka:29092 (NoBrokersAvailable)"),
+        FakeQuery("ticks"),
+    ]
+
+    def start() -> FakeQuery:
+        answer = answers.pop(0)
+        if isinstance(answer, OrderflowError):
+            raise answer
+        return answer
+
+    watch = QueryWatch(FakeSession(), {"ticks": start})  # type: ignore[arg-type, dict-item]
+    for seconds in (0.0, 1.0, 2.0):
+        clock.now += seconds
+        watch._observe("ticks", watch._queries["ticks"])
+    assert answers == []
+    assert watch.health().healthy
+
+
+def test_watch_when_it_does_not_pass_within_five_minutes_or_is_no_outage_then_the_process_ends(clock: Clock) -> None:
+    watch = QueryWatch(FakeSession(), {"ticks": lambda: failed("ticks")})  # type: ignore[arg-type, dict-item, return-value]
+
+    def look_for_ever() -> None:
+        while clock.now < 1_000:
+            watch._observe("ticks", watch._queries["ticks"])
+            clock.now += 1.0
+
+    with pytest.raises(OrderflowError, match=r"has not worked for 3.. s: Caused by: java.net.ConnectException"):
+        look_for_ever()
+    assert 400 < clock.now < 430
+    lost = QueryWatch(FakeSession(), {"ticks": lambda: failed("ticks", "SparkException: KAFKA_DATA_LOSS")})  # type: ignore[arg-type, dict-item, return-value]
+    with pytest.raises(OrderflowError, match=r"ticks has ended: .*Retention overtook"):
+        lost._observe("ticks", lost._queries["ticks"])
 
 
 def test_cores_when_fewer_than_partitions_and_two_then_the_processor_refuses_with_the_setting() -> None:
