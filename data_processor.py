@@ -1,20 +1,15 @@
 """Ticks to order flow: Kafka `upstox_ticks` → trades, final candles and footprint, by Spark Structured Streaming."""
 
 import sys
-from collections.abc import Callable
 from functools import partial
-
-from pyspark.sql.streaming import StreamingQuery
 
 from orderflow import logs, settings
 from orderflow.broker.topic_identity import topic_extent
 from orderflow.health import HealthServer
 from orderflow.market.topics import TICKS
-from orderflow.processing.checkpoint_files import CheckpointFiles
 from orderflow.processing.cores import require_cores
-from orderflow.processing.queries import checkpoints, processor_queries
+from orderflow.processing.queries import processor_queries
 from orderflow.processing.session import spark_session
-from orderflow.processing.state_guard import require_compatible_state, require_reachable_offsets
 from orderflow.processing.watch import QueryWatch
 
 
@@ -22,18 +17,11 @@ def main() -> int:
     """Run the processor until SIGTERM; returns the exit code."""
     chosen = settings.load()
     logs.configure(chosen.log_level, secrets=[chosen.access_token])
-    topic_extent(chosen.kafka_brokers, TICKS)  # without Kafka this process ends before it asks Spark for cores
+    extent = partial(topic_extent, chosen.kafka_brokers, TICKS)
+    extent()  # without Kafka this process ends before it asks Spark for cores
     spark = spark_session(chosen, "orderflow-processor", chosen.processor_cores)
     require_cores(spark, chosen)
-    files = CheckpointFiles(spark, checkpoints(chosen))
-    require_compatible_state(files)
-
-    def start(name: str, query: Callable[[], StreamingQuery]) -> StreamingQuery:
-        require_reachable_offsets(files, {name: topic_extent(chosen.kafka_brokers, TICKS)})
-        return query()
-
-    queries = processor_queries(spark, chosen)
-    watch = QueryWatch(spark, {name: partial(start, name, query) for name, query in queries.items()})
+    watch = QueryWatch(spark, processor_queries(spark, chosen, extent))
     with HealthServer(chosen.health_host, chosen.health_port, watch.health):
         return watch.wait()
 

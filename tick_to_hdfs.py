@@ -1,10 +1,7 @@
 """Store every tick of `upstox_ticks` in HDFS, each exactly once."""
 
-from __future__ import annotations
-
 import sys
-
-from pyspark.sql.streaming import StreamingQuery
+from functools import partial
 
 from orderflow import logs, settings
 from orderflow.broker.topic_identity import topic_extent
@@ -12,11 +9,9 @@ from orderflow.health import HealthServer
 from orderflow.lake.compaction import Upkeep
 from orderflow.lake.layout import TICKS
 from orderflow.lake.writer import HdfsParquetSink
-from orderflow.processing.checkpoint_files import CheckpointFiles
-from orderflow.processing.queries import checkpoints, storage_query
+from orderflow.processing.queries import storage_query
 from orderflow.processing.schemas import tick_reason
 from orderflow.processing.session import spark_session
-from orderflow.processing.state_guard import require_reachable_offsets
 from orderflow.processing.watch import QueryWatch
 
 
@@ -26,22 +21,18 @@ def main() -> int:
     logs.configure(told.log_level, [told.access_token])
     topic_extent(told.kafka_brokers, TICKS.topic)  # without Kafka this process ends before it asks Spark for cores
     spark = spark_session(told, "tick-storage", cores=1)
-    files = CheckpointFiles(spark, checkpoints(told))
-
-    def start() -> StreamingQuery:
-        extent = topic_extent(told.kafka_brokers, TICKS.topic)
-        require_reachable_offsets(files, {TICKS.name: extent})
-        return storage_query(
-            spark,
-            told,
-            name=TICKS.name,
-            topic=TICKS.topic,
-            fields=TICKS.fields,
-            writer=HdfsParquetSink(spark, told.namenode_url, TICKS, extent.identity),
-            trigger_seconds=told.tick_storage_trigger_seconds,
-            reason=tick_reason(),
-        )
-
+    start = partial(
+        storage_query,
+        spark,
+        told,
+        name=TICKS.name,
+        topic=TICKS.topic,
+        fields=TICKS.fields,
+        extent=partial(topic_extent, told.kafka_brokers, TICKS.topic),
+        writer=partial(HdfsParquetSink, spark, told.namenode_url, TICKS),
+        trigger_seconds=told.tick_storage_trigger_seconds,
+        reason=tick_reason(),
+    )
     watch = QueryWatch(spark, {TICKS.name: start})
     with HealthServer(told.health_host, told.health_port, watch.health):
         upkeep = Upkeep(spark, told.namenode_url, (TICKS,), keep_days=told.lake_keep_days, keep_bytes=told.lake_keep_bytes)

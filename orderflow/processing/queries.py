@@ -19,11 +19,14 @@ from pyspark.sql.streaming import StreamingQuery
 from orderflow.market import records, topics
 from orderflow.processing import schemas
 from orderflow.processing.candles import flow_messages, roll_up
+from orderflow.processing.checkpoint_files import CheckpointFiles
 from orderflow.processing.minutes import minute_candles, minute_groups, minute_pieces, minute_rows
+from orderflow.processing.state_guard import Extent, require_compatible_state, require_reachable_offsets
 from orderflow.processing.trades import trades
 from orderflow.settings import Settings
 
 BatchWriter = Callable[[DataFrame, int], None]
+Start = Callable[[], StreamingQuery]
 _REJECTS_TRIGGER_SECONDS: Final = 10
 
 
@@ -37,19 +40,23 @@ def checkpoints(settings: Settings) -> str:
     return f"{settings.namenode_url}/trading/checkpoints"
 
 
-def processor_queries(spark: SparkSession, settings: Settings) -> dict[str, Callable[[], StreamingQuery]]:
+def processor_queries(spark: SparkSession, settings: Settings, extent: Callable[[], Extent]) -> dict[str, Start]:
     """Map names, which are also those of the checkpoints, to the functions that start the queries; all read ticks.
 
-    They are trades, candles with their footprint, rejects and, for a window above one minute, its roll-up.
+    They are trades, candles with their footprint, rejects and, for a window above one minute, its roll-up. Each start compares
+    its checkpoint with what Kafka holds of the topic (`extent`).
     """
-    starts: dict[str, Callable[[], StreamingQuery]] = {
-        "trades": partial(_trades, spark, settings),
-        "orderflow": partial(_candles, spark, settings),
-        "rejects": partial(_rejects, spark, settings),
-    }
+    files = CheckpointFiles(spark, checkpoints(settings))
+    require_compatible_state(files)
+    starts = {"trades": _trades, "orderflow": _candles, "rejects": _rejects}
     if settings.window_minutes > 1:
-        starts[f"orderflow-{settings.window_minutes}"] = partial(_rolled_up, spark, settings)
-    return starts
+        starts[f"orderflow-{settings.window_minutes}"] = _rolled_up
+
+    def start(name: str) -> StreamingQuery:
+        require_reachable_offsets(files, {name: extent()})
+        return starts[name](spark, settings)
+
+    return {name: partial(start, name) for name in starts}
 
 
 def storage_query(
@@ -59,16 +66,21 @@ def storage_query(
     name: str,
     topic: str,
     fields: tuple[records.Field, ...],
-    writer: BatchWriter,
+    extent: Callable[[], Extent],
+    writer: Callable[[str], BatchWriter],
     trigger_seconds: float,
     reason: Column | None = None,
     on_reject: BatchWriter | None = None,
 ) -> StreamingQuery:
-    """Hand each micro-batch of `topic` to `writer(batch, batch_id)`: the columns of `fields` plus topic, partition, offset.
+    """Hand each micro-batch of `topic` to a writer: (the columns of `fields` plus topic, partition, offset; the batch's id).
 
+    The writer is made at each start, of the identity of the topic's present life; `extent` tells what Kafka holds of it.
     Heartbeats are left out before parsing, by their key. Messages that are not valid records go to `on_reject` (Kafka columns and
     `reason`) where one is given and are otherwise left to the query that owns rejects of the topic.
     """
+    present = extent()
+    require_reachable_offsets(CheckpointFiles(spark, checkpoints(settings)), {name: present})
+    store = writer(present.identity)
     messages = _messages(spark, settings, topic).where(~F.col("key").cast("string").eqNullSafe("*"))
     parsed = schemas.parse(messages, fields, reason)
 
@@ -76,7 +88,7 @@ def storage_query(
         batch.persist()
         try:
             columns = [*[F.col(f"record.{field.name}") for field in fields], F.col("topic"), F.col("partition"), F.col("offset")]
-            writer(batch.where(F.col("reason").isNull()).select(*columns), batch_id)
+            store(batch.where(F.col("reason").isNull()).select(*columns), batch_id)
             if on_reject is not None:
                 on_reject(batch.where(F.col("reason").isNotNull()).drop("record"), batch_id)
         finally:
