@@ -8,9 +8,7 @@ import pytest
 
 from orderflow.broker.topic_identity import TopicExtent
 from orderflow.market.errors import SettingsError
-from orderflow.processing.queries import processor_query_names
 from orderflow.processing.state_guard import require_compatible_state, require_reachable_offsets
-from orderflow.settings import load
 
 NOON_MS = 1_765_780_200_000
 """2025-12-15 12:00 IST."""
@@ -132,11 +130,6 @@ def test_offsets_when_live_trades_were_overtaken_then_they_go_on_and_it_is_told(
         require_reachable_offsets(files, {"trades": kafka((700, 700))})
     assert "goes on with what is left" in caplog.text
     assert "commits" in files.names("trades")
-
-
-def test_names_when_the_window_is_longer_then_its_checkpoint_is_looked_at_too() -> None:
-    assert processor_query_names(load({})) == ("trades", "orderflow", "rejects")
-    assert processor_query_names(load({"WINDOW_MINUTES": "5"})) == ("trades", "orderflow", "rejects", "orderflow-5")
 
 
 @pytest.mark.parametrize("torn", [None, "", "{", "[]", "{}"])
