@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
@@ -59,35 +59,57 @@ def processor_queries(spark: SparkSession, settings: Settings, extent: Callable[
     return {name: partial(start, name) for name in starts}
 
 
+class Stored(Protocol):
+    """A table of the lake: its name is also that of its query and checkpoint."""
+
+    @property
+    def name(self) -> str:
+        """Return the name."""
+        ...
+
+    @property
+    def topic(self) -> str:
+        """Return the topic that it stores."""
+        ...
+
+    @property
+    def fields(self) -> tuple[records.Field, ...]:
+        """Return the fields of a row."""
+        ...
+
+
 def storage_query(
     spark: SparkSession,
     settings: Settings,
+    table: Stored,
     *,
-    name: str,
-    topic: str,
-    fields: tuple[records.Field, ...],
     extent: Callable[[], Extent],
     writer: Callable[[str], BatchWriter],
     trigger_seconds: float,
     reason: Column | None = None,
     on_reject: BatchWriter | None = None,
 ) -> StreamingQuery:
-    """Hand each micro-batch of `topic` to a writer: (the columns of `fields` plus topic, partition, offset; the batch's id).
+    """Hand each micro-batch of a table's topic to a writer: (its fields plus topic, partition, offset; the batch's id).
 
     The writer is made at each start, of the identity of the topic's present life; `extent` tells what Kafka holds of it.
     Heartbeats are left out before parsing, by their key. Messages that are not valid records go to `on_reject` (Kafka columns and
     `reason`) where one is given and are otherwise left to the query that owns rejects of the topic.
     """
     present = extent()
-    require_reachable_offsets(CheckpointFiles(spark, checkpoints(settings)), {name: present})
+    require_reachable_offsets(CheckpointFiles(spark, checkpoints(settings)), {table.name: present})
     store = writer(present.identity)
-    messages = _messages(spark, settings, topic).where(~F.col("key").cast("string").eqNullSafe("*"))
-    parsed = schemas.parse(messages, fields, reason)
+    messages = _messages(spark, settings, table.topic).where(~F.col("key").cast("string").eqNullSafe("*"))
+    parsed = schemas.parse(messages, table.fields, reason)
 
     def each(batch: DataFrame, batch_id: int) -> None:
         batch.persist()
         try:
-            columns = [*[F.col(f"record.{field.name}") for field in fields], F.col("topic"), F.col("partition"), F.col("offset")]
+            columns = [
+                *[F.col(f"record.{field.name}") for field in table.fields],
+                F.col("topic"),
+                F.col("partition"),
+                F.col("offset"),
+            ]
             store(batch.where(F.col("reason").isNull()).select(*columns), batch_id)
             if on_reject is not None:
                 on_reject(batch.where(F.col("reason").isNotNull()).drop("record"), batch_id)
@@ -95,9 +117,9 @@ def storage_query(
             batch.unpersist()
 
     return (
-        parsed.writeStream.queryName(name)
+        parsed.writeStream.queryName(table.name)
         .foreachBatch(each)
-        .option("checkpointLocation", checkpoint(settings, name))
+        .option("checkpointLocation", checkpoint(settings, table.name))
         .trigger(processingTime=f"{trigger_seconds} seconds")
         .start()
     )
