@@ -14,7 +14,7 @@ from pyspark.sql import DataFrame, SparkSession
 
 from orderflow.lake.hadoop import HadoopFiles
 from orderflow.lake.layout import COVERED, ROOT, LakeError, Table, covered_to_json, is_date, offsets_of, spark_schema, union
-from orderflow.lake.swap import Swaps
+from orderflow.lake.swap import REPLACED, Swaps
 from orderflow.lake.writer import COMPRESSION, read_covered
 
 STAGING: Final = f"{ROOT}/_staging/compact"
@@ -157,6 +157,9 @@ class Upkeep:
         for left in self._files.files(STAGING):
             if self._now_ms() - left.modified_ms >= LEFTOVER_MS:
                 self._files.delete(f"{STAGING}/{left.name}")
+        for left in self._files.files(REPLACED):
+            if self._now_ms() - left.modified_ms >= LEFTOVER_MS:
+                self._files.delete_empty(f"{REPLACED}/{left.name}")
         for table in self._tables:
             for directory in self._files.files(table.directory):
                 date = directory.name.removeprefix("date=")

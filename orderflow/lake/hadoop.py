@@ -12,6 +12,8 @@ from orderflow.lake.layout import LakeError
 REPLICATION = 2
 MISSING = "java.io.FileNotFoundException"
 EXISTS = "org.apache.hadoop.fs.FileAlreadyExistsException"
+# The local file system, which tests use, says it with the plain class.
+NOT_EMPTY = ("org.apache.hadoop.fs.PathIsNotEmptyDirectoryException", "java.io.IOException")
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,6 +83,14 @@ class HadoopFiles:
     def delete(self, path: str) -> None:
         """Delete a file or a whole directory; one that is absent is no error."""
         self._fs.delete(self._path(path), True)
+
+    def delete_empty(self, directory: str) -> None:
+        """Delete a directory that holds nothing, atomically; one that holds something, or is absent, is left."""
+        try:
+            self._fs.delete(self._path(directory), False)
+        except Py4JJavaError as error:
+            if _class_of(error) not in NOT_EMPTY:
+                raise
 
     def keep_copies(self, path: str) -> None:
         """Ask for two replicas of a file, whatever the client's default was."""

@@ -2,7 +2,8 @@
 
 HDFS renames one directory atomically, not two. So a swap is announced by a marker file, the old directory is renamed away,
 files the sink added meanwhile follow into the new one, which is renamed into place. In between, a few milliseconds, the
-date is absent: readers get an error and retry, the sink waits. Whoever finds a marker whose owner died finishes the swap.
+date is absent: readers get an error and retry, the sink waits. Whoever finds a marker whose owner seems dead finishes the
+swap; several may do so at once.
 """
 
 from __future__ import annotations
@@ -10,6 +11,7 @@ from __future__ import annotations
 import json
 import uuid
 from collections.abc import Callable, Iterable
+from dataclasses import asdict, dataclass
 from typing import Final
 
 from orderflow.lake.hadoop import HadoopFiles
@@ -21,6 +23,37 @@ POLL_SECONDS: Final = 0.1
 # A swap takes milliseconds: after so many polls its owner is taken for dead.
 POLLS_BEFORE_TAKEOVER: Final = 30
 POLLS_BEFORE_GIVING_UP: Final = 100
+
+
+@dataclass(frozen=True, slots=True)
+class _Swap:
+    """What a marker says: `new`, which `holds` files, takes the place of `replaced`; the day moves to `old`."""
+
+    new: str
+    old: str
+    replaced: tuple[str, ...]
+    holds: tuple[str, ...]
+    beside: tuple[str, ...] | None
+
+    def adds_to(self, names: set[str]) -> bool:
+        """Tell whether a directory holds files that may not have been added."""
+        return self.beside is not None and not _visible(names) <= {*self.replaced, *self.beside}
+
+    def is_refused_by(self, names: set[str]) -> bool:
+        """Tell whether a day that was not moved yet is another one than the swap was made for."""
+        return not set(self.replaced) <= names or self.adds_to(names)
+
+
+def _read_swap(text: str) -> _Swap:
+    said = json.loads(text)
+    beside = said["beside"]
+    return _Swap(
+        str(said["new"]),
+        str(said["old"]),
+        tuple(map(str, said["replaced"])),
+        tuple(map(str, said["holds"])),
+        None if beside is None else tuple(map(str, beside)),
+    )
 
 
 class Swaps:
@@ -54,57 +87,86 @@ class Swaps:
                 self._files.make_directory(table.day(date))
         raise LakeError(f"cannot move {written} to {target}: check the space and the permissions of {table.directory}")
 
-    def replace(self, table: Table, date: str, new: str, replaced: Iterable[str]) -> bool:
-        """Put the directory `new` in the place of a date's `replaced` files; what was added since stays.
+    def replace(self, table: Table, date: str, new: str, replaced: Iterable[str], beside: Iterable[str] | None = None) -> bool:
+        """Put the directory `new` in the place of a date's `replaced` files.
 
-        False, with `new` deleted, when some of the replaced files are gone: someone else replaced them. Raises LakeError
-        when another swap of the date is under way.
+        What was added since stays; with `beside` only those names may have been added. False, with `new` deleted, when some
+        of the replaced files are gone or others were added: the day is as it was. Raises LakeError when another swap of the
+        date was under way.
         """
         self._files.make_directory(SWAPS)
         self._files.make_directory(REPLACED)
         old = f"{REPLACED}/{table.name}-{date}-{uuid.uuid4().hex[:8]}"
-        text = json.dumps({"new": new, "old": old, "replaced": sorted(replaced)})
-        if not self._files.create_text(_marker(table, date), text):
-            self.finish(table, date)
+        holds = sorted(name for name in self._files.names(new) or () if not name.startswith(("_", ".")))
+        if not holds:
+            raise LakeError(f"{new} holds no file to put in the place of {table.day(date)}")
+        swap = _Swap(new, old, tuple(sorted(replaced)), tuple(holds), None if beside is None else tuple(sorted(beside)))
+        text = json.dumps(asdict(swap))
+        # A marker that is there is whole: a half-written one would look like a dead owner's.
+        self._files.create_text(f"{old}.json", text)
+        if not self._files.rename(f"{old}.json", _marker(table, date)):
+            self._files.delete(f"{old}.json")
+            for poll in range(POLLS_BEFORE_GIVING_UP):
+                if not self._files.exists(_marker(table, date)):
+                    break
+                self._wait(table, date, poll)
+            self._files.delete(new)
             raise LakeError(f"another swap of {table.day(date)} was under way and is now complete: try again")
-        return self.finish(table, date)
+        return self._carry_out(table, date, swap, text)
 
-    def finish(self, table: Table, date: str) -> bool:
-        """Bring an announced swap to its end, from whatever point it reached; False if it had to be given up."""
+    def finish(self, table: Table, date: str) -> None:
+        """Bring an announced swap to its end, from whatever point it reached; its owner may be doing the same."""
         text = self._files.read_text(_marker(table, date))
         if text is None:
-            return True
+            return
         try:
-            swap = json.loads(text)
-            new, old, replaced = str(swap["new"]), str(swap["old"]), set(swap["replaced"])
+            swap = _read_swap(text)
         except (ValueError, KeyError, TypeError):
-            # Its writer died before the text was complete, so nothing was moved.
             self._files.delete(_marker(table, date))
-            return False
+            return
+        self._carry_out(table, date, swap, text)
+
+    def _carry_out(self, table: Table, date: str, swap: _Swap, text: str) -> bool:
+        """Every step is one that a second process may do at the same time, or do again long after.
+
+        `old` stays as an empty directory, so that the day cannot be moved away twice. Nothing is given up once `old` is there,
+        and what `old` holds no longer changes: whoever looks comes to the same judgement.
+        """
         day = table.day(date)
-        if self._files.exists(new) and not self._files.exists(old):
-            if not replaced <= set(self._files.names(day) or ()):
-                self._files.delete(new)
-                self._files.delete(_marker(table, date))
-                return False
-            self._files.rename(day, old)
+        present = set(self._files.names(day) or ())
+        if not self._files.exists(swap.old):
+            if swap.is_refused_by(present):
+                self._files.delete(swap.new)
+            else:
+                self._files.rename(day, swap.old)
+        moved = set(self._files.names(swap.old) or ())
+        if moved and swap.adds_to(moved):
+            self._files.delete(swap.new)
+        self._put(swap.new, day, (swap.old, day), swap.replaced)
+        done = set(swap.holds) <= set(self._files.names(day) or ())
+        left = self._files.names(swap.old) or ()
+        if done:
+            for name in left:
+                self._files.delete(f"{swap.old}/{name}")
+        elif left:
+            self._put(swap.old, day, (day,), ())
+        if self._files.read_text(_marker(table, date)) == text:
+            self._files.delete(_marker(table, date))
+        return done
+
+    def _put(self, source: str, day: str, added_to: tuple[str, ...], replaced: tuple[str, ...]) -> None:
+        """Rename `source` to `day` after moving into it what a writer added to the directories `added_to`."""
         for _ in range(POLLS_BEFORE_GIVING_UP):
-            if not self._files.exists(new):
-                break
-            for added in (old, day):
-                for name in self._files.names(added) or ():
+            if not self._files.exists(source):
+                return
+            for directory in added_to:
+                for name in self._files.names(directory) or ():
                     if name not in replaced and not name.startswith(("_", ".")):
-                        self._files.rename(f"{added}/{name}", f"{new}/{name}")
-            if not self._files.rename(new, day) and not self._files.names(day):
-                self._files.delete(day)
-        else:
-            raise LakeError(f"cannot put {new} in the place of {day}: what is in {day}?")
-        if not self._files.exists(day):
-            # Two owners met and the later one moved the new directory away as if it were the old one.
-            self._files.rename(old, day)
-        self._files.delete(old)
-        self._files.delete(_marker(table, date))
-        return True
+                        self._files.rename(f"{directory}/{name}", f"{source}/{name}")
+            if not self._files.rename(source, day):
+                # A writer that had seen no marker made the directory.
+                self._files.delete_empty(day)
+        raise LakeError(f"cannot put {source} in the place of {day}: what is in {day}?")
 
     def finish_all(self, table: Table) -> None:
         """Finish what a dead process left behind of this table's swaps."""
@@ -118,6 +180,10 @@ class Swaps:
             self.finish(table, date)
         else:
             self._sleep(POLL_SECONDS)
+
+
+def _visible(names: set[str]) -> set[str]:
+    return {name for name in names if not name.startswith(("_", "."))}
 
 
 def _marker(table: Table, date: str) -> str:

@@ -39,10 +39,15 @@ COMPRESSION: Final = "zstd"
 # A date not written to for this many other dates is forgotten and read again when it comes back.
 DATES_REMEMBERED: Final = 4
 TASKS_PER_READ: Final = 2
+ATTEMPTS: Final = 5
 
 log = logging.getLogger(__name__)
 
 Series = tuple[Any, ...]
+
+
+class _DayChangedError(Exception):
+    """Someone else changed a day between the look for repeats and the storing."""
 
 
 @dataclass(slots=True)
@@ -100,14 +105,26 @@ class HdfsParquetSink:
         started = time.monotonic()
         rows = self._dated(batch)
         days = self._summary(rows)
-        staging = f"{STAGING}/{self._table.name}/{uuid.uuid4().hex}"
-        fresh = [self._fresh(rows, date, day) for date, day in days.items()]
-        stored = self._write(fresh, days, staging) if fresh else 0
+        stored = self._store(rows, days) if days else 0
+        while len(self._days) > DATES_REMEMBERED:
+            del self._days[next(iter(self._days))]
         total = sum(day.rows for day in days.values())
         if total:
             seconds = time.monotonic() - started
             log.info("%s batch %d: %d rows of %s in %d new files, %.2f s", self._table.name, batch_id, total,
                      ", ".join(sorted(days)), stored, seconds)  # fmt: skip
+
+    def _store(self, rows: DataFrame, days: dict[str, _DayOfBatch]) -> int:
+        for _ in range(ATTEMPTS):
+            staging = f"{STAGING}/{self._table.name}/{uuid.uuid4().hex}"
+            try:
+                return self._write([self._fresh(rows, date, day) for date, day in days.items()], days, staging)
+            except _DayChangedError as changed:
+                log.info("%s: looking for repeats anew", changed)
+                self._files.delete(staging)
+        raise LakeError(
+            f"{self._table.directory}: days of a batch are rewritten again and again; is a loop of reprocess running?"
+        )
 
     def _dated(self, batch: DataFrame) -> DataFrame:
         date = F.substring(self._table.date_column, 1, 10)
@@ -196,8 +213,6 @@ class HdfsParquetSink:
             for row in read.groupBy(*series).agg(F.max(self._table.order).alias("greatest")).collect():
                 _raise(greatest, tuple(row[column] for column in series), row.greatest)
         self._days[date] = _StoredDay(files, greatest)
-        while len(self._days) > DATES_REMEMBERED:
-            del self._days[next(iter(self._days))]
         return self._days[date]
 
     def _read(self, spark: SparkSession, date: str, names: Iterable[str], columns: tuple[str, ...]) -> DataFrame:
@@ -236,9 +251,21 @@ class HdfsParquetSink:
         ranges = [(p, *range_) for p, range_ in day.offsets.items() if p // PARTITIONS_PER_FILE == chunk]
         name = batch_file(self._table.topic, self._topic_id, ranges)
         self._files.keep_copies(f"{written}/{parts[0]}")
+        self._check_unchanged(date)
         self._swaps.place(self._table, date, f"{written}/{parts[0]}", name)
         self._days[date].files |= {name}
+        try:
+            self._check_unchanged(date)
+        except _DayChangedError:
+            self._files.delete(f"{self._table.day(date)}/{name}")
+            raise
         return 1
+
+    def _check_unchanged(self, date: str) -> None:
+        """Raise _DayChangedError when a date got files since repeats were looked for: they may hold what the batch holds."""
+        names = self._swaps.names(self._table, date)
+        if not {name for name in names if name.endswith(".parquet")} <= self._days[date].files:
+            raise _DayChangedError(f"{self._table.day(date)} was rewritten meanwhile")
 
 
 def read_covered(files: HadoopFiles, directory: str) -> Ranges:

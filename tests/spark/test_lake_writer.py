@@ -8,6 +8,7 @@ import pyarrow.parquet as pq
 import pytest
 from lake_rows import INFY, TCS, batch, file_names, sink, stored, tick
 
+from orderflow.lake.compaction import DayRewriter
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, Table
 from orderflow.lake.swap import SWAPS
 
@@ -58,6 +59,49 @@ def test_sink_when_it_dies_between_two_dates_then_the_retry_completes_the_second
 
     assert stored(tmp_path) == [(TCS, 1)]
     assert stored(tmp_path, date="2025-12-16") == [(TCS, 1)]
+
+
+def test_sink_when_batch_holds_more_dates_than_it_remembers_then_stores_and_retries_them_all(spark, tmp_path) -> None:
+    dates = [f"2025-12-{day:02d}" for day in range(1, 7)]
+    rows = [tick(10 + number, 1, date=date) for number, date in enumerate(dates)]
+    write = sink(spark, tmp_path)
+
+    write(batch(spark, TICKS, *rows), 0)
+    write(batch(spark, TICKS, *rows), 0)
+    write(batch(spark, TICKS, *rows, tick(20, 2, date=dates[0])), 1)
+
+    assert [stored(tmp_path, date=date) for date in dates] == [[(TCS, 1), (TCS, 2)], *[[(TCS, 1)]] * 5]
+    assert len(write._days) == 4
+
+
+@pytest.mark.parametrize("moment", ["before", "after"])
+def test_sink_when_day_is_rewritten_around_its_placing_then_looks_for_repeats_again(spark, tmp_path, monkeypatch, moment) -> None:
+    write = sink(spark, tmp_path)
+    write(batch(spark, TICKS, tick(1, 1)), 0)
+    rewriter = DayRewriter(spark, f"file://{tmp_path}", sleep=lambda _: None)
+    rewriter.rows(TICKS, "2025-12-15")
+    keep_copies, place = write._files.keep_copies, write._swaps.place
+    rewrites = iter([True])
+
+    def rewrite() -> None:
+        if next(rewrites, False):
+            rewriter.replace(TICKS, "2025-12-15", batch(spark, TICKS, tick(0, 1), tick(0, 2)))
+
+    def keep_then_rewrite(path: str) -> None:
+        keep_copies(path)
+        rewrite()
+
+    def rewrite_then_place(*arguments) -> None:
+        rewrite()
+        place(*arguments)
+
+    if moment == "before":
+        monkeypatch.setattr(write._files, "keep_copies", keep_then_rewrite)
+    else:
+        monkeypatch.setattr(write._swaps, "place", rewrite_then_place)
+    write(batch(spark, TICKS, tick(2, 2), tick(3, 3)), 1)
+
+    assert stored(tmp_path) == [(TCS, 1), (TCS, 2), (TCS, 3)]
 
 
 def test_sink_when_topic_repeats_rows_then_stores_them_once(spark, tmp_path) -> None:
@@ -131,6 +175,7 @@ def test_sink_when_swap_owner_died_then_finishes_the_swap_and_stores_the_batch(s
     marker = tmp_path / SWAPS[1:] / "ticks-2025-12-15.json"
     marker.parent.mkdir(parents=True)
     swap = {"new": "/trading/_staging/compact/new", "old": "/trading/_staging/replaced/old", "replaced": [first]}
+    swap |= {"holds": ["compact-x-00000.parquet"], "beside": None}
     marker.write_text(json.dumps(swap))
     if moved != "nothing":
         day.rename(old)
@@ -142,4 +187,4 @@ def test_sink_when_swap_owner_died_then_finishes_the_swap_and_stores_the_batch(s
 
     assert stored(tmp_path) == [(TCS, 1), (TCS, 2), (TCS, 3), (TCS, 4)]
     assert "compact-x-00000.parquet" in file_names(tmp_path)
-    assert not old.exists()
+    assert not list(old.glob("*.parquet"))
