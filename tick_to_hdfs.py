@@ -34,7 +34,8 @@ def main() -> int:
     )
     watch = QueryWatch(spark, [query])
     with HealthServer(told.health_host, told.health_port, watch.health):
-        return watch.wait(Upkeep(spark, told.namenode_url, (TICKS,)))
+        upkeep = Upkeep(spark, told.namenode_url, (TICKS,), keep_days=told.lake_keep_days, keep_bytes=told.lake_keep_bytes)
+        return watch.wait(upkeep)
 
 
 if __name__ == "__main__":

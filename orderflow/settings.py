@@ -52,6 +52,8 @@ class Settings:
     candles_trigger_seconds: float
     tick_storage_trigger_seconds: int
     candle_storage_trigger_seconds: int
+    lake_keep_days: int | None
+    lake_keep_bytes: int | None
     dashboard_host: str
     dashboard_port: int
     dashboard_buffer: int
@@ -105,6 +107,8 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         candles_trigger_seconds=read.number("CANDLES_TRIGGER_SECONDS", 2.0, least=0.0),
         tick_storage_trigger_seconds=read.integer("TICK_STORAGE_TRIGGER_SECONDS", 30, least=1),
         candle_storage_trigger_seconds=read.integer("CANDLE_STORAGE_TRIGGER_SECONDS", 30, least=1),
+        lake_keep_days=read.integer("LAKE_KEEP_DAYS", 0, least=0) or None,
+        lake_keep_bytes=int(read.number("LAKE_KEEP_GIGABYTES", 0.0, least=0.0) * 1e9) or None,
         dashboard_host=read.text("DASHBOARD_HOST", "0.0.0.0"),
         dashboard_port=read.integer("DASHBOARD_PORT", 8050, least=1, most=65535),
         dashboard_buffer=read.integer("DASHBOARD_BUFFER", 100, least=10, most=5000),

@@ -8,14 +8,28 @@ import time
 import uuid
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 from pyspark.sql import DataFrame, SparkSession
 
-from orderflow.lake.hadoop import HadoopFiles
-from orderflow.lake.layout import COVERED, ROOT, LakeError, Table, covered_to_json, is_date, offsets_of, spark_schema, union
-from orderflow.lake.swap import REPLACED, Swaps
+from orderflow.lake.hadoop import HadoopFiles, StoredFile
+from orderflow.lake.layout import (
+    COVERED,
+    ROOT,
+    TABLES,
+    LakeError,
+    Table,
+    covered_to_json,
+    is_date,
+    offsets_of,
+    spark_schema,
+    union,
+)
+from orderflow.lake.retention import expired
+from orderflow.lake.swap import REPLACED, SWAPS, Swaps
 from orderflow.lake.writer import COMPRESSION, read_covered
+from orderflow.market.tick import ist_date
 
 STAGING: Final = f"{ROOT}/_staging/compact"
 FILE_BYTES: Final = 96 << 20
@@ -26,9 +40,21 @@ ZSTD_LEVEL: Final = 9
 IDLE_MS: Final = 15 * 60 * 1000
 TASKS_PER_READ: Final = 8
 LEFTOVER_MS: Final = 6 * 60 * 60 * 1000
+# A swap takes a second or two.
+DEAD_SWAP_MS: Final = 60 * 1000
+RETENTION_MS: Final = 60 * 60 * 1000
 MOST_BATCH_FILES: Final = 240
+ATTEMPTS: Final = 3
 
 log = logging.getLogger(__name__)
+
+
+class DayChangedError(LakeError):
+    """The day got other files while it was rewritten; it is left as it was."""
+
+
+class StoredMeanwhileError(LakeError):
+    """A sink stored the same rows that a rewrite was about to add; the day holds the sink's."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,14 +99,22 @@ class DayRewriter:
         """Put `rows`, which have the table's columns and belong to `date`, in the place of what `rows(table, date)` read.
 
         Without such a read before, all that the day holds is replaced. What a sink adds meanwhile stays, and the offsets that
-        were stored stay known, so that a retried batch does not bring old rows back.
+        were stored stay known, so that a retried batch does not bring old rows back. Raises StoredMeanwhileError when it
+        added a row that is among `rows` too.
         """
         names = self._read.pop((table.name, date), None)
         if names is None:
             names = self._parquet(table, date)
         if not names:
             self._files.make_directory(table.day(date))
-        return self._rewrite(table, date, names, rows.select(*(field.name for field in table.fields)), None)
+        frame = rows.select(*(field.name for field in table.fields))
+        for _ in range(ATTEMPTS):
+            try:
+                return self._rewrite(table, date, names, frame, None)
+            except DayChangedError:
+                if not set(names) <= set(self._parquet(table, date)):
+                    raise
+        raise DayChangedError(f"{table.day(date)} is written to all the time; it is left as it was")
 
     def _rewrite(self, table: Table, date: str, names: tuple[str, ...], frame: DataFrame, rows: int | None) -> Rewritten:
         day, mark = table.day(date), uuid.uuid4().hex[:8]
@@ -109,12 +143,26 @@ class DayRewriter:
         sizes = {file.name: file.size_bytes for file in self._files.files(day)}
         after = [file.size_bytes for file in self._files.files(new) if file.name.endswith(".parquet")]
         present = [COVERED] if COVERED in sizes else []
-        if not self._swaps.replace(table, date, new, [*names, *present]):
-            raise LakeError(f"{day} was rewritten by someone else meanwhile; their result stands")
+        beside = None if rows is not None else self._added(table, date, names, new)
+        if not self._swaps.replace(table, date, new, [*names, *present], beside):
+            raise DayChangedError(f"{day} was rewritten by someone else meanwhile; their result stands")
         result = Rewritten(len(names), len(after), sum(sizes.get(name, 0) for name in names), sum(after), written)
         log.info("%s: %d files, %d bytes became %d files, %d bytes; %d rows", day, result.files_before,
                  result.bytes_before, result.files_after, result.bytes_after, written)  # fmt: skip
         return result
+
+    def _added(self, table: Table, date: str, names: tuple[str, ...], new: str) -> tuple[str, ...]:
+        """Return the files added since `names` were read; raise StoredMeanwhileError when `new` holds a row of theirs."""
+        added = tuple(name for name in self._parquet(table, date) if name not in names)
+        if added:
+            identity = list(table.identity)
+            rows = self._spark.read.schema(spark_schema(table.fields)).parquet(self._files.url(new)).select(identity)
+            if self._frame(table, date, added).select(identity).join(rows, identity).limit(1).count():
+                self._files.delete(new)
+                raise StoredMeanwhileError(
+                    f"{table.day(date)}: storage is behind and has just stored rows that were recomputed too; try again later"
+                )
+        return added
 
     def _frame(self, table: Table, date: str, names: tuple[str, ...]) -> DataFrame:
         day = self._files.url(table.day(date))
@@ -133,9 +181,10 @@ class DayRewriter:
 
 
 class Upkeep:
-    """Compact the days that need it: not written to for a quarter of an hour, or with too many files.
+    """Keep stored days in order: compact those not written to any more or of too many files, delete the oldest beyond a limit.
 
-    A failure is logged and tried again at the next call: storing goes on with small files.
+    The deletion, which concerns every table, is off unless `keep_days` or `keep_bytes` is given. A failure is logged and tried
+    again at the next call: storing goes on.
     """
 
     def __init__(
@@ -144,36 +193,75 @@ class Upkeep:
         url: str,
         tables: tuple[Table, ...],
         *,
+        keep_days: int | None = None,
+        keep_bytes: int | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._files = HadoopFiles(spark, url)
+        self._swaps = Swaps(self._files, time.sleep)
         self._rewriter = DayRewriter(spark, url)
         self._tables = tables
+        self._keep_days = keep_days
+        self._keep_bytes = keep_bytes
         self._now_ms = now_ms
         self._done: dict[tuple[str, str], int] = {}
+        self._deleted_ms = 0
 
     def __call__(self) -> None:
-        """Look at every day that changed since it was last compacted, and clear what a killed compaction left."""
+        """Look at every day that changed since it was last compacted, and clear what a killed rewrite left."""
+        steps: list[Callable[[], None]] = [self._clear, self._delete_expired]
+        steps += [partial(self._compact_all, table) for table in self._tables]
+        for step in steps:
+            try:
+                step()
+            except Exception:  # whatever it was, storing must go on
+                log.exception("stored days could not be looked after; it is tried again later")
+
+    def _clear(self) -> None:
+        """Finish swaps whose owner died, and delete what is left of rewrites."""
+        if any(self._age_ms(marker) >= DEAD_SWAP_MS for marker in self._files.files(SWAPS)):
+            for table in self._tables:
+                self._swaps.finish_all(table)
         for left in self._files.files(STAGING):
-            if self._now_ms() - left.modified_ms >= LEFTOVER_MS:
+            if self._age_ms(left) >= LEFTOVER_MS:
                 self._files.delete(f"{STAGING}/{left.name}")
         for left in self._files.files(REPLACED):
-            if self._now_ms() - left.modified_ms >= LEFTOVER_MS:
+            if self._age_ms(left) >= LEFTOVER_MS:
                 self._files.delete_empty(f"{REPLACED}/{left.name}")
-        for table in self._tables:
+
+    def _delete_expired(self) -> None:
+        if (self._keep_days is None and self._keep_bytes is None) or self._now_ms() - self._deleted_ms < RETENTION_MS:
+            return
+        self._deleted_ms = self._now_ms()
+        sizes: dict[str, int] = {}
+        for table in TABLES.values():
             for directory in self._files.files(table.directory):
                 date = directory.name.removeprefix("date=")
-                if not is_date(date) or self._done.get((table.name, date)) == directory.modified_ms:
-                    continue
-                batches = sum(1 for name in self._files.names(table.day(date)) or () if offsets_of(name))
-                idle = self._now_ms() - directory.modified_ms >= IDLE_MS
-                if batches >= MOST_BATCH_FILES or (batches and idle):
-                    self._compact(table, date)
-                elif idle:
-                    self._done[table.name, date] = directory.modified_ms
+                if is_date(date):
+                    measured = self._files.size_bytes(table.day(date)) if self._keep_bytes is not None else 0
+                    sizes[date] = sizes.get(date, 0) + measured
+        for date in expired(sizes, ist_date(self._now_ms()), self._keep_days, self._keep_bytes):
+            log.info("deleting %s: beyond LAKE_KEEP_DAYS or LAKE_KEEP_GIGABYTES", date)
+            for table in TABLES.values():
+                self._files.delete(table.day(date))
+
+    def _compact_all(self, table: Table) -> None:
+        for directory in self._files.files(table.directory):
+            date = directory.name.removeprefix("date=")
+            if not is_date(date) or self._done.get((table.name, date)) == directory.modified_ms:
+                continue
+            batches = sum(1 for name in self._files.names(table.day(date)) or () if offsets_of(name))
+            idle = self._age_ms(directory) >= IDLE_MS
+            if batches >= MOST_BATCH_FILES or (batches and idle):
+                self._compact(table, date)
+            elif idle:
+                self._done[table.name, date] = directory.modified_ms
 
     def _compact(self, table: Table, date: str) -> None:
         try:
             self._rewriter.compact(table, date)
-        except Exception:  # whatever it was, storing must go on
+        except Exception:  # one day that fails must not keep the others from it
             log.exception("%s could not be compacted; it is tried again later", table.day(date))
+
+    def _age_ms(self, file: StoredFile) -> int:
+        return self._now_ms() - file.modified_ms

@@ -61,6 +61,10 @@ class HadoopFiles:
         )
         return tuple(sorted(found, key=lambda file: file.name))
 
+    def size_bytes(self, path: str) -> int:
+        """Return the bytes of all files below a directory that is there, replicas not counted."""
+        return int(self._fs.getContentSummary(self._path(path)).getLength())
+
     def exists(self, path: str) -> bool:
         """Tell whether a file or directory is there."""
         return bool(self._fs.exists(self._path(path)))

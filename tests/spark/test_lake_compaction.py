@@ -9,8 +9,8 @@ import pyarrow.parquet as pq
 import pytest
 from lake_rows import INFY, TCS, batch, file_names, sink, stored, tick
 
-from orderflow.lake.compaction import DayRewriter, Upkeep
-from orderflow.lake.layout import TICKS, LakeError
+from orderflow.lake.compaction import DayRewriter, StoredMeanwhileError, Upkeep
+from orderflow.lake.layout import CANDLES, FOOTPRINT, TABLES, TICKS, LakeError
 
 pytestmark = pytest.mark.spark
 
@@ -95,6 +95,39 @@ def test_replace_when_day_is_recomputed_then_only_new_rows_remain_and_a_retry_ad
     assert stored(tmp_path) == [(TCS, 7), (TCS, 8)]
 
 
+def test_replace_when_sink_stores_one_of_the_rows_meanwhile_then_it_is_refused_and_the_day_stays(spark, tmp_path) -> None:
+    write = sink(spark, tmp_path)
+    write(batch(spark, TICKS, tick(1, 1)), 0)
+    recomputing = rewriter(spark, tmp_path)
+    recomputing.rows(TICKS, DAY)
+    write(batch(spark, TICKS, tick(2, 2)), 1)
+
+    with pytest.raises(StoredMeanwhileError, match="storage is behind"):
+        recomputing.replace(TICKS, DAY, batch(spark, TICKS, tick(0, 1), tick(0, 2)))
+
+    assert stored(tmp_path) == [(TCS, 1), (TCS, 2)]
+    assert not list((tmp_path / "trading/_staging/compact").iterdir())
+
+
+def test_replace_when_sink_stores_other_rows_at_any_moment_then_both_stay(spark, tmp_path, monkeypatch) -> None:
+    write = sink(spark, tmp_path)
+    write(batch(spark, TICKS, tick(1, 1)), 0)
+    recomputing = rewriter(spark, tmp_path)
+    recomputing.rows(TICKS, DAY)
+    write(batch(spark, TICKS, tick(2, 2)), 1)
+    replace, commits = recomputing._swaps.replace, iter([True])
+
+    def commit_then_replace(*arguments) -> bool:
+        if next(commits, False):
+            write(batch(spark, TICKS, tick(3, 3)), 2)
+        return replace(*arguments)
+
+    monkeypatch.setattr(recomputing._swaps, "replace", commit_then_replace)
+    recomputing.replace(TICKS, DAY, batch(spark, TICKS, tick(0, 1), tick(0, 7)))
+
+    assert stored(tmp_path) == [(TCS, 1), (TCS, 2), (TCS, 3), (TCS, 7)]
+
+
 def test_upkeep_when_day_is_idle_then_compacts_it_and_otherwise_waits(spark, tmp_path) -> None:
     sink(spark, tmp_path)(batch(spark, TICKS, tick(1, 1)), 0)
     changed_ms = int((tmp_path / TICKS.day(DAY)[1:]).stat().st_mtime * 1000)
@@ -105,3 +138,59 @@ def test_upkeep_when_day_is_idle_then_compacts_it_and_otherwise_waits(spark, tmp
 
     assert soon == ["upstox_ticks-0a1b2c3d-p0_1-1.parquet"]
     assert [name[:8] for name in file_names(tmp_path)] == ["_covered", "compact-"]
+
+
+def test_upkeep_when_limits_are_set_then_deletes_the_oldest_dates_of_every_table_and_never_the_newest(spark, tmp_path) -> None:
+    dates = ["2025-12-12", "2025-12-13", "2025-12-15", "2025-12-16"]
+    for table in (TICKS, CANDLES, FOOTPRINT):
+        for date in dates:
+            (tmp_path / table.day(date)[1:]).mkdir(parents=True)
+            (tmp_path / table.day(date)[1:] / "compact-1-00000.parquet").write_bytes(b"x" * 100)
+
+    def left() -> list[list[str]]:
+        return [sorted(path.name[5:] for path in (tmp_path / table.directory[1:]).iterdir()) for table in TABLES.values()]
+
+    def upkeep(**limits: int) -> None:
+        Upkeep(spark, f"file://{tmp_path}", (TICKS,), now_ms=lambda: 1_765_878_000_000, **limits)()
+
+    upkeep()
+    assert left() == [dates] * 3
+    upkeep(keep_days=4)
+    assert left() == [dates[1:]] * 3
+    upkeep(keep_bytes=600)
+    assert left() == [dates[2:]] * 3
+    upkeep(keep_days=1, keep_bytes=1)
+    assert left() == [dates[3:]] * 3
+
+
+def test_upkeep_when_hdfs_does_not_answer_then_storing_goes_on(spark, tmp_path, monkeypatch) -> None:
+    upkeep = Upkeep(spark, f"file://{tmp_path}", (TICKS,))
+
+    def fail(_: str) -> None:
+        raise OSError("no NameNode")
+
+    monkeypatch.setattr(upkeep._files, "files", fail)
+
+    upkeep()
+
+
+def test_upkeep_when_the_owner_of_a_swap_died_then_brings_the_day_back(spark, tmp_path) -> None:
+    sink(spark, tmp_path)(batch(spark, TICKS, tick(1, 1), tick(2, 2)), 0)
+    dying = rewriter(spark, tmp_path)
+    rename = dying._swaps._files.rename
+
+    def die_after_the_day_is_away(source: str, target: str) -> bool:
+        done = rename(source, target)
+        if source == TICKS.day(DAY):
+            raise OSError("killed")
+        return done
+
+    dying._swaps._files.rename = die_after_the_day_is_away
+    with pytest.raises(OSError, match="killed"):
+        dying.compact(TICKS, DAY)
+    assert not (tmp_path / TICKS.day(DAY)[1:]).exists()
+    marked_ms = int((tmp_path / "trading/_staging/swaps/ticks-2025-12-15.json").stat().st_mtime * 1000)
+
+    Upkeep(spark, f"file://{tmp_path}", (TICKS,), now_ms=lambda: marked_ms + 61_000)()
+
+    assert stored(tmp_path) == [(TCS, 1), (TCS, 2)]
