@@ -3,16 +3,21 @@
 from __future__ import annotations
 
 import time
+from typing import Final
 
-from pyspark.errors import AnalysisException
+from pyspark.errors import PySparkException
+from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from orderflow.lake.compaction import DayRewriter
-from orderflow.lake.layout import CANDLES, FOOTPRINT, LakeError
+from orderflow.lake.compaction import DayChangedError, DayRewriter, StoredMeanwhileError
+from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError
 from orderflow.market.tick import ist_date
 from orderflow.processing import reprocess as recomputation
 from orderflow.processing.session import spark_session
 from orderflow.settings import Settings
+
+ATTEMPTS: Final = 3
+_FILE_IS_GONE: Final = ("FILE_NOT_EXIST", "FileNotFoundException", "PATH_NOT_FOUND")
 
 
 def run(settings: Settings, date: str, *, apply: bool) -> int:
@@ -20,41 +25,60 @@ def run(settings: Settings, date: str, *, apply: bool) -> int:
 
     Of today only minutes older than twice the watermark are taken: younger ones are the stream's to finish.
 
-    Raises LakeError when no ticks of the date are stored.
+    Raises LakeError when no ticks of the date are stored, or the day kept changing under it.
     """
     spark = spark_session(settings, f"reprocess-{date}", cores=1)
     try:
-        ticks = recomputation.day_ticks(spark, settings, date)
-    except AnalysisException as error:
-        raise LakeError(f"no ticks of {date} are stored; python -m orderflow lake lists the days that are") from error
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return reprocess(spark, settings, date, apply=apply)
+            except (DayChangedError, StoredMeanwhileError) as error:
+                if attempt == ATTEMPTS:
+                    raise
+                print(f"{error}; recomputing")
+            except PySparkException as error:
+                if attempt == ATTEMPTS or not any(sign in str(error) for sign in _FILE_IS_GONE):
+                    raise
+                print(f"files of {date} were compacted meanwhile; recomputing")
+        raise AssertionError("every attempt returns or raises")
+    finally:
+        spark.stop()
+
+
+def reprocess(spark: SparkSession, settings: Settings, date: str, *, apply: bool) -> int:
+    """Do what `run` says once. Raises DayChangedError or StoredMeanwhileError when storage came in between."""
     rewriter = DayRewriter(spark, settings.namenode_url)
+    ticks = rewriter.rows(TICKS, date)
+    if not ticks.take(1):
+        raise LakeError(f"no ticks of {date} are stored; python -m orderflow lake lists the days that are")
     candles, footprint = rewriter.rows(CANDLES, date), rewriter.rows(FOOTPRINT, date)
     lengths = {row["window_minutes"] for row in candles.select("window_minutes").distinct().collect()}
     wanted = tuple(sorted({1, settings.window_minutes, *lengths}))
     new_candles, new_footprint = recomputation.recompute(ticks, settings, wanted)
     now_ms = int(time.time() * 1000)
+    final_ms = now_ms
     if date == ist_date(now_ms):
-        final = F.unix_millis(F.to_timestamp("window_end")) <= now_ms - 2 * settings.watermark_seconds * 1000
+        final_ms = now_ms - 2 * settings.watermark_seconds * 1000
+        final = F.unix_millis(F.to_timestamp("window_end")) <= final_ms
         new_candles, new_footprint = new_candles.where(final), new_footprint.where(final)
-    differs = False
-    for table, stored, recomputed, key in (
-        (CANDLES, candles, new_candles, recomputation.CANDLE_KEY),
-        (FOOTPRINT, footprint, new_footprint, recomputation.FOOTPRINT_KEY),
-    ):
-        judgement = recomputation.judged(stored, recomputed, key).cache()
-        found = recomputation.difference(judgement, key)
+    reached = recomputation.reach(ticks)
+    by_candle = recomputation.judged_candles(candles, new_candles, reached, final_ms).cache()
+    by_level = recomputation.judged_footprint(footprint, new_footprint, by_candle).cache()
+    judgements = (
+        (CANDLES, by_candle, recomputation.difference(by_candle, recomputation.CANDLE_KEY)),
+        (FOOTPRINT, by_level, recomputation.difference(by_level, recomputation.FOOTPRINT_KEY)),
+    )
+    for table, judgement, found in judgements:
         print(f"{table.name} {date}: {found}")
         for example in found.examples:
             print(f"    {example}")
-        if found.missing or found.changed:
-            differs = True
-            if apply:
-                rewritten = rewriter.replace(table, date, recomputation.merged(judgement))
-                print(f"{table.name} {date}: applied, {rewritten}")
-        judgement.unpersist()
-    if not differs:
+        if found.to_apply and apply:
+            rewritten = rewriter.replace(table, date, recomputation.merged(judgement))
+            print(f"{table.name} {date}: applied, {rewritten}")
+    by_level.unpersist()
+    by_candle.unpersist()
+    if not any(found.to_apply for _, _, found in judgements):
         print("nothing to apply")
     elif not apply:
         print("not applied: leave out --dry-run to apply it")
-    spark.stop()
     return 0

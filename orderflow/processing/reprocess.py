@@ -9,13 +9,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from orderflow.market import records
 from orderflow.processing.candles import candle_records, footprint_records, roll_up
 from orderflow.processing.minutes import minute_candles, minute_groups, minute_pieces, minute_rows
-from orderflow.processing.schemas import CANDLE, FOOTPRINT, TICK
 from orderflow.settings import Settings
 
 CANDLE_KEY: Final = ("instrument", "window_start", "window_minutes")
@@ -25,30 +24,31 @@ _TOLERANCE: Final = 1e-9
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """How recomputed rows differ from stored ones: keys only there, only here, and with other values."""
+    """How recomputed rows differ from stored ones.
+
+    `surplus` rows are stored only and stay, `removed` ones are stored only and wrong; of `short` ones the stored ticks
+    no longer hold all that the stored row was made of, so it stays.
+    """
 
     stored: int
     recomputed: int
     missing: int
     surplus: int
     changed: int
+    removed: int
+    short: int
     examples: tuple[str, ...]
 
     @property
-    def none(self) -> bool:
-        """Say whether both are equal row by row."""
-        return self.missing == self.surplus == self.changed == 0
+    def to_apply(self) -> bool:
+        """Say whether there is anything that `merged` would change."""
+        return bool(self.missing or self.changed or self.removed)
 
     def __str__(self) -> str:
         return (
             f"{self.stored} stored, {self.recomputed} recomputed: {self.missing} not stored yet, {self.surplus} stored only, "
-            f"{self.changed} with other values"
+            f"{self.changed} with other values, {self.removed} to be removed, {self.short} whose ticks are not all stored"
         )
-
-
-def day_ticks(spark: SparkSession, settings: Settings, date: str) -> DataFrame:
-    """Return the stored ticks of trading date `date`. Raises AnalysisException when the date is not stored."""
-    return spark.read.schema(TICK).parquet(f"{settings.namenode_url}/trading/ticks/date={date}")
 
 
 def recompute(ticks: DataFrame, settings: Settings, window_minutes: tuple[int, ...]) -> tuple[DataFrame, DataFrame]:
@@ -67,18 +67,53 @@ def recompute(ticks: DataFrame, settings: Settings, window_minutes: tuple[int, .
     return candles, footprint
 
 
-def stored_candles(spark: SparkSession, settings: Settings, date: str) -> DataFrame:
-    """Return the stored candles of a date."""
-    return spark.read.schema(CANDLE).parquet(f"{settings.namenode_url}/trading/candles/date={date}")
+def reach(ticks: DataFrame) -> DataFrame:
+    """Return (instrument, until_ms, complete): the time of the last stored tick, and whether no sequence is missing before it."""
+    complete = F.max("sequence") == F.count_distinct("sequence")
+    grouped = ticks.groupBy(F.col("instrument_key").alias("instrument"))
+    return grouped.agg(F.max("event_time_ms").alias("until_ms"), complete.alias("complete"))
 
 
-def stored_footprint(spark: SparkSession, settings: Settings, date: str) -> DataFrame:
-    """Return the stored footprint of a date."""
-    return spark.read.schema(FOOTPRINT).parquet(f"{settings.namenode_url}/trading/footprint/date={date}")
+def judged_candles(stored: DataFrame, recomputed: DataFrame, reached: DataFrame, final_ms: int) -> DataFrame:
+    """Judge candles, see `judged`; `reached` comes from `reach`, windows that end after `final_ms` are not recomputed.
+
+    A stored candle that is not recomputed is to be removed where every tick of it is stored: its volume belongs to a
+    neighbour. Backfilled ones stay. One of more volume than is recomputed stays too: ticks of it are not stored.
+    """
+    judgement = judged(stored, recomputed, CANDLE_KEY)
+    end_ms = F.unix_millis(F.to_timestamp(F.col("old.window_end")))
+    sure = F.col("complete") & (end_ms <= F.col("until_ms")) & (end_ms <= F.lit(final_ms))
+    wrong = (F.col("verdict") == "surplus") & (F.col("old.source") != "backfill") & F.coalesce(sure, F.lit(False))
+    fuller = (F.col("verdict") == "changed") & (F.col("old.source") != "backfill")
+    short = fuller & (F.col("new.tick_volume") < F.col("old.tick_volume"))
+    verdict = F.when(wrong, "removed").when(short, "short").otherwise(F.col("verdict"))
+    with_reach = judgement.join(F.broadcast(reached), F.col("old.instrument") == F.col("instrument"), "left")
+    return with_reach.select("old", "new", verdict.alias("verdict"))
+
+
+def judged_footprint(stored: DataFrame, recomputed: DataFrame, candles: DataFrame) -> DataFrame:
+    """Judge footprint levels, see `judged`; `candles` comes from `judged_candles`.
+
+    The levels of a minute go with its candle, all together: a level of its own left from before would double volume.
+    """
+    judgement = judged(stored, recomputed, FOOTPRINT_KEY)
+    candle = F.coalesce(F.col("new"), F.col("old"))
+    minutes = candles.select(candle.alias("candle"), F.col("verdict").alias("candle_verdict"))
+    minutes = minutes.where("candle.window_minutes = 1").select("candle.instrument", "candle.window_start", "candle_verdict")
+    minutes = minutes.dropDuplicates(["instrument", "window_start"])
+    taken = F.col("candle_verdict").isin("equal", "missing", "changed", "removed")
+    verdict = (
+        F.when((F.col("verdict") == "surplus") & taken, "removed")
+        .when(F.col("verdict").isin("missing", "changed") & (F.col("candle_verdict") == "short"), "short")
+        .otherwise(F.col("verdict"))
+    )
+    level = F.coalesce(F.col("new"), F.col("old"))
+    of_minute = (level["instrument"] == F.col("instrument")) & (level["window_start"] == F.col("window_start"))
+    return judgement.join(minutes, of_minute, "left").select("old", "new", verdict.alias("verdict"))
 
 
 def judged(stored: DataFrame, recomputed: DataFrame, key: tuple[str, ...]) -> DataFrame:
-    """Join both by `key` into structs `old` and `new` with a `verdict`: equal, missing, surplus or changed.
+    """Join both by `key` into structs `old` and `new` with a `verdict`: equal, missing (not stored), surplus or changed.
 
     `source` is not compared; doubles are equal to nine digits.
     """
@@ -107,21 +142,25 @@ def judged(stored: DataFrame, recomputed: DataFrame, key: tuple[str, ...]) -> Da
 
 def difference(judgement: DataFrame, key: tuple[str, ...]) -> Difference:
     """Count the verdicts of `judged` and name the first ten places that differ."""
-    counts = {row["verdict"]: int(row["count"]) for row in judgement.groupBy("verdict").count().collect()}
+    counted = (F.count(F.lit(1)).alias("rows"), F.count("old").alias("old"), F.count("new").alias("new"))
+    found = judgement.groupBy("verdict").agg(*counted).collect()
+    counts = {row["verdict"]: int(row["rows"]) for row in found}
     place = F.concat_ws(" ", *[F.coalesce(F.col(f"new.{name}"), F.col(f"old.{name}")).cast("string") for name in key])
     shown = judgement.where(F.col("verdict") != "equal").select("verdict", place.alias("place")).orderBy("place").limit(10)
-    equal, missing, surplus, changed = (counts.get(name, 0) for name in ("equal", "missing", "surplus", "changed"))
     return Difference(
-        stored=equal + surplus + changed,
-        recomputed=equal + missing + changed,
-        missing=missing,
-        surplus=surplus,
-        changed=changed,
+        stored=sum(int(row["old"]) for row in found),
+        recomputed=sum(int(row["new"]) for row in found),
+        missing=counts.get("missing", 0),
+        surplus=counts.get("surplus", 0),
+        changed=counts.get("changed", 0),
+        removed=counts.get("removed", 0),
+        short=counts.get("short", 0),
         examples=tuple(f"{row['verdict']}: {row['place']}" for row in shown.collect()),
     )
 
 
 def merged(judgement: DataFrame) -> DataFrame:
-    """Return the day with the difference applied: what changed or was missing is new, all else stays as it was stored."""
+    """Return the day with the difference applied: what changed or was missing is new, all else stays unless it is removed."""
     take_new = F.col("verdict").isin("missing", "changed")
-    return judgement.select(F.when(take_new, F.col("new")).otherwise(F.col("old")).alias("row")).select("row.*")
+    stays = take_new | (F.col("old").isNotNull() & (F.col("verdict") != "removed"))
+    return judgement.where(stays).select(F.when(take_new, F.col("new")).otherwise(F.col("old")).alias("row")).select("row.*")
