@@ -11,6 +11,7 @@ from orderflow.lake.compaction import Upkeep
 from orderflow.lake.layout import CANDLES, FOOTPRINT
 from orderflow.lake.writer import HdfsParquetSink
 from orderflow.processing.queries import reject_writer, storage_query
+from orderflow.processing.schemas import candle_reason, footprint_reason
 from orderflow.processing.session import spark_session
 from orderflow.processing.watch import QueryWatch
 
@@ -29,9 +30,10 @@ def main() -> int:
             fields=table.fields,
             writer=HdfsParquetSink(spark, told.namenode_url, table, topic_id(told.kafka_brokers, table.topic)),
             trigger_seconds=told.candle_storage_trigger_seconds,
+            reason=reason,
             on_reject=reject_writer(told),
         )
-        for table in (CANDLES, FOOTPRINT)
+        for table, reason in ((CANDLES, candle_reason()), (FOOTPRINT, footprint_reason()))
     ]
     watch = QueryWatch(spark, queries)
     with HealthServer(told.health_host, told.health_port, watch.health):

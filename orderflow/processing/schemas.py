@@ -1,4 +1,4 @@
-"""Spark schemas of every record, derived from `market.records`, and the check that an incoming tick is one."""
+"""Spark schemas of every record, derived from `market.records`, and the checks that an incoming message is one."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from pyspark.sql import types as T
 
 from orderflow.market import records
 from orderflow.market.records import Field, FieldType, ListOf, Struct
+from orderflow.settings import WINDOW_MINUTES
 
 _SCALARS: Final[dict[str, T.DataType]] = {
     "string": T.StringType(),
@@ -22,6 +23,8 @@ _SCALARS: Final[dict[str, T.DataType]] = {
 _CORRUPT: Final = "_corrupt"
 _FUTURE_MS: Final = 60_000
 _LATEST_MS: Final = 4_102_444_800_000
+_EARLIEST_MS: Final = 946_684_800_000
+_WINDOW_EDGE: Final = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:00\+05:30$"
 _DAY_MS: Final = 86_400_000
 _MINUTE_MS: Final = 60_000
 _MOST_VOLUME: Final = 10**12
@@ -116,6 +119,77 @@ def tick_reason() -> Column:
             F.lit("volume_without_vtt"),
         ),
     )
+
+
+def candle_reason() -> Column:
+    """Return why a parsed candle must not be stored, null when it may.
+
+    One dated 2099 would make a directory that is for ever the newest; a negative volume would hide in every sum. A replay may
+    be of any year, so only a window that ends after the message was sent is of the future.
+    """
+    record = F.col("record")
+    volumes = [
+        record[f"{part}volume"] for part in ("buy_", "sell_", "unclassified_", "total_", "tick_", "tick_buy_", "tick_sell_")
+    ]
+    counts = [*volumes, *[record[name] for name in ("tick_count", "tbq", "tsq")]]
+    deltas = [record[name] for name in ("delta", "min_delta", "max_delta")]
+    prices = [record[f"{prefix}{name}"] for prefix in ("", "tick_") for name in ("open", "high", "low", "close")]
+    total = F.try_add(F.try_add(record["buy_volume"], record["sell_volume"]), record["unclassified_volume"])
+    delta = F.try_subtract(record["buy_volume"], record["sell_volume"])
+    path = (record["min_delta"] <= F.least(record["delta"], F.lit(0))) & (
+        record["max_delta"] >= F.greatest(record["delta"], F.lit(0))
+    )
+    return F.coalesce(
+        *_window_reasons(record, record["window_minutes"]),
+        F.when(record["source"] != "stream", F.lit("unknown_source")),
+        F.when(_any_absurd(counts, lambda count: count.between(0, _MOST_VOLUME)), F.lit("absurd_volume")),
+        F.when(_any_absurd(deltas, lambda amount: amount.between(-_MOST_VOLUME, _MOST_VOLUME)), F.lit("absurd_volume")),
+        F.when(_any_absurd([*prices, record["vwap"]], lambda price: (price > 0) & (price < _MOST_PRICE)), F.lit("absurd_price")),
+        F.when(_any_absurd([record["imbalance"]], lambda share: share.between(-1, 1)), F.lit("absurd_number")),
+        F.when(_any_absurd([record["delta_band"]], lambda width: (width >= 0) & (width < _MOST_AMOUNT)), F.lit("absurd_number")),
+        F.when(~_prices_are_ordered(record, ""), F.lit("prices_out_of_order")),
+        F.when(~_prices_are_ordered(record, "tick_"), F.lit("prices_out_of_order")),
+        F.when(total != record["total_volume"], F.lit("parts_do_not_add_up")),
+        F.when((delta != record["delta"]) | ~path, F.lit("delta_does_not_fit")),
+    )
+
+
+def footprint_reason() -> Column:
+    """Return why a parsed footprint level must not be stored, null when it may."""
+    record = F.col("record")
+    volumes = [record[f"{side}_volume"] for side in ("buy", "sell", "unclassified")]
+    most_paise = int(_MOST_PRICE) * 100
+    return F.coalesce(
+        *_window_reasons(record, F.lit(1)),
+        F.when(~record["price"].between(1, most_paise), F.lit("absurd_price")),
+        F.when(_any_absurd(volumes, lambda volume: volume.between(0, _MOST_VOLUME)), F.lit("absurd_volume")),
+    )
+
+
+def _window_reasons(record: Column, window_minutes: Column) -> list[Column]:
+    """What can be wrong with a message's key and its window, which begins and ends on the minute and may be cut at the close."""
+    edges = [record[f"window_{edge}"] for edge in ("start", "end")]
+    start_ms, end_ms = [F.unix_millis(F.when(edge.rlike(_WINDOW_EDGE), F.try_to_timestamp(edge))) for edge in edges]
+    length_ms = F.try_subtract(end_ms, start_ms)
+    longest_ms = window_minutes.cast("long") * _MINUTE_MS
+    shortest_ms = F.when(window_minutes == 1, F.lit(_MINUTE_MS)).otherwise(F.lit(1))
+    ahead_ms = F.try_subtract(end_ms, F.unix_millis(F.col("timestamp")))
+    return [
+        F.when(~F.col("key").cast("string").eqNullSafe(record["instrument"]), F.lit("wrong_key")),
+        F.when(~window_minutes.isin(*WINDOW_MINUTES), F.lit("unknown_window_minutes")),
+        F.when(start_ms.isNull() | end_ms.isNull(), F.lit("bad_window")),
+        F.when(~length_ms.between(shortest_ms, longest_ms), F.lit("bad_window")),
+        F.when(start_ms < _EARLIEST_MS, F.lit("window_absurd")),
+        F.when(ahead_ms > 5 * _FUTURE_MS, F.lit("window_in_future")),
+    ]
+
+
+def _prices_are_ordered(record: Column, prefix: str) -> Column:
+    """Null for no prices at all; of some, all are there and the low is lowest, the high highest."""
+    prices = [record[f"{prefix}{name}"] for name in ("open", "high", "low", "close")]
+    low, high = prices[2], prices[1]
+    ordered = (low <= prices[0]) & (low <= prices[3]) & (prices[0] <= high) & (prices[3] <= high)
+    return F.when(F.coalesce(*prices).isNotNull(), F.coalesce(ordered, F.lit(False)))
 
 
 def _is_date_of(date: Column, event_time_ms: Column) -> Column:

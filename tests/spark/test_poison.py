@@ -10,6 +10,7 @@ import json
 import os
 import random
 from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -21,11 +22,11 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from replayed import replay
 
-from orderflow.market import records
+from orderflow.market import records, topics
 from orderflow.market.tick import Bar, Greeks, Level, heartbeat_tick, tick_record
 from orderflow.processing.candles import candle_records, flow_messages, footprint_records, roll_up
 from orderflow.processing.minutes import minute_candles, minute_groups, minute_pieces, minute_rows
-from orderflow.processing.schemas import parse, reject_rows, tick_reason, valid_ticks
+from orderflow.processing.schemas import candle_reason, footprint_reason, parse, reject_rows, tick_reason, valid_ticks
 from orderflow.processing.trades import trades
 
 pytestmark = pytest.mark.spark
@@ -228,3 +229,127 @@ def test_recorded_ticks_when_judged_then_none_is_rejected(spark: SparkSession, s
     found = [tick_record(tick) for tick, _ in replay(shared / "data" / "upstox" / f"{name}.jsonl.gz")]
     parsed = parse(as_messages(spark, tmp_path, found), records.TICK, tick_reason())
     assert [row.asDict() for row in parsed.where("reason is not null").groupBy("reason").count().collect()] == []
+
+
+FIELDS = {topics.ORDERFLOW: records.CANDLE, topics.FOOTPRINT: records.FOOTPRINT}
+SENT_MS = OPEN + 7 * 3_600_000
+CANDLE: dict[str, Any] = {
+    "window_start": "2025-12-15T09:15:00+05:30", "window_end": "2025-12-15T09:16:00+05:30", "instrument": "NSE_EQ|INE467B01029",
+    "open": 100.0, "high": 100.2, "low": 99.9, "close": 100.1, "buy_volume": 50, "sell_volume": 30, "unclassified_volume": 5,
+    "total_volume": 85, "delta": 20, "tbq": 1_000, "tsq": 2_000, "window_minutes": 1, "tick_volume": 85, "vwap": 100.05,
+    "tick_count": 3, "min_delta": -5, "max_delta": 25, "imbalance": 0.25, "delta_band": 12.0, "confidence": "low",
+    "exchange_bar": False, "gap": False, "tick_open": 100.0, "tick_high": 100.2, "tick_low": 99.9, "tick_close": 100.1,
+    "tick_buy_volume": 50, "tick_sell_volume": 30, "source": "stream",
+}  # fmt: skip
+LEVEL: dict[str, Any] = {name: CANDLE[name] for name in ("window_start", "window_end", "instrument")} | {
+    "price": 10_000, "buy_volume": 50, "sell_volume": 30, "unclassified_volume": 0,
+}  # fmt: skip
+
+
+def flow_frame(spark: SparkSession, topic: str, found: list[tuple[bytes | None, bytes | None]]) -> DataFrame:
+    """Return (key, value) pairs as messages of `topic`, sent after the close."""
+    schema = "key BINARY, value BINARY, topic STRING, `partition` INT, offset BIGINT, timestamp TIMESTAMP"
+    sent = datetime.fromtimestamp(SENT_MS / 1000, UTC)
+    return spark.createDataFrame([(key, value, topic, 0, number, sent) for number, (key, value) in enumerate(found)], schema)
+
+
+def judged(spark: SparkSession, topic: str, found: list[tuple[bytes | None, bytes | None]]) -> DataFrame:
+    reason = candle_reason() if topic == topics.ORDERFLOW else footprint_reason()
+    return parse(flow_frame(spark, topic, found), FIELDS[topic], reason)
+
+
+def sound_flow(ticks: DataFrame) -> dict[str, list[tuple[bytes, bytes]]]:
+    """What the candle queries publish for `ticks`, by topic; five-minute and 75-minute candles as well."""
+    found: dict[str, list[tuple[bytes, bytes]]] = {topic: [] for topic in FIELDS}
+    for n in (1, 5, 75):
+        measures = minute_candles(minute_pieces(minute_groups(minute_rows(ticks, "split", window_minutes=n))), n)
+        for row in flow_messages(measures if n == 1 else roll_up(measures, n), n).collect():
+            found[row.topic].append((row.key.encode(), row.value.encode()))
+    return found
+
+
+@pytest.mark.parametrize(
+    ("changes", "reason"),
+    [
+        ({}, None),
+        ({"key": "NSE_EQ|other"}, "wrong_key"),
+        ({"window_start": "2099-01-01T09:15:00+05:30", "window_end": "2099-01-01T09:16:00+05:30"}, "window_in_future"),
+        ({"window_start": "1970-01-01T09:15:00+05:30", "window_end": "1970-01-01T09:16:00+05:30"}, "window_absurd"),
+        ({"window_start": "2024-12-16T09:15:00+05:30", "window_end": "2024-12-16T09:16:00+05:30"}, None),
+        ({"window_start": "2025-02-30T09:15:00+05:30"}, "bad_window"),
+        ({"window_start": "../../etc"}, "bad_window"),
+        ({"window_start": "2025-12-15T09:15:30+05:30"}, "bad_window"),
+        ({"window_end": "2025-12-15T09:15:00+05:30"}, "bad_window"),
+        ({"window_end": "2025-12-15T09:18:00+05:30"}, "bad_window"),
+        ({"buy_volume": -10}, "absurd_volume"),
+        ({"unclassified_volume": 2**63 - 1}, "absurd_volume"),
+    ],
+)
+def test_flow_when_a_message_is_absurd_then_it_has_its_reason(spark: SparkSession, changes, reason) -> None:
+    for topic, whole in ((topics.ORDERFLOW, CANDLE), (topics.FOOTPRINT, LEVEL)):
+        record = whole | changes
+        key = str(record.pop("key", record["instrument"])).encode()
+        assert [row.reason for row in judged(spark, topic, [(key, json.dumps(record).encode())]).collect()] == [reason]
+
+
+def test_flow_when_a_candles_numbers_are_absurd_then_each_has_its_reason(spark: SparkSession) -> None:
+    cases: list[tuple[dict[str, Any], str]] = [
+        ({"high": 1e300}, "absurd_price"),
+        ({"vwap": -5.0}, "absurd_price"),
+        ({"close": "NaN"}, "absurd_price"),
+        ({"low": 100.05}, "prices_out_of_order"),
+        ({"open": None}, "prices_out_of_order"),
+        ({"tick_high": 99.0}, "prices_out_of_order"),
+        ({"total_volume": 86}, "parts_do_not_add_up"),
+        ({"delta": 21}, "delta_does_not_fit"),
+        ({"min_delta": 1}, "delta_does_not_fit"),
+        ({"max_delta": 19}, "delta_does_not_fit"),
+        ({"tbq": -1}, "absurd_volume"),
+        ({"imbalance": 1.5}, "absurd_number"),
+        ({"delta_band": -1.0}, "absurd_number"),
+        ({"window_minutes": 7}, "unknown_window_minutes"),
+        ({"source": "backfill"}, "unknown_source"),
+    ]
+    found = [(CANDLE["instrument"].encode(), json.dumps(CANDLE | changes).encode()) for changes, _ in cases]
+    assert [row.reason for row in judged(spark, topics.ORDERFLOW, found).orderBy("offset").collect()] == [why for _, why in cases]
+    level = (LEVEL["instrument"].encode(), json.dumps(LEVEL | {"price": 0}).encode())
+    assert [row.reason for row in judged(spark, topics.FOOTPRINT, [level]).collect()] == ["absurd_price"]
+
+
+@pytest.mark.parametrize("topic", list(FIELDS))
+def test_flow_when_messages_are_mutated_then_each_is_sound_or_has_a_reason(
+    spark: SparkSession, tmp_path: Path, topic: str
+) -> None:
+    rng = random.Random(SEED)
+    made = sound_flow(valid_ticks(as_messages(spark, tmp_path, [sound(rng, number) for number in range(500)])))[topic]
+    found: list[tuple[bytes | None, bytes | None]] = []
+    for _ in range(min(ROWS, 20_000) // 2):
+        key, value = rng.choice(made)
+        record = json.loads(value)
+        for _ in range(rng.choice((0, 1, 1, 2))):
+            mutate(rng, record)
+        text = json.dumps(record).encode("utf-8", "surrogatepass")
+        found.append((rng.choice((None, b"other")) if rng.random() < 0.02 else key, text[: rng.randrange(9_000)]))
+    parsed = judged(spark, topic, found).persist()
+
+    counts = {row["reason"]: row["count"] for row in parsed.groupBy("reason").count().collect()}
+    assert sum(counts.values()) == len(found)
+    assert counts[None] > len(found) / 10
+    assert len(counts) > 12
+    assert reject_rows(parsed).count() == len(found) - counts[None]
+    kept = [row.asDict() for row in parsed.where("reason is null").select("record.*").collect()]
+    assert {row["window_start"][:10] for row in kept} == {"2025-12-15"}
+    assert all(min(row[f"{side}_volume"] for side in ("buy", "sell", "unclassified")) >= 0 for row in kept)
+    if topic == topics.ORDERFLOW:
+        assert all(row["buy_volume"] + row["sell_volume"] + row["unclassified_volume"] == row["total_volume"] for row in kept)
+        assert all(0 < row["low"] <= row["high"] < 1e9 for row in kept if row["low"] is not None)
+
+
+@pytest.mark.parametrize("name", ["2025-12-15_open_3eq", "2025-12-15_close_2fo"])
+def test_recorded_flow_when_judged_then_nothing_is_rejected(spark: SparkSession, shared: Path, tmp_path: Path, name: str) -> None:
+    found = [tick_record(tick) for tick, _ in replay(shared / "data" / "upstox" / f"{name}.jsonl.gz")]
+    flow = sound_flow(valid_ticks(as_messages(spark, tmp_path, found)))
+    for topic, messages in flow.items():
+        assert len(messages) > 50
+        parsed = judged(spark, topic, list(messages))
+        assert [row.asDict() for row in parsed.where("reason is not null").groupBy("reason").count().collect()] == []
