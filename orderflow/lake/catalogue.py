@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -13,8 +14,18 @@ import requests
 
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError
-from orderflow.lake.verification import CANDLE_COLUMNS, TICK_COLUMNS, InstrumentDay, candle_faults, instrument_days
+from orderflow.lake.verification import (
+    CANDLE_COLUMNS,
+    FOOTPRINT_COLUMNS,
+    TICK_COLUMNS,
+    InstrumentDay,
+    candle_faults,
+    footprint_faults,
+    instrument_days,
+)
 
+# A minute is final in the stream two minutes after its end and stored half a minute later.
+SETTLED_MS: Final = 15 * 60 * 1000
 PORTION_ROWS: Final = 3_000_000
 
 
@@ -52,13 +63,19 @@ class Replicas:
     free_bytes: int
 
 
-def report(history: History, date: str) -> DayReport:
-    """Read and judge one date. Raises LakeError when nothing is stored of it."""
+def report(history: History, date: str, now_ms: int | None = None) -> DayReport:
+    """Read and judge one date. Raises LakeError when nothing is stored of it.
+
+    Minutes that ended less than SETTLED_MS ago may still get their candle and are not held against it.
+    """
+    settled_ms = (time.time_ns() // 1_000_000 if now_ms is None else now_ms) - SETTLED_MS
     sizes = {table.name: [size for _, size in history.files(table, date)] for table in (TICKS, CANDLES, FOOTPRINT)}
     if not any(sizes.values()):
         raise LakeError(f"nothing is stored of {date}; `python -m orderflow lake` lists the dates that are")
     candles = history.table(CANDLES, date, columns=CANDLE_COLUMNS)
-    days = [day for ticks in _portions(history, date) for day in instrument_days(ticks, candles)]
+    footprint = history.table(FOOTPRINT, date, columns=FOOTPRINT_COLUMNS)
+    days = [day for ticks in _portions(history, date) for day in instrument_days(ticks, candles, settled_ms)]
+    without_ticks = sorted({*pc.unique(candles.column("instrument")).to_pylist()} - {day.instrument for day in days})
     return DayReport(
         date=date,
         instruments=tuple(sorted(days, key=lambda day: day.instrument)),
@@ -66,7 +83,11 @@ def report(history: History, date: str) -> DayReport:
         size_bytes=sum(map(sum, sizes.values())),
         tick_bytes=sum(sizes[TICKS.name]),
         candles=candles.num_rows,
-        faults=tuple(candle_faults(candles)),
+        faults=(
+            *(f"{instrument}: candles without any tick" for instrument in without_ticks),
+            *candle_faults(candles, date),
+            *footprint_faults(footprint, candles, settled_ms),
+        ),
     )
 
 
@@ -79,6 +100,15 @@ def reports(history: History, dates: Sequence[str]) -> Iterator[DayReport]:
 def stored_dates(history: History) -> list[str]:
     """Return every date of which anything is stored, oldest first."""
     return sorted({date for table in (TICKS, CANDLES, FOOTPRINT) for date in history.dates(table)})
+
+
+def stored_instruments(history: History, first: str, last: str) -> list[str]:
+    """Return the keys of every instrument with a tick or candle in a period."""
+    found: set[str] = set()
+    for table, column in ((TICKS, "instrument_key"), (CANDLES, "instrument")):
+        for date in (date for date in history.dates(table) if first <= date <= last):
+            found |= set(pc.unique(history.table(table, date, columns=[column]).column(0)).to_pylist())
+    return sorted(found)
 
 
 def replicas(namenode_http_url: str) -> Replicas:
@@ -96,7 +126,7 @@ def replicas(namenode_http_url: str) -> Replicas:
 
 def _portions(history: History, date: str) -> Iterator[pa.Table]:
     """Yield a date's ticks, whole instruments at a time, so that each portion fits in memory."""
-    footers = history.metadata(path for path, _ in history.files(TICKS, date))
+    footers = history.retried(lambda: history.metadata(path for path, _ in history.files(TICKS, date)))
     count = math.ceil(sum(footer.num_rows for footer in footers) / PORTION_ROWS)
     if count <= 1:
         yield history.table(TICKS, date, columns=TICK_COLUMNS)

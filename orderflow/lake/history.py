@@ -98,8 +98,11 @@ class History:
         return self._rows(table, first, last, condition, columns)
 
     def files(self, table: Table, first: str, last: str | None = None) -> list[tuple[str, int]]:
-        """Return path and size in bytes of a period's Parquet files. Raises FileNotFoundError while a day is being swapped."""
+        """Return path and size in bytes of a period's Parquet files, which a swap may take away the next moment."""
         check_period(first, last)
+        return self.retried(lambda: self._files(table, first, last))
+
+    def _files(self, table: Table, first: str, last: str | None) -> list[tuple[str, int]]:
         wanted = self._stored_dates(table, first, last or first)
         if not wanted:
             return []
@@ -118,22 +121,26 @@ class History:
             return list(pool.map(footer, paths))
 
     def _rows(self, table: Table, first: str, last: str | None, condition: Any, columns: Sequence[str] | None) -> pa.Table:
-        return self._retried(
-            lambda: self.dataset(table, first, last).to_table(
+        check_period(first, last)
+        return self.retried(
+            lambda: self._dataset(table, self._files(table, first, last)).to_table(
                 columns=columns, filter=condition, fragment_scan_options=_OPTIONS, fragment_readahead=THREADS
             )
         )
 
     def dataset(self, table: Table, first: str, last: str | None = None) -> ds.FileSystemDataset:
         """Return a period of a whole table as a pyarrow dataset: DuckDB and polars push their filters down into it."""
-        paths = [path for path, _ in self.files(table, first, last)]
+        return self._dataset(table, self.files(table, first, last))
+
+    def _dataset(self, table: Table, files: list[tuple[str, int]]) -> ds.FileSystemDataset:
+        paths = [path for path, _ in files]
         return ds.FileSystemDataset.from_paths(
             paths, schema=arrow_schema(table.fields), format=ds.ParquetFileFormat(), filesystem=self._arrow
         )
 
     def _stored_dates(self, table: Table, first: str, last: str) -> list[str]:
         stored = {date for date in self.dates(table) if first <= date <= last}
-        if not set(_weekdays(first, last)) <= stored:
+        if not set(_days(first, last)) <= stored:
             # Is a date really absent, or in the middle of a swap? One whose marker is gone again is back by now.
             swaps = (path.rpartition("/")[2] for path, _ in self._list_if_there(f"{self._root}/_staging/swaps"))
             dates = {name.removesuffix(".json").removeprefix(f"{table.name}-") for name in swaps}
@@ -156,7 +163,8 @@ class History:
             self._fs.remember((name, size) for name, size in listed if _is_stored(name))
         return sorted(listed)
 
-    def _retried(self, read: Callable[[], T]) -> T:
+    def retried(self, read: Callable[[], T]) -> T:
+        """Call `read` until no day it looks at is being swapped; only then does FileNotFoundError come through."""
         for _ in range(RETRIES):
             try:
                 return read()
@@ -179,10 +187,10 @@ def _sorted(table: pa.Table, columns: list[str]) -> pa.Table:
     return table.sort_by([(column, "ascending") for column in columns]) if table.num_rows else table
 
 
-def _weekdays(first: str, last: str) -> list[str]:
+def _days(first: str, last: str) -> list[str]:
+    """Every calendar day: there are sessions on Saturdays and Sundays too."""
     start, end = calendar_date.fromisoformat(first), calendar_date.fromisoformat(last)
-    days = (start + timedelta(days=number) for number in range((end - start).days + 1))
-    return [day.isoformat() for day in days if day.weekday() < 5]
+    return [(start + timedelta(days=number)).isoformat() for number in range((end - start).days + 1)]
 
 
 def check_period(first: str, last: str | None) -> None:

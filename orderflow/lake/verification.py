@@ -1,4 +1,5 @@
-"""Judge a stored day: every update there once, volume complete, every candle once and consistent with its parts; pure."""
+"""Judge a stored day: every update there once, volume complete, a candle for every minute that traded, each once and
+consistent with its parts, its ticks and its footprint; pure."""
 
 from __future__ import annotations
 
@@ -9,13 +10,21 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from orderflow.market.candle import ms_from_iso
+from orderflow.market.errors import DecodeError
+
 TICK_COLUMNS: Final = [
-    "instrument_key", "sequence", "feed_time_ms", "event_time_ms", "session_phase", "vtt", "traded_volume", "gap",
+    "instrument_key", "sequence", "feed_time_ms", "received_time_ms", "event_time_ms", "session_phase", "vtt", "traded_volume",
+    "gap",
 ]  # fmt: skip
 CANDLE_COLUMNS: Final = [
     "instrument", "window_start", "window_minutes", "open", "high", "low", "close", "buy_volume", "sell_volume",
-    "unclassified_volume", "total_volume", "delta", "tick_volume",
+    "unclassified_volume", "total_volume", "delta", "tick_volume", "exchange_bar", "source",
 ]  # fmt: skip
+FOOTPRINT_COLUMNS: Final = ["instrument", "window_start", "price", "buy_volume", "sell_volume", "unclassified_volume"]
+MOST_PRICE: Final = 1e9
+_MINUTE_MS: Final = 60_000
+_NEVER_MS: Final = 1 << 62
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +32,9 @@ class InstrumentDay:
     """What is stored of one instrument and date.
 
     `missing` and `doubled` count updates by their sequence; `unaccounted_volume` is last vtt minus baseline minus the sum of
-    traded_volume, 0 when nothing was lost or doubled; `candle_volume` sums the minute candles' tick_volume, None without any.
+    traded_volume, 0 when nothing was lost or doubled. Of the minutes that are settled, `without_candle` counts those that
+    traded and have none, `late_volume` is what traded in the others and is not in their candles' tick_volume, and
+    `surplus_volume` what is in a candle but in no tick.
     """
 
     instrument: str
@@ -37,23 +48,27 @@ class InstrumentDay:
     traded_volume: int
     continuous_volume: int
     unaccounted_volume: int
-    candle_volume: int | None = None
-
-    @property
-    def late_volume(self) -> int:
-        """Return the volume of continuous trading that came too late for the live candles; reprocess applies it."""
-        return self.continuous_volume - self.candle_volume if self.candle_volume is not None else 0
+    without_candle: int
+    late_volume: int
+    surplus_volume: int
 
     @property
     def sound(self) -> bool:
-        """Tell whether every update is there once and their volume adds up."""
-        return self.missing == self.doubled == self.unaccounted_volume == 0
+        """Tell whether every update is there once, their volume adds up, and the candles hold all of it."""
+        wrong = (self.missing, self.doubled, self.unaccounted_volume, self.without_candle, self.late_volume, self.surplus_volume)
+        return not any(wrong)
+
+    @property
+    def repairable(self) -> bool:
+        """Tell whether `reprocess` can help: the ticks are sound, the candles are not."""
+        return not self.sound and self.missing == self.doubled == self.unaccounted_volume == 0
 
 
-def instrument_days(ticks: pa.Table, candles: pa.Table) -> list[InstrumentDay]:
+def instrument_days(ticks: pa.Table, candles: pa.Table, settled_ms: int = _NEVER_MS) -> list[InstrumentDay]:
     """Return one entry for each instrument of a date's ticks, by key.
 
     `ticks` has TICK_COLUMNS and `candles` CANDLE_COLUMNS. Volume traded is vtt of the last trade minus vtt before the first.
+    Candles of minutes that end after `settled_ms` may still come and are not judged.
     """
     if ticks.num_rows == 0:
         return []
@@ -81,12 +96,13 @@ def instrument_days(ticks: pa.Table, candles: pa.Table) -> list[InstrumentDay]:
             ("after", "max"),
         ]
     )
-    by_candle = _candle_volume(candles)
+    by_minute = _volume_by_minute(table, settled_ms)
+    by_candle = _candle_volumes(candles, settled_ms)
     found = [
         InstrumentDay(
             instrument=row["instrument_key"],
             rows=row["count_all"],
-            missing=row["sequence_max"] - row["sequence_count_distinct"],
+            missing=_missing(ticks, row),
             doubled=row["count_all"] - row["identity_count_distinct"],
             first_ms=row["event_time_ms_min"],
             last_ms=row["event_time_ms_max"],
@@ -95,19 +111,56 @@ def instrument_days(ticks: pa.Table, candles: pa.Table) -> list[InstrumentDay]:
             traded_volume=row["volume_sum"],
             continuous_volume=row["continuous_sum"],
             unaccounted_volume=(row["after_max"] or 0) - (row["before_min"] or 0) - row["volume_sum"],
-            candle_volume=by_candle.get(row["instrument_key"]),
+            **_against_candles(by_minute.get(row["instrument_key"], {}), by_candle.get(row["instrument_key"], {})),
         )
         for row in grouped.to_pylist()
     ]
     return sorted(found, key=lambda day: day.instrument)
 
 
-def candle_faults(candles: pa.Table) -> list[str]:
-    """Return a line for every stored candle that repeats another or contradicts itself."""
-    return list(_faults(candles.to_pylist()))
+def candle_faults(candles: pa.Table, date: str | None = None) -> list[str]:
+    """Return a line for every stored candle that repeats another, contradicts itself or is of another date."""
+    return list(_faults(candles.to_pylist(), date))
 
 
-def _faults(candles: list[dict[str, Any]]) -> Iterator[str]:
+def footprint_faults(footprint: pa.Table, candles: pa.Table, settled_ms: int = _NEVER_MS) -> list[str]:
+    """Return a line for every settled minute whose levels repeat, are negative or do not add up to its candle.
+
+    What the exchange's bar has beyond the updates seen is at no level, nor is a backfilled candle.
+    """
+    grouped = footprint.group_by(["instrument", "window_start"]).aggregate(
+        [([], "count_all"), ("price", "count_distinct")]
+        + [(f"{side}_volume", how) for side in ("buy", "sell", "unclassified") for how in ("sum", "min")]
+    )
+    levels = {(row["instrument"], row["window_start"]): row for row in grouped.to_pylist()}
+    found: list[str] = []
+    minutes = candles.filter(_equal(candles, "window_minutes", 1)).to_pylist()
+    for candle in sorted(minutes, key=lambda candle: (candle["instrument"], candle["window_start"])):
+        row = levels.pop((candle["instrument"], candle["window_start"]), None)
+        if _start_ms(candle["window_start"]) + _MINUTE_MS <= settled_ms:
+            found += _level_faults(candle, row)
+    for (instrument, start), _ in sorted(levels.items()):
+        if _start_ms(start) + _MINUTE_MS <= settled_ms:
+            found.append(f"{instrument} {start}: footprint without a candle")
+    return found
+
+
+def _level_faults(candle: dict[str, Any], row: dict[str, Any] | None) -> Iterator[str]:
+    place = f"{candle['instrument']} {candle['window_start']}"
+    sums = [row[f"{side}_volume_sum"] if row is not None else 0 for side in ("buy", "sell", "unclassified")]
+    if row is not None and row["count_all"] != row["price_count_distinct"]:
+        yield f"{place}: a footprint level is stored twice"
+    if row is not None and min(row[f"{side}_volume_min"] for side in ("buy", "sell", "unclassified")) < 0:
+        yield f"{place}: a footprint level is negative"
+    rest = candle["unclassified_volume"] - sums[2]
+    unseen = candle["exchange_bar"] or candle["source"] == "backfill"
+    if (candle["buy_volume"], candle["sell_volume"]) != (sums[0], sums[1]) or rest < 0 or (rest and not unseen):
+        yield f"{place}: footprint {sums} is not the candle's " + str(
+            [candle[f"{side}_volume"] for side in ("buy", "sell", "unclassified")]
+        )
+
+
+def _faults(candles: list[dict[str, Any]], date: str | None) -> Iterator[str]:
     seen: set[tuple[str, str, int]] = set()
     for candle in candles:
         key = (candle["instrument"], candle["window_start"], candle["window_minutes"])
@@ -118,17 +171,76 @@ def _faults(candles: list[dict[str, Any]]) -> Iterator[str]:
         buy, sell, unclassified = candle["buy_volume"], candle["sell_volume"], candle["unclassified_volume"]
         if buy + sell + unclassified != candle["total_volume"]:
             yield f"{place}: {buy} bought + {sell} sold + {unclassified} unclassified is not {candle['total_volume']}"
+        if min(buy, sell, unclassified, candle["tick_volume"]) < 0:
+            yield f"{place}: a volume is negative"
+        if date is not None and candle["window_start"][:10] != date:
+            yield f"{place}: stored under {date}"
         if buy - sell != candle["delta"]:
             yield f"{place}: delta {candle['delta']} is not {buy} - {sell}"
         prices = [candle[name] for name in ("open", "high", "low", "close")]
-        if None not in prices and not (candle["low"] <= min(prices) and max(prices) <= candle["high"]):
+        if not all(0 < price < MOST_PRICE for price in prices if price is not None):
+            yield f"{place}: no such prices: {prices}"
+        elif None not in prices and not (candle["low"] <= min(prices) and max(prices) <= candle["high"]):
             yield f"{place}: open {prices[0]} or close {prices[3]} is outside {candle['low']}…{candle['high']}"
 
 
-def _candle_volume(candles: pa.Table) -> dict[str, int]:
-    minutes = candles.filter(_equal(candles, "window_minutes", 1))
-    summed = minutes.group_by("instrument").aggregate([("tick_volume", "sum")])
-    return dict(zip(summed.column("instrument").to_pylist(), summed.column("tick_volume_sum").to_pylist(), strict=True))
+def _missing(ticks: pa.Table, row: dict[str, Any]) -> int:
+    """Count the sequences that are missing; after lost state they begin again, and each run is counted by itself."""
+    if row["identity_count_distinct"] == row["sequence_count_distinct"]:
+        return int(row["sequence_max"] - row["sequence_count_distinct"])
+    own = ticks.filter(_equal(ticks, "instrument_key", row["instrument_key"]))
+    columns = [own.column(name).to_pylist() for name in ("received_time_ms", "feed_time_ms", "sequence")]
+    missing = 0
+    run: set[int] = set()
+    feed_times: set[tuple[int, int]] = set()
+    for _, feed_time, sequence in sorted(zip(*columns, strict=True)):
+        if (feed_time, sequence) in feed_times:
+            continue
+        feed_times.add((feed_time, sequence))
+        if sequence in run:
+            missing += max(run) - len(run)
+            run = set()
+        run.add(sequence)
+    return missing + max(run) - len(run)
+
+
+def _volume_by_minute(ticks: pa.Table, settled_ms: int) -> dict[str, dict[int, int]]:
+    """Return the volume of continuous trading by instrument and minute."""
+    minute = pc.multiply(pc.divide(ticks.column("event_time_ms"), _MINUTE_MS), _MINUTE_MS)
+    table = ticks.append_column("minute", minute)
+    grouped = table.filter(pc.greater(table.column("continuous"), 0)).group_by(["instrument_key", "minute"])
+    found: dict[str, dict[int, int]] = {}
+    for row in grouped.aggregate([("continuous", "sum")]).to_pylist():
+        if row["minute"] + _MINUTE_MS <= settled_ms:
+            found.setdefault(row["instrument_key"], {})[row["minute"]] = row["continuous_sum"]
+    return found
+
+
+def _candle_volumes(candles: pa.Table, settled_ms: int) -> dict[str, dict[int, int]]:
+    """Return the tick_volume of minute candles by instrument and minute; a backfilled one holds no tick."""
+    minutes = candles.filter(_equal(candles, "window_minutes", 1)).select(["instrument", "window_start", "tick_volume", "source"])
+    found: dict[str, dict[int, int]] = {}
+    for row in minutes.to_pylist():
+        start_ms = _start_ms(row["window_start"])
+        if start_ms + _MINUTE_MS <= settled_ms:
+            found.setdefault(row["instrument"], {})[start_ms] = 0 if row["source"] == "backfill" else row["tick_volume"]
+    return found
+
+
+def _against_candles(traded: dict[int, int], candles: dict[int, int]) -> dict[str, int]:
+    late = surplus = 0
+    for start_ms, volume in candles.items():
+        late += max(0, traded.get(start_ms, 0) - volume)
+        surplus += max(0, volume - traded.get(start_ms, 0))
+    return {"without_candle": len(traded.keys() - candles.keys()), "late_volume": late, "surplus_volume": surplus}
+
+
+def _start_ms(window_start: str) -> int:
+    """Return the time of a stored window, 0 when it is none: that is a fault of the candle, and no settled minute's."""
+    try:
+        return ms_from_iso(window_start)
+    except DecodeError:
+        return 0
 
 
 def _equal(table: pa.Table, column: str, value: object) -> Any:

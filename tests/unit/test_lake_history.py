@@ -124,7 +124,7 @@ def test_read_when_day_is_swapped_meanwhile_then_tries_again(tmp_path) -> None:
     listed = history.files(TICKS, DAY)
     (day / "a.parquet").rename(day / "compact-1-00000.parquet")
     answers = [listed, history.files(TICKS, DAY)]
-    history.files = lambda *_: answers.pop(0)  # type: ignore[method-assign]
+    history._files = lambda *_: answers.pop(0)  # type: ignore[method-assign]
 
     assert history.ticks(TCS, DAY).num_rows == 1
     assert pauses == [0.1]
@@ -135,7 +135,7 @@ def test_read_when_a_listed_file_vanishes_from_hdfs_then_tries_again(tmp_path, h
     day = tmp_path / TICKS.day(DAY)[1:]
     history = History.connect(hdfs.url)
     history._sleep = lambda _: None
-    files = history.files
+    files = history._files
 
     def list_then_swap(*arguments: object) -> list[tuple[str, int]]:
         listed = files(*arguments)
@@ -143,7 +143,7 @@ def test_read_when_a_listed_file_vanishes_from_hdfs_then_tries_again(tmp_path, h
             (day / "a.parquet").rename(day / "compact-1-00000.parquet")
         return listed
 
-    history.files = list_then_swap  # type: ignore[method-assign]
+    history._files = list_then_swap  # type: ignore[method-assign]
 
     assert history.ticks(TCS, DAY).num_rows == 1
 
@@ -168,6 +168,30 @@ def test_read_when_a_swap_hides_the_day_then_waits_for_it_and_not_for_days_witho
     assert history.ticks(TCS, DAY, "2025-12-19").column("sequence").to_pylist() == [1, 2]
     assert history.ticks(TCS, "2025-12-17", "2025-12-19").num_rows == 0
     assert pauses == [0.1]
+
+
+@pytest.mark.parametrize("asked", ["ticks", "files", "report"])
+def test_read_when_a_swap_hides_a_saturday_then_waits_for_it(tmp_path, asked) -> None:
+    saturday = "2025-12-13"
+    write(tmp_path, TICKS, saturday, "a.parquet", [tick(1)])
+    day, aside = tmp_path / TICKS.day(saturday)[1:], tmp_path / "aside"
+    marker = tmp_path / f"trading/_staging/swaps/ticks-{saturday}.json"
+    marker.parent.mkdir(parents=True)
+    marker.write_text("{}")
+    day.rename(aside)
+
+    def end_swap(_: float) -> None:
+        aside.rename(day)
+        marker.unlink()
+
+    history = History(LocalFileSystem(), f"{tmp_path}/trading", sleep=end_swap)
+
+    if asked == "ticks":
+        assert history.ticks(TCS, "2025-12-08", saturday).num_rows == 1
+    elif asked == "files":
+        assert len(history.files(TICKS, saturday)) == 1
+    else:
+        assert catalogue.report(history, saturday).rows == 1
 
 
 def test_trades_when_derived_from_ticks_then_split_by_the_rule_and_skip_what_is_no_trade(tmp_path) -> None:
@@ -242,22 +266,50 @@ def test_day_archive_when_asked_for_a_day_then_gives_domain_values(tmp_path) -> 
 def test_catalogue_when_a_day_misses_an_update_then_its_line_and_verify_say_so(tmp_path, hdfs, capsys, monkeypatch) -> None:
     monkeypatch.setattr(catalogue, "PORTION_ROWS", 2)
     write(tmp_path, TICKS, DAY, "a.parquet", [tick(1), tick(2), tick(1, INFY), tick(2, INFY)])
-    write(tmp_path, CANDLES, DAY, "a.parquet", [candle(0, tick_volume=150)])
+    whole = {"buy_volume": 120, "sell_volume": 80, "total_volume": 200, "delta": 40, "tick_volume": 200}
+    write(tmp_path, CANDLES, DAY, "a.parquet", [candle(0, **whole), candle(0, INFY, **whole)])
+    write(tmp_path, FOOTPRINT, DAY, "a.parquet", [level(TCS, 120, 80), level(INFY, 120, 80)])
     write(tmp_path, TICKS, NEXT_DAY, "a.parquet", [tick(1), tick(3)])
     settings = load({"NAMENODE_HTTP_URL": hdfs.url}, env_file=tmp_path / "none")
 
     assert commands.catalogue(settings) == 1
     _, sound, broken, replicas = capsys.readouterr().out.splitlines()
-    assert sound.split()[:8] == [DAY, "2", "4", "09:15:01", "09:15:02", "0", "1", "2"]
+    assert sound.split()[:8] == [DAY, "2", "4", "09:15:01", "09:15:02", "0", "2", "3"]
     assert sound.endswith("sound")
     assert broken.endswith(f"NOT SOUND: lake verify --date {NEXT_DAY}")
     assert replicas == "2 dates; 2 DataNodes live, 3 blocks short of replicas, 0 missing, 0 corrupt, 5.0 GB free"
 
     assert (commands.verify(settings, DAY), commands.verify(settings, NEXT_DAY)) == (0, 1)
     shown = capsys.readouterr().out.splitlines()
-    assert shown[2].split() == [TCS, "2", "0", "0", "200", "0", "0", "50"]
-    assert shown[5].split() == [TCS, "2", "1", "0", "200", "100", "0", "0"]
+    assert shown[2].split() == [TCS, "2", "0", "0", "200", "0", "0", "0", "0", "0"]
+    assert shown[5].split() == [TCS, "2", "1", "0", "200", "100", "0", "0", "1", "0"]
     assert shown[6] == f"{NEXT_DAY}: 2 ticks and 0 candles, NOT SOUND"
+
+
+def level(instrument: str, buy: int, sell: int) -> dict[str, object]:
+    window = {"window_start": "2025-12-15T09:15:00+05:30", "window_end": "2025-12-15T09:16:00+05:30"}
+    sides = {"buy_volume": buy, "sell_volume": sell, "unclassified_volume": 0}
+    return {"instrument": instrument, "price": 10_000} | window | sides
+
+
+def test_verify_when_the_ticks_are_sound_and_a_candle_is_missing_then_says_what_to_run(tmp_path, hdfs, capsys) -> None:
+    write(tmp_path, TICKS, DAY, "a.parquet", [tick(1), tick(2)])
+    settings = load({"NAMENODE_HTTP_URL": hdfs.url}, env_file=tmp_path / "none")
+
+    assert commands.verify(settings, DAY) == 1
+
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        f"candles do not hold what traded: python -m orderflow reprocess --date {DAY}",
+        f"{DAY}: 2 ticks and 0 candles, NOT SOUND",
+    ]
+
+
+def test_report_when_a_minute_is_young_then_its_candle_is_not_missed_yet(tmp_path) -> None:
+    write(tmp_path, TICKS, DAY, "a.parquet", [tick(1), tick(2)])
+    history = History(LocalFileSystem(), f"{tmp_path}/trading")
+
+    assert catalogue.report(history, DAY, now_ms=OPEN_MS + 16 * 60_000 - 1).sound
+    assert not catalogue.report(history, DAY, now_ms=OPEN_MS + 16 * 60_000).sound
 
 
 @pytest.mark.parametrize(("first", "last"), [("15-12-2025", None), ("2025-12-15", "2025-13-01"), ("2025-12-16", "2025-12-15")])
