@@ -28,6 +28,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     told = settings.load()
     logs.configure(told.log_level, [told.access_token])
+    chosen.access_token = lambda: _access_token(told)
     chosen.spark = lambda local: _spark(told, chosen.command, local=local)
     return int(chosen.run(chosen, told))
 
@@ -43,6 +44,13 @@ def _reprocess(arguments: argparse.Namespace, told: Settings) -> int:
     from orderflow.reprocess import run
 
     return run(told, arguments.date, apply=not arguments.dry_run)
+
+
+def _access_token(told: Settings) -> str | None:
+    from orderflow.upstox.token import TokenSource
+
+    token = TokenSource(told.access_token, told.access_token_file).current()
+    return None if token is None else token.value
 
 
 def _spark(told: Settings, name: str, *, local: bool) -> Any:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -50,7 +51,7 @@ def _add_lake(lake: argparse.ArgumentParser) -> None:
 def _add_period(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--from", dest="first", required=True, help="first date")
     parser.add_argument("--to", dest="last", help="last date; default: the first")
-    parser.add_argument("--instrument", action="append", help="instrument key, may repeat; default: INSTRUMENT")
+    parser.add_argument("--instrument", action="append", help="instrument key, may repeat; default: all that are stored")
 
 
 def _catalogue(_arguments: argparse.Namespace, settings: Settings) -> int:
@@ -81,23 +82,28 @@ def _retain(arguments: argparse.Namespace, settings: Settings) -> int:
 def _export(arguments: argparse.Namespace, settings: Settings) -> int:
     from orderflow.lake import commands
 
-    instruments = arguments.instrument or settings.instruments
     return commands.export_period(
-        settings, arguments.kind, instruments, arguments.first, arguments.last or arguments.first, arguments.target, arguments.n
+        settings,
+        arguments.kind,
+        arguments.instrument,
+        arguments.first,
+        arguments.last or arguments.first,
+        arguments.target,
+        arguments.n,
     )
 
 
 def _backfill(arguments: argparse.Namespace, settings: Settings) -> int:
     from orderflow.lake import exchange_commands
 
-    instruments = arguments.instrument or settings.instruments
     last = arguments.last or arguments.first
-    return exchange_commands.backfill(settings, instruments, arguments.first, last, dry_run=arguments.dry_run)
+    settings = replace(settings, access_token=arguments.access_token())
+    return exchange_commands.backfill(settings, arguments.instrument, arguments.first, last, dry_run=arguments.dry_run)
 
 
 def _reconcile(arguments: argparse.Namespace, settings: Settings) -> int:
     from orderflow.lake import exchange_commands
 
-    instruments = arguments.instrument or settings.instruments
     last = arguments.last or arguments.first
-    return exchange_commands.report_differences(settings, instruments, arguments.first, last, limit=arguments.limit)
+    settings = replace(settings, access_token=arguments.access_token())
+    return exchange_commands.report_differences(settings, arguments.instrument, arguments.first, last, limit=arguments.limit)

@@ -11,9 +11,10 @@ from typing import Any
 from orderflow.lake import catalogue as catalogues
 from orderflow.lake.catalogue import DayReport
 from orderflow.lake.export import export
-from orderflow.lake.history import History
+from orderflow.lake.history import History, check_period
 from orderflow.lake.layout import TABLES
-from orderflow.lake.maintenance import LakeFiles, expired
+from orderflow.lake.maintenance import LakeFiles
+from orderflow.lake.retention import expired
 from orderflow.market.candle import IST, iso_from_ms
 from orderflow.settings import Settings
 
@@ -38,16 +39,22 @@ def catalogue(settings: Settings) -> int:
 def verify(settings: Settings, date: str) -> int:
     """Print a line for each instrument of a date and every fault; 1 when anything is missing, doubled or wrong."""
     day = catalogues.report(History.connect(settings.namenode_http_url), date)
-    print("instrument                      ticks  missing  doubled       volume  unaccounted  in gaps  late for candles")
+    print(
+        "instrument                      ticks  missing  doubled       volume  unaccounted  in gaps  "
+        "late for candles  minutes without  in no tick"
+    )
     for one in day.instruments:
         print(
             f"{one.instrument:<28} {one.rows:>8}  {one.missing:>7}  {one.doubled:>7}  {one.traded_volume:>11}  "
-            f"{one.unaccounted_volume:>11}  {one.gap_volume:>7}  {one.late_volume:>16}"
+            f"{one.unaccounted_volume:>11}  {one.gap_volume:>7}  {one.late_volume:>16}  {one.without_candle:>15}  "
+            f"{one.surplus_volume:>10}"
         )
     for fault in day.faults[:20]:
         print(fault)
     if len(day.faults) > 20:
-        print(f"… and {len(day.faults) - 20} more candles that are wrong")
+        print(f"… and {len(day.faults) - 20} more candles or footprints that are wrong")
+    if any(one.repairable for one in day.instruments):
+        print(f"candles do not hold what traded: python -m orderflow reprocess --date {date}")
     print(f"{date}: {day.rows} ticks and {day.candles} candles, {'all sound' if day.sound else 'NOT SOUND'}")
     return 0 if day.sound else 1
 
@@ -87,12 +94,14 @@ def retain(settings: Settings, keep_days: int | None, keep_bytes: int | None, *,
     return 0
 
 
-def export_period(settings: Settings, kind: str, instruments: Sequence[str], first: str, last: str, target: Path, n: int) -> int:
-    """Write a period to a file, with a progress bar when a person watches."""
+def export_period(
+    settings: Settings, kind: str, instruments: Sequence[str] | None, first: str, last: str, target: Path, n: int
+) -> int:
+    """Write a period of the named instruments, or of all that are stored; with a progress bar when a person watches."""
     history = History.connect(settings.namenode_http_url)
-    rows = export(
-        history, kind, instruments, first, last, target, n=n, rule=settings.aggressor_rule, progress=sys.stderr.isatty()
-    )
+    check_period(first, last)
+    keys = instruments or catalogues.stored_instruments(history, first, last)
+    rows = export(history, kind, keys, first, last, target, n=n, rule=settings.aggressor_rule, progress=sys.stderr.isatty())
     print(f"{target}: {rows} rows, {target.stat().st_size} bytes; {history.bytes_read} bytes read from HDFS")
     return 0
 

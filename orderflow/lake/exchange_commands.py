@@ -9,19 +9,17 @@ from datetime import UTC, datetime
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from orderflow.lake.catalogue import SETTLED_MS, stored_instruments
 from orderflow.lake.exchange_candles import ExchangeCandles, backfill_candle
 from orderflow.lake.history import History, check_period
-from orderflow.lake.layout import CANDLES, arrow_schema
+from orderflow.lake.layout import CANDLES, LakeError, arrow_schema
 from orderflow.lake.maintenance import LakeFiles
 from orderflow.lake.reconciliation import Reconciliation, reconcile
 from orderflow.market.candle import IST, Candle
 from orderflow.settings import Settings
 
-# A minute is final in the stream two minutes after its end and stored half a minute later.
-SETTLED_MS = 15 * 60 * 1000
 
-
-def backfill(settings: Settings, instruments: Sequence[str], first: str, last: str, *, dry_run: bool) -> int:
+def backfill(settings: Settings, instruments: Sequence[str] | None, first: str, last: str, *, dry_run: bool) -> int:
     """Store a candle with source `backfill` for every minute the exchange has and the lake has not.
 
     Minutes that ended less than a quarter of an hour ago are left to the stream.
@@ -41,7 +39,7 @@ def backfill(settings: Settings, instruments: Sequence[str], first: str, last: s
     return 0
 
 
-def report_differences(settings: Settings, instruments: Sequence[str], first: str, last: str, *, limit: int) -> int:
+def report_differences(settings: Settings, instruments: Sequence[str] | None, first: str, last: str, *, limit: int) -> int:
     """Print how stored candles differ from the exchange's; 1 when they do."""
     equal = True
     for found in _reconciled(settings, instruments, first, last, datetime.now(UTC)):
@@ -56,12 +54,27 @@ def report_differences(settings: Settings, instruments: Sequence[str], first: st
     return 0 if equal else 1
 
 
-def _reconciled(settings: Settings, instruments: Sequence[str], first: str, last: str, now: datetime) -> Iterator[Reconciliation]:
+def asked_for(history: History, settings: Settings, first: str, last: str) -> list[str]:
+    """Return the keys to look at when none is named: those stored in the period, and the keys among INSTRUMENT.
+
+    INSTRUMENT may hold symbols too, which only the streamer resolves, and INSTRUMENT_FILE takes its place. Raises LakeError
+    when this leaves nothing.
+    """
+    configured = settings.instruments if settings.instrument_file is None else ()
+    keys = {*stored_instruments(history, first, last), *(name for name in configured if "|" in name)}
+    if not keys:
+        raise LakeError(f"nothing is stored from {first} to {last}: name what is missed, --instrument 'NSE_EQ|INE467B01029'")
+    return sorted(keys)
+
+
+def _reconciled(
+    settings: Settings, instruments: Sequence[str] | None, first: str, last: str, now: datetime
+) -> Iterator[Reconciliation]:
     check_period(first, last)
     history = History.connect(settings.namenode_http_url)
     exchange = ExchangeCandles(settings.rest_url, settings.access_token, settings.ca_file)
     today = now.astimezone(IST).date().isoformat()
-    for instrument in instruments:
+    for instrument in instruments or asked_for(history, settings, first, last):
         by_date = exchange.minutes(instrument, first, last, today)
         stored: dict[str, list[Candle]] = {}
         for row in history.candles(instrument, first, last).to_pylist():

@@ -13,6 +13,7 @@ import pyarrow.csv as pa_csv
 import pyarrow.parquet as pq
 from tqdm import tqdm
 
+from orderflow.lake.catalogue import stored_instruments
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError
 
@@ -36,7 +37,7 @@ def export(
     """Write ticks, trades, n-minute candles or footprint of a period to `target`; returns the rows written.
 
     The format follows the name: .csv or .parquet. In CSV, nested fields become columns: `bid_1_price`, `greeks_delta`. The
-    file appears when it is complete. Raises LakeError on another suffix, or when nothing is stored of the period.
+    file appears when it is complete. Raises LakeError on another suffix, or when nothing is stored of what was asked for.
     """
     file_format = target.suffix.removeprefix(".")
     if file_format not in FORMATS:
@@ -62,7 +63,10 @@ def export(
                     bar.update()
         if writer is not None:
             writer.close()
-            partial.rename(target)
+        if rows == 0:
+            stored = ", ".join(stored_instruments(history, first, last))
+            raise LakeError(f"no {kind} of {', '.join(instruments)} are stored from {first} to {last}; stored are {stored}")
+        partial.rename(target)
     finally:
         partial.unlink(missing_ok=True)
     return rows

@@ -16,11 +16,13 @@ from fsspec.implementations.local import LocalFileSystem
 
 from orderflow.__main__ import main
 from orderflow.lake.exchange_candles import ExchangeCandles, ExchangeMinute, backfill_candle
+from orderflow.lake.exchange_commands import asked_for
 from orderflow.lake.export import export
 from orderflow.lake.history import History
 from orderflow.lake.layout import TICKS, LakeError, arrow_schema
-from orderflow.lake.maintenance import expired
 from orderflow.lake.reconciliation import reconcile
+from orderflow.lake.retention import expired
+from orderflow.settings import Settings, load
 
 TCS = "NSE_EQ|INE467B01029"
 OPEN_MS = 1_765_770_300_000
@@ -80,6 +82,46 @@ def test_export_when_nothing_is_stored_then_says_so_and_leaves_no_file(history, 
         export(history, "candles", [TCS], "2025-12-15", "2025-12-15", tmp_path / "c.csv", progress=False)
     with pytest.raises(LakeError, match="neither"):
         export(history, "ticks", [TCS], "2025-12-15", "2025-12-15", tmp_path / "c.xlsx", progress=False)
+
+
+def test_export_when_the_named_instrument_is_not_stored_then_says_what_is_and_leaves_no_file(history, tmp_path) -> None:
+    with pytest.raises(
+        LakeError, match=r"no ticks of TCS are stored from 2025-12-15 to 2025-12-15; stored are NSE_EQ\|INE467B01029"
+    ):
+        export(history, "ticks", ["TCS"], "2025-12-15", "2025-12-15", tmp_path / "t.csv", progress=False)
+
+    assert not list(tmp_path.glob("*t.csv*"))
+
+
+def test_asked_for_when_nothing_is_named_then_takes_what_is_stored_and_the_keys_that_are_configured(history, tmp_path) -> None:
+    def told(**environ: str) -> Settings:
+        return load(environ, tmp_path / "no.env")
+
+    week = ("2025-12-15", "2025-12-19")
+    assert asked_for(history, told(INSTRUMENT="TCS,NSE_EQ|INE009A01021"), *week) == ["NSE_EQ|INE009A01021", TCS]
+    assert asked_for(history, told(INSTRUMENT="TCS"), *week) == [TCS]
+    with pytest.raises(LakeError, match="name what is missed, --instrument"):
+        asked_for(history, told(INSTRUMENT_FILE="some.txt"), "2025-12-17", "2025-12-17")
+
+
+def test_export_command_when_no_instrument_is_named_then_writes_all_that_are_stored(history, tmp_path, monkeypatch) -> None:
+    monkeypatch.setattr(History, "connect", lambda _: history)
+    monkeypatch.setenv("INSTRUMENT", "TCS")
+
+    assert main(["export", "ticks", str(tmp_path / "t.parquet"), "--from", "2025-12-15"]) == 0
+
+    assert pq.read_table(tmp_path / "t.parquet").num_rows == 2
+
+
+def test_backfill_when_there_is_a_token_file_then_its_token_is_used(history, tmp_path, monkeypatch, upstox) -> None:
+    (tmp_path / "token").write_text("from-file\n")
+    monkeypatch.setattr(History, "connect", lambda _: history)
+    monkeypatch.setenv("UPSTOX_ACCESS_TOKEN_FILE", str(tmp_path / "token"))
+    monkeypatch.setenv("UPSTOX_REST_URL", f"http://127.0.0.1:{upstox.server_address[1]}")
+
+    assert main(["backfill", "--from", "2025-12-15", "--dry-run"]) == 0
+
+    assert upstox.paths[0][1] == "Bearer from-file"
 
 
 def minute(number: int, close: float = 100.5, volume: int = 10) -> ExchangeMinute:
