@@ -256,7 +256,8 @@ def _bar() -> Column:
 def _share(trade: Column, part: Column, upto: Column) -> Column:
     """How much of `part` of the trade lies below `upto` on the vtt axis: whole numbers, non-decreasing, exact at both ends."""
     fraction = (upto - trade["low"]) / F.greatest(trade["volume"], F.lit(1))
-    return F.floor(part * fraction).cast("long")
+    # A fraction of the whole would fall short of a whole number now and then, by the last bit.
+    return F.when(part == trade["volume"], upto - trade["low"]).otherwise(F.floor(part * fraction).cast("long"))
 
 
 def _total(array: str, field: str) -> Column:

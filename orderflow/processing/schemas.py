@@ -147,7 +147,9 @@ def candle_reason() -> Column:
         F.when(_any_absurd([*prices, record["vwap"]], lambda price: (price > 0) & (price < _MOST_PRICE)), F.lit("absurd_price")),
         F.when(_any_absurd([record["imbalance"]], lambda share: share.between(-1, 1)), F.lit("absurd_number")),
         F.when(_any_absurd([record["delta_band"]], lambda width: (width >= 0) & (width < _MOST_AMOUNT)), F.lit("absurd_number")),
+        F.when(F.coalesce(*prices[:4]).isNotNull() & ~_all_there(prices[:4]), F.lit("price_missing")),
         F.when(~_prices_are_ordered(record, ""), F.lit("prices_out_of_order")),
+        # A longer candle whose first minute no update was seen of has no tick_open.
         F.when(~_prices_are_ordered(record, "tick_"), F.lit("prices_out_of_order")),
         F.when(total != record["total_volume"], F.lit("parts_do_not_add_up")),
         F.when((delta != record["delta"]) | ~path, F.lit("delta_does_not_fit")),
@@ -184,12 +186,21 @@ def _window_reasons(record: Column, window_minutes: Column) -> list[Column]:
     ]
 
 
+def _all_there(values: Iterable[Column]) -> Column:
+    found = F.lit(True)
+    for value in values:
+        found = found & value.isNotNull()
+    return found
+
+
 def _prices_are_ordered(record: Column, prefix: str) -> Column:
-    """Null for no prices at all; of some, all are there and the low is lowest, the high highest."""
-    prices = [record[f"{prefix}{name}"] for name in ("open", "high", "low", "close")]
-    low, high = prices[2], prices[1]
-    ordered = (low <= prices[0]) & (low <= prices[3]) & (prices[0] <= high) & (prices[3] <= high)
-    return F.when(F.coalesce(*prices).isNotNull(), F.coalesce(ordered, F.lit(False)))
+    """Say whether the low is lowest and the high highest of the prices that are there."""
+    open_, high, low, close = (record[f"{prefix}{name}"] for name in ("open", "high", "low", "close"))
+    pairs = ((low, open_), (low, close), (low, high), (open_, high), (close, high))
+    ordered = F.lit(True)
+    for lower, higher in pairs:
+        ordered = ordered & F.coalesce(lower <= higher, F.lit(True))
+    return ordered
 
 
 def _is_date_of(date: Column, event_time_ms: Column) -> Column:

@@ -298,7 +298,7 @@ def test_flow_when_a_candles_numbers_are_absurd_then_each_has_its_reason(spark: 
         ({"vwap": -5.0}, "absurd_price"),
         ({"close": "NaN"}, "absurd_price"),
         ({"low": 100.05}, "prices_out_of_order"),
-        ({"open": None}, "prices_out_of_order"),
+        ({"open": None}, "price_missing"),
         ({"tick_high": 99.0}, "prices_out_of_order"),
         ({"total_volume": 86}, "parts_do_not_add_up"),
         ({"delta": 21}, "delta_does_not_fit"),
