@@ -1,8 +1,9 @@
 """`make chaos FAULTS=200 SEED=1 MINUTES=240`: a stack of its own on the simulated market, under faults at random moments.
 
 At the end the invariants are recomputed from what is stored, what Kafka holds and what really traded; a table tells, for every
-kind of fault, how often it was injected and how long everything took to work again. Exit code 1 when something did not recover
-by itself within RECOVERY seconds, or an invariant does not hold. KEEP=yes leaves the data directory behind.
+kind of fault, how often it was injected, how long everything took to work again, and what was lost, doubled or wrong between its
+beginning and that of the next fault. Exit code 1 when something did not recover by itself within RECOVERY seconds, or an
+invariant does not hold. WITHOUT=datanode2 keeps that service away for the whole run. KEEP=yes leaves the data directory behind.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ import shutil
 import statistics
 import sys
 import time
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime, timedelta
@@ -22,18 +23,19 @@ from pathlib import Path
 
 from chaos import invariants
 from chaos.faults import FAULTS, clock_file
-from chaos.rig import ROOT, TICKS, ChaosError, Rig, truth
+from chaos.rig import ROOT, TICKS, ChaosError, Rig, truth, until
+from deploy.local import supervision
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
-RECOVERY = float(os.environ.get("RECOVERY", "240"))
+RECOVERY = float(os.environ.get("RECOVERY", "120"))
 
 
 @dataclass(frozen=True)
 class Injected:
-    """One fault: when it began, how long its cause lasted, and how long the recovery took (None: it did not)."""
+    """One fault: when it began (epoch ms), how long its cause lasted, and how long the recovery took (None: it did not)."""
 
     fault: str
-    at: str
+    began_ms: int
     lasted_seconds: float
     recovery_seconds: float | None
     trouble: str = ""
@@ -84,29 +86,39 @@ def inject(rig: Rig, name: str, rng: random.Random) -> Injected:
     """Inject one fault and wait for the recovery."""
     time.sleep(rng.uniform(0, 10))
     before = rig.progress()
-    at, began = datetime.now(UTC).strftime("%H:%M:%S"), time.monotonic()
+    began_ms, began = int(time.time() * 1000), time.monotonic()
     FAULTS[name](rig, rng)
     lasted = time.monotonic() - began
     try:
         took = rig.recovered(before, RECOVERY)
     except ChaosError as error:
-        return Injected(name, at, lasted, None, str(error))
-    return Injected(name, at, lasted, took)
+        return Injected(name, began_ms, lasted, None, str(error))
+    return Injected(name, began_ms, lasted, took)
 
 
 def table(done: list[Injected], verdict: invariants.Verdict) -> str:
-    """Return the report: one line a kind of fault, then the run's totals; a loss could not be told to one fault."""
+    """Return the report, a line for each kind of fault; a harm counts against the fault that began last before it."""
     kinds: dict[str, list[Injected]] = defaultdict(list)
     for one in done:
         kinds[one.fault].append(one)
-    lines = ["| fault | times | recovery s, p50 | max | not recovered |", "|---|---|---|---|---|"]
-    for name, all_of_it in sorted(kinds.items()):
+    harms: Counter[tuple[str, str]] = Counter()
+    for at_ms, harm in verdict.harms:
+        before = [one for one in done if one.began_ms <= at_ms]
+        harms[before[-1].fault if before else "", harm] += 1
+    lines = [
+        "| fault | times | recovery s, p50 | max | not recovered | ticks lost | ticks doubled | candles wrong |",
+        "|---|---|---|---|---|---|---|---|",
+    ]
+    for name, all_of_it in [*sorted(kinds.items()), *([("**all**", done)] if done else [])]:
         times = [one.recovery_seconds for one in all_of_it if one.recovery_seconds is not None]
         shown = f"{statistics.median(times):.0f} | {max(times):.0f}" if times else "– | –"
-        lines.append(f"| {name} | {len(all_of_it)} | {shown} | {len(all_of_it) - len(times)} |")
-    every = [one.recovery_seconds for one in done if one.recovery_seconds is not None]
-    if every:
-        lines.append(f"| **all** | {len(done)} | {statistics.median(every):.0f} | {max(every):.0f} | {len(done) - len(every)} |")
+        counted = [
+            sum(n for (fault, harm), n in harms.items() if harm == kind and name in (fault, "**all**"))
+            for kind in ("lost", "doubled", "wrong")
+        ]
+        lines.append(
+            f"| {name} | {len(all_of_it)} | {shown} | {len(all_of_it) - len(times)} | {' | '.join(str(n) for n in counted)} |"
+        )
     lines += [
         "",
         f"ticks stored {verdict.ticks}, lost {verdict.ticks_lost}, doubled {verdict.ticks_doubled}; candles {verdict.candles}, "
@@ -115,9 +127,9 @@ def table(done: list[Injected], verdict: invariants.Verdict) -> str:
     return "\n".join(lines)
 
 
-def published(rig: Rig, date: str, before_ms: int) -> tuple[set[tuple[str, int]], int]:
-    """Return (instrument, sequence) of the day's ticks that Kafka holds, received before `before_ms`, and how many repeat one."""
-    found: set[tuple[str, int]] = set()
+def published(rig: Rig, date: str, before_ms: int) -> tuple[dict[tuple[str, int], int], int]:
+    """Map (instrument, sequence) of the day's ticks in Kafka to the receive time, if before `before_ms`; and count repeats."""
+    found: dict[tuple[str, int], int] = {}
     repeats = 0
     for key, value, _ in rig.topic(TICKS):
         try:
@@ -129,7 +141,7 @@ def published(rig: Rig, date: str, before_ms: int) -> tuple[set[tuple[str, int]]
             continue
         if of_the_day and early and key == place[0].encode():
             repeats += place in found
-            found.add(place)
+            found[place] = tick["received_time_ms"]
     return found, repeats
 
 
@@ -154,10 +166,18 @@ def minutes_until_final(rig: Rig) -> None:
     rig.recovered({}, RECOVERY)
 
 
+def supervise(rig: Rig, call: str, service: str) -> None:
+    """Have the process manager stop or start a service."""
+    with supervision.control(rig.stack) as supervisor:
+        getattr(supervisor, call)(service)
+
+
 def run(directory: Path, count: int, seed: int, minutes: float, wanted: Mapping[str, str]) -> int:
     """Run the campaign; return the exit code."""
-    rig = Rig(environment(directory))
-    names = [name for name in FAULTS if all(word in name for word in wanted.get("ONLY", "").split(",") if word)]
+    rig = Rig(environment(directory), without=wanted.get("WITHOUT", ""))
+    barred = (rig.without, "a DataNode", "safe mode") if rig.without else ()
+    words = [word for word in wanted.get("ONLY", "").split(",") if word]
+    names = [name for name in FAULTS if not any(word in name for word in barred) and all(word in name for word in words)]
     if not clock_file(rig).is_file():
         names = [name for name in names if "clock" not in name]
         print(f"no {FAKETIME}: faults of the clock are left out (apt-get install libfaketime)")
@@ -166,6 +186,9 @@ def run(directory: Path, count: int, seed: int, minutes: float, wanted: Mapping[
     try:
         rig.local("demo", FEED="simulator")
         rig.settle(300)
+        if rig.without:
+            supervise(rig, "stopProcess", rig.without)
+            print(f"{rig.without} is away from here on", flush=True)
         from_ms = (int(time.time()) // 60 + 1) * 60_000
         date = (datetime.now(UTC) + timedelta(hours=5, minutes=30)).date().isoformat()
         for name in plan(names, count, seed):
@@ -174,11 +197,16 @@ def run(directory: Path, count: int, seed: int, minutes: float, wanted: Mapping[
             done.append(inject(rig, name, rng))
             one = done[-1]
             took = "NOT RECOVERED" if one.recovery_seconds is None else f"recovered in {one.recovery_seconds:.0f} s"
-            print(f"{one.at} {name} (lasted {one.lasted_seconds:.0f} s): {took} {one.trouble}", flush=True)
+            at = f"{datetime.fromtimestamp(one.began_ms / 1000, UTC):%H:%M:%S}"
+            print(f"{at} {name} (lasted {one.lasted_seconds:.0f} s): {took} {one.trouble}", flush=True)
             with (directory / "injected.jsonl").open("a") as file:
                 file.write(json.dumps(asdict(one)) + "\n")
         to_ms = int(time.time()) // 60 * 60_000
+        if rig.without:
+            supervise(rig, "startProcess", rig.without)
+            rig.without = ""
         minutes_until_final(rig)
+        until("two replicas of everything", rig.short_of_replicas, 300)
         verdict = judge(rig, date, from_ms, to_ms, sums=False)
         print("as streamed:", verdict, flush=True)
         reprocess = [str(ROOT / "bin" / "python3"), "-m", "orderflow", "reprocess", "--date", date]

@@ -6,14 +6,16 @@ import contextlib
 import os
 import random
 import signal
+import subprocess
 import time
 from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Final
 
 import psutil
 
-from chaos.rig import ChaosError, Process, Rig, until
+from chaos.rig import ROOT, ChaosError, Process, Rig, until
 
 Fault = Callable[[Rig, random.Random], None]
 SERVICES: Final = (
@@ -134,6 +136,32 @@ def checkpoints_refused(rig: Rig, _rng: random.Random) -> None:
     refused(rig, ("-setQuota", "1"), "-clrQuota", "/trading/checkpoints")
 
 
+def checkpoint_lost(service: str, query: str) -> Fault:
+    """Return the fault that deletes a storage query's checkpoint, so that it reads its topic from the beginning again."""
+
+    def inject(rig: Rig, _rng: random.Random) -> None:
+        with rig.away(service):
+            rig.hdfs("dfs", "-rm", "-r", "-skipTrash", f"/trading/checkpoints/{query}")
+
+    return inject
+
+
+def compaction_killed(rig: Rig, rng: random.Random) -> None:
+    """Kill `orderflow lake compact` of today at any moment, also between the renames of its swap."""
+    today = (datetime.now(UTC) + timedelta(hours=5, minutes=30)).date().isoformat()
+    command = [str(ROOT / "bin" / "python3"), "-m", "orderflow", "lake", "compact", "--date", today]
+    log = Path(rig.environ["DATA_DIR"]) / "compaction.log"
+    with log.open("ab") as file:
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=dict(rig.environ), stdin=subprocess.DEVNULL, stdout=file, stderr=file, start_new_session=True
+        )
+        try:
+            process.wait(rng.uniform(8, 40))
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            process.wait(60)
+
+
 def refused(rig: Rig, quota: tuple[str, ...], clear: str, directory: str) -> None:
     """Set a quota for a while, then clear it."""
     rig.hdfs("dfsadmin", *quota, directory)
@@ -175,6 +203,9 @@ FAULTS: Final[dict[str, Fault]] = {
     f"NameNode restarted into safe mode for {REFUSED_SECONDS:.0f} s": safe_mode,
     f"HDFS full {REFUSED_SECONDS:.0f} s": hdfs_full,
     f"checkpoints refused {REFUSED_SECONDS:.0f} s": checkpoints_refused,
+    "tick storage's checkpoint deleted": checkpoint_lost("tick-storage", "ticks"),
+    "candle storage's checkpoint deleted": checkpoint_lost("candle-storage", "candles"),
+    "kill -9 lake compact": compaction_killed,
     "streamer's clock a minute ahead": clock_stepped(60),
     "streamer's clock a minute behind": clock_stepped(-60),
     f"SIGSTOP simulator {FROZEN_SECONDS:.0f} s": frozen("simulator"),

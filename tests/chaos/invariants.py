@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import Any
+from itertools import pairwise
+from typing import Any, Literal
 
 MINUTE_MS = 60_000
 TICK_COLUMNS = ["instrument_key", "sequence", "feed_time_ms", "vtt", "traded_volume", "gap"]
@@ -26,11 +27,12 @@ CANDLE_COLUMNS = [
     "gap",
 ]
 Trades = Mapping[str, list[tuple[int, int, float, int]]]
+Harm = Literal["lost", "doubled", "wrong"]
 
 
 @dataclass
 class Verdict:
-    """What was found; `faults` holds one sentence for each violation."""
+    """What was found; `faults` holds one sentence for each violation, `harms` the time (epoch ms) of each single one."""
 
     ticks: int = 0
     ticks_lost: int = 0
@@ -41,6 +43,7 @@ class Verdict:
     candles_doubled: int = 0
     candles_wrong: int = 0
     faults: list[str] = field(default_factory=list)
+    harms: list[tuple[int, Harm]] = field(default_factory=list)
 
     @property
     def sound(self) -> bool:
@@ -57,12 +60,12 @@ class Verdict:
 
 
 def check_ticks(
-    verdict: Verdict, stored: Iterable[Mapping[str, Any]], published: Collection[tuple[str, int]], trades: Trades
+    verdict: Verdict, stored: Iterable[Mapping[str, Any]], published: Mapping[tuple[str, int], int], trades: Trades
 ) -> None:
     """Check identity, contiguity and the volume identity of every instrument's ticks of the day.
 
-    `published` holds (instrument, sequence) of each valid tick that Kafka took early enough to be stored by now. The true trades
-    decide whether a stored vtt can be: it must be the cumulative volume after some true trade.
+    `published` maps (instrument, sequence) of each valid tick that Kafka took early enough to be stored by now to the time it was
+    received. The true trades decide whether a stored vtt can be: it must be the cumulative volume after some true trade.
     """
     by_instrument: dict[str, list[Mapping[str, Any]]] = defaultdict(list)
     for row in stored:
@@ -70,6 +73,7 @@ def check_ticks(
     seen = {(key, row["sequence"]) for key, rows in by_instrument.items() for row in rows}
     lost = set(published) - seen
     verdict.ticks_lost += len(lost)
+    verdict.harms += [(published[place], "lost") for place in lost]
     if lost:
         verdict.faults.append(f"{len(lost)} ticks of Kafka are not stored, for example {sorted(lost)[:3]}")
     for key, rows in sorted(by_instrument.items()):
@@ -80,11 +84,16 @@ def check_ticks(
         repeats = len(numbers) - len(set(numbers))
         if repeats:
             verdict.ticks_doubled += repeats
+            twice = (row for row, after in pairwise(rows) if row["sequence"] == after["sequence"])
+            verdict.harms += [(row["feed_time_ms"], "doubled") for row in twice]
             verdict.faults.append(f"{key}: {repeats} ticks stored twice")
         missing = numbers[-1] - numbers[0] + 1 - len(set(numbers))
         if missing or numbers[0] != 1:
-            verdict.ticks_lost += missing
             verdict.faults.append(f"{key}: sequence {numbers[0]}..{numbers[-1]} lacks {missing}")
+        for row, after in pairwise(rows):
+            unheard = [n for n in range(row["sequence"] + 1, after["sequence"]) if (key, n) not in lost]
+            verdict.ticks_lost += len(unheard)
+            verdict.harms += [(row["feed_time_ms"], "lost")] * len(unheard)
         volumes = [row for row in rows if row["vtt"] is not None]
         if not volumes:
             continue
@@ -117,6 +126,7 @@ def check_candles(
     doubled = sum(count - 1 for count in counts.values())
     if doubled:
         verdict.candles_doubled += doubled
+        verdict.harms += [(at, "wrong") for (_, at), count in counts.items() for _ in range(count - 1)]
         verdict.faults.append(
             f"{doubled} candles stored twice, for example {[place for place, n in counts.items() if n > 1][:3]}"
         )
@@ -136,6 +146,7 @@ def check_candles(
             parts = row["buy_volume"] + row["sell_volume"] + row["unclassified_volume"]
             if found != expected or parts != row["total_volume"]:
                 verdict.candles_wrong += 1
+                verdict.harms.append((at, "wrong"))
                 verdict.faults.append(f"{key} {row['window_start']}: {found}, parts {parts}, really {expected}")
         if sums and len(exchange) > 1:
             inside = range(exchange[0], exchange[-1] + MINUTE_MS, MINUTE_MS)

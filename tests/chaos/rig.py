@@ -57,6 +57,7 @@ class Rig:
     environ: Mapping[str, str]
     stack: Stack = field(init=False)
     executors_wanted: int = 0
+    without: str = ""
 
     def __post_init__(self) -> None:
         self.stack = open_stack(dict(self.environ))
@@ -143,7 +144,7 @@ class Rig:
         env, running = self.stack.env, supervision.processes(self.stack)
         checks: dict[str, Callable[[], None]] = {
             "zookeeper": lambda: probe.zookeeper(env["ZOOKEEPER_HOSTS"]),
-            "namenode": lambda: probe.namenode(env["NAMENODE_HTTP_URL"], env["EXPECTED_DATANODES"]),
+            "namenode": lambda: probe.namenode(env["NAMENODE_HTTP_URL"], "1" if self.without else env["EXPECTED_DATANODES"]),
             "datanode1": lambda: probe.datanode(f"http://127.0.0.1:{env['DATANODE1_HTTP_PORT']}"),
             "datanode2": lambda: probe.datanode(f"http://127.0.0.1:{env['DATANODE2_HTTP_PORT']}"),
             "spark-master": lambda: probe.spark_master(f"http://127.0.0.1:{env['SPARK_MASTER_UI_PORT']}"),
@@ -156,6 +157,8 @@ class Rig:
             "kafka": lambda: probe.kafka(env["KAFKA_BROKERS"]),
         }
         for name, check in checks.items():
+            if name == self.without:
+                continue
             if running.get(name, {}).get("statename") != "RUNNING":
                 return f"{name} is {running.get(name, {}).get('statename', 'absent')}"
             try:
@@ -195,6 +198,12 @@ class Rig:
         """Wait until everything is healthy and moves on; return the seconds. Raises ChaosError naming what does not."""
         since_ms = int(time.time() * 1000)
         return until("recovery", lambda: self.complaint() or self.standstill(before, since_ms), timeout)
+
+    def short_of_replicas(self) -> str:
+        """Return a complaint while a block has fewer replicas than it should; empty when none has."""
+        bean = self.get("NAMENODE_HTTP_PORT", "/jmx?qry=Hadoop:service=NameNode,name=FSNamesystem")["beans"][0]
+        count = int(bean["UnderReplicatedBlocks"])
+        return f"{count} blocks are short of replicas" if count else ""
 
     def settle(self, timeout: float) -> None:
         """Wait until the whole stack works, and learn how many executors that takes."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from chaos.campaign import plan
+from chaos.campaign import Injected, plan, table
 from chaos.invariants import Verdict, check_candles, check_ticks
 
 KEY = "NSE_EQ|INE467B01029"
@@ -56,9 +56,9 @@ def candles() -> list[dict[str, Any]]:
     ]
 
 
-def judged(rows: list[dict[str, Any]], published: set[tuple[str, int]] | None = None) -> Verdict:
+def judged(rows: list[dict[str, Any]], published: dict[tuple[str, int], int] | None = None) -> Verdict:
     verdict = Verdict()
-    check_ticks(verdict, rows, published or set(), TRUTH)
+    check_ticks(verdict, rows, published or {}, TRUTH)
     return verdict
 
 
@@ -69,7 +69,7 @@ def judged_candles(rows: list[dict[str, Any]]) -> Verdict:
 
 
 def test_ticks_when_all_are_there_once_then_the_verdict_is_sound() -> None:
-    verdict = judged(ticks(), {(KEY, 1), (KEY, 4)})
+    verdict = judged(ticks(), {(KEY, 1): AT, (KEY, 4): AT})
     assert verdict.sound
     assert (verdict.ticks, verdict.ticks_lost, verdict.ticks_doubled) == (4, 0, 0)
 
@@ -78,7 +78,7 @@ def test_ticks_when_one_is_missing_doubled_or_unpublished_then_it_is_told() -> N
     missing = judged([row for row in ticks() if row["sequence"] != 2])
     assert (missing.ticks_lost, missing.sound) == (1, False)
     assert (judged([*ticks(), ticks()[1]]).ticks_doubled) == 1
-    assert judged(ticks(), {(KEY, 5)}).ticks_lost == 1
+    assert judged(ticks(), {(KEY, 5): AT + 9}).ticks_lost == 1
     assert judged(ticks()[1:]).sound is False
 
 
@@ -113,3 +113,16 @@ def test_plan_when_made_then_each_kind_comes_before_any_comes_again_and_a_seed_r
     assert sorted(planned[:3]) == sorted(planned[3:6]) == names
     assert planned == plan(names, 7, 1)
     assert len(planned) == 7
+
+
+def test_table_when_a_tick_is_lost_then_it_counts_against_the_fault_that_began_last_before_it() -> None:
+    done = [Injected("kill -9 kafka", AT, 1.0, 20.0), Injected("HDFS full 60 s", AT + 90_000, 60.0, None, "stands")]
+    verdict = Verdict(harms=[(AT + 5_000, "lost"), (AT + 80_000, "doubled"), (AT + 95_000, "lost"), (AT - 1, "lost")])
+    lines = table(done, verdict).splitlines()
+    assert "| kill -9 kafka | 1 | 20 | 20 | 0 | 1 | 1 | 0 |" in lines
+    assert "| HDFS full 60 s | 1 | – | – | 1 | 1 | 0 | 0 |" in lines
+
+
+def test_ticks_when_one_is_in_kafka_but_not_stored_then_its_hole_is_counted_once_at_its_time() -> None:
+    verdict = judged([row for row in ticks() if row["sequence"] != 2], {(KEY, 2): AT + 7})
+    assert (verdict.ticks_lost, verdict.harms) == (1, [(AT + 7, "lost")])
