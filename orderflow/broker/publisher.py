@@ -1,8 +1,9 @@
 """Publishes ticks, events, rejects and instrument states to Kafka, in order, each once, without ever blocking.
 
 The producer is idempotent with acks=all and its messages never expire, since an expired one may be stored already and
-sending it again would double it. When its bounded memory is full, records go to the spool on disk, and only those: they were
-never handed over. They follow in order once the broker takes records again.
+sending it again would double it. It is given no more feed time at once than a part of the watermark: the partitions are sent
+independently, and would otherwise differ by all that had waited. Past that span, or when its bounded memory is full, records
+go to the spool on disk, and only those: they were never handed over. They follow in order, span by span, as Kafka confirms.
 """
 
 from __future__ import annotations
@@ -25,6 +26,8 @@ from orderflow.market.tick import HEARTBEAT_KEY, Tick, tick_record
 log = logging.getLogger(__name__)
 
 _DRAIN_BATCH: Final = 2_000
+_MOST_IN_PRODUCER: Final = 20_000
+_FEED_TIME: Final = b'"feed_time_ms":'
 _TELL_EVERY_SECONDS: Final = 10.0
 _STATE_EVERY_SECONDS: Final = 1.5
 _REFUSED: Final = (KafkaError.MSG_SIZE_TOO_LARGE, KafkaError.INVALID_MSG, KafkaError.UNKNOWN_TOPIC_OR_PART)
@@ -60,7 +63,8 @@ class _Pending:
 class KafkaTickPublisher:
     """One idempotent producer and its spool; use it from one thread, and call `poll` often (it serves the callbacks).
 
-    `on_tick_acknowledged(feed_time_ms)` is called for every tick that Kafka has stored.
+    `on_tick_acknowledged(feed_time_ms)` is called for every tick that Kafka has stored. Unconfirmed ticks are at most `span_ms`
+    of feed time apart, so that no partition of the topic is further behind another.
     """
 
     def __init__(
@@ -71,6 +75,7 @@ class KafkaTickPublisher:
         *,
         on_tick_acknowledged: Callable[[int], None] | None = None,
         memory_bytes: int = 64 << 20,
+        span_ms: int = 30_000,
         options: dict[str, Any] | None = None,
     ) -> None:
         self._producer = Producer(
@@ -96,7 +101,10 @@ class KafkaTickPublisher:
         self._spool = spool
         self._owner = owner
         self._on_tick_acknowledged = on_tick_acknowledged
+        self._span_ms = span_ms
         self._pending: deque[tuple[int, float, _Pending]] = deque()
+        self._ticks_pending: deque[_Pending] = deque()
+        self._spooling_since: float | None = None
         self._handed_over = 0
         self._acknowledged = 0
         self._draining_until = -1
@@ -122,7 +130,9 @@ class KafkaTickPublisher:
         return taken
 
     def heartbeat(self, tick: Tick) -> None:
-        """Publish a heartbeat to every partition of the tick topic; it is never spooled."""
+        """Publish a heartbeat to every partition of the tick topic; it is never spooled, and left out ahead of the span."""
+        if not self._is_in_span(tick.feed_time_ms):
+            return
         value = orjson.dumps(tick_record(tick))
         for partition in range(self._partition_count()):
             self._hand_over(topics.TICKS, HEARTBEAT_KEY.encode(), value, partition=partition)
@@ -151,6 +161,15 @@ class KafkaTickPublisher:
     def is_spooling(self) -> bool:
         """Say whether records wait in the spool."""
         return self._spool.waiting > 0 or bool(self._held)
+
+    def spooling_seconds(self) -> float:
+        """Return for how long records have waited in the spool without a break; 0 when none do. Safe from any thread."""
+        since = self._spooling_since
+        return 0.0 if since is None else time.monotonic() - since
+
+    def has_room(self, feed_time_ms: int) -> bool:
+        """Say whether a tick of this feed time would go straight to Kafka rather than to the spool."""
+        return not self.is_spooling and len(self._producer) < _MOST_IN_PRODUCER and self._is_in_span(feed_time_ms)
 
     @property
     def spool_bytes(self) -> int:
@@ -184,7 +203,8 @@ class KafkaTickPublisher:
         elif self._draining_until >= 0 and self._acknowledged >= self._draining_until:
             self._spool.release()
             self._draining_until = -1
-            log.info("the spool is drained: everything in it is stored in Kafka")
+            self._spooling_since = None
+            self._tell("drained", logging.INFO, "the spool is drained: everything in it is stored in Kafka")
         self._flush_states()
 
     def close(self, timeout_seconds: float) -> None:
@@ -212,12 +232,32 @@ class KafkaTickPublisher:
         self._spool.close()
 
     def _publish(self, topic: str, key: bytes, value: bytes, *, is_tick: bool = False, feed_time_ms: int = 0) -> bool:
-        if not self.is_spooling and self._hand_over(topic, key, value, is_tick=is_tick, feed_time_ms=feed_time_ms):
+        if (
+            not self.is_spooling
+            and (not is_tick or self._is_in_span(feed_time_ms))
+            and self._hand_over(topic, key, value, is_tick=is_tick, feed_time_ms=feed_time_ms)
+        ):
             return True
         if not self._spool.append(Spooled(topic, key, value)):
             return False
         self.figures.records_spooled += 1
+        if self._spooling_since is None:
+            self._spooling_since = time.monotonic()
         return True
+
+    def _is_in_span(self, feed_time_ms: int) -> bool:
+        """Say whether a tick is near enough in feed time to the oldest one that Kafka has not confirmed."""
+        oldest_ms = self._oldest_tick_ms()
+        if oldest_ms is None or feed_time_ms - oldest_ms <= self._span_ms:
+            return True
+        self._producer.poll(0)
+        oldest_ms = self._oldest_tick_ms()
+        return oldest_ms is None or feed_time_ms - oldest_ms <= self._span_ms
+
+    def _oldest_tick_ms(self) -> int | None:
+        while self._ticks_pending and self._ticks_pending[0].done:
+            self._ticks_pending.popleft()
+        return self._ticks_pending[0].feed_time_ms if self._ticks_pending else None
 
     def _hand_over(
         self, topic: str, key: bytes, value: bytes, *, partition: int = -1, is_tick: bool = False, feed_time_ms: int = 0
@@ -233,16 +273,22 @@ class KafkaTickPublisher:
             return False
         self._handed_over += 1
         self._pending.append((self._handed_over, time.monotonic(), pending))
+        if is_tick:
+            self._ticks_pending.append(pending)
         return True
 
     def _drain(self) -> None:
-        """Hand over from the spool while the producer has room; order is kept, since new records join its end."""
-        if len(self._producer) > 20_000 or self.oldest_unacknowledged_seconds() > 10.0:
+        """Hand over from the spool while the span and the producer have room; order is kept, since new records join its end."""
+        if len(self._producer) > _MOST_IN_PRODUCER or self.oldest_unacknowledged_seconds() > 10.0:
             return
         self._held.extend(self._spool.take(_DRAIN_BATCH - len(self._held)))
         while self._held:
             record = self._held[0]
-            if not self._hand_over(record.topic, record.key, record.value, is_tick=record.topic == topics.TICKS):
+            is_tick = record.topic == topics.TICKS
+            feed_time_ms = _feed_time_ms(record.value) if is_tick else 0
+            if is_tick and not self._is_in_span(feed_time_ms):
+                break
+            if not self._hand_over(record.topic, record.key, record.value, is_tick=is_tick, feed_time_ms=feed_time_ms):
                 break
             self._held.popleft()
         self._draining_until = self._handed_over
@@ -316,3 +362,12 @@ class KafkaTickPublisher:
         if now - self._told.get(subject, -_TELL_EVERY_SECONDS) >= _TELL_EVERY_SECONDS:
             self._told[subject] = now
             log.log(level, "%s", text)
+
+
+def _feed_time_ms(value: bytes) -> int:
+    """Return the feed time of a tick's JSON without parsing all of it."""
+    at = value.index(_FEED_TIME) + len(_FEED_TIME)
+    end = at
+    while value[end : end + 1].isdigit():
+        end += 1
+    return int(value[at:end])

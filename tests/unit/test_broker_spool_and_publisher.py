@@ -178,6 +178,14 @@ def tick(sequence: int, key: str = "NSE_EQ|X") -> Tick:
     return Tick(1, key, "update", sequence, 1000 + sequence, 2000, 1000 + sequence, "2025-12-15", vtt=sequence)
 
 
+def tick_at(seconds: int) -> Tick:
+    return Tick(1, "NSE_EQ|X", "update", seconds + 1, seconds * 1000, 0, seconds * 1000, "2025-12-15", vtt=seconds)
+
+
+def handed_over(producer: FakeProducer) -> list[int]:
+    return [orjson.loads(value)["feed_time_ms"] // 1000 for _, value, *_ in producer.waiting]
+
+
 def sequences(records: list[tuple[str, bytes, bytes]]) -> list[int]:
     return [orjson.loads(value)["sequence"] for topic, _, value in records if topic == topics.TICKS]
 
@@ -208,6 +216,48 @@ def test_ticks_when_the_producer_is_full_then_spooled_and_stored_in_order_each_o
     assert not publisher.is_spooling
     assert publisher.is_acknowledged(number)
     assert publisher.spool_bytes == 0
+
+
+def test_ticks_when_kafka_confirms_nothing_then_the_producer_holds_no_more_than_the_span_of_feed_time(
+    publisher: KafkaTickPublisher,
+) -> None:
+    producer = FakeProducer.latest
+    assert all(publisher.tick(tick_at(seconds)) for seconds in (0, 10, 30, 31, 45, 100, 400))
+    assert handed_over(producer) == [0, 10, 30]
+    assert publisher.figures.records_spooled == 4
+    publisher.heartbeat(heartbeat_tick(32_000, 32_000))
+    assert handed_over(producer) == [0, 10, 30]
+
+
+def test_spool_when_drained_then_each_span_waits_for_the_oldest_tick_to_be_confirmed(publisher: KafkaTickPublisher) -> None:
+    producer = FakeProducer.latest
+    for seconds in (0, 30, 31, 45, 60, 100, 400):
+        publisher.tick(tick_at(seconds))
+    producer.acknowledge(1)
+    publisher.poll()
+    assert handed_over(producer) == [30, 31, 45, 60]
+    producer.acknowledge(3)
+    publisher.poll()
+    assert handed_over(producer) == [60]
+    producer.acknowledge()
+    publisher.poll()
+    assert handed_over(producer) == [100]
+    producer.acknowledge()
+    publisher.poll()
+    assert handed_over(producer) == [400]
+    assert publisher.spooling_seconds() > 0
+    producer.acknowledge()
+    publisher.poll()
+    assert (publisher.is_spooling, publisher.spool_bytes, publisher.spooling_seconds()) == (False, 0, 0.0)
+    assert [orjson.loads(value)["feed_time_ms"] // 1000 for _, _, value in producer.stored] == [0, 30, 31, 45, 60, 100, 400]
+
+
+def test_room_when_a_tick_is_beyond_the_span_or_others_wait_then_there_is_none(publisher: KafkaTickPublisher) -> None:
+    assert publisher.has_room(10**9)
+    publisher.tick(tick_at(0))
+    assert (publisher.has_room(30_000), publisher.has_room(30_001)) == (True, False)
+    publisher.tick(tick_at(31))
+    assert not publisher.has_room(1_000)
 
 
 def test_tick_when_the_spool_is_full_too_then_refused_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
