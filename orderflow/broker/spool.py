@@ -5,8 +5,9 @@ from __future__ import annotations
 import fcntl
 import logging
 import os
+import zlib
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import IO, Final, NamedTuple
 
@@ -16,6 +17,7 @@ log = logging.getLogger(__name__)
 
 _SEGMENT_BYTES: Final = 8 << 20
 _MOST_SLOTS: Final = 64
+_NAMES: Final = "names"
 
 
 class Spooled(NamedTuple):
@@ -29,18 +31,22 @@ class Spooled(NamedTuple):
 class Spool:
     """Append at one end, take from the other; a segment is deleted once everything in it is acknowledged.
 
-    One process owns a slot directory by a lock, so that two streamers may share the parent. Not synchronised to disk
-    record by record: it survives a crash of the process, and loses at most the last moments when the machine loses power.
+    One process owns a slot directory by a lock, so that two streamers may share the parent; the slot is called after the `names`
+    that the process streams, so that each finds its own again. Not synchronised to disk record by record: it survives a crash of the process, and loses at most the last moments when the machine loses power.
     Raises OrderflowError when the directory cannot be written.
     """
 
-    def __init__(self, directory: Path, max_bytes: int) -> None:
-        self._slot, self._lock = _locked_slot(directory)
+    def __init__(self, directory: Path, max_bytes: int, names: Iterable[str] = ()) -> None:
+        wanted = frozenset(names)
+        self._slot, self._lock = _locked_slot(directory, wanted)
         self._max_bytes = max_bytes
-        self._left = sorted(self._slot.glob("*.spool"))
+        own = sorted(self._slot.glob("*.spool"))
+        adopted, self._adopted_locks = _adopted(directory, self._slot, wanted)
+        slots = sorted([own, *adopted], key=lambda paths: max((path.stat().st_mtime for path in paths), default=0.0))
+        self._left = [path for paths in slots for path in paths]
         self._segments: deque[Path] = deque()
-        self._bytes = sum(path.stat().st_size for path in self._left)
-        self._number = int(self._left[-1].stem) if self._left else 0
+        self._bytes = sum(path.stat().st_size for path in own)
+        self._number = int(own[-1].stem) if own else 0
         self._writer: IO[bytes] | None = None
         self._reader: IO[bytes] | None = None
         self._reading: Path | None = None
@@ -62,18 +68,25 @@ class Spool:
                     if record is not None:
                         yield record
 
-    def discard_leftovers(self) -> None:
-        """Delete what an earlier process left."""
+    def discard_leftovers(self, keep: Callable[[Spooled], bool] = lambda record: False) -> None:
+        """Delete what an earlier process left, except records to `keep`: those stay for another start."""
         for path in self._left:
-            self._bytes -= path.stat().st_size
-            path.unlink()
+            size = path.stat().st_size
+            _keep_only(path, keep)
+            if path.parent == self._slot:
+                self._bytes -= size - (path.stat().st_size if path.exists() else 0)
         self._left.clear()
+        self._release_adopted()
 
     def put_first(self, records: Iterable[Spooled]) -> None:
-        """Write records that precede all others in order, for the next process to find."""
+        """Write records that precede all others in order, for the next process to find.
+
+        Before `discard_leftovers` nothing is written: such records come from what is left, which the next process finds.
+        """
         lines = [_line(record) for record in records]
-        if lines:
-            (self._slot / f"{0:012d}.spool").write_bytes(b"".join(lines))
+        if lines and not self._left:
+            with (self._slot / f"{0:012d}.spool").open("ab") as first:
+                first.write(b"".join(lines))
 
     def append(self, record: Spooled) -> bool:
         """Add a record at the end; return False when the size limit or the disk refuses it."""
@@ -142,6 +155,7 @@ class Spool:
     def close(self) -> None:
         """Close the files and give the slot back; what is spooled stays for the next process."""
         self._close_files()
+        self._release_adopted()
         if self._lock >= 0:
             os.close(self._lock)
             self._lock = -1
@@ -153,6 +167,11 @@ class Spool:
         path = self._slot / f"{self._number:012d}.spool"
         self._writer = path.open("wb")
         self._segments.append(path)
+
+    def _release_adopted(self) -> None:
+        for lock in self._adopted_locks:
+            os.close(lock)
+        self._adopted_locks.clear()
 
     def _close_files(self) -> None:
         for file in (self._writer, self._reader):
@@ -172,20 +191,59 @@ def _parsed(line: bytes) -> Spooled | None:
     return Spooled(parts[0].decode(), parts[1], parts[2])
 
 
-def _locked_slot(directory: Path) -> tuple[Path, int]:
+def _keep_only(path: Path, keep: Callable[[Spooled], bool]) -> None:
+    """Rewrite a segment to the records to keep, or delete it when there are none."""
+    rest = path.with_suffix(".keep")
+    with path.open("rb") as lines, rest.open("wb") as kept:
+        for line in lines:
+            record = _parsed(line)
+            if record is not None and keep(record):
+                kept.write(line)
+    if rest.stat().st_size:
+        rest.replace(path)
+    else:
+        path.unlink()
+        rest.unlink()
+
+
+def _locked_slot(directory: Path, names: frozenset[str]) -> tuple[Path, int]:
+    mark = zlib.crc32("\n".join(sorted(names)).encode())
     for number in range(_MOST_SLOTS):
-        slot = directory / f"slot-{number}"
+        slot = directory / f"slot-{mark:08x}-{number}"
         try:
             slot.mkdir(parents=True, exist_ok=True)
-            lock = os.open(slot / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            lock = _lock(slot)
+            if lock is not None:
+                (slot / _NAMES).write_text("\n".join(sorted(names)))
+                return slot, lock
         except OSError as error:
             raise OrderflowError(
                 f"spool directory {directory} cannot be written ({error.strerror}); make it writable or set SPOOL_DIR"
             ) from error
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            os.close(lock)
-            continue
-        return slot, lock
     raise OrderflowError(f"all {_MOST_SLOTS} slots of the spool directory {directory} are in use; set SPOOL_DIR to another one")
+
+
+def _adopted(directory: Path, own: Path, names: frozenset[str]) -> tuple[list[list[Path]], list[int]]:
+    """Lock the slots that nobody uses and that may hold records of `names`: another set of instruments was streamed then."""
+    found: list[list[Path]] = []
+    locks: list[int] = []
+    for slot in sorted(directory.glob("slot-*")):
+        segments = sorted(slot.glob("*.spool"))
+        listed = slot / _NAMES
+        if slot == own or not segments or (listed.is_file() and names.isdisjoint(listed.read_text().split("\n"))):
+            continue
+        lock = _lock(slot)
+        if lock is not None:
+            found.append(segments)
+            locks.append(lock)
+    return found, locks
+
+
+def _lock(slot: Path) -> int | None:
+    lock = os.open(slot / "lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(lock)
+        return None
+    return lock

@@ -18,13 +18,17 @@ from orderflow.settings import Settings
 
 log = logging.getLogger(__name__)
 
+SPANS_IN_WATERMARK = 4
+"""Trades come up to 89 s late in real recordings; a quarter of two minutes leaves room for that."""
+
 
 class KafkaStorage:
     """Opens the spool at once (raises OrderflowError when it cannot be written) and Kafka when asked."""
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._spool = Spool(settings.spool_dir, settings.spool_max_bytes)
+        names = settings.instruments if settings.instrument_file is None else (f"file {settings.instrument_file}",)
+        self._spool = Spool(settings.spool_dir, settings.spool_max_bytes, names)
 
     def prepare(self, stopped: Callable[[], bool]) -> None:
         """Wait for Kafka, saying so, and create the topics. Raises OrderflowError when told to stop meanwhile."""
@@ -36,17 +40,23 @@ class KafkaStorage:
 
     def publisher(self, owner: str, on_tick_acknowledged: Callable[[int], None]) -> KafkaTickPublisher:
         """Return the one publisher of this process."""
-        return KafkaTickPublisher(self._settings.kafka_brokers, self._spool, owner, on_tick_acknowledged=on_tick_acknowledged)
+        return KafkaTickPublisher(
+            self._settings.kafka_brokers,
+            self._spool,
+            owner,
+            on_tick_acknowledged=on_tick_acknowledged,
+            span_ms=self._settings.watermark_seconds * 1000 // SPANS_IN_WATERMARK,
+        )
 
-    def spooled_ticks(self) -> Iterator[dict[str, Any]]:
-        """Yield the tick records that an earlier process left on disk, in order."""
+    def spooled(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield the topic and the record of all that an earlier process left on disk, in order."""
         for record in self._spool.leftovers():
-            if record.topic == topics.TICKS:
-                try:
-                    yield orjson.loads(record.value)
-                except orjson.JSONDecodeError:
-                    log.warning("a spooled record of %s cannot be read and is left out", record.key.decode(errors="replace"))
+            try:
+                yield record.topic, orjson.loads(record.value)
+            except orjson.JSONDecodeError:
+                log.warning("a spooled record of %s cannot be read and is left out", record.key.decode(errors="replace"))
 
-    def discard_spooled(self) -> None:
-        """Delete what an earlier process left on disk."""
-        self._spool.discard_leftovers()
+    def discard_spooled(self, keys: Iterable[str]) -> None:
+        """Delete what an earlier process left on disk, except ticks of instruments that are not among `keys`."""
+        own = {key.encode() for key in keys}
+        self._spool.discard_leftovers(lambda record: record.topic == topics.TICKS and record.key not in own)

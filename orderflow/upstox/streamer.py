@@ -17,6 +17,7 @@ from typing import Any, Final, Protocol
 from prometheus_client import REGISTRY
 
 from orderflow.health import Health, HealthServer
+from orderflow.market import topics
 from orderflow.market.errors import OrderflowError
 from orderflow.market.inference import InstrumentState
 from orderflow.market.session import SessionBook, SessionCalendar
@@ -38,6 +39,8 @@ _REFUSE_AFTER_SECONDS: Final = 12.0
 _WATCH_EVERY_SECONDS: Final = 2.0
 _REPORT_EVERY_SECONDS: Final = 60.0
 _UNHEALTHY_AFTER_SECONDS: Final = 30.0
+_UNCONFIRMED_SECONDS: Final = 10.0
+_ROOM_SECONDS: Final = 0.002
 NO_ZOOKEEPER: Final = "none"
 
 
@@ -61,6 +64,14 @@ class TickPublisher(Sink, Publisher, Protocol):
         """Return the number of ticks stored."""
         ...
 
+    def spooling_seconds(self) -> float:
+        """Return for how long records have waited in the spool."""
+        ...
+
+    def has_room(self, feed_time_ms: int) -> bool:
+        """Say whether a tick would go straight to Kafka."""
+        ...
+
 
 class Storage(Protocol):
     """Where ticks are stored; `broker.storage.KafkaStorage` in the product."""
@@ -77,12 +88,12 @@ class Storage(Protocol):
         """Return the publisher."""
         ...
 
-    def spooled_ticks(self) -> Iterator[dict[str, Any]]:
-        """Yield what an earlier process left on disk."""
+    def spooled(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """Yield topic and record of what an earlier process left on disk."""
         ...
 
-    def discard_spooled(self) -> None:
-        """Delete it."""
+    def discard_spooled(self, keys: Iterable[str]) -> None:
+        """Delete it, except ticks of other instruments than `keys`."""
         ...
 
 
@@ -162,7 +173,7 @@ class UpstoxStreamer:
             "spool_bytes": running.publisher.spool_bytes,
             "market_open": running.worker.continuous,
         }
-        if unconfirmed > 10.0 or running.publisher.is_spooling:
+        if max(unconfirmed, running.publisher.spooling_seconds()) > _UNCONFIRMED_SECONDS:
             return Health(False, "Kafka does not confirm", {**detail, "oldest_unconfirmed_seconds": round(unconfirmed, 1)})
         if status.state == "connected":
             return Health(True, "connected" if running.worker.continuous else "connected, market closed", detail)
@@ -190,7 +201,9 @@ class UpstoxStreamer:
             watermark_ms=settings.watermark_seconds * 1000,
         )
         self._restore(engine, self._keys, stored)
-        self._continue_spool(engine)
+        self._say("publishing what an earlier run left on disk")
+        if not continue_spool(self._storage, engine, self._keys, self._stop):
+            return
         engine.own(self._keys)
         resumed = sum(1 for state in engine.states.values() if state.sequence)
         engine.event("restart", _now_ms(), f"{resumed} of {len(self._keys)} instruments continue from what is stored")
@@ -268,24 +281,6 @@ class UpstoxStreamer:
     def _restore(self, engine: FeedEngine, keys: Iterable[str], stored: Stored) -> None:
         for key in keys:
             engine.states[key] = restored_state(key, stored.states.get(key), stored.ticks.get(key, ()))
-
-    def _continue_spool(self, engine: FeedEngine) -> None:
-        """Publish what an earlier process left on disk, inferred anew from what is really stored."""
-        published = left_out = 0
-        for record in self._storage.spooled_ticks():
-            key = record.get("instrument_key", "")
-            if key not in self._keys:
-                left_out += 1
-                continue
-            state, tick = continued(engine.states.get(key, InstrumentState(key)), record)
-            if tick is not None and engine.sink.tick(tick):
-                engine.states[key] = state
-                published += 1
-        self._storage.discard_spooled()
-        if published or left_out:
-            log.info(
-                "spool of an earlier run: %d ticks published, %d of instruments not streamed here left out", published, left_out
-            )
 
     def _housekeep(self) -> None:
         """Do what must be looked after several times a second, on the main thread."""
@@ -396,6 +391,48 @@ class UpstoxStreamer:
             "orderflow_heartbeats": ("Heartbeats sent", True, read(lambda run: run.engine.figures.heartbeats)),
             "orderflow_spool_bytes": ("Size of the spool on disk", False, read(lambda run: run.publisher.spool_bytes)),
         }
+
+
+def continue_spool(storage: Storage, engine: FeedEngine, keys: Iterable[str], stop: threading.Event) -> bool:
+    """Publish what an earlier process left on disk, ticks inferred anew from what is really stored; delete it once Kafka has it.
+
+    Waits for room in Kafka, never in the new spool. False when told to stop first: all of it is then left for the next start.
+    """
+    publisher: TickPublisher = engine.sink  # type: ignore[assignment]
+    own = frozenset(keys)
+    published = others = foreign = 0
+    for topic, record in storage.spooled():
+        if topic != topics.TICKS:
+            (publisher.event if topic == topics.FEED_EVENTS else publisher.reject)(record)
+            others += 1
+            continue
+        key = record.get("instrument_key", "")
+        if key not in own:
+            foreign += 1
+            continue
+        state, tick = continued(engine.states.get(key, InstrumentState(key)), record)
+        if tick is None:
+            continue
+        while not publisher.has_room(tick.feed_time_ms) or not publisher.tick(tick):
+            publisher.poll()
+            if stop.wait(_ROOM_SECONDS):
+                return False
+        engine.states[key] = state
+        published += 1
+    number = publisher.backlog_number()
+    while not publisher.is_acknowledged(number):
+        publisher.poll()
+        if stop.wait(_ROOM_SECONDS):
+            return False
+    storage.discard_spooled(own)
+    if published or others or foreign:
+        log.info(
+            "spool of an earlier run: %d ticks and %d other records published, %d ticks of instruments not streamed here kept",
+            published,
+            others,
+            foreign,
+        )
+    return True
 
 
 def _change(engine: FeedEngine, *, added: tuple[str, ...], removed: tuple[str, ...], states: dict[str, InstrumentState]) -> None:

@@ -37,7 +37,7 @@ def test_spool_when_records_wait_then_taken_in_order_and_files_go_once_released(
     assert spool.size_bytes > 0
     spool.release()
     assert spool.size_bytes == 0
-    assert list(tmp_path.glob("slot-0/*.spool")) == []
+    assert list(tmp_path.glob("slot-00000000-0/*.spool")) == []
     assert spool.append(record(6))
     assert spool.take(1) == [record(6)]
     spool.close()
@@ -79,7 +79,7 @@ def test_spool_when_a_process_ended_then_the_next_finds_what_it_left_without_a_t
         first.append(record(number))
     first.put_first([record(-1)])
     first.close()
-    segment = tmp_path / "slot-0" / f"{1:012d}.spool"
+    segment = tmp_path / "slot-00000000-0" / f"{1:012d}.spool"
     segment.write_bytes(segment.read_bytes()[:-4])
     second = Spool(tmp_path, 1 << 20)
     assert list(second.leftovers()) == [record(-1), record(0), record(1)]
@@ -92,10 +92,51 @@ def test_spool_when_a_process_ended_then_the_next_finds_what_it_left_without_a_t
 def test_spool_when_the_slot_is_in_use_then_the_next_slot(tmp_path: Path) -> None:
     first, second = Spool(tmp_path, 1 << 20), Spool(tmp_path, 1 << 20)
     first.append(record(1))
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["slot-0", "slot-1"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["slot-00000000-0", "slot-00000000-1"]
     assert list(second.leftovers()) == []
     first.close()
     second.close()
+
+
+def test_spool_when_two_streamers_start_again_in_the_other_order_then_each_finds_its_own(tmp_path: Path) -> None:
+    first, second = Spool(tmp_path, 1 << 20, ["TCS"]), Spool(tmp_path, 1 << 20, ["INFY"])
+    first.append(record(1))
+    second.append(record(2))
+    first.close()
+    second.close()
+    second, first = Spool(tmp_path, 1 << 20, ["INFY"]), Spool(tmp_path, 1 << 20, ["TCS"])
+    assert (list(first.leftovers()), list(second.leftovers())) == ([record(1)], [record(2)])
+    first.close()
+    second.close()
+
+
+def test_spool_when_the_instruments_changed_then_the_old_slot_is_read_and_others_records_are_kept(tmp_path: Path) -> None:
+    old = Spool(tmp_path, 1 << 20, ["TCS", "INFY"])
+    old.append(Spooled("upstox_ticks", b"TCS", b"{}"))
+    old.append(Spooled("upstox_ticks", b"INFY", b"{}"))
+    old.close()
+    new = Spool(tmp_path, 1 << 20, ["TCS"])
+    assert [left.key for left in new.leftovers()] == [b"TCS", b"INFY"]
+    new.discard_leftovers(lambda left: left.key != b"TCS")
+    new.close()
+    other = Spool(tmp_path, 1 << 20, ["INFY"])
+    assert [left.key for left in other.leftovers()] == [b"INFY"]
+    other.discard_leftovers()
+    other.close()
+    assert list(tmp_path.rglob("*.spool")) == []
+
+
+def test_spool_when_closed_before_the_leftovers_are_discarded_then_they_are_as_they_were(tmp_path: Path) -> None:
+    first = Spool(tmp_path, 1 << 20)
+    first.append(record(1))
+    first.put_first([record(0)])
+    first.close()
+    second = Spool(tmp_path, 1 << 20)
+    second.put_first([record(1)])
+    second.close()
+    third = Spool(tmp_path, 1 << 20)
+    assert list(third.leftovers()) == [record(0), record(1)]
+    third.close()
 
 
 def test_spool_when_the_directory_cannot_be_made_then_error_names_the_setting(tmp_path: Path) -> None:
