@@ -32,7 +32,8 @@ class Spool:
     """Append at one end, take from the other; a segment is deleted once everything in it is acknowledged.
 
     One process owns a slot directory by a lock, so that two streamers may share the parent; the slot is called after the `names`
-    that the process streams, so that each finds its own again. Not synchronised to disk record by record: it survives a crash of the process, and loses at most the last moments when the machine loses power.
+    that the process streams, so that each finds its own again. Not synchronised to disk record by record: it survives a crash
+    of the process, and loses at most the last moments when the machine loses power.
     Raises OrderflowError when the directory cannot be written.
     """
 
@@ -68,7 +69,7 @@ class Spool:
                     if record is not None:
                         yield record
 
-    def discard_leftovers(self, keep: Callable[[Spooled], bool] = lambda record: False) -> None:
+    def discard_leftovers(self, keep: Callable[[Spooled], bool] = lambda _: False) -> None:
         """Delete what an earlier process left, except records to `keep`: those stay for another start."""
         for path in self._left:
             size = path.stat().st_size

@@ -1,13 +1,46 @@
-"""Tell one life of a topic from the next: offsets start again at 0 when a topic is created anew."""
+"""Tell one life of a topic from the next: offsets start again at 0 when a topic is created anew; and what it holds now."""
 
 from __future__ import annotations
 
 import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final
 
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
 from orderflow.market.errors import OrderflowError
+
+_CALL_SECONDS: Final = 20.0
+
+
+@dataclass(frozen=True, slots=True)
+class TopicExtent:
+    """A topic's id, and per partition the first offset that Kafka keeps and the one after the last."""
+
+    topic: str
+    identity: str
+    starts: Mapping[int, int]
+    ends: Mapping[int, int]
+
+
+def topic_extent(brokers: str, topic: str) -> TopicExtent:
+    """Return what Kafka holds of a topic. Raises OrderflowError when the broker cannot be reached or has no such topic."""
+    identity = topic_id(brokers, topic)
+    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "orderflow-extent", "log_level": 2})
+    try:
+        numbers = consumer.list_topics(topic, timeout=_CALL_SECONDS).topics[topic].partitions
+        found = {
+            number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_CALL_SECONDS) for number in numbers
+        }
+    except KafkaException as error:
+        raise OrderflowError(f"Kafka at {brokers} stopped answering while {topic} was looked up: {error.args[0]}") from error
+    finally:
+        consumer.close()
+    starts, ends = ({number: edges[side] for number, edges in found.items()} for side in (0, 1))
+    return TopicExtent(topic, identity, starts, ends)
 
 
 def topic_id(brokers: str, topic: str) -> str:

@@ -1,8 +1,9 @@
 """Every streaming query of the product; the only place that knows readStream and writeStream.
 
-Delivery: each query reads `earliest` on its first start and its checkpoint afterwards. A checkpoint that Kafka's retention has
-overtaken ends the query with an error (never a silent jump), except `trades`, which is live only. Kafka sinks may repeat a
-record after a failure, with the same key and content; storage is exactly once by the writer that is handed in.
+Delivery: each query reads `earliest` on its first start and its checkpoint afterwards; state_guard decides before the start what
+becomes of a checkpoint whose data Kafka no longer has. Data that goes while a query runs ends it with an error (never a silent
+jump), except `trades`, which is live only. Kafka sinks may repeat a record after a failure, with the same key and content;
+storage is exactly once by the writer that is handed in.
 """
 
 from __future__ import annotations
@@ -27,7 +28,18 @@ _REJECTS_TRIGGER_SECONDS: Final = 10
 
 def checkpoint(settings: Settings, name: str) -> str:
     """Return the checkpoint directory of query `name`, on HDFS."""
-    return f"{settings.namenode_url}/trading/checkpoints/{name}"
+    return f"{checkpoints(settings)}/{name}"
+
+
+def checkpoints(settings: Settings) -> str:
+    """Return the directory of all checkpoints."""
+    return f"{settings.namenode_url}/trading/checkpoints"
+
+
+def processor_query_names(settings: Settings) -> tuple[str, ...]:
+    """Return the names, and so the checkpoints, of the queries that `processor_queries` starts; all read ticks."""
+    rolled_up = (f"orderflow-{settings.window_minutes}",) if settings.window_minutes > 1 else ()
+    return ("trades", "orderflow", "rejects", *rolled_up)
 
 
 def processor_queries(spark: SparkSession, settings: Settings) -> list[StreamingQuery]:

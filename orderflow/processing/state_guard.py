@@ -1,40 +1,195 @@
-"""Decides what happens when checkpoints of the candle queries meet new code: compatible, or refused with the command to run.
+"""Decides at start what becomes of checkpoints that meet other code or other data in Kafka: go on, start afresh, or be refused.
 
-Settings may change freely: each window length above one minute has a checkpoint of its own, the rule and the watermark apply
-from the next batch on, and Spark keeps the number of state partitions it began with.
+Code: each window length above one minute has a checkpoint of its own, the rule and the watermark apply from the next batch on,
+and Spark keeps the number of state partitions it began with; state of another version is refused with the command to run.
+Kafka: a query whose topic was created anew starts afresh by itself, since its offsets mean nothing there. Messages that
+retention removed before they were read are a loss: it is refused with the command to run for the queries that store or sum,
+and told for those that can do without (trades are live, rejects are a diagnosis, candles of more than a minute are derived).
 """
 
 from __future__ import annotations
 
 import json
-from typing import Any, Final
-
-from pyspark.sql import SparkSession
+import logging
+from collections.abc import Mapping
+from typing import Any, Final, Protocol
 
 from orderflow.market.errors import SettingsError
-from orderflow.processing.queries import checkpoint
-from orderflow.settings import Settings
+from orderflow.market.tick import ist_date
+
+log = logging.getLogger(__name__)
 
 STATE_VERSION: Final = 1
 """Raised whenever the shape or meaning of the candle queries' state changes."""
 
+_VERSION: Final = "orderflow-version.json"
+_TOPIC: Final = "topic.json"
+_SET_ASIDE: Final = "set-aside"
+_LIVE: Final = "trades"
+_DERIVED: Final = ("rejects", "orderflow-")
+_AFRESH: Final = "hdfs dfs -rm -r '/trading/checkpoints/orderflow*'"
 
-def require_compatible_state(spark: SparkSession, settings: Settings) -> None:
-    """Write the state's version beside new checkpoints; raise SettingsError when old ones have another."""
-    jvm: Any = spark.sparkContext._jvm
-    path = jvm.org.apache.hadoop.fs.Path(checkpoint(settings, "orderflow-version.json"))
-    file_system = path.getFileSystem(spark.sparkContext._jsc.hadoopConfiguration())
-    if not file_system.exists(path):
-        out = file_system.create(path, True)
-        out.write(json.dumps({"state_version": STATE_VERSION}).encode())
-        out.close()
+
+class Files(Protocol):
+    """Files below the checkpoints' directory; `CheckpointFiles` in the product."""
+
+    def names(self, directory: str) -> tuple[str, ...]:
+        """Return the names in a directory; none when it is absent."""
+        ...
+
+    def modified_ms(self, path: str) -> int:
+        """Return when a file was last changed."""
+        ...
+
+    def read_text(self, path: str) -> str | None:
+        """Return a small file's text, or None when it is absent."""
+        ...
+
+    def write_text(self, path: str, text: str) -> None:
+        """Write a small file whole."""
+        ...
+
+    def move(self, source: str, target: str) -> None:
+        """Move a directory, in the place of one that may be there."""
+        ...
+
+
+class Extent(Protocol):
+    """What Kafka holds of a topic: its id, and per partition the first offset kept and the one after the last."""
+
+    @property
+    def topic(self) -> str:
+        """Return its name."""
+        ...
+
+    @property
+    def identity(self) -> str:
+        """Return what tells one life of the topic from the next."""
+        ...
+
+    @property
+    def starts(self) -> Mapping[int, int]:
+        """Return the first offset kept."""
+        ...
+
+    @property
+    def ends(self) -> Mapping[int, int]:
+        """Return the offset after the last."""
+        ...
+
+
+def require_compatible_state(files: Files) -> None:
+    """Write the state's version beside new checkpoints; raise SettingsError when old ones have another or an illegible one."""
+    text = files.read_text(_VERSION)
+    found = _version(text)
+    if found == STATE_VERSION:
         return
-    stream = file_system.open(path)
-    found = json.loads(bytes(stream.readAllBytes())).get("state_version")
-    stream.close()
-    if found != STATE_VERSION:
+    present = [name for name in files.names("") if name.startswith("orderflow") and "." not in name]
+    if found is None and not any(_resumes_at(files, name) for name in present):
+        files.write_text(_VERSION, json.dumps({"state_version": STATE_VERSION}))
+        return
+    held = "are of an unknown version" if found is None else f"hold state of version {found}"
+    raise SettingsError(
+        f"the candle checkpoints {held}, this code has {STATE_VERSION}; go back to the old code, or start the candles afresh "
+        f"from what Kafka still holds: {_AFRESH} (stored candles are kept, and repeats are dropped by key)"
+    )
+
+
+def require_reachable_offsets(files: Files, extents: Mapping[str, Extent]) -> None:
+    """Compare where each query would go on with what Kafka holds of its topic, and decide.
+
+    Raises SettingsError that says how much is gone and has the command to run.
+    """
+    refused: list[str] = []
+    names: list[str] = []
+    for query, extent in extents.items():
+        at = _resumes_at(files, query)
+        known = files.read_text(f"{query}/{_TOPIC}")
+        if at and known is not None and known != extent.identity:
+            known = _start_afresh(files, query, f"topic {extent.topic} was created anew; nothing is left of the old one")
+        elif at:
+            cut = [number for number, offset in at.items() if offset > extent.ends.get(number, 0)]
+            gone = {n: extent.starts[n] - offset for n, offset in at.items() if extent.starts.get(n, 0) > offset}
+            if cut and known is None:
+                known = _start_afresh(files, query, f"topic {extent.topic} ends before the checkpoint, so it was created anew")
+            elif cut:
+                raise SettingsError(_cut_short(query, extent, at, cut[0]))
+            elif gone and query == _LIVE:
+                log.warning("query %s: %s; it goes on with what is left", query, _overtaken(extent, at, gone))
+            elif gone and query.startswith(_DERIVED):
+                known = _start_afresh(files, query, _overtaken(extent, at, gone))
+            elif gone:
+                refused.append(f"query {query}, last at work on {_last_day(files, query)}: {_overtaken(extent, at, gone)}")
+                names.append(query)
+        if known != extent.identity and query not in names:
+            files.write_text(f"{query}/{_TOPIC}", extent.identity)
+    if refused:
+        paths = " ".join(f"/trading/checkpoints/{name}" for name in names)
         raise SettingsError(
-            f"the candle checkpoints hold state of version {found}, this code has {STATE_VERSION}; go back to the old code, or "
-            "start the candles afresh from what Kafka still holds: hdfs dfs -rm -r '/trading/checkpoints/orderflow*' "
-            "(stored candles are kept, and repeats are dropped by key)"
+            f"{'; '.join(refused)}. To go on with what Kafka still holds: hdfs dfs -rm -r {paths} (what is stored stays, and is "
+            "not stored again), then python -m orderflow reprocess --date YYYY-MM-DD for the days concerned; see "
+            "docs/TROUBLESHOOTING.md, 'Retention overtook'"
         )
+
+
+def _version(text: str | None) -> Any:
+    try:
+        return json.loads(text or "null")["state_version"]
+    except (ValueError, TypeError, KeyError):
+        return None
+
+
+def _resumes_at(files: Files, query: str) -> dict[int, int]:
+    """Return the offsets a query would go on from: those its last committed batch ended at; none before its first start."""
+    committed = _last_commit(files, query)
+    text = files.read_text(f"{query}/sources/0/0" if committed is None else f"{query}/offsets/{committed}")
+    offsets: dict[int, int] = {}
+    for line in (text or "").splitlines():
+        try:
+            topics = json.loads(line)
+        except ValueError:
+            continue
+        if isinstance(topics, dict):
+            for partitions in topics.values():
+                if isinstance(partitions, dict) and all(number.isdigit() for number in partitions):
+                    offsets.update({int(number): int(offset) for number, offset in partitions.items()})
+    return offsets
+
+
+def _last_commit(files: Files, query: str) -> int | None:
+    return max((int(name) for name in files.names(f"{query}/commits") if name.isdigit()), default=None)
+
+
+def _last_day(files: Files, query: str) -> str:
+    committed = _last_commit(files, query)
+    return "no day" if committed is None else ist_date(files.modified_ms(f"{query}/commits/{committed}"))
+
+
+def _start_afresh(files: Files, query: str, why: str) -> None:
+    """Put a query's checkpoint aside and say so; return the topic noted in the new one, none yet."""
+    files.move(query, f"{_SET_ASIDE}/{query}")
+    log.warning(
+        "query %s starts afresh from the first message that Kafka holds: %s. Its checkpoint is kept in /trading/checkpoints/%s/%s"
+        ". Minutes that were open then are put right by python -m orderflow reprocess --date YYYY-MM-DD",
+        query,
+        why,
+        _SET_ASIDE,
+        query,
+    )
+
+
+def _overtaken(extent: Extent, at: Mapping[int, int], gone: Mapping[int, int]) -> str:
+    number = min(gone)
+    return (
+        f"Kafka no longer has {sum(gone.values())} messages of {extent.topic} that were not read yet (partition {number}: read "
+        f"up to offset {at[number]}, kept from {extent.starts[number]}): its retention has overtaken the checkpoint"
+    )
+
+
+def _cut_short(query: str, extent: Extent, at: Mapping[int, int], number: int) -> str:
+    return (
+        f"Kafka's partition {number} of {extent.topic} ends at offset {extent.ends.get(number, 0)}, but query {query} has read "
+        f"up to {at[number]}: Kafka lost the end of it, as in a power failure, and will give those offsets to other messages. "
+        "Create the topic anew, and every query starts afresh by itself: kafka-topics.sh --bootstrap-server kafka:29092 --delete "
+        f"--topic {extent.topic}, then python -m orderflow setup topics; see docs/TROUBLESHOOTING.md, 'Retention overtook'"
+    )

@@ -23,9 +23,14 @@ _LOG_SECONDS: Final = 60.0
 _UPKEEP_SECONDS: Final = 300.0
 _SILENT_SECONDS: Final = 180.0
 _REAL_TIME_QUERIES: Final = ("trades",)
+_OVERTOOK: Final = (
+    "Kafka no longer has what the checkpoint points to; the next start says how much, and what to run: see "
+    "docs/TROUBLESHOOTING.md, 'Retention overtook'"
+)
 _HINTS: Final = (
-    ("OffsetOutOfRange", "Kafka's retention has overtaken the checkpoint; see docs/TROUBLESHOOTING.md, 'Retention overtook'"),
-    ("Some data may have been lost", "Kafka no longer has what the checkpoint points to; see docs/TROUBLESHOOTING.md"),
+    ("OffsetOutOfRange", _OVERTOOK),
+    ("KAFKA_DATA_LOSS", _OVERTOOK),
+    ("Some data may have been lost", _OVERTOOK),
     ("SafeMode", "HDFS is in safe mode; it leaves it once the DataNodes have reported: hdfs dfsadmin -safemode get"),
     ("could only be written to 0", "no DataNode takes blocks: see hdfs dfsadmin -report for free space and live nodes"),
     ("NSQuotaExceeded", "an HDFS quota is full: hdfs dfs -count -q /trading"),

@@ -1,12 +1,14 @@
 from __future__ import annotations
 
+import re
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from orderflow.market.errors import OrderflowError, SettingsError
 from orderflow.processing.cores import cores_needed, require_cores
-from orderflow.processing.watch import QueryWatch
+from orderflow.processing.watch import _HINTS, QueryWatch
 from orderflow.settings import load
 
 
@@ -72,3 +74,16 @@ def test_cores_when_fewer_than_partitions_and_two_then_the_processor_refuses_wit
     with pytest.raises(SettingsError, match="PROCESSOR_CORES=6"):
         require_cores(FakeSession(), settings)  # type: ignore[arg-type]
     require_cores(FakeSession(), load({"PROCESSOR_CORES": "4"}))  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("path", ["orderflow/processing/watch.py", "orderflow/processing/state_guard.py"])
+def test_messages_when_they_name_a_section_of_troubleshooting_then_it_is_there(path: str) -> None:
+    root = Path(__file__).resolve().parents[2]
+    named = set(re.findall(r"docs/TROUBLESHOOTING\.md, '([^']+)'", (root / path).read_text()))
+    assert named == {"Retention overtook"}
+    assert "### Retention overtook\n" in (root / "docs" / "TROUBLESHOOTING.md").read_text()
+
+
+def test_hints_when_kafka_lost_data_then_one_is_found_before_sparks_own_advice() -> None:
+    text = "[KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE] Some data may have been lost because they are not available in Kafka"
+    assert "Retention overtook" in next(hint for sign, hint in _HINTS if sign in text)

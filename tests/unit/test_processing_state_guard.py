@@ -1,0 +1,159 @@
+"""What becomes of checkpoints that meet other code or other Kafka data."""
+
+from __future__ import annotations
+
+import logging
+
+import pytest
+
+from orderflow.broker.topic_identity import TopicExtent
+from orderflow.market.errors import SettingsError
+from orderflow.processing.queries import processor_query_names
+from orderflow.processing.state_guard import require_compatible_state, require_reachable_offsets
+from orderflow.settings import load
+
+NOON_MS = 1_765_780_200_000
+"""2025-12-15 12:00 IST."""
+
+
+class FakeFiles:
+    """Files by path, in memory."""
+
+    def __init__(self, *queries: dict[str, str]) -> None:
+        self.texts: dict[str, str] = {}
+        for query in queries:
+            self.texts.update(query)
+
+    def names(self, directory: str) -> tuple[str, ...]:
+        start = f"{directory}/" if directory else ""
+        found = {path[len(start) :].split("/")[0] for path in self.texts if path.startswith(start)}
+        return tuple(sorted(found))
+
+    def modified_ms(self, path: str) -> int:
+        assert path in self.texts
+        return NOON_MS
+
+    def read_text(self, path: str) -> str | None:
+        return self.texts.get(path)
+
+    def write_text(self, path: str, text: str) -> None:
+        self.texts[path] = text
+
+    def move(self, source: str, target: str) -> None:
+        self.texts = {path.replace(f"{source}/", f"{target}/", 1): text for path, text in self.texts.items()}
+
+
+def query(name: str, zero: int, one: int, identity: str | None = "aaaaaaaa") -> dict[str, str]:
+    """Return the files of a query whose last committed batch ended at these offsets; it had planned another."""
+    text = 'v1\n{"batchWatermarkMs":1,"conf":{"spark.sql.shuffle.partitions":"2"}}\n{"upstox_ticks":{"0":%d,"1":%d}}'
+    files = {
+        f"{name}/metadata": '{"id":"x"}',
+        f"{name}/sources/0/0": '\0v1\n{"upstox_ticks":{"0":0,"1":0}}',
+        f"{name}/offsets/9": text % (1, 1),
+        f"{name}/offsets/10": text % (zero, one),
+        f"{name}/offsets/11": text % (zero + 50, one + 50),
+        f"{name}/commits/9": "v1\n{}",
+        f"{name}/commits/10": "v1\n{}",
+    }
+    return files if identity is None else {**files, f"{name}/topic.json": identity}
+
+
+def kafka(starts: tuple[int, int] = (0, 0), ends: tuple[int, int] = (1000, 1000), identity: str = "aaaaaaaa") -> TopicExtent:
+    return TopicExtent("upstox_ticks", identity, dict(enumerate(starts)), dict(enumerate(ends)))
+
+
+def test_offsets_when_kafka_still_has_all_then_nothing_changes() -> None:
+    files = FakeFiles(query("orderflow", 500, 600))
+    before = dict(files.texts)
+    require_reachable_offsets(files, {"orderflow": kafka((500, 10))})
+    assert files.texts == before
+
+
+def test_offsets_when_a_query_starts_for_the_first_time_then_the_topic_is_noted() -> None:
+    files = FakeFiles()
+    require_reachable_offsets(files, {"ticks": kafka((500, 10))})
+    assert files.texts == {"ticks/topic.json": "aaaaaaaa"}
+
+
+def test_offsets_when_retention_overtook_then_refused_with_how_much_since_when_and_the_command() -> None:
+    files = FakeFiles(query("candles", 500, 600), query("footprint", 500, 900))
+    with pytest.raises(SettingsError) as refused:
+        require_reachable_offsets(files, {"candles": kafka((700, 601)), "footprint": kafka((700, 601))})
+    said = str(refused.value)
+    assert "query candles, last at work on 2025-12-15: Kafka no longer has 201 messages" in said
+    assert "partition 0: read up to offset 500, kept from 700" in said
+    assert "hdfs dfs -rm -r /trading/checkpoints/candles /trading/checkpoints/footprint" in said
+    assert "docs/TROUBLESHOOTING.md, 'Retention overtook'" in said
+    assert "candles/commits/10" in files.texts
+
+
+def test_offsets_when_a_query_never_committed_then_its_first_offsets_count() -> None:
+    first = {name: text for name, text in query("ticks", 5, 5).items() if "commits" not in name}
+    with pytest.raises(SettingsError, match="no longer has 40 messages"):
+        require_reachable_offsets(FakeFiles(first), {"ticks": kafka((40, 0))})
+
+
+def test_offsets_when_the_topic_was_created_anew_then_a_fresh_start_that_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    files = FakeFiles(query("ticks", 500, 600))
+    with caplog.at_level(logging.WARNING):
+        require_reachable_offsets(files, {"ticks": kafka(identity="bbbbbbbb")})
+    assert "query ticks starts afresh" in caplog.text
+    assert files.names("ticks") == ("topic.json",)
+    assert files.texts["ticks/topic.json"] == "bbbbbbbb"
+    assert files.names("set-aside/ticks/commits") == ("10", "9")
+
+
+def test_offsets_when_an_old_checkpoint_is_beyond_the_topic_then_a_fresh_start() -> None:
+    files = FakeFiles(query("ticks", 500, 600, identity=None))
+    require_reachable_offsets(files, {"ticks": kafka(ends=(499, 700))})
+    assert files.names("ticks") == ("topic.json",)
+
+
+def test_offsets_when_kafka_lost_the_end_of_its_log_then_refused_with_the_command() -> None:
+    with pytest.raises(SettingsError, match=r"ends at offset 499.*--delete --topic upstox_ticks"):
+        require_reachable_offsets(FakeFiles(query("ticks", 500, 600)), {"ticks": kafka(ends=(499, 700))})
+
+
+@pytest.mark.parametrize("name", ["orderflow-5", "rejects"])
+def test_offsets_when_a_derived_query_was_overtaken_then_a_fresh_start_that_is_told(
+    name: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    files = FakeFiles(query(name, 500, 600), query("orderflow", 900, 900))
+    with caplog.at_level(logging.WARNING):
+        require_reachable_offsets(files, {"orderflow": kafka((700, 700)), name: kafka((700, 700))})
+    assert "Kafka no longer has 300 messages" in caplog.text
+    assert files.names(name) == ("topic.json",)
+    assert "commits" in files.names("orderflow")
+
+
+def test_offsets_when_live_trades_were_overtaken_then_they_go_on_and_it_is_told(caplog: pytest.LogCaptureFixture) -> None:
+    files = FakeFiles(query("trades", 500, 600))
+    with caplog.at_level(logging.WARNING):
+        require_reachable_offsets(files, {"trades": kafka((700, 700))})
+    assert "goes on with what is left" in caplog.text
+    assert "commits" in files.names("trades")
+
+
+def test_names_when_the_window_is_longer_then_its_checkpoint_is_looked_at_too() -> None:
+    assert processor_query_names(load({})) == ("trades", "orderflow", "rejects")
+    assert processor_query_names(load({"WINDOW_MINUTES": "5"})) == ("trades", "orderflow", "rejects", "orderflow-5")
+
+
+@pytest.mark.parametrize("torn", [None, "", "{", "[]", "{}"])
+def test_version_when_absent_or_torn_beside_no_checkpoint_then_written(torn: str | None) -> None:
+    files = FakeFiles({} if torn is None else {"orderflow-version.json": torn})
+    require_compatible_state(files)
+    assert files.texts == {"orderflow-version.json": '{"state_version": 1}'}
+    require_compatible_state(files)
+
+
+@pytest.mark.parametrize("torn", [None, "", "{"])
+def test_version_when_absent_or_torn_beside_a_checkpoint_then_refused_with_the_command(torn: str | None) -> None:
+    files = FakeFiles(query("orderflow-5", 5, 5), {} if torn is None else {"orderflow-version.json": torn})
+    with pytest.raises(SettingsError, match=r"unknown version.*hdfs dfs -rm -r '/trading/checkpoints/orderflow\*'"):
+        require_compatible_state(files)
+
+
+def test_version_when_another_then_refused_naming_both() -> None:
+    with pytest.raises(SettingsError, match="version 7, this code has 1"):
+        require_compatible_state(FakeFiles({"orderflow-version.json": '{"state_version": 7}'}))
