@@ -88,7 +88,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         ),
         kafka_brokers=read.text("KAFKA_BROKERS", "kafka:29092"),
         kafka_partitions=read.integer("KAFKA_PARTITIONS", 2, least=1),
-        kafka_retention_hours=read.integer("KAFKA_RETENTION_HOURS", 72, least=1),
+        kafka_retention_hours=read.integer("KAFKA_RETENTION_HOURS", 168, least=1),
         kafka_retention_bytes=read.integer("KAFKA_RETENTION_BYTES", 1 << 30, least=1 << 20),
         zookeeper_hosts=read.text("ZOOKEEPER_HOSTS", "zookeeper:2181"),
         namenode_url=read.text("NAMENODE_URL", "hdfs://namenode:9000").rstrip("/"),
