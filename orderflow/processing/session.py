@@ -23,6 +23,7 @@ def spark_session(settings: Settings, name: str, cores: int) -> SparkSession:
         .config("spark.hadoop.dfs.client.block.write.replace-datanode-on-failure.policy", "NEVER")
         .config("spark.scheduler.mode", "FAIR")
         .config("spark.sql.streaming.metricsEnabled", "false")
+        .config("spark.sql.streaming.numRecentProgressUpdates", 20)
     )
     spark = builder.getOrCreate()
     spark.sparkContext.setLogLevel("WARN")

@@ -55,7 +55,8 @@ class QueryWatch:
         self._queries = list(queries)
         self._stop = threading.Event()
         self._seen: dict[str, tuple[int, float]] = {}
-        self._late: dict[str, tuple[int, int]] = {}
+        self._late: dict[str, int] = {}
+        self._counted: dict[str, str] = {}
         self._progress: dict[str, dict[str, Any]] = {}
         self._active: dict[str, bool] = {query.name: True for query in self._queries}
 
@@ -66,7 +67,7 @@ class QueryWatch:
                 "active": active,
                 "batch": self._progress.get(name, {}).get("batchId"),
                 "rows_per_second": self._progress.get(name, {}).get("processedRowsPerSecond"),
-                "late_groups_dropped": self._late.get(name, (0, 0))[1],
+                "late_groups_dropped": self._late.get(name, 0),
             }
             for name, active in self._active.items()
         }
@@ -81,20 +82,19 @@ class QueryWatch:
         return Health(True, "running", detail)
 
     def wait(self, upkeep: Callable[[], None] | None = None) -> int:
-        """Block until SIGTERM or SIGINT, then stop the queries and return 0; call `upkeep` every five minutes.
+        """Block until SIGTERM or SIGINT, then stop the queries and return 0; call `upkeep` every five minutes on its own thread.
 
+        A failure of `upkeep` is logged, and it is called again; the end does not wait for it, so it must bear being cut off.
         Raises OrderflowError with the cause and what to do when a query ends by itself.
         """
-        next_upkeep = time.monotonic() + _UPKEEP_SECONDS
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
+        if upkeep is not None:
+            threading.Thread(target=self._keep_up, args=(upkeep,), name="upkeep", daemon=True).start()
         next_log = time.monotonic() + _LOG_SECONDS
         while not self._stop.wait(_POLL_SECONDS):
             for query in self._queries:
                 self._observe(query)
-            if upkeep is not None and time.monotonic() >= next_upkeep:
-                upkeep()
-                next_upkeep = time.monotonic() + _UPKEEP_SECONDS
             if time.monotonic() >= next_log:
                 next_log += _LOG_SECONDS
                 log.info("queries: %s", "; ".join(self._line(query.name) for query in self._queries))
@@ -103,6 +103,14 @@ class QueryWatch:
             query.stop()
         self._spark.stop()
         return 0
+
+    def _keep_up(self, upkeep: Callable[[], None]) -> None:
+        while not self._stop.wait(_UPKEEP_SECONDS):
+            try:
+                upkeep()
+            except Exception:
+                if not self._stop.is_set():
+                    log.exception("upkeep failed; it is tried again in %.0f s, and storing goes on", _UPKEEP_SECONDS)
 
     def _observe(self, query: StreamingQuery) -> None:
         name = query.name
@@ -113,26 +121,37 @@ class QueryWatch:
         now = time.monotonic()
         if progress is None:
             return
-        values: dict[str, Any] = progress if isinstance(progress, dict) else progress.jsonDict
+        values = _values(progress)
         batch = int(values["batchId"])
         if self._seen.get(name, (-1, 0.0))[0] != batch or values != self._progress.get(name):
             self._seen[name] = (batch, now)
-            self._record(name, batch, values)
+            self._record(name, values)
+        self._count_late(query, values)
         self._progress[name] = values
         _AGE.labels(name).set(now - self._seen[name][1])
 
-    def _record(self, name: str, batch: int, values: dict[str, Any]) -> None:
+    def _count_late(self, query: StreamingQuery, latest: dict[str, Any]) -> None:
+        """Count what was dropped by every batch since the last look, not only by the latest."""
+        name, counted = query.name, self._counted.get(query.name, "")
+        if not latest.get("stateOperators") or latest["timestamp"] <= counted:
+            return
+        for values in map(_values, query.recentProgress):
+            if values["timestamp"] <= counted:
+                continue
+            dropped = sum(op.get("numRowsDroppedByWatermark", 0) for op in values.get("stateOperators") or [])
+            if dropped:
+                self._late[name] = self._late.get(name, 0) + dropped
+                log.warning(
+                    "query %s: %d late groups left out of batch %d; reprocess applies them", name, dropped, values["batchId"]
+                )
+        self._counted[name] = latest["timestamp"]
+        _LATE.labels(name).set(self._late.get(name, 0))
+
+    def _record(self, name: str, values: dict[str, Any]) -> None:
         _INPUT.labels(name).set(values.get("inputRowsPerSecond") or 0.0)
         _SECONDS.labels(name).set((values.get("durationMs") or {}).get("triggerExecution", 0) / 1000)
         operators = values.get("stateOperators") or []
         _STATE.labels(name).set(sum(op.get("numRowsTotal", 0) for op in operators))
-        dropped = sum(op.get("numRowsDroppedByWatermark", 0) for op in operators)
-        last_batch, total = self._late.get(name, (-1, 0))
-        if batch != last_batch:
-            self._late[name] = (batch, total + dropped)
-            _LATE.labels(name).set(total + dropped)
-            if dropped:
-                log.warning("query %s: %d late groups left out of batch %d; reprocess applies them", name, dropped, batch)
         behind = sum(int((source.get("metrics") or {}).get("maxOffsetsBehindLatest", 0)) for source in values.get("sources", []))
         _BEHIND.labels(name).set(behind)
 
@@ -142,6 +161,10 @@ class QueryWatch:
         return (
             f"{name} batch {values.get('batchId', '-')} {values.get('processedRowsPerSecond') or 0:.0f} rows/s {milliseconds} ms"
         )
+
+
+def _values(progress: Any) -> dict[str, Any]:
+    return progress if isinstance(progress, dict) else progress.jsonDict
 
 
 def _reason(query: StreamingQuery) -> str:

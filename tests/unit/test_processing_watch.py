@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -18,8 +19,12 @@ class FakeQuery:
     def __init__(self, name: str) -> None:
         self.name = name
         self.isActive = True
-        self.lastProgress: dict[str, Any] | None = None
+        self.recentProgress: list[dict[str, Any]] = []
         self.failure: str | None = None
+
+    @property
+    def lastProgress(self) -> dict[str, Any] | None:
+        return self.recentProgress[-1] if self.recentProgress else None
 
     def exception(self) -> str | None:
         return self.failure
@@ -36,8 +41,9 @@ class FakeSession:
         self.sparkContext = FakeContext(master, parallelism)
 
 
-def progress(batch: int, dropped: int = 0) -> dict[str, Any]:
+def progress(batch: int, dropped: int = 0, second: int = 0) -> dict[str, Any]:
     return {
+        "timestamp": f"2025-12-15T06:30:{second:02}.000Z",
         "batchId": batch,
         "inputRowsPerSecond": 10.0,
         "processedRowsPerSecond": 20.0,
@@ -50,12 +56,84 @@ def progress(batch: int, dropped: int = 0) -> dict[str, Any]:
 def test_health_when_every_query_reports_then_it_shows_their_last_batch_and_what_came_late() -> None:
     query = FakeQuery("orderflow")
     watch = QueryWatch(FakeSession(), [query])  # type: ignore[arg-type, list-item]
-    for batch, dropped in ((1, 2), (1, 2), (2, 3)):
-        query.lastProgress = progress(batch, dropped)
+    for report in (progress(1, 2, second=1), progress(2, 3, second=3)):
+        query.recentProgress.append(report)
+        watch._observe(query)  # type: ignore[arg-type]
         watch._observe(query)  # type: ignore[arg-type]
     health = watch.health()
     assert health.healthy
     assert health.detail["orderflow"] == {"active": True, "batch": 2, "rows_per_second": 20.0, "late_groups_dropped": 5}
+
+
+def test_late_groups_when_batches_passed_between_two_looks_then_all_of_them_are_counted() -> None:
+    query = FakeQuery("orderflow")
+    watch = QueryWatch(FakeSession(), [query])  # type: ignore[arg-type, list-item]
+    query.recentProgress = [progress(1, 2, second=1)]
+    watch._observe(query)  # type: ignore[arg-type]
+    query.recentProgress += [
+        progress(2, 0, second=2),
+        progress(2, 30, second=3),
+        progress(3, 4, second=4),
+        progress(4, 0, second=5),
+    ]
+    watch._observe(query)  # type: ignore[arg-type]
+    assert watch.health().detail["orderflow"]["late_groups_dropped"] == 36  # type: ignore[index]
+
+
+class FakeQueryUntil(FakeQuery):
+    """Ends once `event` is set."""
+
+    def __init__(self, event: threading.Event) -> None:
+        self.event = event
+        super().__init__("ticks")
+
+    @property
+    def isActive(self) -> bool:
+        return not self.event.is_set()
+
+    @isActive.setter
+    def isActive(self, value: bool) -> None: ...
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orderflow.processing.watch._POLL_SECONDS", 0.001)
+    monkeypatch.setattr("orderflow.processing.watch._UPKEEP_SECONDS", 0.001)
+    monkeypatch.setattr("signal.signal", lambda *_: None)
+
+
+@pytest.mark.usefixtures("impatient")
+def test_watch_when_upkeep_takes_long_then_a_query_that_ends_is_still_seen() -> None:
+    began, end = threading.Event(), threading.Event()
+
+    def upkeep() -> None:
+        began.set()
+        end.wait(30)
+
+    watch = QueryWatch(FakeSession(), [FakeQueryUntil(began)])  # type: ignore[arg-type, list-item]
+    with pytest.raises(OrderflowError, match="query ticks has ended"):
+        watch.wait(upkeep)
+    end.set()
+    watch._stop.set()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_watch_when_upkeep_fails_then_it_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
+    again = threading.Event()
+    calls = 0
+
+    def upkeep() -> None:
+        nonlocal calls
+        calls += 1
+        if calls > 1:
+            again.set()
+        raise ConnectionRefusedError("the NameNode is away")
+
+    watch = QueryWatch(FakeSession(), [FakeQueryUntil(again)])  # type: ignore[arg-type, list-item]
+    with pytest.raises(OrderflowError, match="query ticks has ended"):
+        watch.wait(upkeep)
+    watch._stop.set()
+    assert "upkeep failed; it is tried again" in caplog.text
 
 
 def test_watch_when_a_query_ends_then_it_names_the_cause_and_the_cure() -> None:
