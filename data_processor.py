@@ -18,11 +18,12 @@ def main() -> int:
     """Run the processor until SIGTERM; returns the exit code."""
     chosen = settings.load()
     logs.configure(chosen.log_level, secrets=[chosen.access_token])
+    extent = topic_extent(chosen.kafka_brokers, TICKS)
     spark = spark_session(chosen, "orderflow-processor", chosen.processor_cores)
     require_cores(spark, chosen)
     files = CheckpointFiles(spark, checkpoints(chosen))
     require_compatible_state(files)
-    require_reachable_offsets(files, dict.fromkeys(processor_query_names(chosen), topic_extent(chosen.kafka_brokers, TICKS)))
+    require_reachable_offsets(files, dict.fromkeys(processor_query_names(chosen), extent))
     watch = QueryWatch(spark, processor_queries(spark, chosen))
     with HealthServer(chosen.health_host, chosen.health_port, watch.health):
         return watch.wait()

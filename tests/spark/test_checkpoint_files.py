@@ -1,4 +1,4 @@
-"""The guard's file operations on a real Hadoop file system, and a real checkpoint read by it."""
+"""The guard's file operations on a real Hadoop file system."""
 
 from __future__ import annotations
 
