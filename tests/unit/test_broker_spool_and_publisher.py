@@ -126,6 +126,28 @@ def test_spool_when_the_instruments_changed_then_the_old_slot_is_read_and_others
     assert list(tmp_path.rglob("*.spool")) == []
 
 
+def test_spool_when_another_streamer_uses_a_slot_or_left_one_of_other_instruments_then_it_is_not_touched(tmp_path: Path) -> None:
+    in_use, left = Spool(tmp_path, 1 << 20, ["TCS", "INFY"]), Spool(tmp_path, 1 << 20, ["RELIANCE"])
+    in_use.append(record(1))
+    left.append(record(2))
+    in_use.flush()
+    left.close()
+    spool = Spool(tmp_path, 1 << 20, ["TCS"])
+    assert list(spool.leftovers()) == []
+    spool.discard_leftovers()
+    assert len(list(tmp_path.rglob("*.spool"))) == 2
+    spool.close()
+    in_use.close()
+
+
+def test_spool_when_an_older_version_left_a_slot_without_names_then_it_is_read(tmp_path: Path) -> None:
+    (tmp_path / "slot-0").mkdir()
+    (tmp_path / "slot-0" / "000000000001.spool").write_bytes(b'upstox_ticks\tNSE_EQ|X\t{"n":3}\n')
+    spool = Spool(tmp_path, 1 << 20, ["TCS"])
+    assert list(spool.leftovers()) == [record(3)]
+    spool.close()
+
+
 def test_spool_when_closed_before_the_leftovers_are_discarded_then_they_are_as_they_were(tmp_path: Path) -> None:
     first = Spool(tmp_path, 1 << 20)
     first.append(record(1))
