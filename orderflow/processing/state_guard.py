@@ -106,22 +106,22 @@ def require_reachable_offsets(files: Files, extents: Mapping[str, Extent]) -> No
         at = _resumes_at(files, query)
         known = files.read_text(f"{query}/{_TOPIC}")
         if at and known is not None and known != extent.identity:
-            known = _start_afresh(files, query, f"topic {extent.topic} was created anew; nothing is left of the old one")
+            _start_afresh(files, query, f"topic {extent.topic} was created anew; nothing is left of the old one")
         elif at:
             cut = [number for number, offset in at.items() if offset > extent.ends.get(number, 0)]
             gone = {n: extent.starts[n] - offset for n, offset in at.items() if extent.starts.get(n, 0) > offset}
             if cut and known is None:
-                known = _start_afresh(files, query, f"topic {extent.topic} ends before the checkpoint, so it was created anew")
+                _start_afresh(files, query, f"topic {extent.topic} ends before the checkpoint, so it was created anew")
             elif cut:
                 raise SettingsError(_cut_short(query, extent, at, cut[0]))
             elif gone and query == _LIVE:
                 log.warning("query %s: %s; it goes on with what is left", query, _overtaken(extent, at, gone))
             elif gone and query.startswith(_DERIVED):
-                known = _start_afresh(files, query, _overtaken(extent, at, gone))
+                _start_afresh(files, query, _overtaken(extent, at, gone))
             elif gone:
                 refused.append(f"query {query}, last at work on {_last_day(files, query)}: {_overtaken(extent, at, gone)}")
                 names.append(query)
-        if known != extent.identity and query not in names:
+        if query not in names and files.read_text(f"{query}/{_TOPIC}") != extent.identity:
             files.write_text(f"{query}/{_TOPIC}", extent.identity)
     if refused:
         paths = " ".join(f"/trading/checkpoints/{name}" for name in names)
@@ -166,7 +166,6 @@ def _last_day(files: Files, query: str) -> str:
 
 
 def _start_afresh(files: Files, query: str, why: str) -> None:
-    """Put a query's checkpoint aside and say so; return the topic noted in the new one, none yet."""
     files.move(query, f"{_SET_ASIDE}/{query}")
     log.warning(
         "query %s starts afresh from the first message that Kafka holds: %s. Its checkpoint is kept in /trading/checkpoints/%s/%s"
