@@ -29,17 +29,17 @@ LABEL org.opencontainers.image.title="orderflow" \
       org.opencontainers.image.description="Real-time order flow for Indian markets: Upstox V3 feed, Kafka, Spark, HDFS, Dash" \
       org.opencontainers.image.licenses="MIT"
 RUN useradd --uid 1000 --create-home orderflow \
-    && for name in zookeeper kafka namenode datanode1 datanode2 spark-worker data-streamer simulator; do \
+    && for name in zookeeper kafka namenode datanode1 datanode2 spark-worker data-streamer plotter simulator; do \
          mkdir -p "/var/lib/orderflow/$name"; \
        done \
     && mkdir /host \
     && chown -R orderflow:orderflow /var/lib/orderflow
 COPY --from=packages /opt/venv /opt/venv
-COPY --from=artifacts / /opt/artifacts/
+COPY --chown=1000:1000 --from=artifacts / /opt/artifacts/
 WORKDIR /opt/orderflow
 COPY . .
-# Byte code is compiled here, since the root file system is read-only at run time.
-RUN /opt/venv/bin/python -m compileall -q .
+# A clone made under umask 077 keeps its modes. Byte code is compiled here, since the root file system is read-only at run time.
+RUN chmod -R a+rX . && /opt/venv/bin/python -m compileall -q .
 ENV PATH=/opt/orderflow/bin:$PATH \
     IN_CONTAINER=yes \
     ENV_FILE=/host/.env \

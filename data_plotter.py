@@ -25,7 +25,7 @@ def main() -> int:
     source = chosen.instrument_master
     kept = chosen.spool_dir / f"instrument-master-{zlib.crc32(source.encode()):08x}.json.gz"
     directory = Directory(chosen.instruments)
-    directory.fetch_aside(partial(load_master, source, kept, chosen.ca_file), holidays_around_now)
+    directory.fetch_aside(partial(load_master, source, kept, chosen.ca_file, chosen.instruments), holidays_around_now)
     store = Store(clock_ms, directory.instruments)
     history = DayArchive(History.connect(chosen.namenode_http_url), chosen.aggressor_rule)
     feed = KafkaFeed(chosen.kafka_brokers, store, chosen.watermark_seconds)

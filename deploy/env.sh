@@ -12,8 +12,8 @@ fi
 export ORDERFLOW_HOME PYTHON PYTHONUNBUFFERED=1 PYTHONPATH=$ORDERFLOW_HOME
 export ENV_FILE=${ENV_FILE:-$ORDERFLOW_HOME/.env}
 
-# Settings of .env that the environment does not give. Health checks need none of them and run often.
-if [[ -z ${ORDERFLOW_PROBE:-} && -f $ENV_FILE ]]; then
+# Settings of .env that the environment does not give. Most health checks need none of them and run often.
+if [[ ${ORDERFLOW_PROBE:-reads-env} == reads-env && -f $ENV_FILE ]]; then
   exports=$("$PYTHON" "$ORDERFLOW_HOME/deploy/dotenv_exports.py" "$ENV_FILE")
   eval "$exports"
   unset exports

@@ -73,8 +73,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
     """
     explicit = {key: value for key, value in (os.environ if environ is None else environ).items() if value.strip()}
     path = env_file or Path(explicit.get("ENV_FILE", ".env"))
-    from_file = {key: value for key, value in dotenv_values(path).items() if value and value.strip()} if path.is_file() else {}
-    read = _Reader({**from_file, **explicit})
+    read = _Reader({**_from_file(path), **explicit})
     token = read.text("UPSTOX_ACCESS_TOKEN", "")
     return Settings(
         access_token=None if token in ("", "your_access_token_here") else token,
@@ -120,6 +119,14 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         standby=read.choice("STANDBY", "false", ("true", "false")) == "true",
         log_level=read.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
     )
+
+
+def _from_file(path: Path) -> dict[str, str]:
+    try:
+        there = path.is_file()
+    except PermissionError:  # a directory that this account cannot enter, as a private clone is for a container's
+        there = False
+    return {key: value for key, value in dotenv_values(path).items() if value and value.strip()} if there else {}
 
 
 class _Reader:

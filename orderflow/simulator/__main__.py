@@ -132,7 +132,7 @@ def _parser() -> argparse.ArgumentParser:
     option("times", "original", "event times: original, or moved to now")
     option("wait", "1", "1: a recording or dated session starts when somebody has subscribed")
     option("seed", "1", "seed of the market model", type=int)
-    option("instruments", "", "a count, or comma-separated keys")
+    option("instruments", "", "a count, or comma-separated keys; with + before them, on top of the default ones")
     option("rate", "2", "updates per second and instrument, up to 50", type=float)
     option("session", "live", "live: open now; or the date of a whole session")
     option("token", "", "access token to accept; none accepts any")

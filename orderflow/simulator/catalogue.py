@@ -108,7 +108,8 @@ def _made_up(key: str, symbol: str) -> Instrument:
 def choose(wanted: str) -> tuple[Instrument, ...]:
     """Return the instruments for a count (`200`) or a comma-separated list of keys; empty means the demo's ten.
 
-    Keys that are not in the catalogue get a made-up price. Raises SettingsError for a count below 1 or a key without `|`.
+    A list that begins with `+` comes on top of those ten. Keys that are not in the catalogue get a made-up price. Raises
+    SettingsError for a count below 1 or a key without `|`.
     """
     text = wanted.strip()
     if not text:
@@ -120,7 +121,8 @@ def choose(wanted: str) -> tuple[Instrument, ...]:
         extra = range(count - len(DEMO))
         return DEMO[:count] + tuple(_made_up(f"NSE_EQ|INE9SIM{number:05d}", f"SIM{number:04d}") for number in extra)
     known = {instrument.key: instrument for instrument in DEMO}
-    keys = dict.fromkeys(part.strip() for part in text.split(",") if part.strip())
+    keys = dict.fromkeys(known if text.startswith("+") else ())
+    keys |= dict.fromkeys(part.strip() for part in text.removeprefix("+").split(",") if part.strip())
     bad = [key for key in keys if not all(part.strip() for part in key.partition("|"))]
     if bad:
         raise SettingsError(f"SIM_INSTRUMENTS holds {bad[0]!r}, which is no key; for example NSE_EQ|INE467B01029")

@@ -25,6 +25,7 @@ from orderflow.market.errors import OrderflowError, SettingsError
 from orderflow.upstox.calendar import holidays_around_now
 
 _FRESH_SECONDS: Final = 20 * 3600
+_ASK_AGAIN_SECONDS: Final = 600
 _TIMEOUT_SECONDS: Final = 30
 _CASH_SEGMENTS: Final = 4
 _PREFERRED: Final = ("NSE_EQ", "NSE_INDEX", "BSE_EQ", "BSE_INDEX", "NSE_FO", "BSE_FO", "MCX_FO")
@@ -77,6 +78,10 @@ class InstrumentMaster:
         if found:
             return min(found, key=_preference)
         raise SettingsError(f"instrument {name!r} is not in the instrument master{self._nearest(name)}")
+
+    def knows(self, names: Iterable[str]) -> bool:
+        """Tell whether every name can be resolved."""
+        return all(name in self.by_key or name.casefold() in self._by_symbol for name in names)
 
     def _nearest(self, name: str) -> str:
         wanted = name.partition("|")[2] or name
@@ -139,26 +144,30 @@ def resolve_apart(names: Sequence[str], source: str, cache: Path, ca_file: Path 
 
 
 def _resolve(names: tuple[str, ...], source: str, cache: Path, ca_file: Path | None, mode_limit: int) -> Resolution:
-    master, warning = load_master(source, cache, ca_file)
+    master, warning = load_master(source, cache, ca_file, names)
     with_derivatives = master.with_derivatives if master is not None else frozenset()
     return Resolution(resolved(names, master, mode_limit), with_derivatives, holidays_around_now(), warning)
 
 
-def load_master(source: str, cache: Path, ca_file: Path | None = None) -> tuple[InstrumentMaster | None, str]:
-    """Return the master from a file path or URL, kept at `cache` for a day (a server on loopback is always asked).
+def load_master(
+    source: str, cache: Path, ca_file: Path | None = None, names: Sequence[str] = ()
+) -> tuple[InstrumentMaster | None, str]:
+    """Return the master from a file path or URL, kept at `cache` for a day.
 
-    With it comes a warning, empty when all is well; None when there is no master to have. Raises SettingsError when the
-    file cannot be read.
+    A server on loopback or with an authority of its own (the simulator) is asked always, any other also when the copy is older
+    than ten minutes and lacks one of `names`. With it comes a warning, empty when all is well; None when there is no master to
+    have. Raises SettingsError when the file cannot be read.
     """
     if urlsplit(source).scheme not in ("http", "https"):
         try:
             return _parsed(Path(source).expanduser().read_bytes()), ""
         except (OSError, ValueError) as error:
             raise SettingsError(f"INSTRUMENT_MASTER={source} cannot be read ({type(error).__name__})") from error
-    beside = urlsplit(source).hostname in ("127.0.0.1", "localhost", "::1")
-    if not beside and cache.exists() and time.time() - cache.stat().st_mtime < _FRESH_SECONDS:
+    beside = ca_file is not None or urlsplit(source).hostname in ("127.0.0.1", "localhost", "::1")
+    age = time.time() - cache.stat().st_mtime if cache.exists() else _FRESH_SECONDS
+    if not beside and age < _FRESH_SECONDS:
         kept = _cached(cache)
-        if kept is not None:
+        if kept is not None and (age < _ASK_AGAIN_SECONDS or kept.knows(names)):
             return kept, ""
     try:
         content = _downloaded(source, ca_file)

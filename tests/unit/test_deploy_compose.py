@@ -14,14 +14,53 @@ import yaml
 
 from deploy.local.services import SERVICES, services
 from deploy.local.stack import open_stack
+from orderflow.simulator.catalogue import DEMO
 
 ROOT = Path(__file__).resolve().parents[2]
 IN_IMAGE = "/opt/orderflow/"
-COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+WITH_HEALER: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
+COMPOSE = {name: service for name, service in WITH_HEALER.items() if name != "healer"}
+HEALER = WITH_HEALER["healer"]
 
 
 def test_compose_has_the_services_of_the_local_stack_when_the_demo_profile_is_on():
     assert set(COMPOSE) == {service.name for service in services("simulator")}
+
+
+def test_compose_builds_its_one_image_in_one_service_that_every_application_needs():
+    assert {service["image"] for service in WITH_HEALER.values()} == {"orderflow:latest"}
+    assert [name for name, service in WITH_HEALER.items() if "build" in service] == ["kafka"]
+    assert all(service["pull_policy"] == "never" for service in WITH_HEALER.values())
+    for service in services("live"):
+        if service.kind == "application":
+            assert "kafka" in COMPOSE[service.name]["depends_on"], service.name
+
+
+def test_compose_gives_every_service_the_env_file():
+    host = {"type": "bind", "source": ".", "target": "/host", "read_only": True}
+    for name, service in COMPOSE.items():
+        assert host in service["volumes"], f"{name} cannot read .env"
+
+
+def test_compose_waits_for_health_only_where_no_other_service_waits():
+    gated = {name for name, s in COMPOSE.items() if "service_healthy" in str(s.get("depends_on"))}
+    awaited = {needed for service in COMPOSE.values() for needed in service.get("depends_on") or ()}
+    assert gated == {"data-streamer", "processor", "tick-storage", "candle-storage", "plotter"}
+    assert not gated & awaited
+
+
+def test_healer_is_in_no_default_profile_and_has_the_socket_and_nothing_else():
+    assert HEALER["profiles"] == ["demo", "heal"]
+    assert HEALER["scale"] == 2
+    assert "container_name" not in HEALER
+    assert HEALER["network_mode"] == "none"
+    assert "networks" not in HEALER
+    socket = {"source": "${DOCKER_SOCKET:-/var/run/docker.sock}", "target": "/var/run/docker.sock"}
+    assert HEALER["volumes"] == [{"type": "bind", "read_only": True, **socket}]
+    for kind in ("launch", "health"):
+        assert os.access(ROOT / "deploy" / kind / "healer", os.X_OK)
+    assert HEALER["command"] == [f"{IN_IMAGE}deploy/launch/healer"]
+    assert HEALER["healthcheck"]["test"] == ["CMD", f"{IN_IMAGE}deploy/health/healer"]
 
 
 def test_compose_leaves_the_simulator_out_when_no_profile_is_given():
@@ -68,7 +107,7 @@ def test_compose_depends_only_on_services_of_the_default_profile():
 
 
 def test_compose_limits_rotates_and_confines_every_service():
-    for name, service in COMPOSE.items():
+    for name, service in WITH_HEALER.items():
         assert service["mem_limit"], name
         assert service["logging"]["options"]["max-size"], name
         assert service["read_only"] is True, name
@@ -125,8 +164,27 @@ def test_compose_reference_parser_when_given_the_files_and_documented_overrides_
     assert "level=warn" not in answer.stderr
 
 
-def test_documentation_shows_an_override_for_a_second_streamer_and_for_an_external_kafka():
-    assert [("data-streamer-bank" in text, "broker1:9092" in text) for text in OVERRIDES] == [(True, False), (False, True)]
+def test_documentation_shows_an_override_for_a_second_streamer_an_external_kafka_and_an_external_hdfs():
+    assert [re.findall(r"^  ([a-z0-9-]+):", text.split("volumes:")[0], re.MULTILINE) for text in OVERRIDES] == [
+        ["data-streamer-bank"],
+        ["kafka"],
+        ["namenode", "datanode1", "datanode2"],
+    ]
+
+
+def test_documented_second_streamer_when_run_with_the_simulator_finds_an_instrument_that_the_first_has_not():
+    key = re.search(r'INSTRUMENT: "([^"]+)"', OVERRIDES[0])
+    first = re.search(r"INSTRUMENT=\$\{INSTRUMENT:-([^}]+)\}", (ROOT / "deploy" / "env.sh").read_text())
+    assert key
+    assert first
+    assert key[1] in {instrument.key for instrument in DEMO}
+    assert key[1] not in first[1].split(",")
+
+
+def test_image_when_the_clone_is_private_can_be_read_by_the_account_of_the_containers():
+    dockerfile = (ROOT / "Dockerfile").read_text()
+    assert "\nCOPY --chown=1000:1000 --from=artifacts / /opt/artifacts/\n" in dockerfile
+    assert dockerfile.index("\nCOPY . .\n") < dockerfile.index("\nRUN chmod -R a+rX . ")
 
 
 def test_image_gets_every_file_that_its_requirements_name():

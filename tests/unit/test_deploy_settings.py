@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 import subprocess
 import sys
 from dataclasses import replace
@@ -22,7 +23,7 @@ BARE = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "ENV_FILE": "/dev/null",
 
 def test_env_example_names_each_setting_once():
     read = re.findall(r"read\.\w+\(\s*\"([A-Z_]+)\"", (ROOT / "orderflow" / "settings.py").read_text())
-    assert sorted(set(read)) == sorted(NAMES)
+    assert sorted({*read, "COMPOSE_PROFILES"}) == sorted(NAMES)
 
 
 def test_env_example_shows_the_defaults_when_every_line_is_taken(tmp_path):
@@ -88,6 +89,66 @@ def test_external_hdfs_when_named_in_env_file_then_a_container_uses_it(tmp_path)
     file.write_text("NAMENODE_URL=hdfs://trading\nKAFKA_BROKERS=b1:9092,b2:9092\n")
     env = open_stack({**BARE, "ENV_FILE": str(file), "IN_CONTAINER": "yes"}).env
     assert (env["NAMENODE_URL"], env["KAFKA_BROKERS"]) == ("hdfs://trading", "b1:9092,b2:9092")
+
+
+def launched(launcher: str, tmp_path: Path, **env: str) -> subprocess.Popen[str]:
+    """Start a launcher that ends in a stand-in for Spark and Python, which prints what it was given and stays."""
+    stand_in = tmp_path / "bin" / "spark-class"
+    if not stand_in.exists():
+        stand_in.parent.mkdir()
+        stand_in.write_text('#!/bin/bash\necho "$SPARK_LOCAL_DIRS" "${SIM_INSTRUMENTS:-}" "$@"\nread -r\n')
+        stand_in.chmod(0o755)
+    told = {**BARE, "DATA_DIR": str(tmp_path / "data"), "CONF_DIR": str(tmp_path / "conf"), "IN_CONTAINER": "yes"}
+    told |= {"SPARK_HOME": str(tmp_path), "PYTHON": sys.executable, "JAVA_HOME": "/nowhere", **env}
+    command = [ROOT / "deploy" / "launch" / launcher]
+    return subprocess.Popen(command, env=told, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def test_workers_when_two_share_a_volume_then_each_has_a_directory_until_it_ends(tmp_path):
+    with socket.create_server(("127.0.0.1", 0)) as master:
+        url = f"spark://127.0.0.1:{master.getsockname()[1]}"
+        shown = []
+        with launched("spark-worker", tmp_path, SPARK_MASTER_URL=url) as first:
+            shown.append(first.stdout.readline())
+            with launched("spark-worker", tmp_path, SPARK_MASTER_URL=url) as second:
+                shown.append(second.stdout.readline())
+        with launched("spark-worker", tmp_path, SPARK_MASTER_URL=url) as again:
+            shown.append(again.stdout.readline())
+    volume = tmp_path / "data" / "spark-worker"
+    assert [line.split()[0] for line in shown] == [f"{volume}/{number}/local" for number in (1, 2, 1)]
+    assert [line.split()[-2] for line in shown] == [f"{volume}/{number}/work" for number in (1, 2, 1)]
+
+
+@pytest.mark.parametrize(
+    ("instrument", "traded"),
+    [
+        ("NSE_EQ|INE669E01016, NSE_INDEX|Nifty 50", "+NSE_EQ|INE669E01016, NSE_INDEX|Nifty 50"),
+        ("TCS,NSE_EQ|INE669E01016", "+NSE_EQ|INE669E01016"),
+        ("TCS,NIFTY 50", ""),
+    ],
+)
+def test_simulator_when_instruments_are_wanted_then_it_trades_their_keys_on_top_of_its_own(tmp_path, instrument, traded):
+    shown = tmp_path / "python"
+    shown.write_text(f'#!/bin/bash\n[[ $2 == orderflow.simulator ]] || exec {sys.executable} "$@"\necho "<$SIM_INSTRUMENTS>"\n')
+    shown.chmod(0o755)
+    with launched("simulator", tmp_path, INSTRUMENT=instrument, PYTHON=str(shown)) as simulator:
+        assert simulator.stdout.read() == f"<{traded}>\n"
+
+
+@pytest.mark.parametrize(("server", "read"), [("namenode", "http://elsewhere:9870 3"), ("kafka", "elsewhere:9092")])
+def test_health_check_when_env_file_names_a_cluster_of_ones_own_then_looks_there(tmp_path, server, read):
+    file, shown = tmp_path / ".env", tmp_path / "python"
+    file.write_text("NAMENODE_HTTP_URL=http://elsewhere:9870\nEXPECTED_DATANODES=3\nKAFKA_BROKERS=elsewhere:9092\n")
+    shown.write_text(f'#!/bin/bash\n[[ $1 == */probe.py ]] || exec {sys.executable} "$@"\necho "${{@:3}}"\n')
+    shown.chmod(0o755)
+    answer = subprocess.run(
+        [ROOT / "deploy" / "health" / server],
+        env={**BARE, "ENV_FILE": str(file), "IN_CONTAINER": "yes", "PYTHON": str(shown)},
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert answer.stdout.strip() == read
 
 
 def test_template_when_a_name_is_missing_then_says_which():

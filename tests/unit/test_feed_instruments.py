@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import gzip
 import json
+import os
+import threading
+import time
+from collections.abc import Iterator
 from datetime import date
+from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
 import pytest
@@ -26,6 +31,39 @@ ROWS = [
     },
     {"odd": "row"},
 ]
+
+
+class MasterServer(HTTPServer):
+    """Serve `rows` as the master at an address that is not the loopback name, and count the requests."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, str]] = ROWS
+        self.asked = 0
+        super().__init__(("127.0.0.2", 0), _Answer)
+        self.url = f"http://127.0.0.2:{self.server_port}/complete.json"
+
+
+class _Answer(BaseHTTPRequestHandler):
+    server: MasterServer
+
+    def do_GET(self) -> None:
+        body = json.dumps(self.server.rows).encode()
+        self.server.asked += 1
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_arguments: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def far() -> Iterator[MasterServer]:
+    with MasterServer() as server:
+        threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+        yield server
+        server.shutdown()
 
 
 @pytest.fixture
@@ -86,6 +124,35 @@ def test_master_when_the_server_is_away_then_the_one_kept_else_none(tmp_path: Pa
     assert "using the one kept" in warning
     assert kept is not None
     assert kept.resolve("TCS") == "NSE_EQ|INE000T01001"
+
+
+def _keep(cache: Path, rows: list[dict[str, str]], age_seconds: int) -> None:
+    cache.write_text(json.dumps(rows))
+    os.utime(cache, (time.time() - age_seconds,) * 2)
+
+
+def test_master_when_the_copy_is_of_today_then_the_server_is_not_asked(tmp_path: Path, far: MasterServer) -> None:
+    _keep(tmp_path / "kept", ROWS, 3600)
+    master, warning = load_master(far.url, tmp_path / "kept", None, ("TCS", "NSE_FO|51414"))
+    assert (master is not None, warning, far.asked) == (True, "", 0)
+
+
+def test_master_when_the_copy_lacks_a_name_then_the_server_is_asked_once(tmp_path: Path, far: MasterServer) -> None:
+    _keep(tmp_path / "kept", ROWS[:2], 3600)
+    for _ in range(2):
+        master, _warning = load_master(far.url, tmp_path / "kept", None, ("INFY", "mistyped"))
+        assert master is not None
+        assert master.resolve("INFY") == "NSE_EQ|INE000I01001"
+    assert far.asked == 1
+
+
+def test_master_when_its_server_has_an_authority_of_its_own_then_it_is_always_asked(tmp_path: Path, far: MasterServer) -> None:
+    _keep(tmp_path / "kept", ROWS, 1)
+    far.rows = ROWS[:2]
+    master, _warning = load_master(far.url, tmp_path / "kept", tmp_path / "ca.pem", ("TCS",))
+    assert master is not None
+    assert set(master.by_key) == {"BSE_EQ|INE000T01001", "NSE_EQ|INE000T01001"}
+    assert far.asked == 1
 
 
 def test_master_when_a_file_cannot_be_read_then_error_names_the_setting(tmp_path: Path) -> None:

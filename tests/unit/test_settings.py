@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import pytest
@@ -20,6 +23,29 @@ def test_settings_when_both_are_given_then_the_environment_wins_over_the_file(tm
     file.write_text("INSTRUMENT=NSE_EQ|INE009A01021\nWINDOW_MINUTES=5\n")
     settings = load({"WINDOW_MINUTES": "15"}, file)
     assert (settings.instruments, settings.window_minutes) == (("NSE_EQ|INE009A01021",), 15)
+
+
+@contextmanager
+def another_account() -> Iterator[None]:
+    """Root could enter every directory; anybody else is kept out by its mode already."""
+    if os.geteuid() != 0:
+        yield
+        return
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+def test_settings_when_the_directory_is_private_then_there_is_no_file(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("WINDOW_MINUTES=5\n")
+    tmp_path.chmod(0o000)
+    try:
+        with another_account():
+            assert load({}, tmp_path / ".env").window_minutes == 1
+    finally:
+        tmp_path.chmod(0o700)
 
 
 def test_instruments_when_repeated_or_blank_then_each_is_taken_once(tmp_path: Path) -> None:

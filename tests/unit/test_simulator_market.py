@@ -247,7 +247,14 @@ def test_catalogue_when_a_key_is_unknown_then_it_gets_a_price() -> None:
     assert made_up.start_paise % made_up.tick_paise == 0
 
 
-@pytest.mark.parametrize("wanted", ["0", "5001", "TCS", "NSE_EQ|", "|INE467B01029"])
+def test_catalogue_when_keys_follow_a_plus_then_they_come_on_top_of_the_ten() -> None:
+    assert [one.key for one in choose("+NSE_EQ|INE669E01016,NSE_EQ|INE467B01029")] == [
+        *(one.key for one in DEMO),
+        "NSE_EQ|INE669E01016",
+    ]
+
+
+@pytest.mark.parametrize("wanted", ["0", "5001", "TCS", "NSE_EQ|", "|INE467B01029", "+TCS"])
 def test_catalogue_when_the_wish_is_invalid_then_says_what_to_write(wanted: str) -> None:
     with pytest.raises(SettingsError, match="for example"):
         choose(wanted)
