@@ -306,12 +306,6 @@ def _layout(palette: Palette) -> dict[str, Any]:
         "gridcolor": palette.grid,
         "zeroline": False,
         "color": palette.text,
-        "showspikes": True,
-        "spikemode": "across",
-        "spikethickness": 1,
-        "spikedash": "solid",
-        "spikecolor": "#3a4557",
-        "spikesnap": "cursor",
     }
     place = {"side": "right", "anchor": "free", "position": 1, "tickfont": {"size": 10}}
     right: dict[str, Any] = {**axis, **place, "fixedrange": True}
@@ -330,12 +324,9 @@ def _layout(palette: Palette) -> dict[str, Any]:
         "margin": {"l": 6, "r": 58, "t": 6, "b": 20},
         "showlegend": False,
         "dragmode": "pan",
-        "hovermode": "x",
-        "hoverdistance": -1,
-        "spikedistance": -1,
+        "hovermode": False,
         "barmode": "stack",
         "bargap": 0.25,
-        "uirevision": "keep",
         "annotations": [
             {**heading, "y": 0.387, "text": "Volume", "font": {"size": 10}},
             {**heading, "y": 0.2, "text": f"Delta · <span style='color:{palette.cvd}'>CVD</span>", "font": {"size": 10}},
@@ -350,7 +341,7 @@ def _layout(palette: Palette) -> dict[str, Any]:
             "tickformat": "%H:%M",
         },
         "xaxis2": {"domain": [0.875, 1], "anchor": "y", "visible": False, "fixedrange": True, "rangemode": "tozero"},
-        "yaxis": {**right, "domain": [0.42, 1], "tickformat": ".2f", "fixedrange": False},
+        "yaxis": {**right, "domain": [0.42, 1], "tickformat": ".2f"},
         "yaxis2": {**right, "domain": [0.21, 0.385], "tickformat": ".3~s", "rangemode": "tozero", "nticks": 4},
         "yaxis3": {
             **right,

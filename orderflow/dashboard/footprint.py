@@ -264,7 +264,6 @@ def _layout(footprints: Sequence[Cell], times: Sequence[str], step: float, palet
         "dragmode": "pan",
         "hovermode": False,
         "barmode": "overlay",
-        "uirevision": "footprint",
         "xaxis": {
             **axis,
             "type": "linear",

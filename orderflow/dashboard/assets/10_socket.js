@@ -4,12 +4,16 @@
 (() => {
   const of = window.orderflow;
   const POLL_MS = 2000;
+  const FIRST_PINGS_MS = [100, 250, 450, 700, 1000];
+  const TRUSTED_TRIP_MS = 50;
+  const CLOCK_STEP_MS = 5;
   let socket = null;
   let retryMs = 250;
   let failures = 0;
   let polling = null;
   let lastHeard = 0;
   let bestTrip = Infinity;
+  let pongs = 0;
   let pending = null;
   let scheduled = false;
   const latencies = [];
@@ -34,10 +38,14 @@
       retryMs = 250;
       failures = 0;
       bestTrip = Infinity;
+      pongs = 0;
+      forget();
       stopPolling();
       of.emit("connection", "open");
-      of.send({ type: "view", ...of.view });
+      /* The first ping goes ahead of the view, whose figure its answer would wait behind. */
       ping();
+      of.send({ type: "view", ...of.view });
+      for (const wait of FIRST_PINGS_MS) setTimeout(ping, wait);
     };
     socket.onmessage = (event) => {
       lastHeard = performance.now();
@@ -52,17 +60,33 @@
     };
   }
 
+  function forget() {
+    latencies.length = 0;
+    of.latency.samples.length = 0;
+  }
+
+  /* The clocks' difference is known to half a trip: good enough when short, or when a far server has no shorter one. */
+  function clockKnown() {
+    return bestTrip < TRUSTED_TRIP_MS || pongs > FIRST_PINGS_MS.length;
+  }
+
+  function learnClock(message) {
+    const trip = Date.now() - message.t;
+    pongs += 1;
+    if (trip > bestTrip) return;
+    const offset = message.server_ms - (message.t + trip / 2);
+    if (Math.abs(offset - of.offsetMs) > CLOCK_STEP_MS) forget();
+    bestTrip = trip;
+    of.offsetMs = offset;
+  }
+
   function ping() {
     of.send({ type: "ping", t: Date.now() });
   }
 
   function receive(message) {
     if (message.type === "pong") {
-      const trip = Date.now() - message.t;
-      if (trip <= bestTrip) {
-        bestTrip = trip;
-        of.offsetMs = message.server_ms - (message.t + trip / 2);
-      }
+      learnClock(message);
       return;
     }
     if (message.type === "hello") {
@@ -90,8 +114,9 @@
     }
     of.emit("draw", messages);
     const drawn = of.serverNow();
-    for (const moment of received) {
+    for (const moment of clockKnown() ? received : []) {
       const took = drawn - moment;
+      if (took < 0) continue;
       latencies.push(took);
       of.latency.last = took;
       of.latency.samples.push(took);

@@ -5,6 +5,8 @@
   const { el, text, klass } = of;
   const body = (id) => of.byId(id).querySelector(".body");
   const TAPE_ROWS = 60;
+  /* The processor's watermark of two minutes, and as much again for what is in its way. */
+  const FINAL_MS = 240000;
   let hovered = null;
 
   /* Statistics ------------------------------------------------------------------------------------------------- */
@@ -34,7 +36,12 @@
   function drawStats(stats) {
     of.stats = stats;
     if (!statNodes) {
-      statNodes = STATS.map(([label]) => [el("dt", {}, label), el("dd")]);
+      let cells = 0;
+      statNodes = STATS.map(([label, , , wide]) => {
+        const second = !wide && cells % 2 === 1;
+        cells += wide ? 2 : 1;
+        return [el("dt", { class: second ? "second" : "" }, label), el("dd")];
+      });
       body("of-stats").append(
         el("div", { id: "of-balance", title: "Buy and sell volume of the day; grey is unclassified" }, el("i", { class: "up" }), el("i", { class: "none" }), el("i", { class: "down" })),
         el("dl", {}, statNodes.flat()),
@@ -149,6 +156,13 @@
     for (const [key, line] of watch) line.node.classList.toggle("chosen", key === of.view.instrument);
   };
 
+  /* The time of the market; a recorded day that is played again at its original times runs behind the clock. */
+  function feedNow() {
+    const { received_ms: received, updated_ms: updated } = of.stats || {};
+    const behind = received && updated ? received - updated : 0;
+    return of.serverNow() - (behind > 600000 ? behind : 0);
+  }
+
   /* Legend: the hovered candle, or the newest ------------------------------------------------------------------- */
   let legend = null;
   function drawLegend() {
@@ -171,8 +185,9 @@
     const unclassified = rows.unclassified_volume[i] ? `  Uncl ${of.whole(rows.unclassified_volume[i])}` : "";
     const band = rows.delta_band[i] ? ` ±${of.whole(rows.delta_band[i])}` : "";
     text(legend.flow, `Vol ${of.whole(rows.total_volume[i])}  Buy ${of.whole(rows.buy_volume[i])}  Sell ${of.whole(rows.sell_volume[i])}${unclassified}  Δ ${of.signed(rows.delta[i])}${band} (${of.signed(rows.min_delta[i])} … ${of.signed(rows.max_delta[i])})  CVD ${of.signed(rows.cvd[i])}`);
-    const waits = !rows.final[i] && i < rows.x.length - 1;
-    const state = waits ? "closed, final due" : !rows.final[i] ? "forming" : rows.exchange_bar[i] ? "final, exchange's bar" : "final, from ticks";
+    const late = of.live ? feedNow() - Date.parse(rows.window_end[i].replace(" ", "T") + "+05:30") : -1;
+    const waits = !rows.final[i] && (i < rows.x.length - 1 || late >= 0);
+    const state = waits ? (late > FINAL_MS ? "closed, no final came" : "closed, final due") : !rows.final[i] ? "forming" : rows.exchange_bar[i] ? "final, exchange's bar" : "final, from ticks";
     text(legend.state, state + (rows.gap[i] ? ", spans a gap" : "") + (rows.confidence[i] ? ` · Δ ${rows.confidence[i]} confidence` : ""));
     klass(legend.state, "state " + (!rows.final[i] ? "forming" : rows.exchange_bar[i] ? "confirmed" : "") + (rows.gap[i] ? " gap" : ""));
   }
@@ -197,6 +212,7 @@
   }
 
   of.on("message", (message) => {
+    if (message.view) of.live = message.live;
     if (message.banners) {
       serverBanners = message.banners;
       drawBanners();

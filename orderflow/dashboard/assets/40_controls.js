@@ -40,14 +40,18 @@
     if (!of.view.date) of.view.replay = false;
     if (change.instrument) of.keep("instrument", change.instrument);
     if (change.palette) of.keep("palette", change.palette);
-    history.replaceState(null, "", "?" + new URLSearchParams(of.query(false)));
+    remember();
     show();
     of.ask();
   };
 
+  function remember() {
+    history.replaceState(null, "", "?" + new URLSearchParams(of.query(false)));
+  }
+
   function show() {
     const view = of.view;
-    document.documentElement.dataset.palette = view.palette;
+    Object.assign(document.documentElement.dataset, { palette: view.palette, mode: view.mode });
     if (!nodes.symbol) return;
     of.text(nodes.symbol, of.symbolOf(view.instrument) || "Order flow");
     of.text(nodes.name, of.nameOf(view.instrument));
@@ -64,7 +68,7 @@
   function showTitle() {
     const symbol = of.symbolOf(of.view.instrument);
     const last = of.stats && of.stats.last !== null ? " " + of.price(of.stats.last) + " " + of.percent(of.stats.change_percent, 1) : "";
-    const title = (symbol ? symbol + last + " · " : "") + "Order flow";
+    const title = (of.unread ? `(${of.unread}) ` : "") + (symbol ? symbol + last + " · " : "") + "Order flow";
     if (document.title !== title) document.title = title;
   }
 
@@ -77,11 +81,11 @@
   function search() {
     const list = el("div", { class: "choices", id: "of-choices" });
     const input = el("input", {
-      id: "of-search", type: "search", placeholder: "Search symbol or name  ( / )", autocomplete: "off", spellcheck: "false", "aria-label": "Search instrument",
+      id: "of-search", type: "search", placeholder: "Symbol or name ( / )", autocomplete: "off", spellcheck: "false", "aria-label": "Search instrument",
       onfocus: () => fill(), oninput: () => fill(),
       onblur: () => setTimeout(() => list.replaceChildren(), 150),
       onkeydown: (event) => {
-        const found = [...list.children];
+        const found = [...list.querySelectorAll(".choice")];
         const at = found.findIndex((node) => node.classList.contains("on"));
         if (event.key === "ArrowDown" || event.key === "ArrowUp") {
           event.preventDefault();
@@ -92,8 +96,10 @@
       },
     });
     function fill() {
-      list.replaceChildren(
-        ...matches(input.value).map((one, index) =>
+      const found = matches(input.value);
+      if (!found.length) return list.replaceChildren(el("div", { class: "none" }, `“${input.value.trim()}” is not in the feed; add its key to INSTRUMENT.`));
+      return list.replaceChildren(
+        ...found.map((one, index) =>
           el("div", { class: "choice" + (index ? "" : " on"), "data-key": one.key, onmousedown: () => {
             input.value = "";
             input.blur();
@@ -145,7 +151,7 @@
   }
 
   document.addEventListener("keydown", (event) => {
-    if (event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
+    if (document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
     const action = KEYS[event.key] || KEYS[event.key.toLowerCase()];
     if (action) {
       event.preventDefault();
@@ -169,8 +175,13 @@
   of.on("hello", () => show());
   of.on("message", (message) => {
     if (message.watch) learn(message.watch);
-    if (message.type === "figure" && !of.view.instrument) {
+    if (message.type === "figure" && message.view && !of.view.instrument) {
       of.view.instrument = message.view.instrument;
+      show();
+    }
+    if (message.view && message.live && of.view.date && of.view.date === message.view.date) {
+      of.view.date = null;
+      remember();
       show();
     }
   });

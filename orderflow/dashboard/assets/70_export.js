@@ -10,6 +10,7 @@
     box.addEventListener("close", () => box.remove());
     host.replaceChildren(box);
     box.showModal();
+    return box;
   };
 
   function fileName(kind) {
@@ -77,7 +78,7 @@
   const savePng = async () => of.chart.figure && save(await of.png(), fileName("png"));
 
   const HELP = [
-    ["/", "search an instrument"], ["J, K", "next, previous instrument"], ["1 … 6", "1, 3, 5, 15, 30, 60 minutes"], ["F", "chart or footprint"], ["Home", "back to the newest candle"],
+    ["/", "search an instrument"], ["J, K", "next, previous instrument"], ["1 … 6", "1, 3, 5, 15, 30, 60 minutes"], ["F", "chart or footprint"], ["Home", "back to the newest candle"], ["Wheel", "zoom the time; with Shift or on the price axis the prices"], ["Drag", "pan in time; the price axis stretches the prices"],
     ["L", "back to live"], ["Space", "play or pause a replay"], ["A", "alerts"], ["S, P", "save CSV, PNG"], ["C", "colour-blind safe colours"], ["?", "this help"],
   ];
   const LEGEND = [

@@ -6,6 +6,7 @@
     if (!document.getElementById("of-toasts")) return void setTimeout(start, 10);
     of.startControls();
     of.startChart();
+    of.startPointer();
     of.startPanels();
     of.startPast();
     of.startAlerts();
