@@ -139,12 +139,16 @@ def facts(rows: Sequence[Row]) -> Columns:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A day's volume by price, gathered to rows of `step` paise; `rows` maps a row's lowest price to its volumes by side."""
+    """A day's volume by price, gathered to rows of `step` paise; `rows` maps a row's lowest price to its volumes by side.
+
+    `unpriced` is the volume of outages, whose prices nobody saw: in no row, and not in the value area.
+    """
 
     step: int
     tick: int
     rows: dict[int, list[int]]
     area: ValueArea | None
+    unpriced: int = 0
 
     def middle(self, price: int) -> float:
         """Return the middle of a row in rupees; of a row of one tick, its price."""
@@ -163,7 +167,7 @@ def price_step(prices: Iterable[int], rows: int = 90) -> int:
     return tick * next((step for step in _TICKS if span <= rows * tick * step), _TICKS[-1])
 
 
-def profile_of(levels: Mapping[int, Sequence[int]]) -> Profile:
+def profile_of(levels: Mapping[int, Sequence[int]], unpriced: int = 0) -> Profile:
     """Gather levels (price in paise to buy, sell, unclassified) to a legible number of rows, and find their value area."""
     step, tick = price_step(levels), tick_size(levels)
     rows: dict[int, list[int]] = {}
@@ -171,7 +175,7 @@ def profile_of(levels: Mapping[int, Sequence[int]]) -> Profile:
         row = rows.setdefault(price // step * step, [0, 0, 0])
         for side in range(3):
             row[side] += volumes[side]
-    return Profile(step, tick, rows, value_area({price: sum(volumes) for price, volumes in rows.items()}))
+    return Profile(step, tick, rows, value_area({price: sum(volumes) for price, volumes in rows.items()}), unpriced)
 
 
 def profile_levels(profile: Profile) -> dict[str, float | None]:
@@ -184,7 +188,7 @@ def profile_levels(profile: Profile) -> dict[str, float | None]:
 
 
 def profile_columns(profile: Profile) -> dict[str, Columns]:
-    """Return the bars of the volume profile and its lines."""
+    """Return the bars of the volume profile and its lines; `meta` of the unclassified bars is the unpriced volume."""
     prices, area = sorted(profile.rows), profile.area
     inside = [area is not None and area.low <= price <= area.high for price in prices]
     common = {
@@ -193,7 +197,8 @@ def profile_columns(profile: Profile) -> dict[str, Columns]:
         "marker.opacity": [0.85 if within else 0.35 for within in inside],
     }
     sides = (("profile_buy", 0), ("profile_sell", 1), ("profile_unclassified", 2))
-    bars = {name: {**common, "x": [profile.rows[price][side] for price in prices]} for name, side in sides}
+    bars: dict[str, Columns] = {name: {**common, "x": [profile.rows[price][side] for price in prices]} for name, side in sides}
+    bars["profile_unclassified"]["meta"] = profile.unpriced
     if area is None:
         return {**bars, "poc": {"x": [], "y": []}, "value_area": {"x": [], "y": []}}
     low, poc, high = (profile.middle(price) for price in (area.low, area.point_of_control, area.high))

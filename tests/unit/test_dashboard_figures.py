@@ -101,6 +101,12 @@ def test_profile_when_its_range_is_wide_states_the_levels_of_the_rows_that_are_d
     assert sum(columns["profile_buy"]["x"]) == 208
 
 
+def test_profile_when_volume_passed_in_outages_states_it_beside_the_bars() -> None:
+    columns = figures.profile_columns(figures.profile_of({10_000: [10, 0, 0]}, unpriced=46_000))
+    assert (columns["profile_unclassified"]["x"], columns["profile_unclassified"]["meta"]) == ([0], 46_000)
+    assert columns["poc"]["x"] == [0, 10, None]
+
+
 def test_profile_when_nothing_traded_is_empty() -> None:
     columns = figures.profile_columns(figures.profile_of({}))
     assert (columns["profile_buy"]["x"], columns["poc"]["x"]) == ([], [])

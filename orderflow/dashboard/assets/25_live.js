@@ -7,7 +7,7 @@
     default: { buy: "#26a69a", sell: "#ef5350", buyFaint: "rgba(38,166,154,.38)", sellFaint: "rgba(239,83,80,.38)" },
     safe: { buy: "#3d9bff", sell: "#ff9f2e", buyFaint: "rgba(61,155,255,.38)", sellFaint: "rgba(255,159,46,.38)" },
   };
-  const [NEUTRAL, VWAP, CVD, TEXT, PAPER] = ["#6b7688", "#e0b341", "#b48ef0", "#9aa5b5", "#0d1117"];
+  const [NEUTRAL, VWAP, CVD, TEXT, PAPER, GAP] = ["#6b7688", "#e0b341", "#b48ef0", "#9aa5b5", "#0d1117", "#c98a2b"];
   let canvas = null;
   let pen = null;
 
@@ -122,6 +122,17 @@
       rule(x, y(area[0]), TEXT, [3, 3]);
       rule(x, y(area[3]), TEXT, [3, 3]);
     });
+    if (none.meta) unpriced(x, full.yaxis, none.meta);
+  }
+
+  /* What traded in outages has no known price, so no bar: said in words. */
+  function unpriced(x, y, volume) {
+    pen.textAlign = "right";
+    pen.textBaseline = "top";
+    pen.font = "10px sans-serif";
+    pen.fillStyle = GAP;
+    pen.fillText("+" + of.short(volume) + " in outages,", x._offset + x._length - 2, y._offset + 2, x._length);
+    pen.fillText("price unknown", x._offset + x._length - 2, y._offset + 14, x._length);
   }
 
   function rule(x, y, color, dash) {
