@@ -18,6 +18,7 @@ Columns = dict[str, Any]
 Figure = dict[str, Any]
 _IST_MS: Final = int(timedelta(hours=5, minutes=30).total_seconds() * 1000)
 IMBALANCE_MARK: Final = 0.6
+GAP_OPACITY: Final = 0.18
 _LARGEST_TICK: Final = 500
 _TICKS: Final[tuple[int, ...]] = tuple(base * 10**power for power in range(6) for base in (1, 2, 5))
 
@@ -31,6 +32,7 @@ class Palette:
     buy_faint: str
     sell_faint: str
     neutral: str = "#6b7688"
+    neutral_faint: str = "rgba(107,118,136,.5)"
     vwap: str = "#e0b341"
     cvd: str = "#b48ef0"
     paper: str = "#0d1117"
@@ -229,7 +231,7 @@ def gap_shapes(gaps: Sequence[tuple[int, int]], palette: Palette) -> list[dict[s
             "y0": 0,
             "y1": 1,
             "fillcolor": palette.gap,
-            "opacity": 0.18,
+            "opacity": GAP_OPACITY,
             "line": {"width": 0},
             "layer": "below",
         }

@@ -131,7 +131,7 @@ class Market:
         walk.price = max(1000, walk.price + 5 * round(rnd.gauss(walk.drift * scale, 1.6 * scale)))
         volume = int(rnd.lognormvariate(5, 1.1) * scale * scale) + 1
         bought = rnd.random() < 0.5 + 0.08 * walk.drift
-        unknown = volume if rnd.random() < 0.01 else 0
+        unknown = volume if rnd.random() < 0.03 else 0
         buy, sell = (volume - unknown, 0) if bought else (0, volume - unknown)
         walk.cumulative += volume
         levels = walk.minute.setdefault("levels", {})

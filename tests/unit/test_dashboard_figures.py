@@ -147,6 +147,45 @@ def test_footprint_cells_when_sides_differ_mark_imbalance_control_and_unfinished
     assert (cell["volume"], cell["delta"], cell["final"]) == (295, 165, False)
 
 
+def outage() -> list[Any]:
+    store = store_with(
+        trade(0, 100.0, 10, 30, 40),
+        trade(1, 100.05, 40, 5, 90, none=5),
+        trade(60_000, 100.0, 0, 20, 110),
+        trade(61_000, 100.05, 0, 0, 7110, none=7000, gap=True),
+        final(0, 100.0, 100.05, 100.0, 100.05, 50, 35, unclassified_volume=5, total_volume=90),
+        final(1, 100.0, 100.05, 100.0, 100.05, 0, 20, unclassified_volume=7000, total_volume=7020, gap=True),
+    )
+    return Rollup(1).rows(store.instruments[KEY])
+
+
+def test_footprint_cells_when_volume_passed_in_an_outage_keep_it_off_the_prices_and_say_it_below() -> None:
+    known, missed = (footprint.cells(row, 5) for row in outage())
+    assert [entry[:4] for entry in known["levels"]] == [[100.0, 30, 10, 0], [100.05, 5, 40, 5]]
+    assert (known["unclassified"], known["gap"]) == (5, False)
+    assert missed["levels"] == [[100.0, 20, 0, 0, 8]]
+    assert (missed["unclassified"], missed["gap"]) == (7000, True)
+
+
+def test_footprint_chart_when_a_level_holds_unclassified_volume_draws_and_writes_it_beside_the_sides() -> None:
+    figure = footprint.chart(outage(), PALETTE)
+    found = traces(figure)
+    assert figure["most"] == 50
+    assert found["cells_sell"]["x"][:4] == [-0.42, 0.084, 0.084, -0.42]
+    assert found["cells_buy"]["x"][6:10] == [-0.336, 0.336, 0.336, -0.336]
+    assert found["cells_unclassified"]["x"] == [0.336, 0.42, 0.42, 0.336, 0.336, None]
+    assert found["ask"]["text"][1] == f'40 <span style="color:{PALETTE.neutral}">?5</span>'
+
+
+def test_footprint_chart_when_a_candle_spans_an_outage_shades_its_column_and_colours_its_unclassified_volume() -> None:
+    figure = footprint.chart(outage(), PALETTE)
+    (shape,) = figure["layout"]["shapes"]
+    assert (shape["x0"], shape["x1"], shape["yref"], shape["fillcolor"]) == (0.5, 1.5, "paper", PALETTE.gap)
+    sums = traces(figure)["statistics"]
+    assert sums["text"] == ["90", "+15", "+15", "5", "7,020", "−20", "−5", "7,000"]
+    assert (sums["textfont"]["color"][3], sums["textfont"]["color"][7]) == (PALETTE.text, PALETTE.gap)
+
+
 def test_footprint_when_levels_are_gathered_keeps_all_volume() -> None:
     store = store_with(trade(0, 100.0, 1, 2, 3), trade(1, 100.05, 3, 4, 10), trade(2, 100.25, 5, 0, 15))
     (row,) = Rollup(1).rows(store.instruments[KEY])
@@ -168,7 +207,8 @@ def test_footprint_text_when_every_cell_is_drawn_uses_two_text_traces_and_no_ann
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(950, "+950"), (-12_345, "−12.3K"), (456_789, "+4.57L"), (-12_000_000, "−1.20Cr"), (0, "0")]
+    ("value", "text"),
+    [(950, "+950"), (4273, "+4,273"), (-12_345, "−12.3K"), (456_789, "+4.57L"), (-12_000_000, "−1.20Cr"), (0, "0")],
 )
 def test_short_when_counts_grow_writes_lakh_and_crore(value: int, text: str) -> None:
     assert footprint.short(value, signed=True) == text

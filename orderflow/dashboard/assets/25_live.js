@@ -7,7 +7,7 @@
     default: { buy: "#26a69a", sell: "#ef5350", buyFaint: "rgba(38,166,154,.38)", sellFaint: "rgba(239,83,80,.38)" },
     safe: { buy: "#3d9bff", sell: "#ff9f2e", buyFaint: "rgba(61,155,255,.38)", sellFaint: "rgba(255,159,46,.38)" },
   };
-  const [NEUTRAL, VWAP, CVD, TEXT, PAPER, GAP] = ["#6b7688", "#e0b341", "#b48ef0", "#9aa5b5", "#0d1117", "#c98a2b"];
+  const [NEUTRAL, NEUTRAL_FAINT, VWAP, CVD, TEXT, PAPER, GAP] = ["#6b7688", "rgba(107,118,136,.5)", "#e0b341", "#b48ef0", "#9aa5b5", "#0d1117", "#c98a2b"];
   let canvas = null;
   let pen = null;
 
@@ -163,6 +163,7 @@
     const cell = of.chart.cells[0];
     const x = full.xaxis;
     const at = (value) => x._offset + x.l2p(value);
+    if (cell && cell.gap) for (const y of [full.yaxis, full.yaxis2]) panel(x, y, () => shade(at, y));
     if (cell) panel(x, full.yaxis, (y) => paintCell(cell, at, y, colors));
     if (cell) panel(x, full.yaxis2, (y) => paintSums(cell, at, y, colors));
     const rows = of.rows;
@@ -170,17 +171,28 @@
     if (last >= 0) panel(x, full.yaxis, (y) => lastPrice(x, y, rows.close[last], rows.close[last] >= rows.open[last] ? colors.buy : colors.sell));
   }
 
+  function shade(at, y) {
+    pen.globalAlpha = 0.18;
+    pen.fillStyle = GAP;
+    pen.fillRect(at(of.chart.column - 0.5), y._offset, at(0.5) - at(-0.5), y._length);
+    pen.globalAlpha = 1;
+  }
+
   function paintCell(cell, at, y, colors) {
     const index = of.chart.column;
     const { step } = of.chart;
-    const most = Math.max(1, ...cell.levels.map(([, sell, buy, none]) => sell + buy + none));
+    const most = Math.max(of.chart.figure.most || 1, ...cell.levels.map(([, sell, buy, none]) => sell + buy + none));
+    const unit = (at(index + 0.42) - at(index - 0.42)) / most;
     const height = Math.abs(y(0) - y(step)) * 0.92;
     pen.textBaseline = "middle";
     for (const [price, sell, buy, none, mark] of cell.levels) {
       const top = y(price) - height / 2;
-      const total = sell + buy + none;
-      pen.fillStyle = buy > sell ? colors.buyFaint : sell > buy ? colors.sellFaint : "#1b222d";
-      pen.fillRect(at(index - 0.42), top, (at(index + 0.42) - at(index - 0.42)) * (total / most), height);
+      let left = at(index - 0.42);
+      for (const [volume, color] of [[sell, colors.sellFaint], [buy, colors.buyFaint], [none, NEUTRAL_FAINT]]) {
+        pen.fillStyle = color;
+        pen.fillRect(left, top, volume * unit, height);
+        left += volume * unit;
+      }
       if (mark & 8) frame(at, index, top, height, VWAP);
       if (mark & 4) {
         pen.fillStyle = mark & 1 ? colors.buy : colors.sell;
@@ -189,6 +201,7 @@
       if (height < 7) continue;
       words(String(sell), at(index) - 4, y(price), "right", mark & 2 ? colors.sell : TEXT, mark & 2);
       words(String(buy), at(index) + 4, y(price), "left", mark & 1 ? colors.buy : TEXT, mark & 1);
+      if (none) words("?" + none, at(index) + 4 + pen.measureText(buy + " ").width, y(price), "left", NEUTRAL, false);
       if (mark & 16) words("◂", at(index + 0.49), y(price), "center", VWAP, false);
     }
     const rising = cell.close >= cell.open;
@@ -222,9 +235,9 @@
     const index = of.chart.column;
     pen.textBaseline = "middle";
     pen.font = "10px sans-serif";
-    [["volume", 3, false], ["delta", 2, true], ["cvd", 1, true]].forEach(([name, place, signed]) => {
+    [["volume", 4, false], ["delta", 3, true], ["cvd", 2, true], ["unclassified", 1, false]].forEach(([name, place, signed]) => {
       pen.textAlign = "center";
-      pen.fillStyle = signed ? (cell[name] > 0 ? colors.buy : colors.sell) : TEXT;
+      pen.fillStyle = signed && cell[name] ? (cell[name] > 0 ? colors.buy : colors.sell) : name === "unclassified" && cell.gap ? GAP : TEXT;
       pen.fillText(of.short(cell[name], signed), at(index), y(place));
     });
   }
