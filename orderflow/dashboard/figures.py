@@ -35,6 +35,7 @@ class Palette:
     neutral_faint: str = "rgba(107,118,136,.5)"
     vwap: str = "#e0b341"
     cvd: str = "#b48ef0"
+    cvd_faint: str = "rgba(180,142,240,.3)"
     paper: str = "#0d1117"
     grid: str = "#1b222d"
     text: str = "#9aa5b5"
@@ -44,7 +45,15 @@ class Palette:
 
 PALETTES: Final = {
     "default": Palette("#26a69a", "#ef5350", "rgba(38,166,154,.38)", "rgba(239,83,80,.38)"),
-    "safe": Palette("#3d9bff", "#ff9f2e", "rgba(61,155,255,.38)", "rgba(255,159,46,.38)"),
+    "safe": Palette(
+        "#3d9bff",
+        "#ff9f2e",
+        "rgba(61,155,255,.38)",
+        "rgba(255,159,46,.38)",
+        vwap="#e8edf4",
+        confirmed="#b9c3d0",
+        gap="#d65fc4",
+    ),
 }
 
 
@@ -273,6 +282,7 @@ def _traces(palette: Palette) -> list[dict[str, Any]]:
     candle: dict[str, Any] = {**common, "type": "candlestick", "xaxis": "x", "yaxis": "y"}
     bar: dict[str, Any] = {**common, "type": "bar"}
     marks: dict[str, Any] = {**common, "type": "scatter", "mode": "markers", "cliponaxis": True}
+    mark: dict[str, Any] = {"symbol": "triangle-up", "size": 8, "standoff": 8}
     side: dict[str, Any] = {**bar, "orientation": "h", "xaxis": "x2", "yaxis": "y"}
     band = f"rgba({int(palette.vwap[1:3], 16)},{int(palette.vwap[3:5], 16)},{int(palette.vwap[5:7], 16)},"
     return [
@@ -293,8 +303,8 @@ def _traces(palette: Palette) -> list[dict[str, Any]]:
             "increasing": {"line": {"color": palette.buy, "width": 1.3}, "fillcolor": "rgba(0,0,0,0)"},
             "decreasing": {"line": {"color": palette.sell, "width": 1.3}, "fillcolor": "rgba(0,0,0,0)"},
         },
-        {**marks, "uid": "buy_marks", "marker": {"symbol": "triangle-up", "size": 8, "color": palette.buy, "standoff": 8}},
-        {**marks, "uid": "sell_marks", "marker": {"symbol": "triangle-down", "size": 8, "color": palette.sell, "standoff": 8}},
+        {**marks, "uid": "buy_marks", "marker": {**mark, "color": palette.buy}},
+        {**marks, "uid": "sell_marks", "marker": {**mark, "color": palette.sell, "angle": 180}},
         {**side, "uid": "profile_buy", "marker": {"color": palette.buy}},
         {**side, "uid": "profile_sell", "marker": {"color": palette.sell}},
         {**side, "uid": "profile_unclassified", "marker": {"color": palette.neutral}},
@@ -363,10 +373,22 @@ def _layout(palette: Palette) -> dict[str, Any]:
             **right,
             "domain": [0, 0.195],
             "tickformat": ".3~s",
-            "nticks": 4,
+            "nticks": 6,
             "zeroline": True,
             "zerolinecolor": "#333d4d",
         },
         "yaxis4": {"domain": [0.395, 0.41], "visible": False, "range": [0, 1], "fixedrange": True, "anchor": "x"},
-        "yaxis5": {"overlaying": "y3", "side": "left", "visible": False, "fixedrange": True, "anchor": "x"},
+        "yaxis5": {
+            "overlaying": "y3",
+            "side": "left",
+            "anchor": "x",
+            "fixedrange": True,
+            "showgrid": False,
+            "zeroline": True,
+            "zerolinecolor": palette.cvd_faint,
+            "ticklabelposition": "inside",
+            "tickfont": {"size": 10, "color": palette.cvd},
+            "tickformat": ".3~s",
+            "nticks": 4,
+        },
     }

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from typing import Any
 
 import pytest
@@ -64,6 +65,37 @@ def test_tails_when_imbalance_is_strong_marks_it_at_the_candles_end() -> None:
     columns = figures.tails(day(), PALETTE)
     assert columns["buy_marks"]["y"] == [99.0, None]
     assert columns["sell_marks"]["y"] == [None, None]
+
+
+def test_chart_when_it_marks_selling_points_the_mark_down_from_above_the_candle() -> None:
+    found = traces(figures.chart(day(), PROFILE, PALETTE))
+    assert found["sell_marks"]["marker"] == {
+        "symbol": "triangle-up",
+        "size": 8,
+        "standoff": 8,
+        "angle": 180,
+        "color": PALETTE.sell,
+    }
+    assert "angle" not in found["buy_marks"]["marker"]
+
+
+def test_chart_when_drawn_gives_cvd_a_scale_of_its_own_in_its_colour() -> None:
+    axis = figures.chart(day(), PROFILE, PALETTE)["layout"]["yaxis5"]
+    assert axis.get("visible", True) is True
+    assert (axis["side"], axis["ticklabelposition"], axis["tickfont"]["color"]) == ("left", "inside", PALETTE.cvd)
+
+
+def test_palettes_when_one_colour_has_a_meaning_give_no_other_meaning_a_hue_near_it() -> None:
+    def hue(color: str) -> float:
+        red, green, blue = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
+        return colorsys.rgb_to_hsv(red, green, blue)[0] * 360
+
+    safe = PALETTES["safe"]
+    for one in (safe.buy, safe.sell):
+        apart = abs(hue(one) - hue(safe.gap))
+        assert min(apart, 360 - apart) > 60
+    for grey in (safe.vwap, safe.confirmed):
+        assert max(int(grey[at : at + 2], 16) for at in (1, 3, 5)) - min(int(grey[at : at + 2], 16) for at in (1, 3, 5)) < 30
 
 
 def test_tails_when_a_bar_is_the_exchanges_colours_the_quality_strip() -> None:
