@@ -209,6 +209,10 @@ class MadeUpHistory:
     def candles(self, instrument_key: str, date: str, n: int) -> list[Candle]:
         return self._candles.get(instrument_key, []) if date == self._date else []
 
+    def previous_close(self, instrument_key: str, date: str) -> float | None:
+        trades = self._trades.get(instrument_key)
+        return round(trades[0].price) if trades and date == self._date else None
+
     def footprint(self, instrument_key: str, date: str) -> list[Record]:
         return self._footprint.get(instrument_key, []) if date == self._date else []
 
