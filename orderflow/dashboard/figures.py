@@ -19,6 +19,7 @@ Figure = dict[str, Any]
 _IST_MS: Final = int(timedelta(hours=5, minutes=30).total_seconds() * 1000)
 IMBALANCE_MARK: Final = 0.6
 GAP_OPACITY: Final = 0.18
+CROWDED: Final = 200
 _LARGEST_TICK: Final = 500
 _TICKS: Final[tuple[int, ...]] = tuple(base * 10**power for power in range(6) for base in (1, 2, 5))
 
@@ -224,7 +225,7 @@ def profile_columns(profile: Profile) -> dict[str, Columns]:
 def chart(rows: Sequence[Row], profile: Profile, palette: Palette) -> Figure:
     """Return the whole three-panel figure: price with VWAP and profile, volume, delta with CVD."""
     columns = {**tails(rows, palette), "forming": forming(rows), **profile_columns(profile)}
-    data = [_with(trace, columns[trace["uid"]]) for trace in _traces(palette)]
+    data = [_with(trace, columns[trace["uid"]]) for trace in _traces(palette, crowded=len(rows) > CROWDED)]
     return {"data": data, "layout": _layout(palette)}
 
 
@@ -277,12 +278,12 @@ def _line(uid: str, color: str, width: float, **more: Any) -> dict[str, Any]:
     return {**base, "line": {"color": color, "width": width, **more.pop("line", {})}, **more}
 
 
-def _traces(palette: Palette) -> list[dict[str, Any]]:
+def _traces(palette: Palette, *, crowded: bool) -> list[dict[str, Any]]:
     common: dict[str, Any] = {"hoverinfo": "none", "showlegend": False}
     candle: dict[str, Any] = {**common, "type": "candlestick", "xaxis": "x", "yaxis": "y"}
     bar: dict[str, Any] = {**common, "type": "bar"}
     marks: dict[str, Any] = {**common, "type": "scatter", "mode": "markers", "cliponaxis": True}
-    mark: dict[str, Any] = {"symbol": "triangle-up", "size": 8, "standoff": 8}
+    mark: dict[str, Any] = {"symbol": "triangle-up", "size": 5 if crowded else 8, "standoff": 8}
     side: dict[str, Any] = {**bar, "orientation": "h", "xaxis": "x2", "yaxis": "y"}
     band = f"rgba({int(palette.vwap[1:3], 16)},{int(palette.vwap[3:5], 16)},{int(palette.vwap[5:7], 16)},"
     return [

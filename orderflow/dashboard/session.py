@@ -40,17 +40,20 @@ class View:
 
     @classmethod
     def parse(cls, wish: Mapping[str, Any], default_instrument: str, default_buffer: int) -> View:
-        """Build a view from untrusted values; what is not valid becomes the default."""
+        """Build a view from untrusted values; what is not valid becomes the default: of a past day all its candles."""
         minutes, buffer = _whole(wish.get("minutes")), _whole(wish.get("buffer"))
         date = wish.get("date")
+        date = date if isinstance(date, str) and _DATE.fullmatch(date) else None
+        replay = str(wish.get("replay", "")).lower() in ("1", "true")
+        whole = date is not None and not replay
         return cls(
             instrument=str(wish.get("instrument") or default_instrument)[:120],
             minutes=minutes if minutes in MINUTES else 1,
-            buffer=min(max(buffer, 10), BUFFER_MOST) if buffer else default_buffer,
+            buffer=min(max(buffer, 10), BUFFER_MOST) if buffer else BUFFER_MOST if whole else default_buffer,
             mode="footprint" if wish.get("mode") == "footprint" else "chart",
             palette="safe" if wish.get("palette") == "safe" else "default",
-            date=date if isinstance(date, str) and _DATE.fullmatch(date) else None,
-            replay=str(wish.get("replay", "")).lower() in ("1", "true"),
+            date=date,
+            replay=replay,
         )
 
 

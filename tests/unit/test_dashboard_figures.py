@@ -79,6 +79,13 @@ def test_chart_when_it_marks_selling_points_the_mark_down_from_above_the_candle(
     assert "angle" not in found["buy_marks"]["marker"]
 
 
+def test_chart_when_it_shows_a_whole_day_draws_smaller_marks() -> None:
+    store = store_with(*[final(minute, 100.0, 101.0, 99.0, 100.5, 40, 5, imbalance=0.8) for minute in range(201)])
+    rows = Rollup(1).rows(store.instruments[KEY])
+    sizes = [traces(figures.chart(shown, PROFILE, PALETTE))["buy_marks"]["marker"]["size"] for shown in (rows[:200], rows)]
+    assert sizes == [8, 5]
+
+
 def test_chart_when_drawn_gives_cvd_a_scale_of_its_own_in_its_colour() -> None:
     axis = figures.chart(day(), PROFILE, PALETTE)["layout"]["yaxis5"]
     assert axis.get("visible", True) is True

@@ -102,8 +102,9 @@
     const step = of.view.minutes * 60000;
     const shown = Math.max(Math.min(rows.x.length, of.view.buffer), 24);
     const last = toMs(rows.x[rows.x.length - 1]);
+    const left = Math.max(last - (shown - 0.4) * step, toMs(rows.x[0]) - step);
     const layout = chart.figure.layout;
-    layout.xaxis.range = [toLabel(last - (shown - 0.4) * step), toLabel(last + step * Math.max(2, shown * 0.03))];
+    layout.xaxis.range = [toLabel(left), toLabel(Math.max(last + step * Math.max(2, shown * 0.03), left + 24 * step))];
     layout.yaxis.range = ranges.price;
     layout.yaxis2.range = ranges.volume;
     layout.yaxis3.range = ranges.delta;
