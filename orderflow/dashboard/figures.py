@@ -18,6 +18,8 @@ Columns = dict[str, Any]
 Figure = dict[str, Any]
 _IST_MS: Final = int(timedelta(hours=5, minutes=30).total_seconds() * 1000)
 IMBALANCE_MARK: Final = 0.6
+GAP_OPACITY: Final = 0.18
+CROWDED: Final = 200
 _LARGEST_TICK: Final = 500
 _TICKS: Final[tuple[int, ...]] = tuple(base * 10**power for power in range(6) for base in (1, 2, 5))
 
@@ -31,8 +33,10 @@ class Palette:
     buy_faint: str
     sell_faint: str
     neutral: str = "#6b7688"
+    neutral_faint: str = "rgba(107,118,136,.5)"
     vwap: str = "#e0b341"
     cvd: str = "#b48ef0"
+    cvd_faint: str = "rgba(180,142,240,.3)"
     paper: str = "#0d1117"
     grid: str = "#1b222d"
     text: str = "#9aa5b5"
@@ -42,7 +46,15 @@ class Palette:
 
 PALETTES: Final = {
     "default": Palette("#26a69a", "#ef5350", "rgba(38,166,154,.38)", "rgba(239,83,80,.38)"),
-    "safe": Palette("#3d9bff", "#ff9f2e", "rgba(61,155,255,.38)", "rgba(255,159,46,.38)"),
+    "safe": Palette(
+        "#3d9bff",
+        "#ff9f2e",
+        "rgba(61,155,255,.38)",
+        "rgba(255,159,46,.38)",
+        vwap="#e8edf4",
+        confirmed="#b9c3d0",
+        gap="#d65fc4",
+    ),
 }
 
 
@@ -139,12 +151,16 @@ def facts(rows: Sequence[Row]) -> Columns:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A day's volume by price, gathered to rows of `step` paise; `rows` maps a row's lowest price to its volumes by side."""
+    """A day's volume by price, gathered to rows of `step` paise; `rows` maps a row's lowest price to its volumes by side.
+
+    `unpriced` is the volume of outages, whose prices nobody saw: in no row, and not in the value area.
+    """
 
     step: int
     tick: int
     rows: dict[int, list[int]]
     area: ValueArea | None
+    unpriced: int = 0
 
     def middle(self, price: int) -> float:
         """Return the middle of a row in rupees; of a row of one tick, its price."""
@@ -163,7 +179,7 @@ def price_step(prices: Iterable[int], rows: int = 90) -> int:
     return tick * next((step for step in _TICKS if span <= rows * tick * step), _TICKS[-1])
 
 
-def profile_of(levels: Mapping[int, Sequence[int]]) -> Profile:
+def profile_of(levels: Mapping[int, Sequence[int]], unpriced: int = 0) -> Profile:
     """Gather levels (price in paise to buy, sell, unclassified) to a legible number of rows, and find their value area."""
     step, tick = price_step(levels), tick_size(levels)
     rows: dict[int, list[int]] = {}
@@ -171,7 +187,7 @@ def profile_of(levels: Mapping[int, Sequence[int]]) -> Profile:
         row = rows.setdefault(price // step * step, [0, 0, 0])
         for side in range(3):
             row[side] += volumes[side]
-    return Profile(step, tick, rows, value_area({price: sum(volumes) for price, volumes in rows.items()}))
+    return Profile(step, tick, rows, value_area({price: sum(volumes) for price, volumes in rows.items()}), unpriced)
 
 
 def profile_levels(profile: Profile) -> dict[str, float | None]:
@@ -184,7 +200,7 @@ def profile_levels(profile: Profile) -> dict[str, float | None]:
 
 
 def profile_columns(profile: Profile) -> dict[str, Columns]:
-    """Return the bars of the volume profile and its lines."""
+    """Return the bars of the volume profile and its lines; `meta` of the unclassified bars is the unpriced volume."""
     prices, area = sorted(profile.rows), profile.area
     inside = [area is not None and area.low <= price <= area.high for price in prices]
     common = {
@@ -193,7 +209,8 @@ def profile_columns(profile: Profile) -> dict[str, Columns]:
         "marker.opacity": [0.85 if within else 0.35 for within in inside],
     }
     sides = (("profile_buy", 0), ("profile_sell", 1), ("profile_unclassified", 2))
-    bars = {name: {**common, "x": [profile.rows[price][side] for price in prices]} for name, side in sides}
+    bars: dict[str, Columns] = {name: {**common, "x": [profile.rows[price][side] for price in prices]} for name, side in sides}
+    bars["profile_unclassified"]["meta"] = profile.unpriced
     if area is None:
         return {**bars, "poc": {"x": [], "y": []}, "value_area": {"x": [], "y": []}}
     low, poc, high = (profile.middle(price) for price in (area.low, area.point_of_control, area.high))
@@ -208,7 +225,7 @@ def profile_columns(profile: Profile) -> dict[str, Columns]:
 def chart(rows: Sequence[Row], profile: Profile, palette: Palette) -> Figure:
     """Return the whole three-panel figure: price with VWAP and profile, volume, delta with CVD."""
     columns = {**tails(rows, palette), "forming": forming(rows), **profile_columns(profile)}
-    data = [_with(trace, columns[trace["uid"]]) for trace in _traces(palette)]
+    data = [_with(trace, columns[trace["uid"]]) for trace in _traces(palette, crowded=len(rows) > CROWDED)]
     return {"data": data, "layout": _layout(palette)}
 
 
@@ -224,7 +241,7 @@ def gap_shapes(gaps: Sequence[tuple[int, int]], palette: Palette) -> list[dict[s
             "y0": 0,
             "y1": 1,
             "fillcolor": palette.gap,
-            "opacity": 0.18,
+            "opacity": GAP_OPACITY,
             "line": {"width": 0},
             "layer": "below",
         }
@@ -261,11 +278,12 @@ def _line(uid: str, color: str, width: float, **more: Any) -> dict[str, Any]:
     return {**base, "line": {"color": color, "width": width, **more.pop("line", {})}, **more}
 
 
-def _traces(palette: Palette) -> list[dict[str, Any]]:
+def _traces(palette: Palette, *, crowded: bool) -> list[dict[str, Any]]:
     common: dict[str, Any] = {"hoverinfo": "none", "showlegend": False}
     candle: dict[str, Any] = {**common, "type": "candlestick", "xaxis": "x", "yaxis": "y"}
     bar: dict[str, Any] = {**common, "type": "bar"}
     marks: dict[str, Any] = {**common, "type": "scatter", "mode": "markers", "cliponaxis": True}
+    mark: dict[str, Any] = {"symbol": "triangle-up", "size": 5 if crowded else 8, "standoff": 8}
     side: dict[str, Any] = {**bar, "orientation": "h", "xaxis": "x2", "yaxis": "y"}
     band = f"rgba({int(palette.vwap[1:3], 16)},{int(palette.vwap[3:5], 16)},{int(palette.vwap[5:7], 16)},"
     return [
@@ -286,8 +304,8 @@ def _traces(palette: Palette) -> list[dict[str, Any]]:
             "increasing": {"line": {"color": palette.buy, "width": 1.3}, "fillcolor": "rgba(0,0,0,0)"},
             "decreasing": {"line": {"color": palette.sell, "width": 1.3}, "fillcolor": "rgba(0,0,0,0)"},
         },
-        {**marks, "uid": "buy_marks", "marker": {"symbol": "triangle-up", "size": 8, "color": palette.buy, "standoff": 8}},
-        {**marks, "uid": "sell_marks", "marker": {"symbol": "triangle-down", "size": 8, "color": palette.sell, "standoff": 8}},
+        {**marks, "uid": "buy_marks", "marker": {**mark, "color": palette.buy}},
+        {**marks, "uid": "sell_marks", "marker": {**mark, "color": palette.sell, "angle": 180}},
         {**side, "uid": "profile_buy", "marker": {"color": palette.buy}},
         {**side, "uid": "profile_sell", "marker": {"color": palette.sell}},
         {**side, "uid": "profile_unclassified", "marker": {"color": palette.neutral}},
@@ -347,10 +365,22 @@ def _layout(palette: Palette) -> dict[str, Any]:
             **right,
             "domain": [0, 0.195],
             "tickformat": ".3~s",
-            "nticks": 4,
+            "nticks": 6,
             "zeroline": True,
             "zerolinecolor": "#333d4d",
         },
         "yaxis4": {"domain": [0.395, 0.41], "visible": False, "range": [0, 1], "fixedrange": True, "anchor": "x"},
-        "yaxis5": {"overlaying": "y3", "side": "left", "visible": False, "fixedrange": True, "anchor": "x"},
+        "yaxis5": {
+            "overlaying": "y3",
+            "side": "left",
+            "anchor": "x",
+            "fixedrange": True,
+            "showgrid": False,
+            "zeroline": True,
+            "zerolinecolor": palette.cvd_faint,
+            "ticklabelposition": "inside",
+            "tickfont": {"size": 10, "color": palette.cvd},
+            "tickformat": ".3~s",
+            "nticks": 4,
+        },
     }

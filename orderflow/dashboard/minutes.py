@@ -8,11 +8,12 @@ from __future__ import annotations
 
 from bisect import bisect_left, insort
 from collections import deque
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 from orderflow.market.candle import Candle
+from orderflow.market.footprint import Level
 from orderflow.market.trade import Trade
 
 MINUTE_MS: Final = 60_000
@@ -75,6 +76,22 @@ class Minute:
         self.tsq = self.tsq if trade.tsq is None else trade.tsq
         self.gap = self.gap or trade.gap
 
+    @property
+    def spans_gap(self) -> bool:
+        """Return whether some of the volume passed during an outage."""
+        return self.final.gap if self.final is not None else self.gap
+
+    def priced_levels(self) -> Iterator[Level]:
+        """Yield the volume whose price is known.
+
+        That of an outage traded at prices nobody saw and is booked at the one after it; it is the unclassified volume of a
+        minute that spans a gap.
+        """
+        known = not self.spans_gap
+        for price, (buy, sell, unclassified) in self.levels.items():
+            if buy or sell or (known and unclassified):
+                yield Level(price, buy, sell, unclassified if known else 0)
+
     def candle(self, instrument: str) -> Candle:
         """Return the final candle, or the forming one as known so far."""
         if self.final is not None:
@@ -125,6 +142,7 @@ class Instrument:
         self.minutes: dict[int, Minute] = {}
         self.starts: list[int] = []
         self.profile: dict[int, list[int]] = {}
+        self.unpriced_volume = 0
         self.tape: deque[tuple[int, Trade, bool]] = deque(maxlen=TAPE_LENGTH)
         self.tape_count = 0
         self.repeats = 0
@@ -171,7 +189,9 @@ class Instrument:
             if minute.trades:
                 self.late_volume += trade.volume
             return True
+        spanned = minute.spans_gap
         minute.fold(trade, self.tape_count)
+        self._regard_gap(minute, spanned)
         if not minute.levels_final:
             self._book(minute, round(trade.price * 100), trade.buy_volume, trade.sell_volume, trade.unclassified_volume)
         self._changed(minute)
@@ -182,7 +202,9 @@ class Instrument:
         minute = self.minute(candle.start_ms, candle.end_ms)
         if minute.final == candle:
             return
+        spanned = minute.spans_gap
         minute.final = candle
+        self._regard_gap(minute, spanned)
         self.revision += 1
         self._changed(minute)
         if candle.close is not None and (self.last_time_ms is None or candle.end_ms > self.last_time_ms):
@@ -193,13 +215,13 @@ class Instrument:
         minute = self.minute(start_ms)
         if not minute.levels_final:
             for price, volumes in minute.levels.items():
-                self._add_profile(price, -volumes[0], -volumes[1], -volumes[2])
+                self._add_profile(minute, price, -volumes[0], -volumes[1], -volumes[2])
             minute.levels = {}
             minute.levels_final = True
         for price, buy, sell, unclassified in rows:
             old = minute.levels.pop(price, None)
             if old is not None:
-                self._add_profile(price, -old[0], -old[1], -old[2])
+                self._add_profile(minute, price, -old[0], -old[1], -old[2])
             self._book(minute, price, buy, sell, unclassified)
         self.revision += 1
         self._changed(minute)
@@ -270,9 +292,24 @@ class Instrument:
             level[0] += buy
             level[1] += sell
             level[2] += unclassified
-        self._add_profile(price, buy, sell, unclassified)
+        self._add_profile(minute, price, buy, sell, unclassified)
 
-    def _add_profile(self, price: int, buy: int, sell: int, unclassified: int) -> None:
+    def _regard_gap(self, minute: Minute, spanned: bool) -> None:
+        """Move a minute's unclassified volume out of the profile, or back, when it turns out to span a gap, or not to."""
+        if minute.spans_gap == spanned:
+            return
+        for price, (_, _, unclassified) in minute.levels.items():
+            moved = unclassified if minute.spans_gap else -unclassified
+            self.unpriced_volume += moved
+            self._add_level(price, 0, 0, -moved)
+
+    def _add_profile(self, minute: Minute, price: int, buy: int, sell: int, unclassified: int) -> None:
+        if minute.spans_gap:
+            self.unpriced_volume += unclassified
+            unclassified = 0
+        self._add_level(price, buy, sell, unclassified)
+
+    def _add_level(self, price: int, buy: int, sell: int, unclassified: int) -> None:
         level = self.profile.get(price)
         if level is None:
             level = self.profile[price] = [0, 0, 0]

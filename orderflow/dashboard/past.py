@@ -32,6 +32,9 @@ class History(Protocol):
     def trades(self, instrument_key: str, date: str) -> Sequence[Trade]:
         """Return the trades of one day in order."""
 
+    def previous_close(self, instrument_key: str, date: str) -> float | None:
+        """Return the close of the session before a date; None when it is not known."""
+
     def footprint(self, instrument_key: str, date: str) -> Sequence[Mapping[str, Any]]:
         """Return the footprint rows of one day, as mappings of `records.FOOTPRINT`."""
 
@@ -45,12 +48,15 @@ class Day:
     candles: tuple[Candle, ...]
     levels: Mapping[int, LevelRows]
     trades: tuple[Trade, ...]
+    previous_close: float | None = None
 
     def empty(self) -> Instrument:
         """Return the day's instrument before its first trade."""
         instrument = Instrument(self.key)
         first = self.trades[0] if self.trades else None
         instrument.reset(self.date, first.session_start_ms if first else None, first.session_end_ms if first else None)
+        if self.previous_close is not None:
+            instrument.quote["close_price"] = self.previous_close
         return instrument
 
 
@@ -82,16 +88,17 @@ class Archive:
     def _read(self, key: str, date: str) -> Day:
         history = self._history
         try:
-            with ThreadPoolExecutor(3) as pool:
+            with ThreadPoolExecutor(4) as pool:
                 candles = pool.submit(history.candles, key, date, 1)
                 footprint = pool.submit(history.footprint, key, date)
                 trades = pool.submit(history.trades, key, date)
+                close = pool.submit(history.previous_close, key, date)
                 levels: dict[int, list[tuple[int, int, int, int]]] = {}
                 for row in footprint.result():
                     entry = (int(row["price"]), row["buy_volume"], row["sell_volume"], row["unclassified_volume"])
                     levels.setdefault(ms_from_iso(row["window_start"]), []).append(entry)
                 finals = tuple(candle for candle in candles.result() if trading_date(candle.start_ms) == date)
-                return Day(key, date, finals, levels, tuple(trades.result()))
+                return Day(key, date, finals, levels, tuple(trades.result()), close.result())
         except OSError as error:
             raise OrderflowError(f"HDFS does not answer ({error}); is the NameNode up?") from error
 

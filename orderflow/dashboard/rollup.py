@@ -20,8 +20,8 @@ _DEFAULT_OPEN_MS: Final = (3 * 60 + 45) * MINUTE_MS
 class Row:
     """One candle of n minutes and the day's running sums at its end.
 
-    `cvd` sums delta from the session's start; `open`, `high` and `low` are the day's so far; `vwap` and `sigma` are the day's
-    volume-weighted mean and standard deviation.
+    `cvd` sums delta from the session's start; `open`, `high` and `low` are the day's so far; `vwap` and `sigma` are the
+    volume-weighted mean and standard deviation of the day's `priced` volume: all but that of outages.
     """
 
     candle: Candle
@@ -32,6 +32,7 @@ class Row:
     sell: int
     unclassified: int
     volume: int
+    priced: int
     turnover: float
     squares: float
     open: float | None
@@ -41,15 +42,15 @@ class Row:
     @property
     def vwap(self) -> float | None:
         """Return the day's volume-weighted average price at the row's end."""
-        return self.turnover / self.volume if self.volume else None
+        return self.turnover / self.priced if self.priced else None
 
     @property
     def sigma(self) -> float | None:
         """Return the volume-weighted standard deviation of the day's prices around the VWAP."""
-        if not self.volume:
+        if not self.priced:
             return None
-        mean = self.turnover / self.volume
-        return sqrt(max(self.squares / self.volume - mean * mean, 0.0))
+        mean = self.turnover / self.priced
+        return sqrt(max(self.squares / self.priced - mean * mean, 0.0))
 
 
 def session_anchor_ms(instrument: Instrument) -> int:
@@ -113,11 +114,12 @@ class Rollup:
         closed = group[-1].end_ms >= end or instrument.starts[-1] >= end
         final = closed and all(minute.final is not None for minute in group)
         before = self._rows[-1] if self._rows else None
-        turnover, squares = 0.0, 0.0
+        priced, turnover, squares = 0, 0.0, 0.0
         for minute, one in traded:
-            mean = one.vwap if one.vwap is not None else one.close or 0.0
-            turnover += mean * one.total_volume
-            squares += (mean * mean + _variance(minute)) * one.total_volume
+            volume, mean, variance = _prices(minute, one)
+            priced += volume
+            turnover += mean * volume
+            squares += (mean * mean + variance) * volume
         self._rows.append(
             Row(
                 candle=candle,
@@ -128,6 +130,7 @@ class Rollup:
                 sell=candle.sell_volume + (before.sell if before else 0),
                 unclassified=candle.unclassified_volume + (before.unclassified if before else 0),
                 volume=candle.total_volume + (before.volume if before else 0),
+                priced=priced + (before.priced if before else 0),
                 turnover=turnover + (before.turnover if before else 0.0),
                 squares=squares + (before.squares if before else 0.0),
                 open=before.open if before else candle.open,
@@ -142,14 +145,29 @@ def _most(choose: Callable[[float, float], float], one: float | None, other: flo
 
 
 def levels_of(row: Row) -> list[Level]:
-    """Return a row's footprint, lowest price first."""
+    """Return a row's footprint as stored, lowest price first."""
     return merge_levels(Level(price, *volumes) for minute in row.minutes for price, volumes in minute.levels.items())
 
 
-def _variance(minute: Minute) -> float:
-    volume = sum(map(sum, minute.levels.values()))
+def priced_levels_of(row: Row) -> list[Level]:
+    """Return a row's footprint without the volume of outages, whose prices are unknown, lowest price first."""
+    return merge_levels(level for minute in row.minutes for level in minute.priced_levels())
+
+
+def _prices(minute: Minute, candle: Candle) -> tuple[int, float, float]:
+    """Return a minute's volume of known prices, their mean and their variance, in rupees."""
+    volume, mean, variance = _moments(minute)
+    if minute.spans_gap and volume:
+        return volume, mean, variance
+    mean = candle.vwap if candle.vwap is not None else candle.close or 0.0
+    return candle.total_volume - (candle.unclassified_volume if minute.spans_gap else 0), mean, variance
+
+
+def _moments(minute: Minute) -> tuple[int, float, float]:
+    levels = [(price, buy + sell + unclassified) for price, buy, sell, unclassified in minute.priced_levels()]
+    volume = sum(size for _, size in levels)
     if volume <= 0:
-        return 0.0
-    mean = sum(price * sum(level) for price, level in minute.levels.items()) / volume
-    spread = sum((price - mean) ** 2 * sum(level) for price, level in minute.levels.items()) / volume
-    return spread / 10_000
+        return 0, 0.0, 0.0
+    mean = sum(price * size for price, size in levels) / volume
+    spread = sum((price - mean) ** 2 * size for price, size in levels) / volume
+    return volume, mean / 100, spread / 10_000

@@ -40,17 +40,20 @@ class View:
 
     @classmethod
     def parse(cls, wish: Mapping[str, Any], default_instrument: str, default_buffer: int) -> View:
-        """Build a view from untrusted values; what is not valid becomes the default."""
+        """Build a view from untrusted values; what is not valid becomes the default: of a past day all its candles."""
         minutes, buffer = _whole(wish.get("minutes")), _whole(wish.get("buffer"))
         date = wish.get("date")
+        date = date if isinstance(date, str) and _DATE.fullmatch(date) else None
+        replay = str(wish.get("replay", "")).lower() in ("1", "true")
+        whole = date is not None and not replay
         return cls(
             instrument=str(wish.get("instrument") or default_instrument)[:120],
             minutes=minutes if minutes in MINUTES else 1,
-            buffer=min(max(buffer, 10), BUFFER_MOST) if buffer else default_buffer,
+            buffer=min(max(buffer, 10), BUFFER_MOST) if buffer else BUFFER_MOST if whole else default_buffer,
             mode="footprint" if wish.get("mode") == "footprint" else "chart",
             palette="safe" if wish.get("palette") == "safe" else "default",
-            date=date if isinstance(date, str) and _DATE.fullmatch(date) else None,
-            replay=str(wish.get("replay", "")).lower() in ("1", "true"),
+            date=date,
+            replay=replay,
         )
 
 
@@ -121,7 +124,7 @@ class Viewer:
                 out["rx"] = panels.received_times(instrument, self._tape)
             out["tape"] = panels.tape(instrument, max(self._tape, 0), TAPE_ROWS)
         if moved and now_ms >= self._levels_due:
-            out["levels"] = figures.profile_levels(figures.profile_of(instrument.profile))
+            out["levels"] = figures.profile_levels(_profile(instrument))
             self._levels_due = now_ms + PROFILE_MS
         out.update(self._slow(rows, now_ms))
         self._epoch, self._revision = instrument.epoch, instrument.revision
@@ -150,7 +153,7 @@ class Viewer:
     def _whole(self, instrument: Instrument, rows: Sequence[Row], now_ms: int) -> dict[str, Any]:
         shown = rows[-self.view.buffer :]
         palette = figures.PALETTES[self.view.palette]
-        figure = figures.chart(shown, figures.profile_of(instrument.profile), palette)
+        figure = figures.chart(shown, _profile(instrument), palette)
         figure["layout"]["shapes"] = self._gap_shapes(instrument)
         self._profile_due = now_ms + PROFILE_MS
         return {"type": "figure", "mode": "chart", "figure": figure, "facts": figures.facts(shown)}
@@ -163,7 +166,7 @@ class Viewer:
             out["tails"] = figures.tails(tail, palette)
             out["wholes"] = {"forming": figures.forming(rows[-self.view.buffer :])}
             if now_ms >= self._profile_due:
-                out["wholes"].update(figures.profile_columns(figures.profile_of(instrument.profile)))
+                out["wholes"].update(figures.profile_columns(_profile(instrument)))
                 self._profile_due = now_ms + PROFILE_MS
         if len(self.store.gaps_of(instrument.key)) != self._gap_count:
             out["shapes"] = self._gap_shapes(instrument)
@@ -232,6 +235,10 @@ class Viewer:
             gap = status.gap_banner(self.store.gaps_of(key), shown[0].candle.start_ms, shown[-1].candle.end_ms)
             found = [*found, gap] if gap is not None else found
         return [asdict(banner) for banner in found]
+
+
+def _profile(instrument: Instrument) -> figures.Profile:
+    return figures.profile_of(instrument.profile, instrument.unpriced_volume)
 
 
 def _from(rows: Sequence[Row], start_ms: int) -> list[Row]:

@@ -31,6 +31,15 @@ class DayArchive:
         found = self._history.trades(instrument_key, date, rule=self._rule).to_pylist()
         return [Trade.from_record(row) for row in found if row["price"] is not None]
 
+    def previous_close(self, instrument_key: str, date: str) -> float | None:
+        """Return the close before a date: the feed's own of its first tick that has one, else the last stored before it."""
+        told = self._history.ticks(instrument_key, date, columns=["close_price"]).column("close_price").drop_null()
+        if len(told):
+            return float(told[0].as_py())
+        before = [stored for stored in self._history.dates(CANDLES) if stored < date]
+        candles = self.candles(instrument_key, before[-1], 1) if before else []
+        return next((candle.close for candle in reversed(candles) if candle.close is not None), None)
+
     def footprint(self, instrument_key: str, date: str) -> list[Mapping[str, Any]]:
         """Return the footprint rows of one day, as mappings of `records.FOOTPRINT`."""
         found: list[Mapping[str, Any]] = self._history.footprint(instrument_key, date).to_pylist()

@@ -20,6 +20,7 @@ from orderflow.market.candle import Candle, iso_from_ms
 from orderflow.market.trade import Trade
 
 MINUTE = 60_000
+OUTAGE_MINUTES_AGO = 9
 SESSION_END = (15 * 60 + 30) * MINUTE
 
 NAMES = {
@@ -57,18 +58,29 @@ class Market:
         self.walks = [Walk(key, 50_000 + 61_005 * index, (50_000 + 61_005 * index) / 100) for index, key in enumerate(keys)]
 
     def history(self) -> Iterator[tuple[str, Record]]:
-        """Yield final candles and footprints of every full minute before now, and one quote each."""
+        """Yield final candles and footprints of every full minute before now, one quote each, and one outage."""
+        outage = self.now_ms // MINUTE * MINUTE - OUTAGE_MINUTES_AGO * MINUTE
         for walk in self.walks:
             yield topics.TICKS, self._tick(walk, self.start_ms)
             for start in range(self.start_ms, self.now_ms // MINUTE * MINUTE, MINUTE):
                 for index in range(24):
                     self.trade(walk, start + index * 2400)
+                if start == outage:
+                    self.miss(walk, 12_000)
                 yield from self.close_minute(walk, start)
+        yield topics.FEED_EVENTS, {"event": "gap", "at_ms": outage + 40_000, "from_ms": outage + 20_000, "to_ms": outage + 40_000}
+
+    def miss(self, walk: Walk, volume: int) -> None:
+        """Let volume pass in an outage: unclassified, and booked at the price after it."""
+        walk.cumulative += volume
+        walk.minute["levels"][walk.price][2] += volume
+        walk.minute["gap"] = True
 
     def close_minute(self, walk: Walk, start: int) -> Iterator[tuple[str, Record]]:
         """Yield the final candle of a minute and its footprint, and forget them."""
         levels = walk.minute.pop("levels", {})
         prices = walk.minute.pop("prices", [])
+        gap = walk.minute.pop("gap", False)
         if not prices:
             return
         buy, sell, none = (sum(level[side] for level in levels.values()) for side in range(3))
@@ -97,7 +109,7 @@ class Market:
                 "delta_band": total * 0.08,
                 "confidence": "high" if none == 0 else "medium",
                 "exchange_bar": self._random.random() < 0.9,
-                "gap": False,
+                "gap": gap,
                 "source": "stream",
             },
         )
@@ -119,7 +131,7 @@ class Market:
         walk.price = max(1000, walk.price + 5 * round(rnd.gauss(walk.drift * scale, 1.6 * scale)))
         volume = int(rnd.lognormvariate(5, 1.1) * scale * scale) + 1
         bought = rnd.random() < 0.5 + 0.08 * walk.drift
-        unknown = volume if rnd.random() < 0.01 else 0
+        unknown = volume if rnd.random() < 0.03 else 0
         buy, sell = (volume - unknown, 0) if bought else (0, volume - unknown)
         walk.cumulative += volume
         levels = walk.minute.setdefault("levels", {})
@@ -196,6 +208,10 @@ class MadeUpHistory:
 
     def candles(self, instrument_key: str, date: str, n: int) -> list[Candle]:
         return self._candles.get(instrument_key, []) if date == self._date else []
+
+    def previous_close(self, instrument_key: str, date: str) -> float | None:
+        trades = self._trades.get(instrument_key)
+        return round(trades[0].price) if trades and date == self._date else None
 
     def footprint(self, instrument_key: str, date: str) -> list[Record]:
         return self._footprint.get(instrument_key, []) if date == self._date else []

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import colorsys
 from typing import Any
 
 import pytest
@@ -66,6 +67,44 @@ def test_tails_when_imbalance_is_strong_marks_it_at_the_candles_end() -> None:
     assert columns["sell_marks"]["y"] == [None, None]
 
 
+def test_chart_when_it_marks_selling_points_the_mark_down_from_above_the_candle() -> None:
+    found = traces(figures.chart(day(), PROFILE, PALETTE))
+    assert found["sell_marks"]["marker"] == {
+        "symbol": "triangle-up",
+        "size": 8,
+        "standoff": 8,
+        "angle": 180,
+        "color": PALETTE.sell,
+    }
+    assert "angle" not in found["buy_marks"]["marker"]
+
+
+def test_chart_when_it_shows_a_whole_day_draws_smaller_marks() -> None:
+    store = store_with(*[final(minute, 100.0, 101.0, 99.0, 100.5, 40, 5, imbalance=0.8) for minute in range(201)])
+    rows = Rollup(1).rows(store.instruments[KEY])
+    sizes = [traces(figures.chart(shown, PROFILE, PALETTE))["buy_marks"]["marker"]["size"] for shown in (rows[:200], rows)]
+    assert sizes == [8, 5]
+
+
+def test_chart_when_drawn_gives_cvd_a_scale_of_its_own_in_its_colour() -> None:
+    axis = figures.chart(day(), PROFILE, PALETTE)["layout"]["yaxis5"]
+    assert axis.get("visible", True) is True
+    assert (axis["side"], axis["ticklabelposition"], axis["tickfont"]["color"]) == ("left", "inside", PALETTE.cvd)
+
+
+def test_palettes_when_one_colour_has_a_meaning_give_no_other_meaning_a_hue_near_it() -> None:
+    def hue(color: str) -> float:
+        red, green, blue = (int(color[at : at + 2], 16) / 255 for at in (1, 3, 5))
+        return colorsys.rgb_to_hsv(red, green, blue)[0] * 360
+
+    safe = PALETTES["safe"]
+    for one in (safe.buy, safe.sell):
+        apart = abs(hue(one) - hue(safe.gap))
+        assert min(apart, 360 - apart) > 60
+    for grey in (safe.vwap, safe.confirmed):
+        assert max(int(grey[at : at + 2], 16) for at in (1, 3, 5)) - min(int(grey[at : at + 2], 16) for at in (1, 3, 5)) < 30
+
+
 def test_tails_when_a_bar_is_the_exchanges_colours_the_quality_strip() -> None:
     assert figures.tails(day(), PALETTE)["quality"]["marker.color"] == [PALETTE.confirmed, PALETTE.grid]
 
@@ -99,6 +138,12 @@ def test_profile_when_its_range_is_wide_states_the_levels_of_the_rows_that_are_d
     assert stated["poc"] == columns["poc"]["y"][0] == 105.1
     assert [stated["low"], stated["high"]] == [columns["value_area"]["y"][0], columns["value_area"]["y"][3]]
     assert sum(columns["profile_buy"]["x"]) == 208
+
+
+def test_profile_when_volume_passed_in_outages_states_it_beside_the_bars() -> None:
+    columns = figures.profile_columns(figures.profile_of({10_000: [10, 0, 0]}, unpriced=46_000))
+    assert (columns["profile_unclassified"]["x"], columns["profile_unclassified"]["meta"]) == ([0], 46_000)
+    assert columns["poc"]["x"] == [0, 10, None]
 
 
 def test_profile_when_nothing_traded_is_empty() -> None:
@@ -141,6 +186,45 @@ def test_footprint_cells_when_sides_differ_mark_imbalance_control_and_unfinished
     assert (cell["volume"], cell["delta"], cell["final"]) == (295, 165, False)
 
 
+def outage() -> list[Any]:
+    store = store_with(
+        trade(0, 100.0, 10, 30, 40),
+        trade(1, 100.05, 40, 5, 90, none=5),
+        trade(60_000, 100.0, 0, 20, 110),
+        trade(61_000, 100.05, 0, 0, 7110, none=7000, gap=True),
+        final(0, 100.0, 100.05, 100.0, 100.05, 50, 35, unclassified_volume=5, total_volume=90),
+        final(1, 100.0, 100.05, 100.0, 100.05, 0, 20, unclassified_volume=7000, total_volume=7020, gap=True),
+    )
+    return Rollup(1).rows(store.instruments[KEY])
+
+
+def test_footprint_cells_when_volume_passed_in_an_outage_keep_it_off_the_prices_and_say_it_below() -> None:
+    known, missed = (footprint.cells(row, 5) for row in outage())
+    assert [entry[:4] for entry in known["levels"]] == [[100.0, 30, 10, 0], [100.05, 5, 40, 5]]
+    assert (known["unclassified"], known["gap"]) == (5, False)
+    assert missed["levels"] == [[100.0, 20, 0, 0, 8]]
+    assert (missed["unclassified"], missed["gap"]) == (7000, True)
+
+
+def test_footprint_chart_when_a_level_holds_unclassified_volume_draws_and_writes_it_beside_the_sides() -> None:
+    figure = footprint.chart(outage(), PALETTE)
+    found = traces(figure)
+    assert figure["most"] == 50
+    assert found["cells_sell"]["x"][:4] == [-0.42, 0.084, 0.084, -0.42]
+    assert found["cells_buy"]["x"][6:10] == [-0.336, 0.336, 0.336, -0.336]
+    assert found["cells_unclassified"]["x"] == [0.336, 0.42, 0.42, 0.336, 0.336, None]
+    assert found["ask"]["text"][1] == f'40 <span style="color:{PALETTE.neutral}">?5</span>'
+
+
+def test_footprint_chart_when_a_candle_spans_an_outage_shades_its_column_and_colours_its_unclassified_volume() -> None:
+    figure = footprint.chart(outage(), PALETTE)
+    (shape,) = figure["layout"]["shapes"]
+    assert (shape["x0"], shape["x1"], shape["yref"], shape["fillcolor"]) == (0.5, 1.5, "paper", PALETTE.gap)
+    sums = traces(figure)["statistics"]
+    assert sums["text"] == ["90", "+15", "+15", "5", "7,020", "−20", "−5", "7,000"]
+    assert (sums["textfont"]["color"][3], sums["textfont"]["color"][7]) == (PALETTE.text, PALETTE.gap)
+
+
 def test_footprint_when_levels_are_gathered_keeps_all_volume() -> None:
     store = store_with(trade(0, 100.0, 1, 2, 3), trade(1, 100.05, 3, 4, 10), trade(2, 100.25, 5, 0, 15))
     (row,) = Rollup(1).rows(store.instruments[KEY])
@@ -162,7 +246,8 @@ def test_footprint_text_when_every_cell_is_drawn_uses_two_text_traces_and_no_ann
 
 
 @pytest.mark.parametrize(
-    ("value", "text"), [(950, "+950"), (-12_345, "−12.3K"), (456_789, "+4.57L"), (-12_000_000, "−1.20Cr"), (0, "0")]
+    ("value", "text"),
+    [(950, "+950"), (4273, "+4,273"), (-12_345, "−12.3K"), (456_789, "+4.57L"), (-12_000_000, "−1.20Cr"), (0, "0")],
 )
 def test_short_when_counts_grow_writes_lakh_and_crore(value: int, text: str) -> None:
     assert footprint.short(value, signed=True) == text

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 
+from orderflow.dashboard.panels import statistics
 from orderflow.dashboard.past import Archive, Replay, whole_day
 from orderflow.dashboard.rollup import Rollup
 from orderflow.market.candle import Candle, iso_from_ms
@@ -34,6 +35,9 @@ class TwoMinutes:
     def trades(self, instrument_key: str, date: str) -> Sequence[Trade]:
         made = [trade(1_000, 100.0, 10, 0, 10), trade(30_000, 102.0, 20, 20, 50), trade(60_500, 100.0, 1, 9, 60)]
         return [Trade.from_record(record) for _, record in made]
+
+    def previous_close(self, instrument_key: str, date: str) -> float | None:
+        return 98.0
 
     def footprint(self, instrument_key: str, date: str) -> Sequence[Mapping[str, Any]]:
         row = {
@@ -77,6 +81,17 @@ def test_whole_day_when_built_has_final_candles_their_footprint_and_the_tape() -
     assert [(row.candle.close, row.final, row.cvd) for row in rows] == [(101.0, True, 10), (100.0, True, 2)]
     assert instrument.minutes[OPEN_MS].levels == {10_000: [30, 20, 0]}
     assert len(instrument.tape) == 3
+
+
+def test_past_day_when_shown_or_replayed_gives_the_change_from_the_previous_close() -> None:
+    shown = whole_day(Archive(TwoMinutes()).day(KEY, DATE), lambda: 0).instruments[KEY]
+    found = statistics(shown, Rollup(1).rows(shown))
+    assert (found["previous_close"], found["change"]) == (98.0, 2.0)
+    playing = replay()
+    playing.seek(OPEN_MS + 61_000)
+    playing.seek(OPEN_MS + 30_000)
+    found = statistics(playing.store.instruments[KEY], [])
+    assert (found["previous_close"], found["change"]) == (98.0, 4.0)
 
 
 def test_replay_when_time_passes_shows_trades_as_they_came_and_finals_at_their_end() -> None:

@@ -55,6 +55,12 @@ def test_view_when_wishes_are_valid_keeps_them() -> None:
     assert View.parse(wish, "X", 100) == View(KEY, 15, 50, "footprint", "safe", "2025-12-12", True)
 
 
+def test_view_when_a_past_day_is_asked_for_shows_it_whole_unless_a_buffer_is_chosen_or_it_is_replayed() -> None:
+    past = {"instrument": KEY, "date": "2025-12-12"}
+    wishes: list[dict[str, Any]] = [past, {**past, "buffer": 50}, {**past, "replay": "1"}, {"instrument": KEY}]
+    assert [View.parse(wish, "X", 100).buffer for wish in wishes] == [2000, 50, 100, 100]
+
+
 def test_viewer_when_it_looks_first_is_sent_figure_statistics_tape_and_watch_list() -> None:
     message = viewer_of(store_with(trade(0, 100.0, 3, 1, 4), tick())).message(NOW)
     assert message is not None

@@ -15,7 +15,15 @@ CLOSE_MS = OPEN_MS + 375 * 60_000
 
 
 def trade(
-    offset_ms: int, price: float, buy: int, sell: int, vtt: int, *, date: str = "2025-12-15", none: int = 0
+    offset_ms: int,
+    price: float,
+    buy: int,
+    sell: int,
+    vtt: int,
+    *,
+    date: str = "2025-12-15",
+    none: int = 0,
+    gap: bool = False,
 ) -> tuple[str, dict[str, Any]]:
     at = OPEN_MS + offset_ms
     record = {
@@ -31,6 +39,7 @@ def trade(
         "side": "buy" if buy > sell else "sell",
         "session_start_ms": OPEN_MS,
         "session_end_ms": CLOSE_MS,
+        "gap": gap,
     }
     return topics.TRADES, record
 
@@ -137,6 +146,30 @@ def test_store_when_a_final_footprint_comes_replaces_the_forming_levels_in_the_p
     assert store.instruments[KEY].profile == {10_000: [12, 1, 2], 10_010: [0, 3, 0]}
 
 
+def test_store_when_volume_passed_in_an_outage_keeps_it_out_of_the_profile() -> None:
+    store = store_with(trade(0, 100.0, 10, 0, 12, none=2), trade(1_000, 104.0, 0, 0, 1012, none=1000, gap=True))
+    instrument = store.instruments[KEY]
+    assert (instrument.profile, instrument.unpriced_volume) == ({10_000: [10, 0, 0]}, 1002)
+    store.apply([trade(60_000, 101.0, 0, 5, 1020, none=3)])
+    assert (instrument.profile, instrument.unpriced_volume) == ({10_000: [10, 0, 0], 10_100: [0, 5, 3]}, 1002)
+
+
+def test_store_when_a_final_candle_says_that_no_outage_fell_into_it_takes_the_volume_back_into_the_profile() -> None:
+    store = store_with(trade(0, 100.0, 10, 0, 10), trade(1_000, 104.0, 0, 0, 110, none=100, gap=True))
+    store.apply([final(0, 100, 104, 100, 104, 10, 0, unclassified_volume=100)])
+    instrument = store.instruments[KEY]
+    assert (instrument.profile, instrument.unpriced_volume) == ({10_000: [10, 0, 0], 10_400: [0, 0, 100]}, 0)
+
+
+def test_store_when_a_final_footprint_spans_an_outage_keeps_its_unclassified_volume_out_of_the_profile() -> None:
+    store = store_with(trade(0, 100.0, 10, 0, 10), final(0, 100, 104, 100, 104, 10, 0, gap=True))
+    edges = {"window_start": iso_from_ms(OPEN_MS), "window_end": iso_from_ms(OPEN_MS + 60_000), "instrument": KEY}
+    level = {**edges, "price": 10_400, "buy_volume": 12, "sell_volume": 1, "unclassified_volume": 900}
+    store.apply([(topics.FOOTPRINT, level)])
+    instrument = store.instruments[KEY]
+    assert (instrument.profile, instrument.unpriced_volume) == ({10_400: [12, 1, 0]}, 900)
+
+
 def test_rollup_when_minutes_do_not_fill_a_window_aligns_to_the_session_start_and_marks_forming() -> None:
     store = store_with(
         final(0, 100, 101, 99, 100.5, 5, 3), final(4, 100.5, 104, 100, 103, 2, 6), final(5, 103, 103, 98, 98, 1, 1)
@@ -168,6 +201,23 @@ def test_row_when_trades_have_two_prices_gives_the_day_vwap_and_its_deviation() 
     last = rows(store)[-1]
     assert last.vwap == 101.0
     assert round(last.sigma or 0.0, 6) == round(3**0.5, 6)
+
+
+def test_row_when_volume_passed_in_an_outage_leaves_it_out_of_the_vwap_and_its_deviation() -> None:
+    store = store_with(
+        trade(0, 100.0, 30, 0, 30), trade(60_000, 104.0, 10, 0, 40), trade(61_000, 200.0, 0, 0, 1040, none=1000, gap=True)
+    )
+    last = rows(store)[-1]
+    assert (last.volume, last.priced, last.vwap) == (1040, 40, 101.0)
+    assert round(last.sigma or 0.0, 6) == round(3**0.5, 6)
+
+
+def test_row_when_an_outage_has_no_footprint_leaves_its_unclassified_volume_out_of_the_vwap() -> None:
+    store = store_with(
+        final(0, 100, 102, 98, 100, 20, 10),
+        final(1, 104, 104, 104, 104, 10, 0, unclassified_volume=90, total_volume=100, gap=True),
+    )
+    assert rows(store)[-1].vwap == 101.0
 
 
 def test_store_when_an_index_ticks_folds_its_value_without_volume() -> None:

@@ -263,6 +263,17 @@ def test_day_archive_when_asked_for_a_day_then_gives_domain_values(tmp_path) -> 
     assert archive.footprint(TCS, DAY) == []
 
 
+def test_day_archive_when_asked_for_the_close_before_a_day_then_takes_the_feeds_or_the_last_stored(tmp_path) -> None:
+    write(tmp_path, CANDLES, DAY, "a.parquet", [candle(1, close=101.5), candle(0, close=100.0)])
+    write(tmp_path, TICKS, DAY, "a.parquet", [tick(1), tick(2, close_price=99.5), tick(3, close_price=98.5)])
+    write(tmp_path, TICKS, NEXT_DAY, "a.parquet", [tick(1)])
+    archive = DayArchive(History(LocalFileSystem(), f"{tmp_path}/trading"), "split")
+
+    assert archive.previous_close(TCS, DAY) == 99.5
+    assert archive.previous_close(TCS, NEXT_DAY) == 101.5
+    assert archive.previous_close(INFY, NEXT_DAY) is None
+
+
 def test_catalogue_when_a_day_misses_an_update_then_its_line_and_verify_say_so(tmp_path, hdfs, capsys, monkeypatch) -> None:
     monkeypatch.setattr(catalogue, "PORTION_ROWS", 2)
     write(tmp_path, TICKS, DAY, "a.parquet", [tick(1), tick(2), tick(1, INFY), tick(2, INFY)])

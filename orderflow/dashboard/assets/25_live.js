@@ -4,10 +4,10 @@
 (() => {
   const of = window.orderflow;
   const COLORS = {
-    default: { buy: "#26a69a", sell: "#ef5350", buyFaint: "rgba(38,166,154,.38)", sellFaint: "rgba(239,83,80,.38)" },
-    safe: { buy: "#3d9bff", sell: "#ff9f2e", buyFaint: "rgba(61,155,255,.38)", sellFaint: "rgba(255,159,46,.38)" },
+    default: { buy: "#26a69a", sell: "#ef5350", buyFaint: "rgba(38,166,154,.38)", sellFaint: "rgba(239,83,80,.38)", vwap: "#e0b341", gap: "#c98a2b" },
+    safe: { buy: "#3d9bff", sell: "#ff9f2e", buyFaint: "rgba(61,155,255,.38)", sellFaint: "rgba(255,159,46,.38)", vwap: "#e8edf4", gap: "#d65fc4" },
   };
-  const [NEUTRAL, VWAP, CVD, TEXT, PAPER] = ["#6b7688", "#e0b341", "#b48ef0", "#9aa5b5", "#0d1117"];
+  const [NEUTRAL, NEUTRAL_FAINT, CVD, TEXT, PAPER] = ["#6b7688", "rgba(107,118,136,.5)", "#b48ef0", "#9aa5b5", "#0d1117"];
   let canvas = null;
   let pen = null;
 
@@ -44,10 +44,10 @@
     pen.fillRect(center - width / 2, Math.min(from, to), width, Math.max(Math.abs(to - from), 1));
   }
 
-  function line(points, color) {
+  function line(points, color, width = 1.4) {
     if (points.length < 2) return;
     pen.strokeStyle = color;
-    pen.lineWidth = 1.4;
+    pen.lineWidth = width;
     pen.beginPath();
     points.forEach(([x, y], index) => (index ? pen.lineTo(x, y) : pen.moveTo(x, y)));
     pen.stroke();
@@ -65,7 +65,8 @@
     const indexes = [...Array(count - first)].map((_, offset) => first + offset);
     const joined = first > 0 ? [first - 1, ...indexes] : indexes;
     panel(x, full.yaxis, (y) => {
-      line(joined.filter((i) => rows.vwap[i] !== null).map((i) => [at(i), y(rows.vwap[i])]), VWAP);
+      line(joined.filter((i) => rows.vwap[i] !== null).map((i) => [at(i), y(rows.vwap[i])]), colors.vwap);
+      bands(joined, at, y, colors);
       for (const i of indexes) {
         if (rows.close[i] === null) continue;
         const color = rows.close[i] >= rows.open[i] ? colors.buy : colors.sell;
@@ -83,6 +84,7 @@
         pen.fillRect(at(i) - width / 2, high, width, Math.max(low - high, 1));
         pen.strokeRect(at(i) - width / 2, high, width, Math.max(low - high, 1));
       }
+      marks(indexes, at, y, colors);
       lastPrice(x, y, rows.close[count - 1], rows.close[count - 1] >= rows.open[count - 1] ? colors.buy : colors.sell);
     });
     panel(x, full.yaxis2, (y) => {
@@ -96,6 +98,53 @@
       for (const i of indexes) bar(at(i), step * 0.75, y(0), y(rows.delta[i]), side(i));
     });
     panel(x, full.yaxis5, (y) => line(joined.map((i) => [at(i), y(rows.cvd[i])]), CVD));
+  }
+
+  function bands(indexes, at, y, colors) {
+    for (const [uid, alpha] of [["upper1", 0.35], ["lower1", 0.35], ["upper2", 0.22], ["lower2", 0.22]]) {
+      const values = of.trace(uid).y;
+      pen.globalAlpha = alpha;
+      line(indexes.filter((i) => values[i] !== null).map((i) => [at(i), y(values[i])]), colors.vwap, 1);
+    }
+    pen.globalAlpha = 1;
+  }
+
+  /* Imbalances of candles that are not final: hollow while the candle still forms. */
+  function marks(indexes, at, y, colors) {
+    const newest = of.rows.x.length - 1;
+    for (const [uid, color, way] of [["buy_marks", colors.buy, 1], ["sell_marks", colors.sell, -1]]) {
+      const values = of.trace(uid).y;
+      for (const i of indexes) {
+        if (values[i] === null || values[i] === undefined) continue;
+        const [left, tip] = [at(i), y(values[i]) + 5 * way];
+        pen.beginPath();
+        pen.moveTo(left, tip);
+        pen.lineTo(left - 4.5, tip + 7 * way);
+        pen.lineTo(left + 4.5, tip + 7 * way);
+        pen.closePath();
+        pen.strokeStyle = pen.fillStyle = color;
+        pen.lineWidth = 1;
+        if (i === newest && !of.rows.final[i]) pen.stroke();
+        else pen.fill();
+      }
+    }
+  }
+
+  /* The last CVD beside its panel, like the last price beside the prices. */
+  function lastSum(full) {
+    const y = full.yaxis5;
+    const sum = of.rows.cvd[of.rows.x.length - 1];
+    if (sum === undefined) return;
+    const at = y.l2p(sum);
+    if (at < 0 || at > y._length) return;
+    const left = full.width - 56;
+    pen.fillStyle = CVD;
+    pen.fillRect(left, y._offset + at - 7, 56, 14);
+    pen.fillStyle = PAPER;
+    pen.font = "bold 10px sans-serif";
+    pen.textAlign = "center";
+    pen.textBaseline = "middle";
+    pen.fillText(of.short(sum, true), left + 28, y._offset + at);
   }
 
   /* The volume profile beside the prices: it moves with every trade, so it is drawn here. */
@@ -118,10 +167,21 @@
       });
       pen.globalAlpha = 1;
       const [poc, area] = [of.trace("poc").y[0], of.trace("value_area").y];
-      rule(x, y(poc), VWAP, []);
+      rule(x, y(poc), colors.vwap, []);
       rule(x, y(area[0]), TEXT, [3, 3]);
       rule(x, y(area[3]), TEXT, [3, 3]);
     });
+    if (none.meta) unpriced(x, full.yaxis, none.meta, colors.gap);
+  }
+
+  /* What traded in outages has no known price, so no bar: said in words. */
+  function unpriced(x, y, volume, color) {
+    pen.textAlign = "right";
+    pen.textBaseline = "top";
+    pen.font = "10px sans-serif";
+    pen.fillStyle = color;
+    pen.fillText("+" + of.short(volume) + " in outages,", x._offset + x._length - 2, y._offset + 2, x._length);
+    pen.fillText("price unknown", x._offset + x._length - 2, y._offset + 14, x._length);
   }
 
   function rule(x, y, color, dash) {
@@ -152,6 +212,7 @@
     const cell = of.chart.cells[0];
     const x = full.xaxis;
     const at = (value) => x._offset + x.l2p(value);
+    if (cell && cell.gap) for (const y of [full.yaxis, full.yaxis2]) panel(x, y, () => shade(at, y, colors.gap));
     if (cell) panel(x, full.yaxis, (y) => paintCell(cell, at, y, colors));
     if (cell) panel(x, full.yaxis2, (y) => paintSums(cell, at, y, colors));
     const rows = of.rows;
@@ -159,18 +220,29 @@
     if (last >= 0) panel(x, full.yaxis, (y) => lastPrice(x, y, rows.close[last], rows.close[last] >= rows.open[last] ? colors.buy : colors.sell));
   }
 
+  function shade(at, y, color) {
+    pen.globalAlpha = 0.18;
+    pen.fillStyle = color;
+    pen.fillRect(at(of.chart.column - 0.5), y._offset, at(0.5) - at(-0.5), y._length);
+    pen.globalAlpha = 1;
+  }
+
   function paintCell(cell, at, y, colors) {
     const index = of.chart.column;
     const { step } = of.chart;
-    const most = Math.max(1, ...cell.levels.map(([, sell, buy, none]) => sell + buy + none));
+    const most = Math.max(of.chart.figure.most || 1, ...cell.levels.map(([, sell, buy, none]) => sell + buy + none));
+    const unit = (at(index + 0.42) - at(index - 0.42)) / most;
     const height = Math.abs(y(0) - y(step)) * 0.92;
     pen.textBaseline = "middle";
     for (const [price, sell, buy, none, mark] of cell.levels) {
       const top = y(price) - height / 2;
-      const total = sell + buy + none;
-      pen.fillStyle = buy > sell ? colors.buyFaint : sell > buy ? colors.sellFaint : "#1b222d";
-      pen.fillRect(at(index - 0.42), top, (at(index + 0.42) - at(index - 0.42)) * (total / most), height);
-      if (mark & 8) frame(at, index, top, height, VWAP);
+      let left = at(index - 0.42);
+      for (const [volume, color] of [[sell, colors.sellFaint], [buy, colors.buyFaint], [none, NEUTRAL_FAINT]]) {
+        pen.fillStyle = color;
+        pen.fillRect(left, top, volume * unit, height);
+        left += volume * unit;
+      }
+      if (mark & 8) frame(at, index, top, height, colors.vwap);
       if (mark & 4) {
         pen.fillStyle = mark & 1 ? colors.buy : colors.sell;
         pen.fillRect(at(index + 0.44) - 2, top, 4, height / 0.92);
@@ -178,7 +250,8 @@
       if (height < 7) continue;
       words(String(sell), at(index) - 4, y(price), "right", mark & 2 ? colors.sell : TEXT, mark & 2);
       words(String(buy), at(index) + 4, y(price), "left", mark & 1 ? colors.buy : TEXT, mark & 1);
-      if (mark & 16) words("◂", at(index + 0.49), y(price), "center", VWAP, false);
+      if (none) words("?" + none, at(index) + 4 + pen.measureText(buy + " ").width, y(price), "left", NEUTRAL, false);
+      if (mark & 16) words("◂", at(index + 0.49), y(price), "center", colors.vwap, false);
     }
     const rising = cell.close >= cell.open;
     pen.strokeStyle = rising ? colors.buy : colors.sell;
@@ -211,9 +284,9 @@
     const index = of.chart.column;
     pen.textBaseline = "middle";
     pen.font = "10px sans-serif";
-    [["volume", 3, false], ["delta", 2, true], ["cvd", 1, true]].forEach(([name, place, signed]) => {
+    [["volume", 4, false], ["delta", 3, true], ["cvd", 2, true], ["unclassified", 1, false]].forEach(([name, place, signed]) => {
       pen.textAlign = "center";
-      pen.fillStyle = signed ? (cell[name] > 0 ? colors.buy : colors.sell) : TEXT;
+      pen.fillStyle = signed && cell[name] ? (cell[name] > 0 ? colors.buy : colors.sell) : name === "unclassified" && cell.gap ? colors.gap : TEXT;
       pen.fillText(of.short(cell[name], signed), at(index), y(place));
     });
   }
@@ -253,6 +326,7 @@
     else if (full.yaxis5) {
       profile(full, colors);
       forming(full, colors);
+      lastSum(full);
     }
     tag(full, div);
   };

@@ -4,15 +4,19 @@
   const of = window.orderflow;
   const { el } = of;
   const MINUTES = [1, 3, 5, 15, 30, 60];
-  const BUFFERS = [50, 100, 200, 375];
+  const DAY = 2000;
+  const BUFFERS = [50, 100, 200, 375, DAY];
   const nodes = {};
+
+  /* A past day is shown whole, a running or replayed one by its newest candles, unless the viewer chose otherwise. */
+  const usual = (view) => (view.date && !view.replay ? DAY : 100);
 
   of.query = (full) => {
     const view = of.view;
     const query = {};
     if (view.instrument) query.instrument = view.instrument;
     if (full || view.minutes !== 1) query.minutes = view.minutes;
-    if (full || view.buffer !== 100) query.buffer = view.buffer;
+    if (full || view.buffer !== usual(view)) query.buffer = view.buffer;
     if (full || view.mode !== "chart") query.mode = view.mode;
     if (full || view.palette !== "default") query.palette = view.palette;
     if (view.date) query.date = view.date;
@@ -27,17 +31,19 @@
     of.view = {
       instrument: query.get("instrument") || of.kept("instrument", null),
       minutes: MINUTES.includes(minutes) ? minutes : 1,
-      buffer: buffer >= 10 && buffer <= 2000 ? buffer : 100,
       mode: query.get("mode") === "footprint" ? "footprint" : "chart",
       palette: (query.get("palette") || of.kept("palette", "default")) === "safe" ? "safe" : "default",
       date: /^\d{4}-\d{2}-\d{2}$/.test(query.get("date") || "") ? query.get("date") : null,
       replay: query.get("replay") === "1",
     };
+    of.view.buffer = buffer >= 10 && buffer <= DAY ? buffer : usual(of.view);
   }
 
   of.choose = (change) => {
+    const chosen = of.view.buffer !== usual(of.view);
     of.view = { ...of.view, ...change };
     if (!of.view.date) of.view.replay = false;
+    if (!chosen && !change.buffer) of.view.buffer = usual(of.view);
     if (change.instrument) of.keep("instrument", change.instrument);
     if (change.palette) of.keep("palette", change.palette);
     remember();
@@ -119,7 +125,7 @@
     nodes.change = el("span", { id: "of-change" });
     nodes.minutes = MINUTES.map((n) => el("button", { type: "button", "data-minutes": n, title: `${n} minute candles`, onclick: () => of.choose({ minutes: n }) }, n + "m"));
     nodes.modes = [["chart", "Chart"], ["footprint", "Footprint"]].map(([mode, name]) => el("button", { type: "button", "data-mode": mode, onclick: () => of.choose({ mode }) }, name));
-    nodes.buffer = el("select", { id: "of-buffer", title: "Candles shown", "aria-label": "Candles shown", onchange: () => of.choose({ buffer: Number(nodes.buffer.value) }) }, [...new Set([...BUFFERS, of.view.buffer])].sort((a, b) => a - b).map((n) => el("option", { value: String(n) }, String(n))));
+    nodes.buffer = el("select", { id: "of-buffer", title: "Candles shown", "aria-label": "Candles shown", onchange: () => of.choose({ buffer: Number(nodes.buffer.value) }) }, [...new Set([...BUFFERS, of.view.buffer])].sort((a, b) => a - b).map((n) => el("option", { value: String(n) }, n === DAY ? "day" : String(n))));
     nodes.palette = el("button", { type: "button", id: "of-palette", title: "Colour-blind safe colours (C)", onclick: () => of.choose({ palette: of.view.palette === "safe" ? "default" : "safe" }) }, "◐");
     of.byId("of-header").append(
       el("div", { class: "title" }, nodes.symbol, nodes.name),
