@@ -54,6 +54,8 @@ class MarketModel:
         self._segments: dict[str, str] = dict.fromkeys(session_plan.SEGMENTS, "NORMAL_CLOSE")
         self._closing_auction: tuple[str, int] | None = None
         self._pre_open: tuple[str, int] | None = None
+        self._insists = date is None or times == "now"
+        self._real_end_ms, self._ending = 0, tuple[str, ...]()
         self._now_ms = 0
         self._next_midnight_ms = 0
         self._plan: SessionPlan | None = None
@@ -88,6 +90,7 @@ class MarketModel:
         gap = 1000 / self._rate
         self._due = [(plan.start_ms + gap * self._rng.random(), key) for key in self.keys]
         heapq.heapify(self._due)
+        self._real_end_ms, self._ending = session_plan.next_real_end(plan.start_ms)
 
     def due_ms(self) -> int | None:
         """Return the feed time of the next message, or None once the session has ended."""
@@ -101,6 +104,9 @@ class MarketModel:
         at = self.due_ms()
         if at is None:
             raise StopIteration
+        while self._insists and self._real_end_ms <= at:
+            self._stay_open()
+            at = self.due_ms() or at
         self._now_ms = at
         if self._announcements and self._announcements[0].at_ms <= at:
             self._announce(self._announcements.pop(0))
@@ -124,9 +130,20 @@ class MarketModel:
                     listing.update(at, self._lag_ms())
         return Message(at, tuple(keys))
 
+    def _stay_open(self) -> None:
+        """Announce that what is open at the end of the real session stays so."""
+        still = [segment for segment in self._ending if self._segments[segment] == "NORMAL_OPEN"]
+        if still:
+            self._announcements[:0] = session_plan.reopening(self._real_end_ms, still)
+        self._real_end_ms, self._ending = session_plan.next_real_end(self._real_end_ms)
+
     def market_info(self) -> bytes:
         """Return the segments' current statuses."""
         return feed_message.market_info(self._now_ms, self._segments, self._closing_auction, self._pre_open)
+
+    def greeting(self) -> Sequence[bytes]:
+        """Return the current statuses, told so that they are believed at any hour."""
+        return feed_message.greeting(self._now_ms, self._segments, self.market_info(), insists=self._insists)
 
     def entry(self, key: str, mode: str) -> bytes | None:
         """Return the instrument's state after its last update."""
