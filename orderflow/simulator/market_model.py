@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from orderflow.simulator import bars, feed_message, session_plan
-from orderflow.simulator.catalogue import Instrument
+from orderflow.simulator.catalogue import Instrument, master
 from orderflow.simulator.listing import IndexListing, Listing, StockListing
 from orderflow.simulator.order_flow import TradeSink
 from orderflow.simulator.session_plan import MINUTE_MS, Announcement, SessionPlan
@@ -155,8 +155,8 @@ class MarketModel:
         return self._now_ms
 
     def instrument_master(self) -> list[dict[str, object]]:
-        """Return a row for every instrument."""
-        return [instrument.master_row() for instrument in self._instruments]
+        """Return a row for every instrument and its future."""
+        return master(self._instruments, real_hours=not self._insists)
 
     def segment_status(self, segment: str) -> str:
         """Return the segment's current status."""

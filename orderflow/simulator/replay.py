@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -13,7 +14,7 @@ from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
 from orderflow.market.errors import SettingsError
 from orderflow.simulator import feed_message, session_plan
-from orderflow.simulator.catalogue import choose
+from orderflow.simulator.catalogue import choose, master
 from orderflow.simulator.session_plan import MINUTE_MS, SEGMENTS, Announcement, midnight_ms
 from orderflow.simulator.source import Candle, Message
 
@@ -26,8 +27,8 @@ class Recording:
     `times` = "original" sends every message byte for byte. `times` = "now" moves all times by the same whole number of
     minutes, so that bars stay aligned and no message runs ahead of the wall clock: at `speed` 1 the first message is up to
     a minute old, at a higher speed the last one is. Moved times stay open beyond the real hours; at original times a recording
-    with one market status, which its recorder made up, closes when the real session of its date does. With `wait` the replay begins when somebody has subscribed. Without
-    `announce_close` it stays open at its end, for tests that go on with `inject`.
+    with one market status, which its recorder made up, closes when the real session of its date does. With `wait` the replay
+    begins when somebody has subscribed. Without `announce_close` it stays open at its end, for tests that go on with `inject`.
     """
 
     lossless = True
@@ -159,8 +160,10 @@ class Recording:
         return self._now_ms
 
     def instrument_master(self) -> list[dict[str, object]]:
-        """Return a row for every instrument of the recording."""
-        return [instrument.master_row() for instrument in choose(",".join(self.keys))]
+        """Return a row for every instrument of the recording; the feed's `casEligible` names stocks with derivatives."""
+        eligible = {key for line in self._lines for key, feed in line.feeds.items() if feed.fullFeed.marketFF.casEligible}
+        known = (replace(each, derivatives=True) if each.key in eligible else each for each in choose(",".join(self.keys)))
+        return master(known, real_hours=self._times == "original")
 
     def segment_status(self, segment: str) -> str:
         """Return the segment's last recorded status."""

@@ -13,6 +13,7 @@ from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
 from orderflow.market.errors import SettingsError
 from orderflow.simulator.replay import Recording
+from orderflow.upstox.instruments import InstrumentMaster
 
 KEY = "NSE_EQ|INE467B01029"
 T0 = 1_765_770_300_000
@@ -52,6 +53,14 @@ def test_replay_when_original_then_every_live_message_is_the_recorded_one() -> N
     closing = decoded(sent[2].announcement)
     assert closing["type"] == "market_info"
     assert set(closing["marketInfo"]["segmentStatus"].values()) == {"NORMAL_CLOSE"}
+
+
+def test_master_when_a_stock_has_derivatives_then_it_says_so_at_real_hours_only() -> None:
+    other = "NSE_EQ|INE118H01025"
+    eligible = {"feeds": {other: {"fullFeed": {"marketFF": {"casEligible": True}}}}, "currentTs": str(T0)}
+    rows = Recording.of_messages([*LINES, eligible]).instrument_master()
+    assert InstrumentMaster.from_rows(rows).with_derivatives == {KEY, other}
+    assert InstrumentMaster.from_rows(Recording.of_messages(LINES, times="now").instrument_master()).with_derivatives == set()
 
 
 def test_replay_when_ended_then_keeps_serving_the_last_state() -> None:
