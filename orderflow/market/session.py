@@ -254,6 +254,11 @@ class SessionBook:
         return self._forecasts[wanted]
 
 
+def has_opening_auction(instrument_key: str) -> bool:
+    """Say whether an opening auction may trade before the instrument's continuous session."""
+    return segment_of(instrument_key) in _EQUITY
+
+
 def segment_of(instrument_key: str) -> str:
     """Return the segment of an Upstox key: `NSE_EQ|INE467B01029` is of `NSE_EQ`."""
     return instrument_key.partition("|")[0]
