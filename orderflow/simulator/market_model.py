@@ -55,7 +55,8 @@ class MarketModel:
         self._closing_auction: tuple[str, int] | None = None
         self._pre_open: tuple[str, int] | None = None
         self._insists = date is None or times == "now"
-        self._real_end_ms, self._ending = 0, tuple[str, ...]()
+        self._real_end_ms = 0
+        self._ending: tuple[str, ...] = ()
         self._now_ms = 0
         self._next_midnight_ms = 0
         self._plan: SessionPlan | None = None
