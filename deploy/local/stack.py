@@ -8,7 +8,6 @@ import os
 import subprocess
 from collections.abc import Mapping
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Final
 
@@ -93,17 +92,17 @@ def demo_feed(environ: Mapping[str, str]) -> dict[str, str]:
 
 
 def recorded_instruments(recording: Path) -> tuple[str, ...]:
-    """Return the instrument keys of a recording, read from its first 200 messages: a snapshot names them all."""
+    """Return the instrument keys of a recording, in order of their first message."""
     opener = gzip.open if recording.suffix == ".gz" else open
     try:
         with opener(recording, "rt", encoding="utf-8") as lines:
-            keys = {key: None for line in islice(lines, 200) for key in json.loads(line).get("feeds", {})}
+            keys = {key: None for line in lines for key in json.loads(line).get("feeds", {})}
     except (OSError, ValueError) as error:
         raise StackError(
             f"FEED_RECORDING={recording} cannot be read ({error}); give a .jsonl or .jsonl.gz of FeedResponses"
         ) from error
     if not keys:
-        raise StackError(f"FEED_RECORDING={recording} names no instrument in its first 200 messages; set INSTRUMENT")
+        raise StackError(f"FEED_RECORDING={recording} names no instrument; set INSTRUMENT")
     return tuple(keys)
 
 

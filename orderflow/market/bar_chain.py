@@ -8,6 +8,10 @@ volume C at a minute's edge: trades up to `ltt` are in `vtt`, and the last trade
     C(bar end) <= vtt      for the update that brings the finished bar
 
 and contiguous bars chain: C(end) = C(start) + volume. Intersecting the bounds along the chain narrows C to one value.
+
+Until then the first edge may be a guess, corrected when the next bar narrows it: both its neighbours take their volume from
+their bars. After an outage one neighbour has no bar; both must be cut at the same place, and the one may be final before
+a guess could be corrected. There an edge is given out only once it is exact.
 """
 
 from __future__ import annotations
@@ -27,14 +31,25 @@ class MinuteBounds(NamedTuple):
     least_at_end: int
 
 
+class Edges(NamedTuple):
+    """Cumulative volume at a bar's end, and whether nothing given out before agrees with where the bar begins."""
+
+    close_vtt: int | None = None
+    opens: bool = False
+
+
 class BarChain(NamedTuple):
-    """Bounds of cumulative volume at the last bar's end, and the recent minutes that bound the next edges."""
+    """Bounds of cumulative volume at the last bar's end, the value given out, and the minutes that bound the next edges.
+
+    `strict` says that bars may be missing before the next one: no guess until an edge is known.
+    """
 
     end_ms: int | None = None
     low: int = 0
     high: int = 0
-    value: int = 0
+    value: int | None = None
     minutes: tuple[MinuteBounds, ...] = ()
+    strict: bool = False
 
     def observe(self, ltt_ms: int, vtt: int, ltq: int) -> BarChain:
         """Return the chain with one update's bounds added; `ltq` 0 where the last trade's quantity is unknown."""
@@ -53,13 +68,14 @@ class BarChain(NamedTuple):
         grown = tuple(sorted((*minutes, MinuteBounds(minute, before, vtt))))
         return self._replace(minutes=grown[-_MINUTES_KEPT:])
 
-    def add(self, bar: Bar, vtt: int) -> tuple[BarChain, int | None, bool]:
-        """Return (chain, cumulative volume at the bar's end or None, whether the bar follows the one before).
+    def add(self, bar: Bar, vtt: int, *, late: bool = False) -> tuple[BarChain, Edges]:
+        """Return the chain with a finished bar added, and what is known of the bar's edges.
 
-        `vtt` is that of the update that brought the bar. The chain starts afresh where bounds contradict one another.
+        `vtt` is that of the update that brought the bar; `late` says that the live candle does without it, so that its end
+        does not count as given out. The chain starts afresh where bounds contradict one another.
         """
         if bar.volume is None:
-            return self, None, False
+            return self, Edges()
         low, high = self._bounds(bar.end_ms)
         high = vtt if high is None else min(high, vtt)
         start_low, start_high = self._bounds(bar.start_ms)
@@ -70,19 +86,20 @@ class BarChain(NamedTuple):
                 chained_low = max(least + bar.volume, chained_low if chained_low is not None else least + bar.volume)
             if most is not None:
                 chained_high = min(most + bar.volume, chained_high)
-        if chained_low is None:
-            return self._replace(end_ms=None), None, False
-        if chained_low > chained_high:
+        if chained_low is None or chained_low > chained_high:
             follows = False
             if low is None or low > high:
-                return self._replace(end_ms=None), None, False
+                return self._replace(end_ms=None, value=None), Edges()
             chained_low, chained_high = low, high
-        if follows:
-            value = min(max(self.value + bar.volume, chained_low), chained_high)
-            follows = value == self.value + bar.volume
-        else:
+        expected = self.value + bar.volume if follows and self.value is not None else None
+        value: int | None = None
+        if expected is not None:
+            value = min(max(expected, chained_low), chained_high)
+        elif chained_high - chained_low <= (0 if self.strict else bar.volume // 2):
             value = (chained_low + chained_high) // 2
-        return BarChain(bar.end_ms, chained_low, chained_high, value, self.minutes), value, follows
+        strict = self.strict and value is None
+        chain = BarChain(bar.end_ms, chained_low, chained_high, None if late else value, self.minutes, strict)
+        return chain, Edges(value, value is not None and value != expected)
 
     def _bounds(self, edge_ms: int) -> tuple[int | None, int | None]:
         before = [known.least_at_end for known in self.minutes if known.minute_ms < edge_ms]

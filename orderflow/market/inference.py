@@ -3,10 +3,13 @@
 Rules (design: Semantics, Trade inference):
 
 - `traded_volume` is the rise of vtt since the previous update of the same session; None with no baseline, 0 without a new
-  trade or out of order. Before continuous trading vtt may be indicative: nothing is inferred from it; the day's baseline
-  is the last vtt seen in the buffer period that ends when continuous trading starts, else the first vtt seen after.
+  trade or out of order. An update without a usable ltt infers nothing: its volume comes with the next one's.
+- Before continuous trading vtt may be indicative: nothing is inferred from it. The day's baseline is the last vtt seen in
+  the buffer period that ends when continuous trading starts, or before it once the opening auction has matched (ltt is then of
+  that day), or 0 where there is no such auction; else the first vtt seen after.
 - `event_time` is ltt where a trade was inferred, else the feed's clock. A trade that spans an outage is booked at
-  max(ltt, feed clock - half the watermark): earlier it would be dropped as late.
+  max(ltt, feed clock - half the watermark): earlier it would be dropped as late; but not beyond the end of the continuous
+  session that ltt lies in. An ltt before the previous one is taken as it is, but does not bound anything.
 - Every tick carries the previous update's quote, feed time and ltt, so that it can be classified by itself.
 """
 
@@ -17,7 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orderflow.market import records
 from orderflow.market.bar_chain import BarChain
-from orderflow.market.tick import Bar, DayBar, FeedUpdate, Level, Tick
+from orderflow.market.session import has_opening_auction
+from orderflow.market.tick import Bar, DayBar, FeedUpdate, Level, Tick, ist_date
 
 if TYPE_CHECKING:
     from orderflow.market.session import Session
@@ -108,7 +112,11 @@ def infer(
     gap = after_gap and bool(traded)
     event_time_ms = update.feed_time_ms
     if has_trade and update.ltt_ms is not None:
-        event_time_ms = max(update.ltt_ms, update.feed_time_ms - watermark_ms // 2) if gap else update.ltt_ms
+        event_time_ms = update.ltt_ms
+        if gap:
+            event_time_ms = max(event_time_ms, update.feed_time_ms - watermark_ms // 2)
+            if update.ltt_ms < session.end_ms:
+                event_time_ms = min(event_time_ms, session.end_ms - 1)
     phase = session.phase(event_time_ms)
     if out_of_order:
         events.append(Event("out_of_order", state.feed_time_ms, update.feed_time_ms, None))
@@ -119,7 +127,7 @@ def infer(
     if not out_of_order and update.ltp is not None and state.ltp is not None and update.ltp != state.ltp:
         direction = 1 if update.ltp > state.ltp else -1
 
-    chain, bar = _chain(state, update, session, out_of_order, watermark_ms)
+    chain, bar = _chain(state, update, session, out_of_order, after_gap, watermark_ms)
     bid, ask = _best(update.bid), _best(update.ask)
     tick = Tick(
         schema_version=records.SCHEMA_VERSION,
@@ -164,9 +172,9 @@ def infer(
         instrument_key=state.instrument_key,
         trading_date=state.trading_date,
         sequence=tick.sequence,
-        vtt=update.vtt if update.vtt is not None else state.vtt,
+        vtt=state.vtt if update.vtt is None or (update.ltt_ms is None and state.vtt) else update.vtt,
         ltp=update.ltp if update.ltp is not None else state.ltp,
-        ltt_ms=update.ltt_ms if update.ltt_ms is not None else state.ltt_ms,
+        ltt_ms=max(update.ltt_ms or 0, state.ltt_ms or 0) or None,
         bid=bid if update.bid or update.ask else state.bid,
         ask=ask if update.bid or update.ask else state.ask,
         feed_time_ms=update.feed_time_ms,
@@ -184,25 +192,33 @@ def infer(
 def _traded_volume(state: InstrumentState, update: FeedUpdate, session: Session, started: bool) -> int | None:
     if update.vtt is None or state.vtt is None or not started:
         return None
-    if not state.in_session and (state.feed_time_ms is None or state.feed_time_ms < session.start_ms - BUFFER_MS):
+    if not state.in_session and not _is_baseline(state, session):
         return None
     if update.vtt < state.vtt:
         return 0 if state.in_session else None
     return update.vtt - state.vtt
 
 
+def _is_baseline(state: InstrumentState, session: Session) -> bool:
+    """Say whether the vtt kept from before continuous trading really traded."""
+    if state.feed_time_ms is not None and state.feed_time_ms >= session.start_ms - BUFFER_MS:
+        return True
+    if state.ltt_ms is not None and ist_date(state.ltt_ms) == session.trading_date:
+        return True
+    return state.vtt == 0 and not has_opening_auction(state.instrument_key)
+
+
 def _chain(
-    state: InstrumentState, update: FeedUpdate, session: Session, out_of_order: bool, watermark_ms: int
+    state: InstrumentState, update: FeedUpdate, session: Session, out_of_order: bool, after_gap: bool, watermark_ms: int
 ) -> tuple[BarChain, Bar | None]:
     """Add the update's bounds, then its bar when new; the bar comes back with its place on the vtt axis.
 
     A bar is `late` when its end is older than three quarters of the watermark: the live candle may be final by then.
     """
-    chain, bar = state.chain, update.minute_bar
+    chain, bar = state.chain._replace(strict=state.chain.strict or after_gap), update.minute_bar
     if out_of_order:
         return chain, None
-    in_session = update.ltt_ms is not None and session.start_ms <= update.ltt_ms
-    if in_session and update.vtt is not None and update.ltt_ms is not None:
+    if update.vtt is not None and update.ltt_ms is not None and max(session.start_ms, state.ltt_ms or 0) <= update.ltt_ms:
         chain = chain.observe(update.ltt_ms, update.vtt, update.ltq or 0)
     if bar is None or bar.start_ms == state.bar_start_ms or not session.start_ms <= bar.start_ms < session.end_ms:
         return chain, None
@@ -212,9 +228,8 @@ def _chain(
     late = bar.end_ms < oldest_live_ms
     if update.vtt is None or bar.volume is None:
         return chain, bar._replace(late=late)
-    chain, close_vtt, follows = chain.add(bar, update.vtt)
-    opens = close_vtt is not None and not follows and bar.start_ms >= oldest_live_ms
-    open_vtt = close_vtt - bar.volume if opens and close_vtt is not None else None
+    chain, (close_vtt, opens) = chain.add(bar, update.vtt, late=late)
+    open_vtt = close_vtt - bar.volume if close_vtt is not None and opens and bar.start_ms >= oldest_live_ms else None
     return chain, bar._replace(close_vtt=close_vtt, open_vtt=open_vtt, late=late)
 
 

@@ -3,14 +3,18 @@
 The rule, for one segment and one trading date (IST):
 
 1. The calendar forecasts pre-open, continuous trading, closing auction and post-close (`SessionCalendar`).
-2. NORMAL_OPEN announced outside the forecast's hours (more than a minute beside them) is believed: continuous trading
-   then starts at the forecast's start if that has passed, else at the minute of the announcement, and lasts until the feed
-   announces the close, or else to the end of that IST day. The same holds once NORMAL_OPEN has stood for a minute beyond
-   the forecast's end, and for a segment still open at midnight (its next session starts at 00:00). Inside the forecast's
-   closing auction NORMAL_OPEN is no contradiction: it stands for the segment's stocks without the auction.
-3. PRE_OPEN_START or PRE_OPEN_END announced when the forecast is not in its pre-open means that the market has yet to open:
+2. A status is news when it is the first heard on that date or another than the last; one that merely stands, or is told again
+   to a new connection, changes nothing: recordings carry a single status, made up at their first line.
+3. NORMAL_OPEN that is news outside the forecast's hours is believed: continuous trading then starts at the forecast's start if
+   that has passed, else at the minute of the announcement, and lasts until the feed announces the close, or else to the end
+   of that IST day. Two exceptions: within a minute beside the hours it is merely early or late; and from an hour before the
+   pre-open to the start it must follow a close announced that date. Inside the forecast's closing auction NORMAL_OPEN is no
+   contradiction: it stands for the segment's stocks without the auction.
+4. A segment that was believed open to the end of its day (3, or a date without trading) and has not closed is open in the
+   next day from 00:00.
+5. PRE_OPEN_START or PRE_OPEN_END that is news when the forecast is not in its pre-open means that the market has yet to open:
    nothing is continuous until NORMAL_OPEN, whose minute then is the start.
-4. NORMAL_CLOSE announced inside continuous trading ends it at the end of that minute; NORMAL_OPEN reopens it. An opening
+6. NORMAL_CLOSE announced inside continuous trading ends it at the end of that minute; NORMAL_OPEN reopens it. An opening
    in the forecast's hours after a close before them (a drill, a simulated market) leaves the forecast as it is.
 
 Times are epoch milliseconds. Trades are judged by their own time against the session, so a trade of 15:29:59 that arrives
@@ -36,6 +40,7 @@ CLOSING_AUCTION_FROM: Final = "2026-08-03"
 
 _DAY_MS: Final = 24 * 60 * MINUTE_MS
 _TOLERANCE_MS: Final = MINUTE_MS
+_EARLY_MS: Final = 60 * MINUTE_MS
 _EQUITY: Final = ("NSE_EQ", "BSE_EQ")
 _DERIVATIVES: Final = ("NSE_FO", "BSE_FO")
 _CURRENCY: Final = ("NCD_FO", "BCD_FO")
@@ -124,32 +129,38 @@ class SegmentState:
 
     def announce(self, status: str, at_ms: int, forecast: Session) -> SegmentState:
         """Return the state after the feed said `status` at `at_ms`; `forecast` is that date's, without closing auction."""
-        state = self
-        if self.trading_date != forecast.trading_date:
-            stayed_open = self.status == NORMAL_OPEN == status
-            state = self._overnight(forecast) if stayed_open else SegmentState(self.status, forecast.trading_date)
+        if self.trading_date == forecast.trading_date:
+            if status == self.status:
+                return self
+            state, before = self, self.status
+        else:
+            state, before = (self if status == NORMAL_OPEN else SegmentState(self.status))._on(forecast), None
         known = replace(state, status=status)
-        beside = _beside(forecast, at_ms)
         if status == NORMAL_OPEN:
-            if not beside and state.closed_ms is not None and state.closed_ms <= forecast.start_ms + _TOLERANCE_MS:
-                return SegmentState(status, forecast.trading_date)
-            opened = known.opened_ms
-            no_trading = forecast.start_ms == forecast.end_ms
-            if opened is None and (state.waiting or (beside and (no_trading or at_ms < forecast.start_ms))):
-                opened = at_ms - at_ms % MINUTE_MS
-            return replace(known, opened_ms=opened, closed_ms=None, extended=state.extended or beside, waiting=False)
+            return known._opened(before, at_ms, forecast)
         if status in PRE_OPEN:
             unforeseen = forecast.phase(at_ms) != "pre_open" and not -_TOLERANCE_MS <= at_ms - forecast.start_ms < _TOLERANCE_MS
-            return replace(known, waiting=unforeseen, opened_ms=None, closed_ms=None, extended=False) if unforeseen else known
+            return replace(known, waiting=True, opened_ms=None, closed_ms=None, extended=False) if unforeseen else known
         if status in CLOSING and state._is_open(forecast, at_ms) and (state.extended or status == "NORMAL_CLOSE"):
             return replace(known, closed_ms=-(-at_ms // MINUTE_MS) * MINUTE_MS, waiting=False)
         return known
 
+    def _opened(self, before: str | None, at_ms: int, forecast: Session) -> SegmentState:
+        """Return the state after NORMAL_OPEN, which is news; `before` is that date's status before it."""
+        no_trading = forecast.start_ms == forecast.end_ms
+        reopened = before in CLOSING
+        too_early = not (no_trading or reopened) and forecast.pre_open_start_ms - _EARLY_MS <= at_ms < forecast.start_ms
+        beside = not too_early and (_beside(forecast, at_ms) or (reopened and at_ms >= forecast.closing_auction_end_ms))
+        if not beside and self.closed_ms is not None and self.closed_ms <= forecast.start_ms + _TOLERANCE_MS:
+            return SegmentState(NORMAL_OPEN, forecast.trading_date)
+        opened = self.opened_ms
+        if opened is None and (self.waiting or (beside and (no_trading or at_ms < forecast.start_ms))):
+            opened = at_ms - at_ms % MINUTE_MS
+        return replace(self, opened_ms=opened, closed_ms=None, extended=self.extended or beside, waiting=False)
+
     def session(self, forecast: Session, at_ms: int) -> Session:
         """Return the session in force at the feed's time `at_ms`, whose date is the forecast's."""
-        state = self
-        if self.trading_date != forecast.trading_date:
-            state = self._overnight(forecast) if self.status == NORMAL_OPEN else SegmentState()
+        state = self._on(forecast)
         day_end_ms = _midnight_ms(forecast.trading_date) + _DAY_MS
         if state.waiting:
             return replace(
@@ -160,11 +171,8 @@ class SegmentState:
                 closing_auction_end_ms=day_end_ms,
                 post_close_end_ms=day_end_ms,
             )
-        outlasted = (
-            state.status == NORMAL_OPEN and forecast.start_ms < at_ms and at_ms >= forecast.closing_auction_end_ms + _TOLERANCE_MS
-        )
         session = forecast
-        if state.extended or outlasted:
+        if state.extended:
             session = replace(session, end_ms=day_end_ms, closing_auction_end_ms=day_end_ms, post_close_end_ms=day_end_ms)
         if state.opened_ms is not None:
             pre_open_ms = min(session.pre_open_start_ms, state.opened_ms)
@@ -174,9 +182,14 @@ class SegmentState:
             session = replace(session, end_ms=state.closed_ms, closing_auction_end_ms=max(auction_end_ms, state.closed_ms))
         return session
 
-    def _overnight(self, forecast: Session) -> SegmentState:
+    def _on(self, forecast: Session) -> SegmentState:
+        """Return what of this state holds on the forecast's date: all of it, a night passed open, or nothing."""
+        if self.trading_date == forecast.trading_date:
+            return self
         midnight = _midnight_ms(forecast.trading_date)
-        return SegmentState(NORMAL_OPEN, forecast.trading_date, opened_ms=midnight, extended=True)
+        if self.status == NORMAL_OPEN and self.extended and self.trading_date == ist_date(midnight - 1):
+            return SegmentState(NORMAL_OPEN, forecast.trading_date, opened_ms=midnight, extended=True)
+        return SegmentState(self.status, forecast.trading_date)
 
     def _is_open(self, forecast: Session, at_ms: int) -> bool:
         return self.session(forecast, at_ms).phase(at_ms) == "continuous"
@@ -239,6 +252,11 @@ class SessionBook:
                 self._forecasts.clear()
             self._forecasts[wanted] = self.calendar.session(f"{segment}|", trading_date, closing_auction=closing_auction)
         return self._forecasts[wanted]
+
+
+def has_opening_auction(instrument_key: str) -> bool:
+    """Say whether an opening auction may trade before the instrument's continuous session."""
+    return segment_of(instrument_key) in _EQUITY
 
 
 def segment_of(instrument_key: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -58,6 +59,20 @@ class Instrument:
             }
         return row
 
+    def future_row(self) -> dict[str, object]:
+        """Return the master's row of a future on this instrument: it tells the streamer that a stock has derivatives."""
+        segment = f"{self.segment.partition('_')[0]}_FO"
+        return {
+            "segment": segment,
+            "name": self.name,
+            "exchange": self.segment.partition("_")[0],
+            "instrument_type": "FUT",
+            "instrument_key": f"{segment}|SIM{self.exchange_token}",
+            "exchange_token": f"SIM{self.exchange_token}",
+            "trading_symbol": f"{self.trading_symbol} FUT",
+            "underlying_key": self.key,
+        }
+
 
 NIFTY: Final = Instrument("NSE_INDEX|Nifty 50", "NIFTY", "Nifty 50", "26000", 5, 2_600_000, 0, instrument_type="INDEX")
 
@@ -103,6 +118,14 @@ def _made_up(key: str, symbol: str) -> Instrument:
         instrument_type="FUT" if future else "EQ",
         derivatives=False,
     )
+
+
+def master(instruments: Iterable[Instrument], *, real_hours: bool) -> list[dict[str, object]]:
+    """Return the rows of the instrument master. In `real_hours` stocks with derivatives have a future, and so a closing auction;
+    a market that is moved or always open has none."""
+    listed = list(instruments)
+    futures = [each.future_row() for each in listed if real_hours and each.derivatives and not each.is_index]
+    return [each.master_row() for each in listed] + futures
 
 
 def choose(wanted: str) -> tuple[Instrument, ...]:

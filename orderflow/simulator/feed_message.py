@@ -7,6 +7,7 @@ from typing import Any, Final
 
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
+from orderflow.simulator import session_plan
 from orderflow.simulator.order_book import Fill
 from orderflow.simulator.source import Candle
 
@@ -45,6 +46,14 @@ def market_info(
             statuses["NSE_EQ"].status = value[0]
             statuses["NSE_EQ"].updatedTime = value[1]
     return bytes(response.SerializeToString())
+
+
+def greeting(feed_time_ms: int, segments: Mapping[str, str], now: bytes, *, insists: bool) -> list[bytes]:
+    """Return what a new connection is told: `now`, after a close of all where the streamer would doubt a mere NORMAL_OPEN."""
+    if insists and session_plan.is_before_real_open(feed_time_ms):
+        closed = {s: "NORMAL_CLOSE" if status == "NORMAL_OPEN" else status for s, status in segments.items()}
+        return [market_info(feed_time_ms, closed), now]
+    return [now]
 
 
 def in_mode(feed: Any, mode: str) -> Any:

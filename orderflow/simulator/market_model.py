@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from typing import Final
 
 from orderflow.simulator import bars, feed_message, session_plan
-from orderflow.simulator.catalogue import Instrument
+from orderflow.simulator.catalogue import Instrument, master
 from orderflow.simulator.listing import IndexListing, Listing, StockListing
 from orderflow.simulator.order_flow import TradeSink
 from orderflow.simulator.session_plan import MINUTE_MS, Announcement, SessionPlan
@@ -54,6 +54,9 @@ class MarketModel:
         self._segments: dict[str, str] = dict.fromkeys(session_plan.SEGMENTS, "NORMAL_CLOSE")
         self._closing_auction: tuple[str, int] | None = None
         self._pre_open: tuple[str, int] | None = None
+        self._insists = date is None or times == "now"
+        self._real_end_ms = 0
+        self._ending: tuple[str, ...] = ()
         self._now_ms = 0
         self._next_midnight_ms = 0
         self._plan: SessionPlan | None = None
@@ -88,6 +91,7 @@ class MarketModel:
         gap = 1000 / self._rate
         self._due = [(plan.start_ms + gap * self._rng.random(), key) for key in self.keys]
         heapq.heapify(self._due)
+        self._real_end_ms, self._ending = session_plan.next_real_end(plan.start_ms)
 
     def due_ms(self) -> int | None:
         """Return the feed time of the next message, or None once the session has ended."""
@@ -101,6 +105,9 @@ class MarketModel:
         at = self.due_ms()
         if at is None:
             raise StopIteration
+        while self._insists and self._real_end_ms <= at:
+            self._stay_open()
+            at = self.due_ms() or at
         self._now_ms = at
         if self._announcements and self._announcements[0].at_ms <= at:
             self._announce(self._announcements.pop(0))
@@ -124,9 +131,20 @@ class MarketModel:
                     listing.update(at, self._lag_ms())
         return Message(at, tuple(keys))
 
+    def _stay_open(self) -> None:
+        """Announce that what is open at the end of the real session stays so."""
+        still = [segment for segment in self._ending if self._segments[segment] == "NORMAL_OPEN"]
+        if still:
+            self._announcements[:0] = session_plan.reopening(self._real_end_ms, still)
+        self._real_end_ms, self._ending = session_plan.next_real_end(self._real_end_ms)
+
     def market_info(self) -> bytes:
         """Return the segments' current statuses."""
         return feed_message.market_info(self._now_ms, self._segments, self._closing_auction, self._pre_open)
+
+    def greeting(self) -> Sequence[bytes]:
+        """Return the current statuses, told so that they are believed at any hour."""
+        return feed_message.greeting(self._now_ms, self._segments, self.market_info(), insists=self._insists)
 
     def entry(self, key: str, mode: str) -> bytes | None:
         """Return the instrument's state after its last update."""
@@ -138,8 +156,8 @@ class MarketModel:
         return self._now_ms
 
     def instrument_master(self) -> list[dict[str, object]]:
-        """Return a row for every instrument."""
-        return [instrument.master_row() for instrument in self._instruments]
+        """Return a row for every instrument and its future."""
+        return master(self._instruments, real_hours=not self._insists)
 
     def segment_status(self, segment: str) -> str:
         """Return the segment's current status."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import gzip
 import json
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
@@ -12,9 +13,9 @@ from google.protobuf import json_format
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
 from orderflow.market.errors import SettingsError
-from orderflow.simulator import feed_message
-from orderflow.simulator.catalogue import choose
-from orderflow.simulator.session_plan import MINUTE_MS, SEGMENTS, midnight_ms
+from orderflow.simulator import feed_message, session_plan
+from orderflow.simulator.catalogue import choose, master
+from orderflow.simulator.session_plan import MINUTE_MS, SEGMENTS, Announcement, midnight_ms
 from orderflow.simulator.source import Candle, Message
 
 _CLOSE_DELAY_MS: Final = 1_000
@@ -25,8 +26,9 @@ class Recording:
 
     `times` = "original" sends every message byte for byte. `times` = "now" moves all times by the same whole number of
     minutes, so that bars stay aligned and no message runs ahead of the wall clock: at `speed` 1 the first message is up to
-    a minute old, at a higher speed the last one is. With `wait` the replay begins when somebody has subscribed. Without
-    `announce_close` it stays open at its end, for tests that go on with `inject`.
+    a minute old, at a higher speed the last one is. Moved times stay open beyond the real hours; at original times a recording
+    with one market status, which its recorder made up, closes when the real session of its date does. With `wait` the replay
+    begins when somebody has subscribed. Without `announce_close` it stays open at its end, for tests that go on with `inject`.
     """
 
     lossless = True
@@ -45,11 +47,15 @@ class Recording:
         self._bars: dict[str, dict[int, Candle]] = {key: {} for key in self.keys}
         self._segments: dict[str, str] = dict.fromkeys(SEGMENTS, "NORMAL_OPEN")
         self._position = 0
+        self._pending: list[Announcement] = []
+        self._made_up = announce_close and sum(line.HasField("marketInfo") for line in self._lines) == 1
         self._first_ms, self._last_ms = int(self._lines[0].currentTs), int(self._lines[-1].currentTs) + _CLOSE_DELAY_MS
         self._now_ms = self._first_ms
         while self._position < len(self._lines) and self._lines[self._position].type != pb.live_feed:
             self._apply(self._lines[self._position])
             self._position += 1
+        self._real_end_ms, self._ending = session_plan.next_real_end(self._now_ms)
+        self._look_ahead()
 
     @classmethod
     def open(cls, path: Path, *, speed: float = 1.0, times: str = "original", wait: bool = True) -> Recording:
@@ -72,19 +78,36 @@ class Recording:
         moved = wanted - wanted % MINUTE_MS - self._shift_ms
         self._shift_ms += moved
         self._now_ms += moved
+        self._pending = []
+        self._real_end_ms, self._ending = session_plan.next_real_end(self._now_ms)
+        self._look_ahead()
         for feed in self._feeds.values():
             _move(feed, moved, self._now_ms)
         for key, bars in self._bars.items():
             self._bars[key] = {at + moved: (at + moved, *bar[1:]) for at, bar in bars.items()}
 
     def due_ms(self) -> int | None:
-        """Return the feed time of the next line; the close comes a second after the last; then None."""
+        """Return the feed time of the next line or announcement; the close comes a second after the last line; then None."""
+        return self._pending[0].at_ms if self._pending else self._line_due_ms()
+
+    def _line_due_ms(self) -> int | None:
         if self._position < len(self._lines):
             return max(int(self._lines[self._position].currentTs) + self._shift_ms, self._now_ms)
         return None if self._closed else self._now_ms + _CLOSE_DELAY_MS
 
     def next(self) -> Message:
-        """Advance by one line, or announce the close."""
+        """Advance by one line, or announce the end of a session or of the recording."""
+        message = self._announced() if self._pending else self._next_line()
+        self._look_ahead()
+        return message
+
+    def _announced(self) -> Message:
+        announcement = self._pending.pop(0)
+        self._now_ms = announcement.at_ms
+        self._segments.update(announcement.segments)
+        return Message(self._now_ms, announcement=self.market_info())
+
+    def _next_line(self) -> Message:
         if self._position == len(self._lines):
             self._closed = True
             self._now_ms += _CLOSE_DELAY_MS
@@ -93,6 +116,16 @@ class Recording:
         line = self._lines[self._position]
         self._position += 1
         return self._play(line)
+
+    def _look_ahead(self) -> None:
+        """Announce the ends of real sessions that come before the next line: of what is moved also that it stays open."""
+        moved, due_ms = self._times == "now", self._line_due_ms()
+        while not self._pending and (moved or self._made_up) and due_ms is not None and self._real_end_ms <= due_ms:
+            at_ms, ending = self._real_end_ms, self._ending
+            self._real_end_ms, self._ending = session_plan.next_real_end(at_ms)
+            still = [segment for segment in ending if self._segments[segment] == "NORMAL_OPEN"]
+            if still and (moved or (at_ms != midnight_ms(at_ms) == midnight_ms(due_ms))):
+                self._pending = session_plan.reopening(at_ms, still)[: 2 if moved else 1]
 
     def inject(self, message: dict[str, Any]) -> Message:
         """Take up a message that is not in the recording, as if it were the next line."""
@@ -113,6 +146,10 @@ class Recording:
         """Return the segments' last recorded statuses."""
         return feed_message.market_info(self._now_ms, self._segments)
 
+    def greeting(self) -> Sequence[bytes]:
+        """Return the segments' statuses, told so that moved ones are believed at any hour."""
+        return feed_message.greeting(self._now_ms, self._segments, self.market_info(), insists=self._times == "now")
+
     def entry(self, key: str, mode: str) -> bytes | None:
         """Return the instrument's last recorded state; a recording in full mode also serves the smaller modes."""
         feed = self._feeds.get(key)
@@ -123,8 +160,10 @@ class Recording:
         return self._now_ms
 
     def instrument_master(self) -> list[dict[str, object]]:
-        """Return a row for every instrument of the recording."""
-        return [instrument.master_row() for instrument in choose(",".join(self.keys))]
+        """Return a row for every instrument of the recording; the feed's `casEligible` names stocks with derivatives."""
+        eligible = {key for line in self._lines for key, feed in line.feeds.items() if feed.fullFeed.marketFF.casEligible}
+        known = (replace(each, derivatives=True) if each.key in eligible else each for each in choose(",".join(self.keys)))
+        return master(known, real_hours=self._times == "original")
 
     def segment_status(self, segment: str) -> str:
         """Return the segment's last recorded status."""

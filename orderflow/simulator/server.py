@@ -302,7 +302,8 @@ class FeedServer:
         subscriber = Subscriber(connection)
         self._start_waiting_source()
         self.subscribers.add(subscriber)
-        self._send(subscriber, self.source.market_info())
+        for message in self.source.greeting():
+            self._send(subscriber, message)
         try:
             async for text in connection:
                 self._obey(subscriber, text)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import datetime as dt
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
+from orderflow.market.session import SessionCalendar
 from orderflow.simulator.catalogue import Instrument
 
 IST: Final = dt.timezone(dt.timedelta(hours=5, minutes=30))
@@ -19,6 +21,9 @@ SEGMENTS: Final = (
 )
 _AUCTION_SEGMENTS: Final = ("NSE_EQ", "NSE_INDEX", "BSE_EQ", "BSE_INDEX")
 _FAR_MS: Final = 1 << 60
+
+
+_CALENDAR: Final = SessionCalendar()
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,6 +74,29 @@ def midnight_ms(at_ms: int) -> int:
     """Return the start of the IST day that holds `at_ms`."""
     day = dt.datetime.fromtimestamp(at_ms / 1000, IST).replace(hour=0, minute=0, second=0, microsecond=0)
     return int(day.timestamp()) * 1000
+
+
+def next_real_end(after_ms: int) -> tuple[int, tuple[str, ...]]:
+    """Return when the next real session, or else the IST day, ends after `after_ms`, and the segments for which it does."""
+    midnight = midnight_ms(after_ms)
+    date = dt.datetime.fromtimestamp(midnight / 1000, IST).date().isoformat()
+    ends = {segment: _CALENDAR.session(f"{segment}|", date) for segment in SEGMENTS}
+    due = min((s.end_ms for s in ends.values() if s.end_ms > after_ms and s.start_ms < s.end_ms), default=midnight + DAY_MS)
+    return due, tuple(segment for segment in SEGMENTS if due == midnight + DAY_MS or ends[segment].end_ms == due)
+
+
+def reopening(at_ms: int, segments: Iterable[str]) -> list[Announcement]:
+    """Announce that segments close and open again at one moment: that is how a simulated market outlives the real hours.
+
+    A status that merely stands is no reason for the streamer to think its calendar wrong (`orderflow.market.session`).
+    """
+    return [Announcement(at_ms, dict.fromkeys(segments, status)) for status in ("NORMAL_CLOSE", "NORMAL_OPEN")]
+
+
+def is_before_real_open(at_ms: int) -> bool:
+    """Say whether the streamer doubts a NORMAL_OPEN that it hears first at `at_ms`: the last hour before a pre-open, or in it."""
+    of_day = at_ms - midnight_ms(at_ms)
+    return dt.datetime.fromtimestamp(at_ms / 1000, IST).weekday() < 5 and 480 * MINUTE_MS <= of_day < 555 * MINUTE_MS
 
 
 def live(now_ms: int) -> SessionPlan:

@@ -45,6 +45,9 @@ class Source(Protocol):
     def market_info(self) -> bytes:
         """Return the current `market_info` message."""
 
+    def greeting(self) -> Sequence[bytes]:
+        """Return the `market_info` messages for a new connection."""
+
     def entry(self, key: str, mode: str) -> bytes | None:
         """Return the instrument's current state as a serialized `feeds` entry, None while nothing is known."""
 

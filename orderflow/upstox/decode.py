@@ -20,7 +20,8 @@ from orderflow.market.tick import MINUTE_MS, SNAPSHOT, UPDATE, Bar, DayBar, Feed
 MARKET_INFO: Final = "market_info"
 EMPTY: Final = "empty"
 FUTURE_MS: Final = 60_000
-"""A time this far above the receive time cannot be true; let through, it would end every candle."""
+"""A time this far above the receive time cannot be true; let through, it would end every candle. Spark's limit is the same
+(`orderflow.processing.schemas.tick_reason`), so that nothing is published that it would refuse."""
 
 _MOST_PRICE: Final = 1e9
 _MOST_QUANTITY: Final = 10**15
@@ -95,13 +96,14 @@ def decode(payload: bytes | str, received_time_ms: int) -> Decoded:
 class _FeedReader:
     """Reads one instrument's feed; what cannot be true goes to `rejections`."""
 
-    __slots__ = ("feed_time_ms", "key", "kind", "received_time_ms", "rejections")
+    __slots__ = ("feed_time_ms", "key", "kind", "latest_ms", "received_time_ms", "rejections")
 
     def __init__(self, key: str, kind: str, feed_time_ms: int, received_time_ms: int, rejections: list[Rejection]) -> None:
         self.key = key
         self.kind = kind
         self.feed_time_ms = feed_time_ms
         self.received_time_ms = received_time_ms
+        self.latest_ms = min(feed_time_ms, received_time_ms) + FUTURE_MS
         self.rejections = rejections
 
     def update(self, feed: Any) -> FeedUpdate | None:
@@ -200,7 +202,7 @@ class _FeedReader:
 
     def _last_trade(self, ltpc: Any) -> tuple[float | None, int | None, int | None, float | None]:
         ltt_ms: int | None = ltpc.ltt or None
-        if ltt_ms is not None and not _EARLIEST_MS <= ltt_ms <= self.feed_time_ms + FUTURE_MS:
+        if ltt_ms is not None and not _EARLIEST_MS <= ltt_ms <= self.latest_ms:
             self._reject("bad_time", f"ltt={ltt_ms}")
             ltt_ms = None
         return self._price(ltpc.ltp, "ltp"), ltt_ms, self._quantity(ltpc.ltq, "ltq"), self._price(ltpc.cp, "cp")
@@ -253,7 +255,7 @@ class _FeedReader:
     def _minute_bar(self, start_ms: int, prices: tuple[float, float, float, float], volume: int | None) -> Bar | None:
         opened, high, low, close = prices
         sound = 0.0 < low <= opened <= high < _MOST_PRICE and low <= close <= high
-        in_time = start_ms % MINUTE_MS == 0 and _EARLIEST_MS <= start_ms <= self.feed_time_ms + FUTURE_MS
+        in_time = start_ms % MINUTE_MS == 0 and _EARLIEST_MS <= start_ms <= self.latest_ms
         if sound and in_time and (volume is None or 0 <= volume < _MOST_QUANTITY):
             return Bar(start_ms, opened, high, low, close, volume)
         if any(prices):

@@ -120,6 +120,7 @@ class FeedEngine:
     _beating: bool = False
     _last_beat_ms: int = 0
     _asked_ms: int = 0
+    _awake_ms: int = 0
     _hold_until_ms: int = 0
     _backwards: dict[str, tuple[int, int]] = field(default_factory=dict)
     _duplicates: dict[str, _Ledger] = field(default_factory=dict)
@@ -198,6 +199,7 @@ class FeedEngine:
             text = f"{rejection.reason}: {rejection.instrument_key or 'message'}: {rejection.detail}"
             self._reject(rejection.reason, text, payload, received_ms)
         self.last_message_ms = received_ms
+        self._awake_ms = 0
         self.last_feed_time_ms = decoded.feed_time_ms
         if decoded.segment_status:
             self._announced(decoded, received_ms)
@@ -215,16 +217,18 @@ class FeedEngine:
         """Send the heartbeat that is due, if heartbeats may be sent; return whether one was. Call it once a second.
 
         After a pause of the whole process (a suspended machine) it holds back for ten seconds: messages that waited in the
-        socket come first, or the heartbeat would make them late.
+        socket come first, or the heartbeat would make them late. Neither such a pause nor a step of the wall clock moves the
+        heartbeat far: between messages it advances by the time between calls, of each at most five seconds.
         """
         if now_ms - self._ledger_from_ms >= _LEDGER_EVERY_MS:
             self._flush_ledger(now_ms)
         if 0 < self._asked_ms < now_ms - _FROZEN_MS:
             self._hold_until_ms = now_ms + _HOLD_MS
+        self._awake_ms += min(max(0, now_ms - self._asked_ms), _FROZEN_MS)
         self._asked_ms = now_ms
         if not self._may_beat(now_ms) or self.last_message_ms is None or self.last_feed_time_ms is None:
             return False
-        clock_ms = self.last_feed_time_ms + max(0, now_ms - self.last_message_ms)
+        clock_ms = self.last_feed_time_ms + min(max(0, now_ms - self.last_message_ms), self._awake_ms)
         self._last_beat_ms = max(self._last_beat_ms, clock_ms)
         self.sink.heartbeat(heartbeat_tick(self._last_beat_ms, now_ms))
         self.figures.heartbeats += 1

@@ -278,6 +278,19 @@ def test_decode_when_nothing_can_be_used_then_error_with_reason(payload, reason)
     assert caught.value.reason == reason
 
 
+def test_decode_when_this_machines_clock_is_a_minute_slow_then_no_ltt_passes_that_spark_would_refuse():
+    received = AT - 59_900
+    message = {
+        "type": "live_feed",
+        "currentTs": str(AT),
+        "feeds": {KEY: market(ltpc={"ltp": 1.0, "ltt": str(AT + 160)}, vtt="5")},
+    }
+    late = decode(wire(message), received)
+    assert late.updates[0].ltt_ms is None
+    assert [rejection.reason for rejection in late.rejections] == ["bad_time"]
+    assert decode(wire(message), received + 160).updates[0].ltt_ms == AT + 160
+
+
 @given(st.binary(max_size=300))
 def test_decode_when_bytes_are_anything_then_decoded_or_decode_error(payload):
     try:

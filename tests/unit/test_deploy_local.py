@@ -47,6 +47,12 @@ def test_demo_feed_when_a_recording_is_told_keeps_its_times_and_instruments(tmp_
     assert feed_name(told) == "recording day.jsonl.gz original"
 
 
+def test_recorded_instruments_when_one_is_quiet_for_long_then_it_is_streamed_all_the_same(tmp_path):
+    recording = tmp_path / "day.jsonl"
+    recording.write_text('{"feeds":{"NSE_EQ|A":{}}}\n' * 300 + '{"feeds":{"NSE_EQ|QUIET":{}}}\n')
+    assert recorded_instruments(recording) == ("NSE_EQ|A", "NSE_EQ|QUIET")
+
+
 @pytest.mark.parametrize(
     ("told", "words"),
     [

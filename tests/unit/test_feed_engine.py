@@ -102,6 +102,19 @@ def test_heartbeat_when_the_replay_is_faster_than_time_then_its_clock_follows_an
     assert [tick.event_time_ms for tick in sink.heartbeats] == [TEN + 600_500, TEN + 600_500]
 
 
+def test_heartbeat_when_the_wall_clock_steps_forward_in_a_quiet_spell_then_it_stays_with_the_feed() -> None:
+    sink = ListSink()
+    engine = running(sink)
+    for content in opening():
+        feed(engine, content)
+    engine.message(wire(message(TEN + 1_000, {TCS: full(1010, TEN + 900)})), TEN + 1_005)
+    for second in range(2, 5):
+        engine.beat(TEN + second * 1_000)
+    for second in range(5, 20):
+        engine.beat(TEN + 200_000 + second * 1_000)
+    assert TEN + 15_000 < sink.heartbeats[-1].event_time_ms <= TEN + 30_000
+
+
 def test_heartbeat_when_the_market_has_closed_then_goes_on_so_that_the_last_candles_come_out() -> None:
     sink = ListSink()
     engine = running(sink)

@@ -121,6 +121,56 @@ def test_gap_when_an_outage_was_long_then_its_volume_is_booked_where_the_waterma
     assert events == ["gap"]
 
 
+def test_gap_when_an_outage_spans_the_close_then_its_continuous_volume_stays_in_the_session() -> None:
+    close = SESSION.end_ms
+    ticks, _, _ = run(
+        update(close - 120_000, ltt_ms=close - 121_000, vtt=1_000),
+        update(close + 360_000, ltt_ms=close - 1_000, vtt=9_000),
+        after_gap_at=1,
+    )
+    assert (ticks[1].event_time_ms, ticks[1].traded_volume) == (close - 1, 8_000)
+    assert (ticks[1].session_phase, ticks[1].auction) == ("continuous", False)
+
+
+def test_volume_when_an_update_has_no_usable_ltt_then_it_comes_with_the_next() -> None:
+    ticks, _, _ = run(
+        update(OPEN + 60_000, ltt_ms=OPEN + 59_000, vtt=1_000),
+        replace(update(OPEN + 61_000, ltt_ms=0, vtt=1_400), ltt_ms=None, ltp=None),
+        update(OPEN + 62_000, ltt_ms=OPEN + 61_000, vtt=1_500),
+    )
+    assert [tick.traded_volume for tick in ticks] == [None, None, 500]
+
+
+def test_first_trade_when_a_stock_was_quiet_since_its_auction_then_the_auctions_vtt_is_the_baseline() -> None:
+    ticks, _, _ = run(
+        update(OPEN - 540_000, ltt_ms=OPEN - 62_000_000, vtt=24_147),
+        update(OPEN - 390_000, ltt_ms=OPEN - 400_000, vtt=18_000),
+        update(OPEN + 90_000, ltt_ms=OPEN + 89_000, vtt=18_700),
+    )
+    assert [tick.traded_volume for tick in ticks] == [None, None, 700]
+
+
+def test_first_trade_when_an_option_was_seen_untraded_before_the_open_then_its_baseline_is_zero() -> None:
+    session = SessionCalendar().session("NSE_FO|51414", "2025-12-15")
+    state = InstrumentState("NSE_FO|51414")
+    state = infer(
+        state, replace(update(OPEN - 600_000, ltt_ms=OPEN - 62_000_000, vtt=0), instrument_key="NSE_FO|51414"), session
+    ).state
+    first = update(OPEN + 990_000, ltt_ms=OPEN + 989_000, vtt=3_500)
+    assert infer(state, replace(first, instrument_key="NSE_FO|51414"), session).tick.traded_volume == 3_500
+
+
+def test_ltt_when_it_goes_backwards_then_the_trade_keeps_it_and_the_next_refers_to_the_later_one() -> None:
+    ticks, state, _ = run(
+        update(OPEN + 60_000, ltt_ms=OPEN + 59_000, vtt=1_000),
+        update(OPEN + 61_000, ltt_ms=OPEN + 40_000, vtt=1_010),
+        update(OPEN + 62_000, ltt_ms=OPEN + 61_500, vtt=1_030),
+    )
+    assert [tick.event_time_ms for tick in ticks[1:]] == [OPEN + 40_000, OPEN + 61_500]
+    assert ticks[2].prev_ltt_ms == OPEN + 59_000
+    assert all(bounds.minute_ms != OPEN or bounds.least_at_end == 1_000 for bounds in state.chain.minutes)
+
+
 def test_trade_after_the_close_when_inferred_then_it_is_outside_the_session() -> None:
     close = SESSION.end_ms
     ticks, _, _ = run(

@@ -119,10 +119,38 @@ def test_session_when_open_before_dawn_then_starts_at_the_announcement_and_annou
     assert in_force(book, "2026-01-27T07:41") == ("27 06:52", "28 00:00", "continuous")
 
 
-def test_session_when_still_open_past_the_forecasts_end_then_goes_on():
-    book = book_after(("2026-01-27T10:00", "NORMAL_OPEN"))
-    assert in_force(book, "2026-01-27T15:30:30") == ("27 09:15", "27 15:30", "post_close")
-    assert in_force(book, "2026-01-27T15:31:00") == ("27 09:15", "28 00:00", "continuous")
+def test_session_when_open_merely_stands_past_the_forecasts_end_then_the_calendar_holds():
+    book = book_after(("2026-01-27T09:40", "NORMAL_OPEN"), ("2026-01-27T15:36", "NORMAL_OPEN"))
+    for at in ("15:30:30", "15:31:30", "15:44:00"):
+        assert in_force(book, f"2026-01-27T{at}") == ("27 09:15", "27 15:30", "post_close")
+
+
+def test_session_when_it_closes_and_opens_at_the_forecasts_end_then_goes_on():
+    book = book_after(
+        ("2026-01-27T10:00", "NORMAL_OPEN"), ("2026-01-27T15:30", "NORMAL_CLOSE"), ("2026-01-27T15:30", "NORMAL_OPEN")
+    )
+    assert in_force(book, "2026-01-27T15:30:00") == ("27 09:15", "28 00:00", "continuous")
+
+
+def test_session_when_open_is_first_heard_in_the_pre_open_then_the_calendar_stands_unless_a_close_went_before():
+    made_up = book_after(("2026-01-27T09:03", "NORMAL_OPEN"))
+    assert in_force(made_up, "2026-01-27T09:08:20") == ("27 09:15", "27 15:30", "pre_open")
+    told = book_after(("2026-01-27T09:03", "NORMAL_CLOSE"), ("2026-01-27T09:03", "NORMAL_OPEN"))
+    assert in_force(told, "2026-01-27T09:08:20") == ("27 09:03", "28 00:00", "continuous")
+
+
+def test_session_when_left_open_days_ago_then_todays_forecast_stands():
+    book = book_after(("2026-01-23T14:00", "NORMAL_OPEN"), ("2026-01-27T10:00", "NORMAL_OPEN"))
+    assert in_force(book, "2026-01-27T10:01") == ("27 09:15", "27 15:30", "continuous")
+    yesterday = book_after(("2026-01-27T14:00", "NORMAL_OPEN"))
+    assert in_force(yesterday, "2026-01-28T10:00") == ("28 09:15", "28 15:30", "continuous")
+    yesterday.announce({"NSE_EQ": "NORMAL_OPEN"}, ist("2026-01-28T10:00"))
+    assert in_force(yesterday, "2026-01-28T15:45") == ("28 09:15", "28 15:30", "post_close")
+
+
+def test_session_when_the_pre_opens_status_is_told_again_at_a_reconnect_then_trading_goes_on():
+    book = book_after(("2026-01-27T09:05", "PRE_OPEN_START"), ("2026-01-27T11:00", "PRE_OPEN_START"))
+    assert in_force(book, "2026-01-27T11:00") == ("27 09:15", "27 15:30", "continuous")
 
 
 def test_session_when_open_over_midnight_then_the_next_starts_there():
@@ -154,7 +182,7 @@ def test_session_when_an_early_one_closed_before_the_regular_open_then_the_forec
 
 
 def test_session_when_the_open_is_delayed_then_nothing_is_continuous_before_it():
-    book = book_after(("2026-01-27T09:00", "PRE_OPEN_START"), ("2026-01-27T09:16:30", "PRE_OPEN_START"))
+    book = book_after(("2026-01-27T09:00", "PRE_OPEN_START"), ("2026-01-27T09:16:30", "PRE_OPEN_END"))
     assert book.session(TCS, ist("2026-01-27T09:30")).phase(ist("2026-01-27T09:30")) == "pre_open"
     book.announce({"NSE_EQ": "NORMAL_OPEN"}, ist("2026-01-27T09:45:12"))
     assert in_force(book, "2026-01-27T09:46") == ("27 09:45", "27 15:30", "continuous")

@@ -138,6 +138,18 @@ def test_rate_when_fifty_a_second_then_an_instrument_updates_fifty_times() -> No
     assert len(Watched(TCS, 10, rate=50).updates[TCS]) == pytest.approx(500, abs=2)
 
 
+def test_live_when_the_real_session_ends_then_it_announces_that_it_stays_open() -> None:
+    model = MarketModel(choose(TCS), seed=1)
+    half_past_three = 1_765_792_800_000  # 2025-12-15 15:30 IST
+    model.start(half_past_three - 2_000)
+    told = []
+    while len(told) < 2:
+        message = model.next()
+        if message.announcement is not None:
+            told.append((message.feed_time_ms, model.segment_status("NSE_EQ")))
+    assert told == [(half_past_three, "NORMAL_CLOSE"), (half_past_three, "NORMAL_OPEN")]
+
+
 def test_session_when_a_date_then_phases_are_announced_in_order(whole_day: Watched) -> None:
     equity = [(ist(at), info["segmentStatus"]["NSE_EQ"]) for at, info in whole_day.announcements]
     assert [pair for pair, before in zip(equity, [None, *equity], strict=False) if before is None or pair[1] != before[1]] == [

@@ -13,6 +13,7 @@ from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
 from orderflow.market.errors import SettingsError
 from orderflow.simulator.replay import Recording
+from orderflow.upstox.instruments import InstrumentMaster
 
 KEY = "NSE_EQ|INE467B01029"
 T0 = 1_765_770_300_000
@@ -54,12 +55,62 @@ def test_replay_when_original_then_every_live_message_is_the_recorded_one() -> N
     assert set(closing["marketInfo"]["segmentStatus"].values()) == {"NORMAL_CLOSE"}
 
 
+def test_master_when_a_stock_has_derivatives_then_it_says_so_at_real_hours_only() -> None:
+    other = "NSE_EQ|INE118H01025"
+    eligible = {"feeds": {other: {"fullFeed": {"marketFF": {"casEligible": True}}}}, "currentTs": str(T0)}
+    rows = Recording.of_messages([*LINES, eligible]).instrument_master()
+    assert InstrumentMaster.from_rows(rows).with_derivatives == {KEY, other}
+    assert InstrumentMaster.from_rows(Recording.of_messages(LINES, times="now").instrument_master()).with_derivatives == set()
+
+
 def test_replay_when_ended_then_keeps_serving_the_last_state() -> None:
     source = Recording.of_messages(LINES)
     while source.due_ms() is not None:
         source.next()
     assert decoded(source.entry(KEY, "full"))["feeds"] == LINES[3]["feeds"]
     assert source.segment_status("NSE_EQ") == "NORMAL_CLOSE"
+
+
+HALF_PAST_THREE = T0 + 375 * 60_000
+"""15:30 IST on the recording's date."""
+
+
+def announced(source: Recording) -> list[tuple[int, str]]:
+    found = []
+    while source.due_ms() is not None:
+        message = source.next()
+        if message.announcement is not None:
+            found.append((message.feed_time_ms, decoded(message.announcement)["marketInfo"]["segmentStatus"]["NSE_EQ"]))
+    return found
+
+
+def test_replay_when_its_one_status_was_made_up_then_the_close_is_announced_when_the_real_session_ends() -> None:
+    late = line(HALF_PAST_THREE + 724_000, 15)
+    source = Recording.of_messages([INFO, line(T0, 10, None), late])
+    assert announced(source) == [(HALF_PAST_THREE, "NORMAL_CLOSE"), (HALF_PAST_THREE + 725_000, "NORMAL_CLOSE")]
+    told = {
+        "type": "market_info",
+        "currentTs": str(HALF_PAST_THREE + 9),
+        "marketInfo": {"segmentStatus": {"NSE_EQ": "NORMAL_OPEN"}},
+    }
+    source = Recording.of_messages([INFO, *LINES[1:3], told, late])
+    assert announced(source) == [(HALF_PAST_THREE + 9, "NORMAL_OPEN"), (HALF_PAST_THREE + 725_000, "NORMAL_CLOSE")]
+
+
+def test_replay_when_moved_over_the_real_close_then_it_announces_that_it_stays_open() -> None:
+    source = Recording.of_messages(LINES, times="now")
+    source.start(HALF_PAST_THREE + 7 * 86_400_000 - 30_000)
+    at = HALF_PAST_THREE + 7 * 86_400_000
+    assert announced(source)[:2] == [(at, "NORMAL_CLOSE"), (at, "NORMAL_OPEN")]
+
+
+def test_replay_when_moved_to_before_the_real_open_then_a_new_connection_is_told_a_close_first() -> None:
+    source = Recording.of_messages(LINES, times="now")
+    source.start(T0 + 7 * 86_400_000 - 300_000)
+    told = [decoded(each)["marketInfo"]["segmentStatus"]["NSE_EQ"] for each in source.greeting()]
+    assert told == ["NORMAL_CLOSE", "NORMAL_OPEN"]
+    source.start(T0 + 7 * 86_400_000 + 300_000)
+    assert len(source.greeting()) == 1
 
 
 @pytest.mark.parametrize("speed", [0.5, 1.0, 20.0])
