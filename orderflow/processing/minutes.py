@@ -1,7 +1,8 @@
 """Ticks to one-minute candles with their footprint: event-time windows, one final result per minute.
 
-A tick becomes rows of the minutes it concerns (`minute_rows`): its own minute; the minutes before, over whose edges its
-volume may span; and for the exchange's bar, the minute that it describes and the neighbours whose edge it fixes.
+A tick becomes rows of the minutes it concerns (`minute_rows`): its own minute; the minutes back to the trade before, over
+whose edges its volume may span; the minutes on to the update, should the last trade's time be stale; and for the exchange's
+bar, the minute that it describes and the neighbours whose edge it fixes.
 `minute_groups` gathers the rows of each minute; `minute_candles` cuts volume at the edges and computes everything else from
 the gathered rows, so the result does not depend on their order of arrival.
 """
@@ -19,7 +20,7 @@ from orderflow.processing.session_time import epoch_ms, session_time
 MINUTE_MS: Final = 60_000
 _LIVE_SPAN_MINUTES: Final = 3
 _BATCH_SPAN_MINUTES: Final = 400
-_OWN, _EARLIER, _BAR, _LEFT, _RIGHT = range(5)
+_OWN, _EARLIER, _LATER, _BAR, _LEFT, _RIGHT = range(6)
 
 
 def minute_rows(
@@ -35,14 +36,18 @@ def minute_rows(
     has_volume = priced & F.coalesce(F.col("traded_volume") > 0, F.lit(False))
     price_only = priced & F.col("vtt").isNull() & F.coalesce(F.col("event_time_ms") == F.col("ltt_ms"), F.lit(False))
     in_session = (F.col("session_phase") == "continuous").eqNullSafe(True)
-    from_minute = F.greatest(F.coalesce(_floor_minute("prev_ltt_ms"), minute), _floor_minute("session_start_ms"))
+    prev_minute = F.coalesce(_floor_minute("prev_ltt_ms"), minute)
+    from_minute = F.greatest(prev_minute, _floor_minute("session_start_ms"))
     spans = has_volume & F.coalesce(from_minute < minute, F.lit(False))
+    last_minute = F.greatest(prev_minute, _floor_minute("feed_time_ms"))
+    runs_on = has_volume & F.coalesce(last_minute > minute, F.lit(False))
     use_bar = F.lit(exchange_bars) & F.col("bar.start_ms").isNotNull()
     if live:
         use_bar = use_bar & ~F.coalesce(F.col("bar.late"), F.lit(False))
     open_vtt = F.col("bar.open_vtt") if live else F.col("bar.close_vtt") - F.col("bar.volume")
     reach_ms = (_LIVE_SPAN_MINUTES if live else _BATCH_SPAN_MINUTES) * MINUTE_MS
     earlier = F.when(spans, F.sequence(F.greatest(from_minute, minute - reach_ms), minute - MINUTE_MS, F.lit(MINUTE_MS)))
+    later = F.when(runs_on, F.sequence(minute + MINUTE_MS, F.least(last_minute, minute + reach_ms), F.lit(MINUTE_MS)))
     bar_rows = F.when(
         use_bar,
         F.array(
@@ -55,6 +60,7 @@ def minute_rows(
     cells = F.concat(
         F.array(_cell(minute, _OWN)),
         F.coalesce(F.transform(earlier, lambda at: _cell(at, _EARLIER)), nothing),
+        F.coalesce(F.transform(later, lambda at: _cell(at, _LATER)), nothing),
         F.coalesce(bar_rows, nothing),
     )
     placed = (
@@ -62,12 +68,15 @@ def minute_rows(
         .withColumn("wrong", wrong_share_column())
         .withColumn("has_volume", has_volume)
         .withColumn("spans", spans)
+        .withColumn("runs_on", runs_on)
+        .withColumn("closed_vtt", F.when(use_bar, F.col("bar.close_vtt")))
         .withColumn("open_vtt", open_vtt)
         .withColumn("counts", in_session & (has_volume | price_only))
         .withColumn("quoted", in_session & F.col("tbq").isNotNull())
         .select("*", F.explode(cells).alias("cell"))
     )
-    own, reaches = F.col("cell.role") == _OWN, (F.col("cell.role") == _EARLIER) & (F.col("cell.at_ms") < F.col("session_end_ms"))
+    own = F.col("cell.role") == _OWN
+    reaches = F.col("cell.role").isin(_EARLIER, _LATER) & (F.col("cell.at_ms") < F.col("session_end_ms"))
     at_ms = F.when(own, F.col("event_time_ms")).otherwise(F.col("cell.at_ms"))
     return placed.select(
         "instrument_key",
@@ -102,8 +111,9 @@ def minute_pieces(groups: DataFrame) -> DataFrame:
     """Cut each minute's trades at its edges: adds `pieces`, ordered by (event_time_ms, sequence), and `seen`, their volume.
 
     Where the minute's own bar is anchored its edges hold; otherwise those that the neighbours' bars give. A trade that
-    spans an edge known on both sides is divided there; the part of a trade before an unknown edge stays with the trade's
-    own minute. Each piece keeps the trade's buy share, in integers that add up.
+    spans an edge known on both sides is divided there; the part of a trade beyond an unknown edge stays with the trade's
+    own minute. So the pieces of all minutes hold each trade once. Each piece keeps the trade's buy share, in whole numbers
+    that add up.
     """
     anchored = F.coalesce(F.col("bar.anchored"), F.lit(False))
     own_left = F.when(F.col("bar.opens") | F.col("left").isNotNull(), F.col("bar.close_vtt") - F.col("bar.volume"))
@@ -111,11 +121,17 @@ def minute_pieces(groups: DataFrame) -> DataFrame:
     right = F.when(anchored, F.col("bar.close_vtt")).otherwise(F.col("right"))
 
     def cut(trade: Column) -> Column:
-        low = F.when(trade["spans"], F.greatest(trade["low"], left)).otherwise(trade["low"])
+        spans, later = trade["role"] == _EARLIER, trade["role"] == _LATER
+        begun = F.when(F.col("left_edge").isNull(), trade["high"]).otherwise(F.greatest(trade["low"], F.col("left_edge")))
+        low = (
+            F.when(later, begun)
+            .when(trade["spans"], F.greatest(trade["low"], trade["floor"], F.col("left_edge")))
+            .otherwise(trade["low"])
+        )
         high = (
-            F.when(trade["own"], trade["high"])
-            .when(F.col("right_edge").isNull(), trade["low"])
-            .otherwise(F.least(trade["high"], F.col("right_edge")))
+            F.when(spans & F.col("right_edge").isNull(), trade["low"])
+            .when(spans | trade["runs_on"], F.least(trade["high"], F.col("right_edge")))
+            .otherwise(trade["high"])
         )
         return F.struct(trade.alias("trade"), low.alias("low"), F.greatest(low, high).alias("high"))
 
@@ -139,22 +155,24 @@ def minute_pieces(groups: DataFrame) -> DataFrame:
             (trade["variance"] * F.pow(volume / F.greatest(trade["volume"], F.lit(1)), F.lit(2.0))).alias("variance"),
         )
 
-    edges = groups.withColumn("right_edge", right)
+    edges = groups.withColumn("right_edge", right).withColumn("left_edge", left)
     cuts = edges.withColumn("cuts", F.transform(F.array_distinct("trades"), cut))
     kept = F.filter("cuts", lambda part: part["trade"]["own"] | (part["high"] > part["low"]))
     pieces = cuts.withColumn("pieces", F.array_sort(F.transform(kept, piece)))
-    return pieces.withColumn("seen", _total("pieces", "volume")).drop("trades", "cuts", "right_edge")
+    return pieces.withColumn("seen", _total("pieces", "volume")).drop("trades", "cuts", "left_edge", "right_edge")
 
 
 def minute_candles(pieces: DataFrame, window_minutes: int = 1) -> DataFrame:
     """Compute each minute's candle and footprint levels; minutes with neither a trade nor a bar are dropped.
 
     Gives instrument_key, window, start_ms, end_ms, session edges, the measures of records.CANDLE (without band and grade, which
-    `orderflow.processing.candles` adds) and `levels` (price in paise, buy, sell, unclassified). `window_minutes` names
-    the time axis that the rows were placed on.
+    `orderflow.processing.candles` adds) and `levels` (price in paise, buy, sell, unclassified). Prices are the exchange's
+    wherever its bar is known; `exchange_bar` says that the volume is too. `window_minutes` names the time axis that the rows
+    were placed on.
     """
+    has_bar = F.col("bar").isNotNull()
     bar_volume = F.coalesce(F.col("bar.volume"), F.lit(0))
-    index_bar = F.col("bar").isNotNull() & F.col("bar.volume").isNull()
+    index_bar = has_bar & F.col("bar.volume").isNull()
     exchange = index_bar | (F.coalesce(F.col("bar.anchored"), F.lit(False)) & (F.col("seen") <= bar_volume))
     total = F.when(exchange, bar_volume).otherwise(F.col("seen"))
     own = F.filter("pieces", lambda p: p["own"])
@@ -184,7 +202,7 @@ def minute_candles(pieces: DataFrame, window_minutes: int = 1) -> DataFrame:
             "session_start_ms",
             "session_end_ms",
             *[
-                F.when(F.col("exchange_bar"), F.col(f"bar.{name}")).otherwise(F.col(f"tick_{name}")).alias(name)
+                F.when(has_bar, F.col(f"bar.{name}")).otherwise(F.col(f"tick_{name}")).alias(name)
                 for name in ("open", "high", "low", "close")
             ],
             "buy_volume",
@@ -221,7 +239,10 @@ def _floor_minute(name: str) -> Column:
 
 
 def _trade(own: Column) -> Column:
-    """The tick as a trade occupying (low, high] of the vtt axis; event time and sequence first, which is its order."""
+    """The tick as a trade occupying (low, high] of the vtt axis; event time and sequence first, which is its order.
+
+    `floor` is the end of the bar that came with it, in the minutes after that bar: what is below belongs to the bar's minute.
+    """
     volume = F.when(F.col("has_volume"), F.col("traded_volume")).otherwise(F.lit(0)).cast("long")
 
     def part(column: Column) -> Column:
@@ -240,7 +261,10 @@ def _trade(own: Column) -> Column:
         (wrong * F.pow(volume.cast("double"), F.lit(2.0))).alias("variance"),
         F.coalesce(F.col("gap"), F.lit(False)).alias("gap"),
         own.alias("own"),
+        F.col("cell.role").alias("role"),
         F.col("spans").alias("spans"),
+        F.col("runs_on").alias("runs_on"),
+        F.when(F.col("cell.at_ms") > F.col("bar.start_ms"), F.col("closed_vtt")).alias("floor"),
     )
 
 

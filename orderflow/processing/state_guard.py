@@ -19,7 +19,7 @@ from orderflow.market.tick import ist_date
 
 log = logging.getLogger(__name__)
 
-STATE_VERSION: Final = 1
+STATE_VERSION: Final = 2
 """Raised whenever the shape or meaning of the candle queries' state changes."""
 
 _VERSION: Final = "orderflow-version.json"

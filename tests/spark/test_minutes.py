@@ -3,8 +3,10 @@ from __future__ import annotations
 import random
 from pathlib import Path
 
+import minute_twin
 import pytest
 from flow import CLOSE, KEY, OPEN, candles, footprint, frame, trade_tick
+from outages import SESSION, market, seen_through
 from pyspark.sql import SparkSession
 from recording import MINUTE_MS, exchange_bars, lee_ready_minutes, minute_volumes, packets
 from replayed import replay
@@ -139,6 +141,24 @@ def test_recording_when_replayed_then_candles_are_the_exchanges_and_volumes_are_
     ]
     assert len(both) >= 60
     assert len(exact) / len(both) >= 0.995
+
+
+@pytest.mark.parametrize(("seed", "backwards"), [(1, 0.0), (2, 0.0), (3, 0.05)])
+def test_candles_when_outages_and_stale_times_come_then_they_are_those_of_plain_python(
+    spark: SparkSession, seed: int, backwards: float
+) -> None:
+    rng = random.Random(seed)
+    begins = [SESSION.start_ms + rng.randrange(4, 18) * MINUTE_MS + rng.randrange(MINUTE_MS) for _ in range(2)]
+    outages = [(begin, begin + rng.choice([20, 70, 130, 300]) * 1000) for begin in begins]
+    ticks = seen_through(market(seed, backwards=backwards).updates, outages)
+    for live in (True, False):
+        expected = minute_twin.candles(ticks, live=live)
+        names = minute_twin.Candle._fields
+        found = {
+            ms_from_iso(row["window_start"]): minute_twin.Candle(*(row[name] for name in names))
+            for row in candles(frame(spark, ticks), live=live)
+        }
+        assert found == expected
 
 
 @pytest.mark.parametrize("window_minutes", [5, 75, 125])
