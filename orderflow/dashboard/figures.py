@@ -347,7 +347,13 @@ def _layout(palette: Palette) -> dict[str, Any]:
         "bargap": 0.25,
         "annotations": [
             {**heading, "y": 0.387, "text": "Volume", "font": {"size": 10}},
-            {**heading, "y": 0.2, "text": f"Delta · <span style='color:{palette.cvd}'>CVD</span>", "font": {"size": 10}},
+            {
+                **heading,
+                "y": 0.2,
+                "xshift": 48,
+                "text": f"Delta · <span style='color:{palette.cvd}'>CVD</span>",
+                "font": {"size": 10},
+            },
         ],
         "xaxis": {
             **axis,

@@ -298,14 +298,15 @@
   function label(layout) {
     const empty = !of.rows.x.length;
     const size = chart.div.clientHeight;
-    const axes = chart.mode === "chart" ? ["yaxis", "yaxis2", "yaxis3"] : ["yaxis"];
+    const axes = chart.mode === "chart" ? ["yaxis", "yaxis2", "yaxis3", "yaxis5"] : ["yaxis"];
     for (const name of axes) {
       const axis = layout[name];
       axis.showticklabels = !empty;
       if (empty || !axis.range) continue;
       const [low, high] = axis.range;
       const price = name === "yaxis";
-      const share = axis.domain[1] - axis.domain[0];
+      const [bottom, top] = axis.domain || layout.yaxis3.domain;
+      const share = top - bottom;
       const step = nice((high - low) / Math.max(2, Math.floor((size * share) / (price ? 44 : 34))));
       const values = [];
       for (let at = Math.ceil(low / step); at * step <= high; at += 1) values.push(Number((at * step).toFixed(4)));
