@@ -8,7 +8,7 @@ import pytest
 
 from orderflow.broker.topic_identity import TopicExtent
 from orderflow.market.errors import SettingsError
-from orderflow.processing.state_guard import require_compatible_state, require_reachable_offsets
+from orderflow.processing.state_guard import STATE_VERSION, require_compatible_state, require_reachable_offsets
 
 NOON_MS = 1_765_780_200_000
 """2025-12-15 12:00 IST."""
@@ -136,7 +136,7 @@ def test_offsets_when_live_trades_were_overtaken_then_they_go_on_and_it_is_told(
 def test_version_when_absent_or_torn_beside_no_checkpoint_then_written(torn: str | None) -> None:
     files = FakeFiles({} if torn is None else {"orderflow-version.json": torn})
     require_compatible_state(files)
-    assert files.texts == {"orderflow-version.json": '{"state_version": 1}'}
+    assert files.texts == {"orderflow-version.json": f'{{"state_version": {STATE_VERSION}}}'}
     require_compatible_state(files)
 
 
@@ -148,5 +148,5 @@ def test_version_when_absent_or_torn_beside_a_checkpoint_then_refused_with_the_c
 
 
 def test_version_when_another_then_refused_naming_both() -> None:
-    with pytest.raises(SettingsError, match="version 7, this code has 1"):
+    with pytest.raises(SettingsError, match=rf"version 7, this code has {STATE_VERSION}"):
         require_compatible_state(FakeFiles({"orderflow-version.json": '{"state_version": 7}'}))
