@@ -256,6 +256,15 @@ def test_axes_when_volumes_are_large_use_the_page_s_units(browser: Any, page: Pa
     assert all(one.endswith(".00") or "." in one for one in prices)
 
 
+def swipe(browser: Any, start: tuple[int, int], end: tuple[int, int]) -> None:
+    """Move one finger in twelve steps."""
+    for step in range(13):
+        x, y = (first + (last - first) * step / 12 for first, last in zip(start, end, strict=True))
+        kind = "touchMove" if step else "touchStart"
+        browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": kind, "touchPoints": [{"x": x, "y": y}]})
+    browser.execute_cdp_cmd("Input.dispatchTouchEvent", {"type": "touchEnd", "touchPoints": []})
+
+
 def test_phone_when_swiped_up_on_the_chart_scrolls_the_page_and_sideways_pans(browser: Any, page: Page) -> None:
     metrics = {"width": 390, "height": 844, "deviceScaleFactor": 2, "mobile": True}
     browser.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", metrics)
@@ -264,12 +273,11 @@ def test_phone_when_swiped_up_on_the_chart_scrolls_the_page_and_sideways_pans(br
     try:
         open_page(browser, page, "?instrument=" + TCS.replace("|", "%7C"))
         assert browser.execute_script("return document.documentElement.scrollWidth") <= 390
-        swipe = {"x": 150, "y": 400, "speed": 1200, "gestureSourceType": "touch"}
-        browser.execute_cdp_cmd("Input.synthesizeScrollGesture", {**swipe, "yDistance": -200})
+        swipe(browser, (150, 500), (150, 250))
         wait_until(lambda: browser.execute_script("return scrollY") > 100, "the scrolled page")
         assert axis(browser)[3] is True
         browser.execute_script("scrollTo(0, 0)")
-        browser.execute_cdp_cmd("Input.synthesizeScrollGesture", {**swipe, "xDistance": 150})
+        swipe(browser, (120, 450), (300, 450))
         wait_until(lambda: axis(browser)[3] is False, "the panned chart")
     finally:
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})

@@ -8,7 +8,7 @@ import pytest
 from pyspark.sql import SparkSession
 
 from orderflow.processing.checkpoint_files import CheckpointFiles
-from orderflow.processing.state_guard import require_compatible_state
+from orderflow.processing.state_guard import STATE_VERSION, require_compatible_state
 
 
 @pytest.fixture
@@ -42,4 +42,4 @@ def test_directory_when_moved_then_it_replaces_the_one_moved_before(files: Check
 def test_version_when_torn_on_a_fresh_directory_then_written_whole(files: CheckpointFiles) -> None:
     files.write_text("orderflow-version.json", "")
     require_compatible_state(files)
-    assert files.read_text("orderflow-version.json") == '{"state_version": 1}'
+    assert files.read_text("orderflow-version.json") == f'{{"state_version": {STATE_VERSION}}}'

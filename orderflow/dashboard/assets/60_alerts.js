@@ -103,7 +103,10 @@
   }
 
   /* Browsers keep sound off until the page has been clicked or typed on. */
+  const touched = () => !navigator.userActivation || navigator.userActivation.hasBeenActive;
+
   function wakeAudio() {
+    if (!touched()) return;
     try {
       audio = audio || new AudioContext();
       if (audio.state === "suspended") audio.resume().then(show);
@@ -113,6 +116,7 @@
   }
 
   function tone() {
+    if (!touched()) return;
     try {
       audio = audio || new AudioContext();
       const [oscillator, gain] = [audio.createOscillator(), audio.createGain()];
