@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import signal
 import threading
@@ -145,9 +146,11 @@ class QueryWatch:
                 next_log += _LOG_SECONDS
                 log.info("queries: %s", "; ".join(map(self._line, self._queries)))
         log.info("stopping: %s", ", ".join(self._active))
-        for query in self._queries.values():
-            query.stop()
-        self._spark.stop()
+        # The process manager ends the JVM beside this process, too, and may be first.
+        with contextlib.suppress(Py4JError, ConnectionError):
+            for query in self._queries.values():
+                query.stop()
+            self._spark.stop()
         return 0
 
     def _keep_up(self, upkeep: Callable[[], None]) -> None:

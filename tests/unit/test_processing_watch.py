@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from py4j.protocol import Py4JNetworkError
 
 from orderflow.market.errors import OrderflowError, SettingsError
 from orderflow.processing.cores import cores_needed, require_cores
@@ -198,6 +199,17 @@ def test_watch_when_a_server_was_away_then_the_query_starts_again_in_its_process
     working.recentProgress.append(progress(7))
     assert look()
     assert watch._failed == {}
+
+
+@pytest.mark.usefixtures("impatient")
+def test_watch_when_the_jvm_is_gone_before_the_queries_are_stopped_then_the_end_is_clean() -> None:
+    class Gone(FakeQuery):
+        def stop(self) -> None:
+            raise Py4JNetworkError("Answer from Java side is empty")
+
+    watch = QueryWatch(FakeSession(), {"ticks": lambda: Gone("ticks")})  # type: ignore[arg-type, dict-item, return-value]
+    watch._stop.set()
+    assert watch.wait() == 0
 
 
 def test_watch_when_a_start_itself_fails_then_it_is_tried_again(clock: Clock) -> None:
