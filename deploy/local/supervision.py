@@ -83,9 +83,9 @@ def start(stack: Stack, wanted: tuple[Service, ...], env: Mapping[str, str]) -> 
 def control(stack: Stack) -> Iterator[Any]:
     """Give supervisor's remote interface. Raises StackError when no stack runs in this data directory."""
     address = f"unix://{socket_path(stack)}"
-    proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=SupervisorTransport(None, None, address))
     try:
-        yield proxy.supervisor
+        with xmlrpc.client.ServerProxy("http://127.0.0.1", transport=SupervisorTransport(None, None, address)) as proxy:
+            yield proxy.supervisor
     except (OSError, ConnectionError) as error:
         raise StackError(f"no stack is running in {stack.data_dir}: start one with make demo or make up") from error
 
