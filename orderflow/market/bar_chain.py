@@ -7,7 +7,8 @@ volume C at a minute's edge: trades up to `ltt` are in `vtt`, and the last trade
     C(edge) <= vtt - ltq   for updates whose ltt is at or after the edge
     C(bar end) <= vtt      for the update that brings the finished bar
 
-and contiguous bars chain: C(end) = C(start) + volume. Intersecting the bounds along the chain narrows C to one value.
+and contiguous bars chain: C(end) = C(start) + volume. A minute without a trade has no bar and leaves C as it is.
+Intersecting the bounds along the chain narrows C to one value.
 
 Until then the first edge may be a guess, corrected when the next bar narrows it: both its neighbours take their volume from
 their bars. After an outage one neighbour has no bar; both must be cut at the same place, and the one may be final before
@@ -79,7 +80,7 @@ class BarChain(NamedTuple):
         low, high = self._bounds(bar.end_ms)
         high = vtt if high is None else min(high, vtt)
         start_low, start_high = self._bounds(bar.start_ms)
-        follows = self.end_ms == bar.start_ms
+        follows = self.end_ms == bar.start_ms or self._idle_until(bar.start_ms)
         chained_low, chained_high = low, high
         for least, most in ((start_low, start_high), (self.low, self.high) if follows else (None, None)):
             if least is not None:
@@ -99,7 +100,13 @@ class BarChain(NamedTuple):
             value = (chained_low + chained_high) // 2
         strict = self.strict and value is None
         chain = BarChain(bar.end_ms, chained_low, chained_high, None if late else value, self.minutes, strict)
-        return chain, Edges(value, value is not None and value != expected)
+        return chain, Edges(value, value is not None and (value != expected or self.end_ms != bar.start_ms))
+
+    def _idle_until(self, start_ms: int) -> bool:
+        """Whether nothing traded from the last bar's end until then: no bar was missed, and no update says otherwise."""
+        if self.end_ms is None or self.strict or self.end_ms > start_ms:
+            return False
+        return not any(self.end_ms <= known.minute_ms < start_ms for known in self.minutes)
 
     def _bounds(self, edge_ms: int) -> tuple[int | None, int | None]:
         before = [known.least_at_end for known in self.minutes if known.minute_ms < edge_ms]

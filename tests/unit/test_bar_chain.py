@@ -67,6 +67,15 @@ def test_chain_when_bars_follow_one_another_then_their_edges_differ_by_the_volum
     assert (first.close_vtt, second) == (1_250, (1_430, False))
 
 
+def test_edge_when_nothing_traded_in_the_minute_before_then_it_follows_the_bar_before_that() -> None:
+    chain = BarChain().observe(M + 58_000, 1_250, 5)
+    chain, _ = chain.add(bar(M, 300), vtt=1_250)
+    chain = chain.observe(M + 2 * MINUTE_MS + 900, 1_331, 78).observe(M + 179_000, 1_540, 5).observe(M + 181_000, 1_600, 50)
+    assert chain.add(bar(M + 2 * MINUTE_MS, 295), vtt=1_600)[1] == (1_545, True)  # by its own bounds alone 1,546
+    chain = chain.observe(M + MINUTE_MS + 500, 1_252, 2)
+    assert chain.add(bar(M + 2 * MINUTE_MS, 295), vtt=1_600)[1] == (1_547, True)  # something traded between
+
+
 def test_chain_when_bounds_contradict_then_it_starts_afresh() -> None:
     chain = BarChain().observe(M + 58_000, 1_250, 5)
     chain, _ = chain.add(bar(M, 300), vtt=1_250)

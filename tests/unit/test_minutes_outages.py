@@ -9,15 +9,13 @@ from outages import BASELINE, SESSION, market, seen_through
 
 from orderflow.market.tick import MINUTE_MS
 
-# The examples are fixed: of 602 generated markets without an outage one (seed 680) gives a minute without trades one share too
-# many, from an edge of its neighbours. That is an open defect; docs/ORDER_FLOW.md.
 FIRST_MS, LAST_MS = SESSION.start_ms + 4 * MINUTE_MS, SESSION.start_ms + 20 * MINUTE_MS
 OUTAGES = st.lists(st.tuples(st.integers(FIRST_MS, LAST_MS), st.integers(1_000, 500_000)), max_size=3).map(
     lambda cuts: [(begin, begin + length) for begin, length in cuts]
 )
 
 
-@settings(max_examples=40, deadline=None, derandomize=True)
+@settings(max_examples=40, deadline=None)
 @given(st.integers(0, 10_000), OUTAGES, st.booleans())
 def test_candles_when_outages_of_any_length_come_then_no_volume_is_lost_or_doubled(seed, outages, live):
     truth = market(seed)
@@ -37,7 +35,7 @@ def test_candles_when_outages_of_any_length_come_then_no_volume_is_lost_or_doubl
             assert candle.total_volume == bar.volume or not candle.exchange_bar
 
 
-@settings(max_examples=20, deadline=None, derandomize=True)
+@settings(max_examples=20, deadline=None)
 @given(st.integers(0, 10_000), OUTAGES)
 def test_candles_when_nothing_came_late_then_a_batch_computes_what_streaming_wrote(seed, outages):
     ticks = seen_through(market(seed).updates, outages)
@@ -45,7 +43,7 @@ def test_candles_when_nothing_came_late_then_a_batch_computes_what_streaming_wro
         assert candles(ticks, live=False) == candles(ticks, live=True)
 
 
-@settings(max_examples=30, deadline=None, derandomize=True)
+@settings(max_examples=30, deadline=None)
 @given(st.integers(0, 10_000))
 def test_candles_when_the_last_trades_time_goes_backwards_then_prices_are_the_exchanges(seed):
     truth = market(seed, backwards=0.05)
