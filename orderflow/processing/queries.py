@@ -28,6 +28,8 @@ from orderflow.settings import Settings
 BatchWriter = Callable[[DataFrame, int], None]
 Start = Callable[[], StreamingQuery]
 _REJECTS_TRIGGER_SECONDS: Final = 10
+# Storage holds and sorts a batch in its executor's heap of 480 MiB; batches of 300,000 ticks ran out of memory again and again.
+_STORAGE_BATCH_ROWS: Final = 60_000
 
 
 def checkpoint(settings: Settings, name: str) -> str:
@@ -98,7 +100,8 @@ def storage_query(
     present = extent()
     require_reachable_offsets(CheckpointFiles(spark, checkpoints(settings)), {table.name: present})
     store = writer(present.identity)
-    messages = _messages(spark, settings, table.topic).where(~F.col("key").cast("string").eqNullSafe("*"))
+    read = _messages(spark, settings, table.topic, most=_STORAGE_BATCH_ROWS)
+    messages = read.where(~F.col("key").cast("string").eqNullSafe("*"))
     parsed = schemas.parse(messages, table.fields, reason)
 
     def each(batch: DataFrame, batch_id: int) -> None:
@@ -178,11 +181,16 @@ def _rejects(spark: SparkSession, settings: Settings) -> StreamingQuery:
     return _start(rows, settings, "rejects", _REJECTS_TRIGGER_SECONDS)
 
 
-def _messages(spark: SparkSession, settings: Settings, topic: str, *, lossy: bool = False) -> DataFrame:
-    """Read a topic from its beginning; all that is there in each batch, or partitions would drift apart in event time."""
+def _messages(spark: SparkSession, settings: Settings, topic: str, *, lossy: bool = False, most: int | None = None) -> DataFrame:
+    """Read a topic from its beginning, at most `most` messages a batch.
+
+    Queries with a watermark take all that is there, or partitions would drift apart in event time.
+    """
+    reader = spark.readStream.format("kafka")
+    if most is not None:
+        reader = reader.option("maxOffsetsPerTrigger", most)
     return (
-        spark.readStream.format("kafka")
-        .option("kafka.bootstrap.servers", settings.kafka_brokers)
+        reader.option("kafka.bootstrap.servers", settings.kafka_brokers)
         .option("subscribe", topic)
         .option("startingOffsets", "earliest")
         .option("failOnDataLoss", str(not lossy).lower())

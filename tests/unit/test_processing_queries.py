@@ -1,0 +1,35 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from orderflow import settings
+from orderflow.market.topics import TICKS
+from orderflow.processing import queries
+
+
+class Reader:
+    """Stands in for `spark.readStream`: keeps the options it is given."""
+
+    def __init__(self) -> None:
+        self.options: dict[str, Any] = {}
+        self.readStream = self
+
+    def format(self, name: str) -> Reader:
+        self.options["format"] = name
+        return self
+
+    def option(self, name: str, value: Any) -> Reader:
+        self.options[name] = value
+        return self
+
+    def load(self) -> dict[str, Any]:
+        return self.options
+
+
+@pytest.mark.parametrize(("most", "expected"), [(60_000, 60_000), (None, None)])
+def test_messages_when_a_batch_has_a_bound_then_kafka_gives_no_more_and_else_all_there_is(tmp_path, most, expected) -> None:
+    options = queries._messages(Reader(), settings.load({}, tmp_path / "none"), TICKS, most=most)
+    assert options["startingOffsets"] == "earliest"
+    assert options.get("maxOffsetsPerTrigger") == expected
