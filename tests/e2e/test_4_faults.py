@@ -25,6 +25,7 @@ from orderflow.market import topics
 pytestmark = pytest.mark.e2e
 
 KEY = "NSE_EQ|INE467B01029"
+POISON = "NSE_EQ|POISON"
 KILLED = (
     "kill -9 data-streamer",
     "kill -9 processor with its JVM",
@@ -51,7 +52,7 @@ def sound_tick(now_ms: int) -> dict[str, Any]:
     """A tick that would be valid, of an instrument that does not exist."""
     return {
         "schema_version": 1,
-        "instrument_key": "NSE_EQ|POISON",
+        "instrument_key": POISON,
         "kind": "update",
         "sequence": 1,
         "feed_time_ms": now_ms,
@@ -158,7 +159,7 @@ def test_faults_when_processes_are_killed_then_all_works_again_and_nothing_is_lo
         return "" if newest[:16] >= last else f"the newest stored candle is of {newest}, {last} is awaited"
 
     until("the minute of the last fault is stored", stored, 420, every=5)
-    verdict = judge(rig, date, began_ms, end_ms, sums=False)
+    verdict = judge(rig, date, began_ms, end_ms, sums=False, poison=POISON)
     print(verdict)
     assert verdict.sound, str(verdict)
     assert verdict.candles_checked > 0
