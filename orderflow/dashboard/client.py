@@ -11,7 +11,7 @@ import orjson
 from fastapi import WebSocket
 from fastapi.concurrency import run_in_threadpool
 
-from orderflow.dashboard.past import Replay, empty_store, failed_store, whole_day
+from orderflow.dashboard.past import Replay, empty_store, failed_store
 from orderflow.dashboard.session import View, Viewer
 from orderflow.market.errors import OrderflowError
 
@@ -111,7 +111,7 @@ class Client:
             self.wake.set()
             return
         if not view.replay:
-            viewer.look_at(view, await run_in_threadpool(whole_day, day, clock_ms))
+            viewer.look_at(view, day.store)
             self.wake.set()
             return
         replay = self._replay = Replay(day, clock_ms)

@@ -8,7 +8,6 @@ from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 
-from orderflow.dashboard import past
 from orderflow.dashboard.hub import Hub
 from orderflow.dashboard.rollup import Rollup, Row, levels_of
 from orderflow.dashboard.session import View, Viewer
@@ -69,7 +68,7 @@ def add(server: FastAPI, store: Store, hub: Hub) -> None:
 
     @server.get("/api/dates")
     def dates() -> list[str]:
-        return hub.archive.dates() if hub.archive is not None else []
+        return hub.stored_dates()
 
     @server.get("/api/candles")
     def candles(instrument: str = "", n: int = 1, date: str = "") -> list[dict[str, Any]]:
@@ -80,8 +79,8 @@ def add(server: FastAPI, store: Store, hub: Hub) -> None:
     def trades(instrument: str = "", limit: int = 400) -> list[dict[str, Any]]:
         with store.lock:
             found = store.instrument(instrument or hub.default_instrument())
-            entries = list(found.tape)[-max(limit, 1) :] if found is not None else []
-        return [{**trade.to_record(), "big": big} for _, trade, big in entries]
+            entries = found.tape.newest(limit=max(limit, 1)) if found is not None else []
+        return [{**trade.to_record(), "big": big} for _, trade, big in reversed(entries)]
 
     @server.get("/api/footprint")
     def footprint(instrument: str = "", n: int = 1, date: str = "") -> list[dict[str, Any]]:
@@ -109,7 +108,7 @@ def _store(store: Store, hub: Hub, key: str, date: str) -> Store:
     live = store.instrument(key)
     if not date or (live is not None and live.date == date):
         return store
-    return past.whole_day(hub.past_day(key, date), store.clock_ms)
+    return hub.past_day(key, date).store
 
 
 def _rows(store: Store, hub: Hub, key: str, n: int, date: str) -> list[Row]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import lru_cache
 from math import gcd
 from typing import Any, Final
 
@@ -58,6 +59,7 @@ PALETTES: Final = {
 }
 
 
+@lru_cache(maxsize=4096)
 def label(time_ms: int) -> str:
     """Return a time as plotly's date axis wants it, in IST: 2025-12-15 09:15:00."""
     return datetime.fromtimestamp((time_ms + _IST_MS) // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")

@@ -6,7 +6,7 @@ text keeps its width. A cell's text is a trace of its own side, never an annotat
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Final
 
 from orderflow.dashboard.figures import GAP_OPACITY, Columns, Figure, Palette, label, price_step, tick_size
@@ -18,14 +18,15 @@ CANDLES: Final = 30
 LEVELS: Final = 40
 STATISTICS: Final = {"Volume": "volume", "Delta": "delta", "CVD": "cvd", "Unclass.": "unclassified"}
 Cell = dict[str, Any]
+Box = tuple[float, float, float, float]
 
 
 def step_of(rows: Sequence[Row]) -> int:
     """Return the height in paise of one price row, whole ticks, so that no shown candle has more than about `LEVELS`."""
-    prices = [[level.price for level in priced_levels_of(row)] for row in rows[-CANDLES:]]
-    tick = tick_size(price for one in prices for price in one)
-    spans = [[price // tick for price in (min(one), max(one))] for one in prices if one]
-    return tick * max((price_step((low, high, low + 1), LEVELS) for low, high in spans), default=1)
+    spans = [row.span for row in rows[-CANDLES:] if row.span is not None]
+    tick = tick_size(divisor for _, _, divisor in spans)
+    ends = [(low // tick, high // tick) for low, high, _ in spans]
+    return tick * max((price_step((low, high, low + 1), LEVELS) for low, high in ends), default=1)
 
 
 def grouped(row: Row, step: int) -> list[Level]:
@@ -65,7 +66,7 @@ def cells(row: Row, step: int) -> Cell:
         "delta": candle.delta,
         "cvd": row.cvd,
         "unclassified": candle.unclassified_volume,
-        "gap": any(minute.spans_gap for minute in row.minutes),
+        "gap": row.gap,
         "levels": [
             [round(level.price / 100, 2), level.sell, level.buy, level.unclassified, marks[level.price]] for level in levels
         ],
@@ -85,8 +86,12 @@ def chart(rows: Sequence[Row], palette: Palette) -> Figure:
     times = [label(row.candle.start_ms)[11:16] for row in rows[-CANDLES:]]
     layout = _layout(footprints, times, step / 100, palette)
     layout["shapes"] = _gap_columns(footprints, palette)
-    ranges = [[cell["low"], cell["high"]] for cell in footprints]
-    return {"data": _traces(footprints, step / 100, palette), "layout": layout, "ranges": ranges, "most": _most(footprints)}
+    most = _most(footprints)
+    return {"data": _traces(footprints, step / 100, most, palette), "layout": layout, "ranges": _ranges(footprints), "most": most}
+
+
+def _ranges(footprints: Sequence[Cell]) -> list[list[float | None]]:
+    return [[cell["low"], cell["high"]] for cell in footprints]
 
 
 def _most(footprints: Sequence[Cell]) -> int:
@@ -116,16 +121,16 @@ def _texts(footprints: Sequence[Cell], side: int, shift: float, strong: int, pal
     return columns
 
 
-def _traces(footprints: Sequence[Cell], step: float, palette: Palette) -> list[dict[str, Any]]:
+def _traces(footprints: Sequence[Cell], step: float, most: int, palette: Palette) -> list[dict[str, Any]]:
     bid = _texts(footprints, 1, -0.03, 2, palette)
     ask = _texts(footprints, 2, 0.03, 1, palette)
     common: dict[str, Any] = {"hoverinfo": "none", "showlegend": False}
     text: dict[str, Any] = {**common, "type": "scatter", "mode": "text"}
     font = {"size": 9, "family": "ui-monospace, 'DejaVu Sans Mono', monospace"}
     return [
-        _bars("cells_sell", footprints, 1, step, palette.sell_faint),
-        _bars("cells_buy", footprints, 2, step, palette.buy_faint),
-        _bars("cells_unclassified", footprints, 3, step, palette.neutral_faint),
+        _bars("cells_sell", footprints, 1, step, most, palette.sell_faint),
+        _bars("cells_buy", footprints, 2, step, most, palette.buy_faint),
+        _bars("cells_unclassified", footprints, 3, step, most, palette.neutral_faint),
         _outline("control", footprints, 8, step, palette.vwap),
         _stacks("stacked_buy", footprints, 5, step, palette.buy),
         _stacks("stacked_sell", footprints, 6, step, palette.sell),
@@ -138,57 +143,46 @@ def _traces(footprints: Sequence[Cell], step: float, palette: Palette) -> list[d
     ]
 
 
-def _bars(uid: str, footprints: Sequence[Cell], side: int, step: float, color: str) -> dict[str, Any]:
-    """Draw one side's part of every cell's bar, sell, buy and unclassified from the left, as one path: fast for many cells."""
-    x: list[float | None] = []
-    y: list[float | None] = []
-    unit, half = 0.84 / _most(footprints), step * 0.46
+def _bars(uid: str, footprints: Sequence[Cell], side: int, step: float, most: int, color: str) -> dict[str, Any]:
+    """Draw one side's part of every cell's bar: sell, buy and unclassified from the left, `most` fills the column's width."""
+    unit, half = 0.84 / most, step * 0.46
+    boxes = []
     for index, cell in enumerate(footprints):
         for entry in cell["levels"]:
             if entry[side]:
                 left = index - 0.42 + unit * sum(entry[1:side])
-                right = left + unit * entry[side]
-                x += [round(left, 4), round(right, 4), round(right, 4), round(left, 4), round(left, 4), None]
-                y += [entry[0] - half, entry[0] - half, entry[0] + half, entry[0] + half, entry[0] - half, None]
-    return {
-        "uid": uid,
-        "type": "scatter",
-        "mode": "lines",
-        "x": x,
-        "y": y,
-        "fill": "toself",
-        "fillcolor": color,
-        "line": {"width": 0},
-        "hoverinfo": "none",
-        "showlegend": False,
-    }
-
-
-def _text_columns(columns: Columns, font: dict[str, Any]) -> Columns:
-    return {"x": columns["x"], "y": columns["y"], "text": columns["text"], "textfont": {**font, "color": columns["color"]}}
+                boxes.append((round(left, 4), round(left + unit * entry[side], 4), entry[0] - half, entry[0] + half))
+    return _boxes(uid, boxes, {"width": 0}, fill="toself", fillcolor=color)
 
 
 def _outline(uid: str, footprints: Sequence[Cell], mask: int, step: float, color: str) -> dict[str, Any]:
     """Draw a box around the cells whose mark holds all bits of `mask`."""
+    boxes = [
+        (index - 0.44, index + 0.42, entry[0] - step / 2, entry[0] + step / 2)
+        for index, cell in enumerate(footprints)
+        for entry in cell["levels"]
+        if entry[4] & mask == mask
+    ]
+    return _boxes(uid, boxes, {"color": color, "width": 1.2})
+
+
+def _boxes(uid: str, boxes: Iterable[Box], line: dict[str, Any], **more: Any) -> dict[str, Any]:
+    """Draw rectangles of (left, right, low, high) as one path: fast for many of them."""
     x: list[float | None] = []
     y: list[float | None] = []
-    for index, cell in enumerate(footprints):
-        for entry in cell["levels"]:
-            if entry[4] & mask == mask:
-                left, right, low, high = index - 0.44, index + 0.42, entry[0] - step / 2, entry[0] + step / 2
-                x += [left, right, right, left, left, None]
-                y += [low, low, high, high, low, None]
-    line = {"color": color, "width": 1.2}
-    return {
-        "uid": uid,
-        "type": "scatter",
-        "mode": "lines",
-        "x": x,
-        "y": y,
-        "line": line,
-        "hoverinfo": "none",
-        "showlegend": False,
-    }
+    for left, right, low, high in boxes:
+        x += [left, right, right, left, left, None]
+        y += [low, low, high, high, low, None]
+    return _path(uid, x, y, line, **more)
+
+
+def _path(uid: str, x: list[float | None], y: list[float | None], line: dict[str, Any], **more: Any) -> dict[str, Any]:
+    common = {"uid": uid, "type": "scatter", "mode": "lines", "hoverinfo": "none", "showlegend": False}
+    return {**common, "x": x, "y": y, "line": line, **more}
+
+
+def _text_columns(columns: Columns, font: dict[str, Any]) -> Columns:
+    return {"x": columns["x"], "y": columns["y"], "text": columns["text"], "textfont": {**font, "color": columns["color"]}}
 
 
 def _stacks(uid: str, footprints: Sequence[Cell], mask: int, step: float, color: str) -> dict[str, Any]:
@@ -200,17 +194,7 @@ def _stacks(uid: str, footprints: Sequence[Cell], mask: int, step: float, color:
             if entry[4] & mask == mask:
                 x += [index + 0.44, index + 0.44, None]
                 y += [entry[0] - step / 2, entry[0] + step / 2, None]
-    line = {"color": color, "width": 4}
-    return {
-        "uid": uid,
-        "type": "scatter",
-        "mode": "lines",
-        "x": x,
-        "y": y,
-        "line": line,
-        "hoverinfo": "none",
-        "showlegend": False,
-    }
+    return _path(uid, x, y, {"color": color, "width": 4})
 
 
 def _bodies(uid: str, footprints: Sequence[Cell], color: str, *, rising: bool) -> dict[str, Any]:
@@ -223,17 +207,7 @@ def _bodies(uid: str, footprints: Sequence[Cell], color: str, *, rising: bool) -
         left = index - 0.47
         x += [left, left, None, left - 0.012, left + 0.012, left + 0.012, left - 0.012, left - 0.012, None]
         y += [cell["low"], cell["high"], None, cell["open"], cell["open"], cell["close"], cell["close"], cell["open"], None]
-    line = {"color": color, "width": 1.5}
-    return {
-        "uid": uid,
-        "type": "scatter",
-        "mode": "lines",
-        "x": x,
-        "y": y,
-        "line": line,
-        "hoverinfo": "none",
-        "showlegend": False,
-    }
+    return _path(uid, x, y, {"color": color, "width": 1.5})
 
 
 def _unfinished(footprints: Sequence[Cell]) -> Columns:

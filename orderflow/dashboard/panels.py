@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from itertools import takewhile
 from typing import Any, Final
 
 from orderflow.dashboard.minutes import Instrument
+from orderflow.dashboard.newest import KEPT, NewestMinutes
 from orderflow.dashboard.rollup import Row
 
-SPARK_POINTS: Final = 48
 AVERAGE_OF: Final = 20
 DEPTH_LEVELS: Final = 5
 
@@ -78,37 +77,36 @@ def depth(instrument: Instrument) -> dict[str, Any]:
 
 def tape(instrument: Instrument, after: int, limit: int) -> list[list[Any]]:
     """Return trades numbered above `after`, newest first: [number, time_ms, price, volume, buy, sell, side, big, gap]."""
-    newest = list(takewhile(lambda entry: entry[0] > after, reversed(instrument.tape)))[:limit]
     return [
-        [number, t.event_time_ms, t.price, t.volume, t.buy_volume, t.sell_volume, t.side, big, t.gap] for number, t, big in newest
+        [number, t.event_time_ms, t.price, t.volume, t.buy_volume, t.sell_volume, t.side, big, t.gap]
+        for number, t, big in instrument.tape.newest(after, limit)
     ]
 
 
 def received_times(instrument: Instrument, after: int) -> list[int]:
     """Return when the streamer received each trade numbered above `after`, oldest first."""
-    newest = takewhile(lambda entry: entry[0] > after, reversed(instrument.tape))
-    return [trade.received_time_ms for _, trade, _ in newest][::-1]
+    return [trade.received_time_ms for _, trade, _ in reversed(instrument.tape.newest(after))]
 
 
-def watch_row(instrument: Instrument, rows: Sequence[Row]) -> dict[str, Any]:
+def watch_row(instrument: Instrument, newest: NewestMinutes) -> dict[str, Any]:
     """Return one line of the watch list, with what alert rules need to know of the newest minute."""
     close = instrument.quote.get("close_price")
     price = instrument.last_price
-    last = rows[-1] if rows else None
-    before = [row.candle.total_volume for row in rows[-1 - AVERAGE_OF : -1]]
+    last = newest.lines[-1] if newest.lines else None
+    before = [line.volume for line in newest.lines[-1 - AVERAGE_OF : -1]]
     return {
         "key": instrument.key,
         "last": price,
         "change_percent": None if price is None or not close else round((price - close) / close * 100, 2),
-        "volume": last.volume if last else instrument.quote.get("vtt") or 0,
-        "delta": last.cvd if last else 0,
+        "volume": newest.volume if last else instrument.quote.get("vtt") or 0,
+        "delta": newest.delta,
         "minute": None
         if last is None
         else {
-            "start_ms": last.candle.start_ms,
-            "volume": last.candle.total_volume,
-            "delta": last.candle.delta,
-            "imbalance": last.candle.imbalance,
+            "start_ms": last.start_ms,
+            "volume": last.volume,
+            "delta": last.delta,
+            "imbalance": last.imbalance,
             "average_volume": round(sum(before) / len(before)) if before else None,
         },
     }
@@ -119,16 +117,25 @@ class WatchLines:
 
     def __init__(self) -> None:
         self._lines: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}
+        self._newest: dict[str, NewestMinutes] = {}
 
-    def row(self, instrument: Instrument, rows: Sequence[Row]) -> dict[str, Any]:
+    def newest(self, instrument: Instrument) -> NewestMinutes:
+        """Return the last minutes of one instrument."""
+        found = self._newest.get(instrument.key)
+        if found is None:
+            found = self._newest[instrument.key] = NewestMinutes()
+        found.update(instrument)
+        return found
+
+    def row(self, instrument: Instrument) -> dict[str, Any]:
         """Return the line of one instrument; copy what you change."""
         stamp = (instrument.revision, instrument.tick_revision)
         found = self._lines.get(instrument.key)
         if found is None or found[0] != stamp:
-            found = self._lines[instrument.key] = (stamp, watch_row(instrument, rows))
+            found = self._lines[instrument.key] = (stamp, watch_row(instrument, self.newest(instrument)))
         return found[1]
 
 
-def spark(rows: Sequence[Row]) -> list[float | None]:
+def spark(newest: NewestMinutes) -> list[float]:
     """Return the closes of the last minutes, for the watch list's line."""
-    return [row.candle.close for row in rows[-SPARK_POINTS:]]
+    return [line.close for line in newest.lines[-KEPT:]]

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from itertools import groupby
+from typing import Any, Final, Protocol, TypeVar
 
-from orderflow.dashboard.minutes import MINUTE_MS, Instrument
-from orderflow.dashboard.store import Store, trading_date
+from orderflow.dashboard.flow import MINUTE_MS, Minute
+from orderflow.dashboard.minutes import Instrument
+from orderflow.dashboard.rollup import session_anchor_ms
+from orderflow.dashboard.store import Store, clock_ms, trading_date
+from orderflow.dashboard.tape import PackedTrades
 from orderflow.market.candle import Candle, ms_from_iso
 from orderflow.market.errors import OrderflowError
 from orderflow.market.trade import Trade
 
 DAYS_KEPT: Final = 8
+CANDLE_DAYS_KEPT: Final = 24
 SPEEDS: Final = (1, 2, 5, 10, 20, 60, 120)
-LevelRows = Sequence[tuple[int, int, int, int]]
+Kept = TypeVar("Kept")
 
 
 class History(Protocol):
@@ -29,8 +34,8 @@ class History(Protocol):
     def candles(self, instrument_key: str, date: str, n: int) -> Sequence[Candle]:
         """Return the final candles of n minutes of one day, oldest first."""
 
-    def trades(self, instrument_key: str, date: str) -> Sequence[Trade]:
-        """Return the trades of one day in order."""
+    def trades(self, instrument_key: str, date: str) -> Iterable[Trade]:
+        """Return the trades of one day in order, better one by one than all at once: they may be hundreds of thousands."""
 
     def previous_close(self, instrument_key: str, date: str) -> float | None:
         """Return the close of the session before a date; None when it is not known."""
@@ -41,22 +46,27 @@ class History(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One instrument's past day as the archive gave it."""
+    """One instrument's past day as the archive gave it: complete in a store that all its viewers share, and its trades."""
 
     key: str
     date: str
-    candles: tuple[Candle, ...]
-    levels: Mapping[int, LevelRows]
-    trades: tuple[Trade, ...]
-    previous_close: float | None = None
+    store: Store
+    trades: PackedTrades
+
+    @property
+    def shown(self) -> Instrument:
+        """Return the complete day; not to be changed."""
+        return self.store.instruments[self.key]
+
+    def finals(self) -> list[Minute]:
+        """Return the minutes that have a final candle, in order."""
+        return [minute for minute in self.shown.minutes_from(0) if minute.final]
 
     def empty(self) -> Instrument:
         """Return the day's instrument before its first trade."""
         instrument = Instrument(self.key)
-        first = self.trades[0] if self.trades else None
-        instrument.reset(self.date, first.session_start_ms if first else None, first.session_end_ms if first else None)
-        if self.previous_close is not None:
-            instrument.quote["close_price"] = self.previous_close
+        instrument.reset(self.date, self.shown.session_start_ms, self.shown.session_end_ms)
+        instrument.quote = dict(self.shown.quote)
         return instrument
 
 
@@ -66,6 +76,7 @@ class Archive:
     def __init__(self, history: History) -> None:
         self._history = history
         self._days: OrderedDict[tuple[str, str], Day] = OrderedDict()
+        self._stores: OrderedDict[tuple[str, str], Store] = OrderedDict()
 
     def dates(self) -> list[str]:
         """Return the dates held, oldest first; raise OrderflowError when the archive cannot be read."""
@@ -76,31 +87,73 @@ class Archive:
 
     def day(self, key: str, date: str) -> Day:
         """Return one instrument's day; raise OrderflowError when the archive cannot be read."""
-        found = self._days.get((key, date))
+        found = _held(self._days, (key, date))
         if found is None:
-            found = self._read(key, date)
-            if found.candles or found.trades:
-                self._days[(key, date)] = found
-                while len(self._days) > DAYS_KEPT:
-                    self._days.popitem(last=False)
+            instrument, trades = self._read(key, date, with_trades=True)
+            found = Day(key, date, _store_of(instrument), trades)
+            if instrument.starts or len(trades):
+                _keep(self._days, (key, date), found, DAYS_KEPT)
         return found
 
-    def _read(self, key: str, date: str) -> Day:
+    def candles(self, key: str, date: str) -> Store:
+        """Return one instrument's candles and footprint of a day, without its trades; raise OrderflowError as `day` does."""
+        if (day := _held(self._days, (key, date))) is not None:
+            return day.store
+        found = _held(self._stores, (key, date))
+        if found is None:
+            found = _store_of(self._read(key, date, with_trades=False)[0])
+            _keep(self._stores, (key, date), found, CANDLE_DAYS_KEPT)
+        return found
+
+    def _read(self, key: str, date: str, *, with_trades: bool) -> tuple[Instrument, PackedTrades]:
         history = self._history
+        instrument = Instrument(key)
         try:
             with ThreadPoolExecutor(4) as pool:
                 candles = pool.submit(history.candles, key, date, 1)
                 footprint = pool.submit(history.footprint, key, date)
-                trades = pool.submit(history.trades, key, date)
-                close = pool.submit(history.previous_close, key, date)
-                levels: dict[int, list[tuple[int, int, int, int]]] = {}
-                for row in footprint.result():
-                    entry = (int(row["price"]), row["buy_volume"], row["sell_volume"], row["unclassified_volume"])
-                    levels.setdefault(ms_from_iso(row["window_start"]), []).append(entry)
-                finals = tuple(candle for candle in candles.result() if trading_date(candle.start_ms) == date)
-                return Day(key, date, finals, levels, tuple(trades.result()), close.result())
+                close = pool.submit(history.previous_close, key, date) if with_trades else None
+                trades = PackedTrades(key, pool.submit(history.trades, key, date).result() if with_trades else ())
+                first = next(iter(trades), None)
+                instrument.reset(date, first.session_start_ms if first else None, first.session_end_ms if first else None)
+                for candle in candles.result():
+                    if trading_date(candle.start_ms) == date:
+                        instrument.add_final(candle)
+                for start, rows in groupby(footprint.result(), lambda row: row["window_start"]):
+                    instrument.add_levels(ms_from_iso(start), (_level(row) for row in rows))
+                for trade in trades:
+                    instrument.add_trade(trade)
+                if first is None and instrument.starts:
+                    instrument.session_start_ms = session_anchor_ms(instrument)
+                    instrument.session_end_ms = instrument.minutes[instrument.starts[-1]].flow.end_ms
+                instrument.quote["close_price"] = close.result() if close is not None else None
         except OSError as error:
             raise OrderflowError(f"HDFS does not answer ({error}); is the NameNode up?") from error
+        return instrument, trades
+
+
+def _held(cache: OrderedDict[tuple[str, str], Kept], place: tuple[str, str]) -> Kept | None:
+    found = cache.get(place)
+    if found is not None:
+        cache.move_to_end(place)
+    return found
+
+
+def _keep(cache: OrderedDict[tuple[str, str], Kept], place: tuple[str, str], found: Kept, most: int) -> None:
+    cache[place] = found
+    while len(cache) > most:
+        cache.popitem(last=False)
+
+
+def _store_of(instrument: Instrument) -> Store:
+    store = Store(clock_ms)
+    store.instruments[instrument.key] = instrument
+    store.report_source(None, caught_up=True)
+    return store
+
+
+def _level(row: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    return int(row["price"]), row["buy_volume"], row["sell_volume"], row["unclassified_volume"]
 
 
 def empty_store(clock_ms: Callable[[], int]) -> Store:
@@ -115,29 +168,15 @@ def failed_store(clock_ms: Callable[[], int], error: OrderflowError) -> Store:
     return store
 
 
-def whole_day(day: Day, clock_ms: Callable[[], int]) -> Store:
-    """Return a store that holds the complete day."""
-    store = Store(clock_ms)
-    instrument = day.empty()
-    for candle in day.candles:
-        instrument.add_final(candle)
-    for start_ms, rows in day.levels.items():
-        instrument.add_levels(start_ms, rows)
-    for trade in day.trades:
-        instrument.add_trade(trade)
-    store.instruments[day.key] = instrument
-    store.report_source(None, caught_up=True)
-    return store
-
-
 class Replay:
     """A past day that happens again: trades when they came, each final candle at its minute's end."""
 
     def __init__(self, day: Day, clock_ms: Callable[[], int]) -> None:
         self._day = day
-        self._ends = [candle.end_ms for candle in day.candles]
-        self._times = [trade.event_time_ms for trade in day.trades]
-        times = [*(candle.start_ms for candle in day.candles[:1]), *self._times[:1]]
+        self._finals = day.finals()
+        self._ends = [minute.flow.end_ms for minute in self._finals]
+        self._times = day.trades.times
+        times = [*(minute.start_ms for minute in self._finals[:1]), *self._times[:1]]
         lasts = [*self._ends[-1:], *self._times[-1:]]
         self.start_ms = min(times, default=0) // MINUTE_MS * MINUTE_MS
         self.end_ms = max(lasts, default=0) + 1
@@ -178,13 +217,15 @@ class Replay:
         trades, candles = bisect_right(self._times, self.position_ms), bisect_right(self._ends, self.position_ms)
         changed = trades > self._trade or candles > self._candle
         with self.store.lock:
-            for trade in self._day.trades[self._trade : trades]:
+            for trade in self._day.trades.between(self._trade, trades):
                 self._instrument.add_trade(trade)
-            for candle in self._day.candles[self._candle : candles]:
-                self._instrument.add_final(candle)
-                rows = self._day.levels.get(candle.start_ms)
-                if rows is not None:
-                    self._instrument.add_levels(candle.start_ms, rows)
+            for minute in self._finals[self._candle : candles]:
+                flow = minute.flow
+                if flow.final is not None:
+                    self._instrument.add_final(flow.final)
+                if flow.levels_final:
+                    rows = [(price, buy, sell, unknown) for price, (buy, sell, unknown) in flow.levels.items()]
+                    self._instrument.add_levels(minute.start_ms, rows)
         self._trade, self._candle = max(trades, self._trade), max(candles, self._candle)
         if changed:
             self.store.touch()

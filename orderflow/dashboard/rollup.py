@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from math import sqrt
+from math import gcd, sqrt
 from typing import Final
 
-from orderflow.dashboard.minutes import MINUTE_MS, Instrument, Minute
+from orderflow.dashboard.flow import MINUTE_MS, Flow, Minute
+from orderflow.dashboard.minutes import Instrument
 from orderflow.market.candle import Candle
 from orderflow.market.footprint import Level, merge_levels
 from orderflow.market.measures import roll_up
@@ -21,7 +22,8 @@ class Row:
     """One candle of n minutes and the day's running sums at its end.
 
     `cvd` sums delta from the session's start; `open`, `high` and `low` are the day's so far; `vwap` and `sigma` are the
-    volume-weighted mean and standard deviation of the day's `priced` volume: all but that of outages.
+    volume-weighted mean and standard deviation of the day's `priced` volume: all but that of outages. `span` is the lowest and
+    the highest price in paise of the row's own, and their greatest common divisor; `gap` says whether it spans an outage.
     """
 
     candle: Candle
@@ -38,6 +40,8 @@ class Row:
     open: float | None
     high: float | None
     low: float | None
+    span: tuple[int, int, int] | None
+    gap: bool
 
     @property
     def vwap(self) -> float | None:
@@ -71,6 +75,7 @@ class Rollup:
         self._revision = -1
         self._epoch = -1
         self._anchor = 0
+        self._window: dict[int, tuple[int, Flow]] = {}
 
     def rows(self, instrument: Instrument) -> list[Row]:
         """Return all rows of the day, oldest first; the list is reused, so copy what you keep."""
@@ -99,9 +104,23 @@ class Rollup:
         """Return the start of the window that holds `time_ms`."""
         return self._anchor + (time_ms - self._anchor) // self._window_ms * self._window_ms
 
+    def _flows(self, group: list[Minute]) -> list[Flow]:
+        """Return the minutes' flows, and remember them: a long window forms over many packed minutes."""
+        if self._minutes == 1:
+            return [minute.flow for minute in group]
+        known = self._window
+        self._window = {
+            minute.start_ms: held
+            if (held := known.get(minute.start_ms)) is not None and held[0] == minute.revision
+            else (minute.revision, minute.flow)
+            for minute in group
+        }
+        return [flow for _, flow in self._window.values()]
+
     def _append(self, instrument: Instrument, group: list[Minute]) -> None:
-        candles = [minute.candle(instrument.key) for minute in group]
-        traded = [(minute, candle) for minute, candle in zip(group, candles, strict=True) if candle.close is not None]
+        flows = self._flows(group)
+        candles = [flow.candle(instrument.key, minute.start_ms) for minute, flow in zip(group, flows, strict=True)]
+        traded = [(flow, candle) for flow, candle in zip(flows, candles, strict=True) if candle.close is not None]
         if not traded:
             return
         start = self.window_start(group[0].start_ms)
@@ -111,12 +130,15 @@ class Rollup:
         candle = traded[0][1]
         if self._minutes > 1:
             (candle,) = roll_up([one for _, one in traded], self._minutes, start, end)
-        closed = group[-1].end_ms >= end or instrument.starts[-1] >= end
-        final = closed and all(minute.final is not None for minute in group)
+        closed = flows[-1].end_ms >= end or instrument.starts[-1] >= end
+        final = closed and all(flow.final is not None for flow in flows)
         before = self._rows[-1] if self._rows else None
         priced, turnover, squares = 0, 0.0, 0.0
-        for minute, one in traded:
-            volume, mean, variance = _prices(minute, one)
+        prices: list[int] = []
+        for flow, one in traded:
+            levels = flow.priced_volumes()
+            prices += [price for price, _ in levels]
+            volume, mean, variance = _prices(flow, one, levels)
             priced += volume
             turnover += mean * volume
             squares += (mean * mean + variance) * volume
@@ -136,6 +158,8 @@ class Rollup:
                 open=before.open if before else candle.open,
                 high=_most(max, candle.high, before.high if before else None),
                 low=_most(min, candle.low, before.low if before else None),
+                span=(min(prices), max(prices), gcd(*prices)) if prices else None,
+                gap=any(flow.spans_gap for flow in flows),
             )
         )
 
@@ -146,25 +170,24 @@ def _most(choose: Callable[[float, float], float], one: float | None, other: flo
 
 def levels_of(row: Row) -> list[Level]:
     """Return a row's footprint as stored, lowest price first."""
-    return merge_levels(Level(price, *volumes) for minute in row.minutes for price, volumes in minute.levels.items())
+    return merge_levels(Level(price, *volumes) for minute in row.minutes for price, volumes in minute.flow.levels.items())
 
 
 def priced_levels_of(row: Row) -> list[Level]:
     """Return a row's footprint without the volume of outages, whose prices are unknown, lowest price first."""
-    return merge_levels(level for minute in row.minutes for level in minute.priced_levels())
+    return merge_levels(level for minute in row.minutes for level in minute.flow.priced_levels())
 
 
-def _prices(minute: Minute, candle: Candle) -> tuple[int, float, float]:
+def _prices(flow: Flow, candle: Candle, levels: list[tuple[int, int]]) -> tuple[int, float, float]:
     """Return a minute's volume of known prices, their mean and their variance, in rupees."""
-    volume, mean, variance = _moments(minute)
-    if minute.spans_gap and volume:
+    volume, mean, variance = _moments(levels)
+    if flow.spans_gap and volume:
         return volume, mean, variance
     mean = candle.vwap if candle.vwap is not None else candle.close or 0.0
-    return candle.total_volume - (candle.unclassified_volume if minute.spans_gap else 0), mean, variance
+    return candle.total_volume - (candle.unclassified_volume if flow.spans_gap else 0), mean, variance
 
 
-def _moments(minute: Minute) -> tuple[int, float, float]:
-    levels = [(price, buy + sell + unclassified) for price, buy, sell, unclassified in minute.priced_levels()]
+def _moments(levels: list[tuple[int, int]]) -> tuple[int, float, float]:
     volume = sum(size for _, size in levels)
     if volume <= 0:
         return 0, 0.0, 0.0

@@ -12,8 +12,9 @@ from typing import Any, Final
 
 from orderflow.dashboard import figures, footprint, panels, status
 from orderflow.dashboard.directory import Directory
+from orderflow.dashboard.flow import Profile
 from orderflow.dashboard.minutes import Instrument
-from orderflow.dashboard.rollup import Row
+from orderflow.dashboard.rollup import Rollup, Row
 from orderflow.dashboard.store import Store
 
 MINUTES: Final = (1, 3, 5, 15, 30, 60)
@@ -81,6 +82,8 @@ class Viewer:
         """Switch to another view; the next message is a whole figure."""
         self.view = view
         self.store = store
+        self._rollup: Rollup | None = None
+        self._profile: Profile | None = None
         self._epoch = -1
         self._revision = -1
         self._tick_revision = -1
@@ -102,7 +105,8 @@ class Viewer:
         """Return the next message, or None when nothing the viewer sees has changed."""
         key = self.view.instrument
         instrument = self.store.instrument(key) or Instrument(key)
-        rows = self.store.rollup(key, self.view.minutes).rows(instrument)
+        self._rollup = rollup = self.store.rollup(key, self.view.minutes)
+        rows = rollup.rows(instrument)
         fresh = instrument.epoch != self._epoch
         moved = fresh or instrument.revision != self._revision
         out: dict[str, Any] = {}
@@ -124,7 +128,7 @@ class Viewer:
                 out["rx"] = panels.received_times(instrument, self._tape)
             out["tape"] = panels.tape(instrument, max(self._tape, 0), TAPE_ROWS)
         if moved and now_ms >= self._levels_due:
-            out["levels"] = figures.profile_levels(_profile(instrument))
+            out["levels"] = figures.profile_levels(self._day_profile(instrument))
             self._levels_due = now_ms + PROFILE_MS
         out.update(self._slow(rows, now_ms))
         self._epoch, self._revision = instrument.epoch, instrument.revision
@@ -142,7 +146,7 @@ class Viewer:
             watch = self._watch()
             if watch:
                 out["watch"] = watch
-                self._watch_due = now_ms + WATCH_MS
+                self._watch_due = now_ms + (WATCH_MS if self._live.caught_up else SLOW_PANELS_MS)
         if now_ms >= self._slow_due:
             self._slow_due = now_ms + SLOW_PANELS_MS
             shown = self._banner_list(rows, now_ms)
@@ -153,7 +157,7 @@ class Viewer:
     def _whole(self, instrument: Instrument, rows: Sequence[Row], now_ms: int) -> dict[str, Any]:
         shown = rows[-self.view.buffer :]
         palette = figures.PALETTES[self.view.palette]
-        figure = figures.chart(shown, _profile(instrument), palette)
+        figure = figures.chart(shown, self._day_profile(instrument), palette)
         figure["layout"]["shapes"] = self._gap_shapes(instrument)
         self._profile_due = now_ms + PROFILE_MS
         return {"type": "figure", "mode": "chart", "figure": figure, "facts": figures.facts(shown)}
@@ -166,7 +170,7 @@ class Viewer:
             out["tails"] = figures.tails(tail, palette)
             out["wholes"] = {"forming": figures.forming(rows[-self.view.buffer :])}
             if now_ms >= self._profile_due:
-                out["wholes"].update(figures.profile_columns(_profile(instrument)))
+                out["wholes"].update(figures.profile_columns(self._day_profile(instrument)))
                 self._profile_due = now_ms + PROFILE_MS
         if len(self.store.gaps_of(instrument.key)) != self._gap_count:
             out["shapes"] = self._gap_shapes(instrument)
@@ -203,6 +207,10 @@ class Viewer:
             out["step"] = step / 100
         return out
 
+    def _day_profile(self, instrument: Instrument) -> figures.Profile:
+        self._profile = held = instrument.profile
+        return figures.profile_of(held.levels, held.unpriced)
+
     def _gap_shapes(self, instrument: Instrument) -> list[dict[str, Any]]:
         gaps = self.store.gaps_of(instrument.key)
         self._gap_count = len(gaps)
@@ -215,12 +223,12 @@ class Viewer:
             if self._watch_sent.get(key) == stamp:
                 continue
             self._watch_sent[key] = stamp
-            rows = self._live.rollup(key, 1).rows(instrument)
-            line = dict(self._live.watch.row(instrument, rows))
+            line = dict(self._live.watch.row(instrument))
             line["symbol"], line["name"] = self._directory.symbol(key)
-            if self._sparks_sent.get(key) != len(rows):
-                self._sparks_sent[key] = len(rows)
-                line["spark"] = panels.spark(rows)
+            minute = line["minute"]["start_ms"] if line["minute"] else 0
+            if self._sparks_sent.get(key) != minute:
+                self._sparks_sent[key] = minute
+                line["spark"] = panels.spark(self._live.watch.newest(instrument))
                 line["previous_close"] = instrument.quote.get("close_price")
             changed.append(line)
         return changed
@@ -235,10 +243,6 @@ class Viewer:
             gap = status.gap_banner(self.store.gaps_of(key), shown[0].candle.start_ms, shown[-1].candle.end_ms)
             found = [*found, gap] if gap is not None else found
         return [asdict(banner) for banner in found]
-
-
-def _profile(instrument: Instrument) -> figures.Profile:
-    return figures.profile_of(instrument.profile, instrument.unpriced_volume)
 
 
 def _from(rows: Sequence[Row], start_ms: int) -> list[Row]:

@@ -11,8 +11,10 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Any, Final
+from weakref import WeakValueDictionary
 
 from orderflow.dashboard.minutes import Instrument
 from orderflow.dashboard.panels import WatchLines
@@ -28,6 +30,8 @@ FEED_EVENTS_KEPT: Final = 200
 HEARTBEAT: Final = "heartbeat"
 _FUTURE_MS: Final = 300_000
 _DAY_MS: Final = 86_400_000
+_IST_MS: Final = 19_800_000
+_EPOCH: Final = date(1970, 1, 1)
 _PRESENT_TIMES: Final = ("event_time_ms", "received_time_ms", "feed_time_ms", "at_ms")
 _FIELDS: Final = {
     topics.TICKS: records.TICK,
@@ -55,7 +59,12 @@ def clock_ms() -> int:
 
 def trading_date(time_ms: int) -> str:
     """Return the IST date of a time as YYYY-MM-DD."""
-    return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(IST).strftime("%Y-%m-%d")
+    return _date_of((time_ms + _IST_MS) // _DAY_MS)
+
+
+@lru_cache(maxsize=64)
+def _date_of(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).isoformat()
 
 
 def day_start_ms(date: str) -> int:
@@ -87,7 +96,7 @@ class Store:
         self._listeners: list[Callable[[], None]] = []
         self.watch = WatchLines()
         self._changed: set[str] = set()
-        self._rollups: dict[tuple[str, int], Rollup] = {}
+        self._rollups: WeakValueDictionary[tuple[str, int], Rollup] = WeakValueDictionary()
 
     def subscribe(self, listener: Callable[[], None]) -> None:
         """Call `listener` (on the writer's thread) after every batch that changed something."""
@@ -139,12 +148,10 @@ class Store:
         return self.instruments.get(key)
 
     def rollup(self, key: str, window_minutes: int) -> Rollup:
-        """Return the roll-up of one instrument, shared by all viewers; of an unknown one nothing is kept."""
+        """Return the roll-up of one instrument, shared by all viewers that hold it; it goes with the last of them."""
         found = self._rollups.get((key, window_minutes))
         if found is None:
-            found = Rollup(window_minutes)
-            if key in self.instruments:
-                self._rollups[(key, window_minutes)] = found
+            found = self._rollups[(key, window_minutes)] = Rollup(window_minutes)
         return found
 
     def gaps_of(self, key: str) -> list[Gap]:

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping
+from typing import Any, Final
 
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, TICKS
 from orderflow.market.candle import Candle
 from orderflow.market.trade import Trade
+
+_BATCH: Final = 4096
 
 
 class DayArchive:
@@ -26,10 +28,11 @@ class DayArchive:
         """Return the final candles of n minutes of one day, oldest first."""
         return [Candle.from_record(row) for row in self._history.candles(instrument_key, date, n=n).to_pylist()]
 
-    def trades(self, instrument_key: str, date: str) -> list[Trade]:
-        """Return the trades of one day in order."""
-        found = self._history.trades(instrument_key, date, rule=self._rule).to_pylist()
-        return [Trade.from_record(row) for row in found if row["price"] is not None]
+    def trades(self, instrument_key: str, date: str) -> Iterator[Trade]:
+        """Return the trades of one day in order, read now but made one by one: a day may have hundreds of thousands."""
+        found = self._history.trades(instrument_key, date, rule=self._rule)
+        rows = (row for batch in found.to_batches(max_chunksize=_BATCH) for row in batch.to_pylist())
+        return (Trade.from_record(row) for row in rows if row["price"] is not None)
 
     def previous_close(self, instrument_key: str, date: str) -> float | None:
         """Return the close before a date: the feed's own of its first tick that has one, else the last stored before it."""

@@ -149,7 +149,7 @@ def test_feed_when_it_starts_reads_the_last_day_and_only_the_newest_trades(monke
     store, consumer = run(monkeypatch, day_before_and_day(OPEN_MS), [], lambda store: store.caught_up)
     assert consumer.assigned[-1] == {topics.ORDERFLOW: 2, topics.TRADES: 1, topics.TICKS: 0}
     instrument = store.instruments[KEY]
-    assert [instrument.minutes[start].final is not None for start in instrument.starts] == [True, True, True, False]
+    assert [instrument.minutes[start].final for start in instrument.starts] == [True, True, True, False]
     assert dict(store.rejected) == {topics.TICKS: 1}
 
 

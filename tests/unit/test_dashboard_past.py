@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from orderflow.dashboard.panels import statistics
-from orderflow.dashboard.past import Archive, Replay, whole_day
+from orderflow.dashboard.past import Archive, Replay
 from orderflow.dashboard.rollup import Rollup
 from orderflow.market.candle import Candle, iso_from_ms
 from orderflow.market.errors import OrderflowError
@@ -76,15 +76,15 @@ def test_archive_when_hdfs_does_not_answer_raises_an_error_that_says_so() -> Non
 
 
 def test_whole_day_when_built_has_final_candles_their_footprint_and_the_tape() -> None:
-    instrument = whole_day(Archive(TwoMinutes()).day(KEY, DATE), lambda: 0).instruments[KEY]
+    instrument = Archive(TwoMinutes()).day(KEY, DATE).store.instruments[KEY]
     rows = Rollup(1).rows(instrument)
     assert [(row.candle.close, row.final, row.cvd) for row in rows] == [(101.0, True, 10), (100.0, True, 2)]
-    assert instrument.minutes[OPEN_MS].levels == {10_000: [30, 20, 0]}
+    assert instrument.minutes[OPEN_MS].flow.levels == {10_000: [30, 20, 0]}
     assert len(instrument.tape) == 3
 
 
 def test_past_day_when_shown_or_replayed_gives_the_change_from_the_previous_close() -> None:
-    shown = whole_day(Archive(TwoMinutes()).day(KEY, DATE), lambda: 0).instruments[KEY]
+    shown = Archive(TwoMinutes()).day(KEY, DATE).store.instruments[KEY]
     found = statistics(shown, Rollup(1).rows(shown))
     assert (found["previous_close"], found["change"]) == (98.0, 2.0)
     playing = replay()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+from orderflow.dashboard.flow import profile_of
 from orderflow.dashboard.rollup import Rollup
 from orderflow.dashboard.store import Store
 from orderflow.market import topics
@@ -67,6 +68,13 @@ def final(minute: int, o: float, h: float, low: float, c: float, buy: int, sell:
     return topics.ORDERFLOW, record
 
 
+def level(minute: int, price: int, buy: int, sell: int, none: int = 0) -> tuple[str, dict[str, Any]]:
+    start = OPEN_MS + minute * 60_000
+    edges = {"window_start": iso_from_ms(start), "window_end": iso_from_ms(start + 60_000), "instrument": KEY}
+    volumes = {"buy_volume": buy, "sell_volume": sell, "unclassified_volume": none}
+    return topics.FOOTPRINT, {**edges, "price": price, **volumes}
+
+
 def store_with(*records: tuple[str, dict[str, Any]]) -> Store:
     store = Store(lambda: OPEN_MS)
     assert store.apply(records) == 0
@@ -75,6 +83,12 @@ def store_with(*records: tuple[str, dict[str, Any]]) -> Store:
 
 def rows(store: Store, minutes: int = 1) -> list[Any]:
     return Rollup(minutes).rows(store.instruments[KEY])
+
+
+def added_up_anew(store: Store) -> tuple[dict[int, list[int]], int]:
+    """Return the day's profile as added up from its minutes, not as kept up to date with every record."""
+    found = profile_of(store.instruments[KEY].minutes.values())
+    return found.levels, found.unpriced
 
 
 def test_store_when_trades_of_one_minute_come_folds_a_forming_candle() -> None:
@@ -142,32 +156,38 @@ def test_store_when_a_final_footprint_comes_replaces_the_forming_levels_in_the_p
     edges = {"window_start": iso_from_ms(OPEN_MS), "window_end": iso_from_ms(OPEN_MS + 60_000), "instrument": KEY}
     level = {**edges, "price": 10_000, "buy_volume": 12, "sell_volume": 1, "unclassified_volume": 2}
     other = {**edges, "price": 10_010, "buy_volume": 0, "sell_volume": 3, "unclassified_volume": 0}
+    profile = store.instruments[KEY].profile
     store.apply([(topics.FOOTPRINT, level), (topics.FOOTPRINT, other), (topics.FOOTPRINT, level)])
-    assert store.instruments[KEY].profile == {10_000: [12, 1, 2], 10_010: [0, 3, 0]}
+    assert profile.levels == {10_000: [12, 1, 2], 10_010: [0, 3, 0]}
+    assert added_up_anew(store) == (profile.levels, 0)
 
 
 def test_store_when_volume_passed_in_an_outage_keeps_it_out_of_the_profile() -> None:
     store = store_with(trade(0, 100.0, 10, 0, 12, none=2), trade(1_000, 104.0, 0, 0, 1012, none=1000, gap=True))
-    instrument = store.instruments[KEY]
-    assert (instrument.profile, instrument.unpriced_volume) == ({10_000: [10, 0, 0]}, 1002)
+    profile = store.instruments[KEY].profile
+    assert (profile.levels, profile.unpriced) == ({10_000: [10, 0, 0]}, 1002)
     store.apply([trade(60_000, 101.0, 0, 5, 1020, none=3)])
-    assert (instrument.profile, instrument.unpriced_volume) == ({10_000: [10, 0, 0], 10_100: [0, 5, 3]}, 1002)
+    assert (profile.levels, profile.unpriced) == ({10_000: [10, 0, 0], 10_100: [0, 5, 3]}, 1002)
+    assert added_up_anew(store) == (profile.levels, 1002)
 
 
 def test_store_when_a_final_candle_says_that_no_outage_fell_into_it_takes_the_volume_back_into_the_profile() -> None:
     store = store_with(trade(0, 100.0, 10, 0, 10), trade(1_000, 104.0, 0, 0, 110, none=100, gap=True))
+    profile = store.instruments[KEY].profile
+    assert (profile.levels, profile.unpriced) == ({10_000: [10, 0, 0]}, 100)
     store.apply([final(0, 100, 104, 100, 104, 10, 0, unclassified_volume=100)])
-    instrument = store.instruments[KEY]
-    assert (instrument.profile, instrument.unpriced_volume) == ({10_000: [10, 0, 0], 10_400: [0, 0, 100]}, 0)
+    assert (profile.levels, profile.unpriced) == ({10_000: [10, 0, 0], 10_400: [0, 0, 100]}, 0)
+    assert added_up_anew(store) == (profile.levels, 0)
 
 
 def test_store_when_a_final_footprint_spans_an_outage_keeps_its_unclassified_volume_out_of_the_profile() -> None:
     store = store_with(trade(0, 100.0, 10, 0, 10), final(0, 100, 104, 100, 104, 10, 0, gap=True))
     edges = {"window_start": iso_from_ms(OPEN_MS), "window_end": iso_from_ms(OPEN_MS + 60_000), "instrument": KEY}
     level = {**edges, "price": 10_400, "buy_volume": 12, "sell_volume": 1, "unclassified_volume": 900}
+    profile = store.instruments[KEY].profile
     store.apply([(topics.FOOTPRINT, level)])
-    instrument = store.instruments[KEY]
-    assert (instrument.profile, instrument.unpriced_volume) == ({10_400: [12, 1, 0]}, 900)
+    assert (profile.levels, profile.unpriced) == ({10_400: [12, 1, 0]}, 900)
+    assert added_up_anew(store) == (profile.levels, 900)
 
 
 def test_rollup_when_minutes_do_not_fill_a_window_aligns_to_the_session_start_and_marks_forming() -> None:
