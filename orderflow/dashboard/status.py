@@ -34,6 +34,14 @@ def day_and_clock(time_ms: int) -> str:
     return datetime.fromtimestamp(time_ms / 1000, UTC).astimezone(IST).strftime("%a %d %b %H:%M")
 
 
+def span(seconds: int) -> str:
+    """Return a length of time in words: 45 s, 12 min, 9 h 16 min."""
+    if seconds < 120:
+        return f"{seconds} s"
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{hours} h {minutes} min" if hours else f"{minutes} min"
+
+
 def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None) -> list[Banner]:
     """Return the banners that hold now for one instrument of the running day, gravest first."""
     found: list[Banner] = []
@@ -62,8 +70,8 @@ def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None
         if store.caught_up:
             found.append(Banner("info", "waiting", "Connected to Kafka; no update has come from the feed yet."))
     elif now_ms - store.last_update_ms > STALL_MS:
-        seconds = (now_ms - store.last_update_ms) // 1000
-        found.append(Banner("warning", "stalled", f"Feed stalled: no update for {seconds} s. Prices shown are old."))
+        silence = span((now_ms - store.last_update_ms) // 1000)
+        found.append(Banner("warning", "stalled", f"Feed stalled: no update for {silence}. Prices shown are old."))
     if not store.caught_up and not store.source_error:
         found.append(Banner("info", "catching_up", "Reading the day so far from Kafka …"))
     return found

@@ -48,6 +48,17 @@ def test_banners_when_the_market_is_closed_name_the_next_session() -> None:
     assert (banner.level, banner.code, banner.text) == ("info", "closed", "Market closed. Next session Tue 16 Dec 09:15 IST.")
 
 
+def test_span_when_it_is_long_is_said_in_hours_and_minutes() -> None:
+    assert [status.span(seconds) for seconds in (45, 119, 120, 3_599, 3_600, 33_367)] == [
+        "45 s",
+        "119 s",
+        "2 min",
+        "59 min",
+        "1 h 0 min",
+        "9 h 16 min",
+    ]
+
+
 def test_banners_when_updates_stop_in_an_open_market_say_stalled() -> None:
     assert codes(live_store(age_ms=30_000)) == []
     (banner,) = status.banners(live_store(age_ms=45_000), KEY, NOW)
