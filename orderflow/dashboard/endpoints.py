@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Any
 
+import orjson
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 
+from orderflow.dashboard import older
 from orderflow.dashboard.hub import Hub
 from orderflow.dashboard.rollup import Rollup, Row, levels_of
 from orderflow.dashboard.session import View, Viewer
@@ -70,6 +72,11 @@ def add(server: FastAPI, store: Store, hub: Hub) -> None:
     def dates() -> list[str]:
         return hub.stored_dates()
 
+    @server.get("/api/older")
+    def earlier(request: Request) -> Response:
+        found = older.answer(hub, older.Wish.parse(request.query_params, hub.default_instrument()))
+        return Response(orjson.dumps(found), media_type="application/json")
+
     @server.get("/api/candles")
     def candles(instrument: str = "", n: int = 1, date: str = "") -> list[dict[str, Any]]:
         rows = _rows(store, hub, instrument, n, date)
@@ -84,19 +91,21 @@ def add(server: FastAPI, store: Store, hub: Hub) -> None:
 
     @server.get("/api/footprint")
     def footprint(instrument: str = "", n: int = 1, date: str = "") -> list[dict[str, Any]]:
-        return [
-            {
-                "window_start": iso_from_ms(row.candle.start_ms),
-                "window_end": iso_from_ms(row.candle.end_ms),
-                "instrument": row.candle.instrument,
-                "price": level.price,
-                "buy_volume": level.buy,
-                "sell_volume": level.sell,
-                "unclassified_volume": level.unclassified,
-            }
-            for row in _rows(store, hub, instrument, n, date)
-            for level in levels_of(row)
-        ]
+        rows = _rows(store, hub, instrument, n, date)
+        with store.lock:
+            return [
+                {
+                    "window_start": iso_from_ms(row.candle.start_ms),
+                    "window_end": iso_from_ms(row.candle.end_ms),
+                    "instrument": row.candle.instrument,
+                    "price": level.price,
+                    "buy_volume": level.buy,
+                    "sell_volume": level.sell,
+                    "unclassified_volume": level.unclassified,
+                }
+                for row in rows
+                for level in levels_of(row)
+            ]
 
     @server.get("/api/latency")
     def latency() -> dict[str, Any]:

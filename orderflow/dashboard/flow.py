@@ -161,7 +161,8 @@ class Minute:
     @property
     def flow(self) -> Flow:
         """Return the minute's flow, to be read: of a packed minute it is a copy."""
-        return self._flow if isinstance(self._flow, Flow) else Flow.unpacked(self._flow, self.instrument)
+        held = self._flow
+        return held if isinstance(held, Flow) else Flow.unpacked(held, self.instrument)
 
     def sums(self) -> Sums:
         """Return what the watch list needs of the minute; a third of the work of unpacking it."""

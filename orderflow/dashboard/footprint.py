@@ -90,6 +90,28 @@ def chart(rows: Sequence[Row], palette: Palette) -> Figure:
     return {"data": _traces(footprints, step / 100, most, palette), "layout": layout, "ranges": _ranges(footprints), "most": most}
 
 
+def earlier(rows: Sequence[Row], step: int, least: int, palette: Palette) -> Figure:
+    """Return what stands left of a figure with price rows of `step` paise: the last of the rows is in column -1.
+
+    `most` is the volume that fills a column's width, at least `least`: that of the figure.
+    """
+    footprints = [cells(row, step) for row in rows]
+    most, columns = max(least, _most(footprints)), len(footprints)
+    shapes = _gap_columns(footprints, palette)
+    return {
+        "cells": footprints,
+        "data": [{**trace, "x": _shifted(trace["x"], columns)} for trace in _traces(footprints, step / 100, most, palette)],
+        "ticks": [cell["x"][11:16] for cell in footprints],
+        "ranges": _ranges(footprints),
+        "shapes": [{**shape, "x0": shape["x0"] - columns, "x1": shape["x1"] - columns} for shape in shapes],
+        "most": most,
+    }
+
+
+def _shifted(x: Sequence[float | None], columns: int) -> list[float | None]:
+    return [None if value is None else round(value - columns, 4) for value in x]
+
+
 def _ranges(footprints: Sequence[Cell]) -> list[list[float | None]]:
     return [[cell["low"], cell["high"]] for cell in footprints]
 

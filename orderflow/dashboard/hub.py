@@ -86,6 +86,17 @@ class Hub:
         with self._archive_lock:
             return self.archive.day(key, date)
 
+    def stored_dates(self) -> list[str]:
+        """Return the dates in the archive, oldest first; none without one. Blocks; raises OrderflowError."""
+        return self.archive.dates() if self.archive is not None else []
+
+    def past_candles(self, key: str, date: str) -> Store:
+        """Return a past day's candles and footprint, one reader at a time; blocks. Raises OrderflowError."""
+        if self.archive is None:
+            raise OrderflowError("no archive is configured; set NAMENODE_URL and start HDFS")
+        with self._archive_lock:
+            return self.archive.candles(key, date)
+
     def note_latencies(self, latencies: Sequence[Any]) -> None:
         """Keep what a browser measured, in milliseconds; anything else is ignored."""
         self.latencies.extend(float(one) for one in latencies[:100] if isinstance(one, int | float) and 0 <= one < 1e6)

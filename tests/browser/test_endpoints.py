@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import urllib.error
 import urllib.request
+from datetime import datetime
 from typing import Any
 from urllib.parse import urlencode
 
@@ -100,3 +101,13 @@ def test_page_when_served_loads_nothing_from_another_host(page: Page) -> None:
     html = get(page, "/")
     assert "http://" not in html.replace("http://www.w3.org", "")
     assert "https://" not in html
+
+
+def test_older_when_the_running_day_is_used_up_gives_the_stored_session_before_it(page: Page) -> None:
+    first = get(page, "/api/candles", instrument=TCS)[0]["window_start"]
+    before = int(datetime.fromisoformat(first).timestamp() * 1000)
+    found = get(page, "/api/older", instrument=TCS, before=before)
+    assert (found["date"], found["live"], found["from"]) == ("2025-12-12", False, "2025-12-12 09:15:00")
+    assert len(found["facts"]["x"]) == len(found["tails"]["candles"]["close"]) == 375
+    again = get(page, "/api/older", instrument=TCS, before=before + 600_000, count=3)
+    assert (again["live"], again["more"], len(again["facts"]["x"])) == (True, True, 3)
