@@ -1,7 +1,7 @@
 """Read the dashboard's topics from Kafka into the store, from the start of the last trading day onwards.
 
-One thread, no consumer group: every plotter reads everything. librdkafka reconnects by itself; the thread reports what it
-sees and never gives up. confluent-kafka is used here because its consumer hands a record over sooner than kafka-python's.
+One thread, no consumer group: every plotter reads everything. librdkafka reconnects by itself, or is replaced; the thread reports
+what it sees and never gives up. confluent-kafka is used here because its consumer hands a record over sooner than kafka-python's.
 """
 
 from __future__ import annotations
@@ -30,6 +30,9 @@ QUIET_POLLS: Final = 5
 POLL_SECONDS: Final = 0.1
 METADATA_SECONDS: Final = 5.0
 CHECK_SECONDS: Final = 10.0
+# A client that asks a broker which is ending is told of no broker at all, and may never look for one again
+# (confluentinc/librdkafka#5301): after so many checks in a row without an answer another one goes on where it stopped.
+LOST_AFTER_CHECKS: Final = 2
 
 log = logging.getLogger(__name__)
 librdkafka = log.getChild("librdkafka")
@@ -48,6 +51,7 @@ class KafkaFeed:
         self._lookback_ms = watermark_seconds * 1000 + LOOKBACK_SLACK_MS
         self._stop = threading.Event()
         self._failed: str | None = None
+        self._unanswered = 0
         self._broken = False
         self._thread = threading.Thread(target=self._run, name="kafka-feed", daemon=True)
 
@@ -75,26 +79,29 @@ class KafkaFeed:
             os.kill(os.getpid(), signal.SIGTERM)
 
     def _read(self) -> None:
+        start: list[TopicPartition] = []
         while not self._stop.is_set():
             consumer = Consumer(self._configuration(), logger=librdkafka)
             try:
-                start = self._positions(consumer)
+                start = start or self._positions(consumer)
                 consumer.assign(start)
-                self._consume(consumer, {(one.topic, one.partition): one.offset for one in start})
+                start = self._consume(consumer, {(one.topic, one.partition): one.offset for one in start})
             except KafkaException as error:
                 self._report(f"{error.args[0]} (brokers {self._brokers}); retrying every {RETRY_SECONDS:g} s")
             finally:
                 consumer.close()
             self._stop.wait(RETRY_SECONDS)
 
-    def _consume(self, consumer: Consumer, start: dict[tuple[str, int], int]) -> None:
+    def _consume(self, consumer: Consumer, start: dict[tuple[str, int], int]) -> list[TopicPartition]:
+        """Read until the feed stops or the consumer is lost; return where the next one goes on."""
         waiting = {
             one
             for one, offset in start.items()
             if consumer.get_watermark_offsets(TopicPartition(*one), METADATA_SECONDS)[1] > max(offset, 0)
         }
         checked = time.monotonic()
-        while not self._stop.is_set():
+        self._unanswered = 0
+        while not self._stop.is_set() and self._unanswered < LOST_AFTER_CHECKS:
             messages = consumer.consume(BATCH, POLL_SECONDS) if waiting else _one_then_all(consumer)
             if messages:
                 self._failed = None
@@ -110,6 +117,11 @@ class KafkaFeed:
             if time.monotonic() - checked > (CHECK_SECONDS if start else RETRY_SECONDS):
                 checked = time.monotonic()
                 self._check(consumer, start)
+        reached = consumer.position([TopicPartition(*one) for one in start])
+        return [
+            one if one.offset >= 0 else TopicPartition(one.topic, one.partition, start[one.topic, one.partition])
+            for one in reached
+        ]
 
     def _check(self, consumer: Consumer, start: dict[tuple[str, int], int]) -> None:
         """Notice new partitions or topics, and that the brokers answer again."""
@@ -117,8 +129,10 @@ class KafkaFeed:
             found = {(one.topic, one.partition) for one in self._partitions(consumer)}
         except KafkaException as error:
             self._failed = f"{error.args[0]} (brokers {self._brokers}); reconnecting"
+            self._unanswered += 1
             return
         self._failed = None
+        self._unanswered = 0
         new = [TopicPartition(topic, partition, 0) for topic, partition in found - set(start)]
         if new:
             consumer.incremental_assign(new)

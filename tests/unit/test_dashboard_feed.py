@@ -132,6 +132,10 @@ def run(
         made.append(FakeConsumer(log, failures))
         return made[-1]
 
+    return run_with(monkeypatch, consumer, check), made[-1]
+
+
+def run_with(monkeypatch: pytest.MonkeyPatch, consumer: Callable[..., FakeConsumer], check: Callable[[Store], Any]) -> Store:
     monkeypatch.setattr(feed, "Consumer", consumer)
     monkeypatch.setattr(feed, "RETRY_SECONDS", 0.01)
     store = Store(lambda: OPEN_MS + 32 * 60_000)
@@ -142,7 +146,7 @@ def run(
     finally:
         reader.stop()
     assert not reader.broken
-    return store, made[-1]
+    return store
 
 
 def test_feed_when_it_starts_reads_the_last_day_and_only_the_newest_trades(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,3 +180,28 @@ def test_feed_when_kafka_is_away_says_so_and_starts_once_it_is_there(monkeypatch
     store, _ = run(monkeypatch, day_before_and_day(OPEN_MS), [failure] * 3, check)
     assert any(words is not None and "broker:9092" in words for words in seen)
     assert store.source_error is None
+
+
+class StrandedConsumer(FakeConsumer):
+    """One that is told once of all topics and then finds no broker any more, as after the restart of the only broker."""
+
+    def list_topics(self, timeout: float) -> Any:
+        if self.assigned:
+            raise KafkaException(KafkaError(KafkaError._TRANSPORT, "Failed to get metadata"))
+        return super().list_topics(timeout)
+
+
+def test_feed_when_its_consumer_finds_no_broker_any_more_then_another_goes_on_where_it_stopped(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(feed, "CHECK_SECONDS", 0.01)
+    log = day_before_and_day(OPEN_MS)
+    made: list[FakeConsumer] = []
+
+    def consumer(_configuration: dict[str, Any], logger: Any) -> FakeConsumer:
+        made.append(FakeConsumer(log, []) if made else StrandedConsumer(log, []))
+        return made[-1]
+
+    store = run_with(monkeypatch, consumer, lambda store: len(made) == 2 and made[1].assigned and store.source_error is None)
+    assert made[1].assigned == [{topics.ORDERFLOW: 5, topics.TRADES: 2, topics.TICKS: 3}]
+    assert store.caught_up
