@@ -182,3 +182,15 @@ def test_deployment_page_lists_every_port():
     ports = (ROOT / "docs" / "DEPLOYMENT.md").read_text().split("## Ports")[1].split("\n## ")[0]
     shown = set(re.findall(r"\b\d{4,5}\b", ports)) | {"9102", "9103"}
     assert {value for name, value in open_stack(BARE).env.items() if name.endswith("_PORT")} <= shown
+
+
+@pytest.mark.parametrize("name", ["python", "python3"])
+def test_python_when_called_as_messages_and_documentation_do_then_is_the_stacks_own(tmp_path, name):
+    shown = tmp_path / "python"
+    shown.write_text(f'#!/bin/bash\n[[ $1 == -m ]] || exec {sys.executable} "$@"\necho "$PYTHONPATH $*"\n')
+    shown.chmod(0o755)
+    told = {**BARE, "DATA_DIR": str(tmp_path / "data"), "PYTHON": str(shown), "SPARK_HOME": str(tmp_path)}
+    answer = subprocess.run(
+        [ROOT / "bin" / name, "-m", "orderflow", "lake"], env=told, capture_output=True, text=True, check=True
+    )
+    assert answer.stdout == f"{ROOT} -m orderflow lake\n"
