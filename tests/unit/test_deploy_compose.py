@@ -49,6 +49,13 @@ def test_compose_waits_for_health_only_where_no_other_service_waits():
     assert not gated & awaited
 
 
+def test_compose_checks_every_five_seconds_what_others_wait_for():
+    for name, service in COMPOSE.items():
+        gates = {needed for needed, how in (service.get("depends_on") or {}).items() if how["condition"] == "service_healthy"}
+        assert {COMPOSE[needed]["healthcheck"]["interval"] for needed in gates} <= {"5s"}, name
+    assert COMPOSE["kafka"]["healthcheck"]["interval"] == "5s"
+
+
 def test_healer_is_in_no_default_profile_and_has_the_socket_and_nothing_else():
     assert HEALER["profiles"] == ["demo", "heal"]
     assert HEALER["scale"] == 2
