@@ -127,7 +127,7 @@ def table(done: list[Injected], verdict: invariants.Verdict) -> str:
     return "\n".join(lines)
 
 
-def published(rig: Rig, date: str, before_ms: int) -> tuple[dict[tuple[str, int], int], int]:
+def published(rig: Rig, date: str, before_ms: int, poison: str = "") -> tuple[dict[tuple[str, int], int], int]:
     """Map (instrument, sequence) of the day's ticks in Kafka to the receive time, if before `before_ms`; and count repeats."""
     found: dict[tuple[str, int], int] = {}
     repeats = 0
@@ -139,7 +139,7 @@ def published(rig: Rig, date: str, before_ms: int) -> tuple[dict[tuple[str, int]
             early = tick["received_time_ms"] < before_ms
         except (ValueError, KeyError, TypeError):
             continue
-        if of_the_day and early and key == place[0].encode():
+        if of_the_day and early and key == place[0].encode() != poison.encode():
             repeats += place in found
             found[place] = tick["received_time_ms"]
     return found, repeats
@@ -148,8 +148,7 @@ def published(rig: Rig, date: str, before_ms: int) -> tuple[dict[tuple[str, int]
 def judge(rig: Rig, date: str, from_ms: int, to_ms: int, *, sums: bool, poison: str = "") -> invariants.Verdict:
     """Read everything and check every invariant of the minutes within [from_ms, to_ms); `poison` is no instrument."""
     verdict = invariants.Verdict()
-    found, repeats = published(rig, date, to_ms)
-    told = {place: at_ms for place, at_ms in found.items() if place[0] != poison}
+    told, repeats = published(rig, date, to_ms, poison)
     real = truth(Path(rig.environ["SIM_TRUTH"]))
     invariants.check_ticks(verdict, rig.stored("ticks", date, invariants.TICK_COLUMNS), told, real)
     if repeats:
