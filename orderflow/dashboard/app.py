@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import hashlib
 import logging
 import socket
 from collections.abc import AsyncIterator
@@ -16,10 +17,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-import plotly
 import uvicorn
 from dash import Dash
 from fastapi import FastAPI, Request, Response
+from fastapi.middleware.gzip import GZipMiddleware
 
 from orderflow.dashboard import endpoints
 from orderflow.dashboard.directory import Directory
@@ -31,7 +32,7 @@ from orderflow.market.errors import OrderflowError
 
 UNUSED_BUNDLES: Final = ("/dash_table/", "/dcc/")
 ASSETS: Final = Path(__file__).parent / "assets"
-PLOTLY: Final = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+PLOTLY: Final = Path(__file__).parent / "vendor" / "plotly-finance.min.js"
 
 log = logging.getLogger(__name__)
 
@@ -67,8 +68,10 @@ def create_app(parts: Parts) -> FastAPI:
         hub.detach()
 
     server = FastAPI(title="Order flow dashboard", lifespan=lifespan, docs_url=None, redoc_url=None, openapi_url=None)
+    server.add_middleware(GZipMiddleware, minimum_size=2000, compresslevel=5)
     endpoints.add(server, parts.store, hub)
-    script = gzip.compress(PLOTLY.read_bytes(), 6)
+    bundle = PLOTLY.read_bytes()
+    script = gzip.compress(bundle, 9)
 
     @server.get("/plotly.min.js", include_in_schema=False)
     async def plotly_script(_request: Request) -> Response:
@@ -81,7 +84,7 @@ def create_app(parts: Parts) -> FastAPI:
         assets_folder=str(ASSETS),
         title="Order flow",
         update_title="",
-        index_string=INDEX.replace("PLOTLY_VERSION", plotly.__version__),
+        index_string=INDEX.replace("PLOTLY_DIGEST", hashlib.sha256(bundle).hexdigest()[:12]),
         serve_locally=True,
     )
     dash.layout = page()

@@ -15,7 +15,7 @@ INDEX: Final = """<!DOCTYPE html>
     <title>{%title%}</title>
     <link rel="icon" type="image/svg+xml" href="/assets/favicon.svg">
     {%css%}
-    <script src="/plotly.min.js?v=PLOTLY_VERSION" async></script>
+    <script src="/plotly.min.js?v=PLOTLY_DIGEST" async></script>
   </head>
   <body>
     {%app_entry%}

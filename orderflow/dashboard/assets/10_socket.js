@@ -16,6 +16,9 @@
   let pongs = 0;
   let pending = null;
   let scheduled = false;
+  let ready = false;
+  let state = "connecting";
+  const early = [];
   const latencies = [];
   of.latency = { samples: [], last: null };
 
@@ -41,7 +44,7 @@
       pongs = 0;
       forget();
       stopPolling();
-      of.emit("connection", "open");
+      tell("open");
       /* The first ping goes ahead of the view, whose figure its answer would wait behind. */
       ping();
       of.send({ type: "view", ...of.view });
@@ -53,12 +56,24 @@
     };
     socket.onclose = () => {
       failures += 1;
-      of.emit("connection", "closed");
+      tell("closed");
       if (failures >= 3) startPolling();
       setTimeout(connect, retryMs);
       retryMs = Math.min(retryMs * 1.6, 3000);
     };
   }
+
+  function tell(next) {
+    state = next;
+    if (ready) of.emit("connection", next);
+  }
+
+  /* The page is drawn: show what has come so far. */
+  of.release = () => {
+    ready = true;
+    of.emit("connection", state);
+    early.splice(0).forEach(receive);
+  };
 
   function forget() {
     latencies.length = 0;
@@ -85,21 +100,19 @@
   }
 
   function receive(message) {
-    if (message.type === "pong") {
-      learnClock(message);
-      return;
-    }
+    if (message.type === "pong") return learnClock(message);
+    if (!ready) return void early.push(message);
     if (message.type === "hello") {
       of.instruments = message.instruments;
-      of.emit("hello", message);
-      return;
+      return of.emit("hello", message);
     }
     /* One message waits at most for the next frame; a second one before that is applied right after it, in order. */
     (pending = pending || []).push(message);
-    if (scheduled) return;
+    if (scheduled) return undefined;
     scheduled = true;
     if (document.hidden) setTimeout(draw, 0);
     else requestAnimationFrame(draw);
+    return undefined;
   }
 
   function draw() {
@@ -131,9 +144,9 @@
       const answer = await fetch("/api/view?" + new URLSearchParams(of.query(true)));
       if (!answer.ok) return;
       for (const message of await answer.json()) receive(message);
-      of.emit("connection", "polling");
+      tell("polling");
     } catch (error) {
-      of.emit("connection", "closed");
+      tell("closed");
     }
   }
 

@@ -291,7 +291,9 @@
     layout.uirevision = revision;
     label(layout);
     window.Plotly.react(div, settledFigure(), layout, CONFIG);
-    if (!div.dataset.bound) bind(div);
+    if (div.dataset.bound) return;
+    bind(div);
+    performance.mark("orderflow.first_chart");
   }
 
   /* Ticks in the page's own numbers: prices grouped as in India, volumes in thousand, lakh and crore. */

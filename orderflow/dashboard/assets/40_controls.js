@@ -197,8 +197,8 @@
     of.text(nodes.change, change);
     of.klass(nodes.change, of.sign(stats.change || 0));
   });
+  of.readUrl = fromUrl;
   of.startControls = () => {
-    fromUrl();
     header();
     show();
     setInterval(showTitle, 1000);

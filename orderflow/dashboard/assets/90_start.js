@@ -1,4 +1,5 @@
-/* Start once Dash has drawn the skeleton; the chart joins in when Plotly has been read. */
+/* Ask for the view at once, while Dash still draws the skeleton; start the parts when it stands; the chart joins in when Plotly
+   has been read. */
 "use strict";
 (() => {
   const of = window.orderflow;
@@ -11,9 +12,11 @@
     of.startPast();
     of.startAlerts();
     of.startExport();
-    of.startSocket();
+    of.release();
     if (!window.Plotly) window.addEventListener("load", () => of.emit("draw", []));
     return undefined;
   };
+  of.readUrl();
+  of.startSocket();
   start();
 })();

@@ -1,0 +1,36 @@
+"""The vendored plotly.js bundle against the Python package and the figures it has to draw."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+
+import plotly
+
+from orderflow.dashboard import figures, footprint
+from orderflow.dashboard.app import PLOTLY
+from orderflow.dashboard.figures import PALETTES
+from tests.unit.test_dashboard_figures import PROFILE, day
+
+WHOLE = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
+TRACES_OF_FINANCE = {"bar", "candlestick", "funnel", "funnelarea", "histogram", "indicator", "ohlc", "pie", "scatter", "waterfall"}
+
+
+def version(bundle: Path) -> str:
+    found = re.search(r"plotly\.js (?:\(finance - minified\) )?v([\d.]+)", bundle.read_text(encoding="utf-8")[:200])
+    assert found is not None
+    return found[1]
+
+
+def test_bundle_when_vendored_has_the_version_of_the_python_package() -> None:
+    assert version(PLOTLY) == version(WHOLE)
+
+
+def test_figures_when_drawn_need_only_traces_of_the_vendored_bundle() -> None:
+    palette = PALETTES["default"]
+    drawn = [*figures.chart(day(), PROFILE, palette)["data"], *footprint.chart(day(), palette)["data"]]
+    assert {trace["type"] for trace in drawn} <= TRACES_OF_FINANCE
+
+
+def test_bundle_when_vendored_comes_with_its_licence() -> None:
+    assert "Permission is hereby granted" in (PLOTLY.parent / "LICENSE.plotly").read_text()
