@@ -329,14 +329,6 @@ def _layout(palette: Palette) -> dict[str, Any]:
     }
     place = {"side": "right", "anchor": "free", "position": 1, "tickfont": {"size": 10}}
     right: dict[str, Any] = {**axis, **place, "fixedrange": True}
-    heading: dict[str, Any] = {
-        "xref": "paper",
-        "yref": "paper",
-        "x": 0.004,
-        "xanchor": "left",
-        "yanchor": "top",
-        "showarrow": False,
-    }
     return {
         "paper_bgcolor": palette.paper,
         "plot_bgcolor": palette.paper,
@@ -347,16 +339,6 @@ def _layout(palette: Palette) -> dict[str, Any]:
         "hovermode": False,
         "barmode": "stack",
         "bargap": 0.25,
-        "annotations": [
-            {**heading, "y": 0.387, "text": "Volume", "font": {"size": 10}},
-            {
-                **heading,
-                "y": 0.2,
-                "xshift": 48,
-                "text": f"Delta · <span style='color:{palette.cvd}'>CVD</span>",
-                "font": {"size": 10},
-            },
-        ],
         "xaxis": {
             **axis,
             "type": "date",

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import random
 import threading
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
@@ -185,39 +186,45 @@ class Market:
 
 
 class MadeUpHistory:
-    """An archive with one past day, made up in the same way."""
+    """An archive with two past days, made up in the same way; `delay` seconds pass before it answers."""
 
-    def __init__(self, keys: tuple[str, ...], date: str = "2025-12-12") -> None:
-        self._date = date
-        self._candles: dict[str, list[Candle]] = {}
-        self._footprint: dict[str, list[Record]] = {}
-        self._trades: dict[str, list[Trade]] = {}
+    def __init__(self, keys: tuple[str, ...], dates: tuple[str, ...] = ("2025-12-11", "2025-12-12")) -> None:
+        self._dates = dates
+        self.delay = 0.0
+        self._candles: dict[tuple[str, str], list[Candle]] = {}
+        self._footprint: dict[tuple[str, str], list[Record]] = {}
+        self._trades: dict[tuple[str, str], list[Trade]] = {}
+        for seed, date in enumerate(reversed(dates), 3):
+            self._make(keys, date, seed)
+
+    def _make(self, keys: tuple[str, ...], date: str, seed: int) -> None:
         close = day_start_ms(date) + SESSION_END
-        market = Market(keys, close, seed=3, minutes=375)
+        market = Market(keys, close, seed=seed, minutes=375)
         for walk in market.walks:
             records: list[tuple[str, Record]] = []
-            trades = self._trades.setdefault(walk.key, [])
+            trades = self._trades.setdefault((walk.key, date), [])
             for start in range(market.start_ms, close, MINUTE):
                 trades += [Trade.from_record(market.trade(walk, start + index * 2400)) for index in range(24)]
                 records += market.close_minute(walk, start)
-            self._candles[walk.key] = [Candle.from_record(record) for topic, record in records if topic == topics.ORDERFLOW]
-            self._footprint[walk.key] = [record for topic, record in records if topic == topics.FOOTPRINT]
+            self._candles[walk.key, date] = [Candle.from_record(record) for topic, record in records if topic == topics.ORDERFLOW]
+            self._footprint[walk.key, date] = [record for topic, record in records if topic == topics.FOOTPRINT]
 
     def dates(self) -> list[str]:
-        return [self._date]
+        return list(self._dates)
 
     def candles(self, instrument_key: str, date: str, n: int) -> list[Candle]:
-        return self._candles.get(instrument_key, []) if date == self._date else []
+        time.sleep(self.delay)
+        return self._candles.get((instrument_key, date), [])
 
     def previous_close(self, instrument_key: str, date: str) -> float | None:
-        trades = self._trades.get(instrument_key)
-        return round(trades[0].price) if trades and date == self._date else None
+        trades = self._trades.get((instrument_key, date))
+        return round(trades[0].price) if trades else None
 
     def footprint(self, instrument_key: str, date: str) -> list[Record]:
-        return self._footprint.get(instrument_key, []) if date == self._date else []
+        return self._footprint.get((instrument_key, date), [])
 
     def trades(self, instrument_key: str, date: str) -> list[Trade]:
-        return self._trades.get(instrument_key, []) if date == self._date else []
+        return self._trades.get((instrument_key, date), [])
 
 
 class LiveSource:

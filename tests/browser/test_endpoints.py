@@ -94,7 +94,7 @@ def test_view_when_polled_gives_the_whole_figure(page: Page) -> None:
 
 
 def test_dates_when_asked_are_those_of_the_archive(page: Page) -> None:
-    assert get(page, "/api/dates") == ["2025-12-12"]
+    assert get(page, "/api/dates") == ["2025-12-11", "2025-12-12"]
 
 
 def test_page_when_served_loads_nothing_from_another_host(page: Page) -> None:

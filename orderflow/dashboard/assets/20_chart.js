@@ -6,6 +6,8 @@
   const CONFIG = { displayModeBar: false, scrollZoom: false, doubleClick: false };
   const LIVE_TRACES = new Set(["profile_buy", "profile_sell", "profile_unclassified", "poc", "value_area", "forming"]);
   const LEAST = { chart: 8, footprint: 3 };
+  /* Heights in pixels of the footprint's rows: as it opens, and the least when the viewer asks for more columns. */
+  const [USUAL_ROW, LEAST_ROW] = [12.5, 4.5];
   const chart = { figure: null, mode: "chart", settled: 0, cells: [], column: 0, step: 0.05, div: null };
   of.chart = chart;
   let byUid = {};
@@ -20,11 +22,12 @@
   let shownView = "";
   let shownBuffer = 0;
 
-  const toMs = (label) => Date.parse(label.replace(" ", "T") + "Z");
-  const toLabel = (ms) => new Date(ms).toISOString().slice(0, 23).replace("T", " ");
+  const toMs = (of.toMs = (label) => Date.parse(label.replace(" ", "T") + "Z"));
+  const toLabel = (of.toLabel = (ms) => new Date(ms).toISOString().slice(0, 19).replace("T", " "));
   of.isFollowing = () => following;
   of.trace = (uid) => byUid[uid];
 
+  of.place = place;
   function place(trace, name) {
     const [head, tail] = name.split(".");
     return tail ? [(trace[head] = trace[head] || {}), tail] : [trace, head];
@@ -40,7 +43,7 @@
   function splice(trace, columns, from) {
     let keep = (trace.x || []).length;
     while (keep > 0 && trace.x[keep - 1] >= from) keep -= 1;
-    const drop = Math.max(0, keep + columns.x.length - of.view.buffer);
+    const drop = Math.max(0, keep + columns.x.length - of.view.buffer - of.older.rows);
     for (const [name, values] of Object.entries(columns)) {
       const [owner, key] = place(trace, name);
       owner[key] = (owner[key] || []).slice(drop, keep).concat(values);
@@ -52,19 +55,31 @@
     const { view } = message;
     const name = view ? JSON.stringify([view.instrument, view.minutes, view.mode, view.date, view.replay]) : shownView;
     const same = chart.mode === message.mode && name === shownView;
+    const before = chart.figure;
+    const first = same ? firstLabel() : null;
     if (view && view.buffer !== shownBuffer) spans.chart = null;
     if (view) [shownView, shownBuffer, chart.date] = [name, view.buffer, message.date || view.date];
     chart.figure = message.figure;
     chart.mode = message.mode;
     byUid = Object.fromEntries(message.figure.data.map((trace) => [trace.uid, trace]));
+    const rows = of.rows;
     of.rows = message.facts;
     ranges = null;
+    take.cells(message);
+    chart.figure.step = chart.step;
     if (!same) {
       stretch = 1;
       setFollowing(true);
-    }
+      of.older.forget();
+    } else if (chart.mode === "footprint" && first) {
+      const by = of.older.carry(before, rows, first);
+      if (held) held.x = held.x.map((end) => end - by);
+    } else of.older.forget();
     urgent = true;
   }
+
+  /* The start of the footprint's column 0. */
+  const firstLabel = (of.firstLabel = () => (of.rows && chart.mode === "footprint" ? of.rows.x[of.rows.x.length - chart.column - chart.cells.length] : null));
 
   function setFollowing(yes) {
     if (yes) held = null;
@@ -78,34 +93,48 @@
     if (message.facts && message.from) splice(of.rows, message.facts, message.from);
     if (message.wholes) for (const [uid, columns] of Object.entries(message.wholes)) if (byUid[uid]) setColumns(byUid[uid], columns);
     if (message.shapes) {
-      chart.figure.layout.shapes = message.shapes;
+      chart.figure.layout.shapes = [...message.shapes, ...of.older.shapes];
       urgent = true;
     }
   }
 
   function take(message) {
-    if (message.type === "figure") load(message);
-    else patch(message);
-    if (message.cells) {
-      chart.cells = message.cells;
-      chart.column = message.column;
-      chart.step = message.step;
-    }
+    if (message.type === "figure") return load(message);
+    patch(message);
+    return take.cells(message);
   }
+  take.cells = (message) => {
+    if (!message.cells) return;
+    chart.cells = message.cells;
+    chart.column = message.column;
+    chart.step = message.step;
+  };
 
   /* How many of the rows are settled: everything before the first that still forms. */
   function settledRows() {
-    const open = of.rows.final.indexOf(false);
+    const open = of.rows.final.indexOf(false, chart.mode === "chart" ? of.older.rows : 0);
     return open < 0 ? of.rows.final.length : open;
   }
 
   const known = (values) => values.filter((value) => value !== null && value !== undefined);
+
+  /* The index of the first of ascending values that is not below `value`. */
+  const lowerBound = (of.lowerBound = (values, value) => {
+    let [low, high] = [0, values.length];
+    while (low < high) {
+      const middle = (low + high) >> 1;
+      if (values[middle] < value) low = middle + 1;
+      else high = middle;
+    }
+    return low;
+  });
+
   const inside = (range, low, high) => range && low >= range[0] && high <= range[1];
 
-  /* The candles' starts in milliseconds, of the axis's own clock. */
+  /* Where the candles stand on the time axis, in milliseconds: their starts, but earlier sessions are moved up to the next one. */
   let starts = { x: null, count: 0, times: [] };
   of.times = () => {
-    const { x } = of.rows;
+    const { x } = (chart.mode === "chart" && byUid.volume) || of.rows;
     if (starts.x !== x || starts.count !== x.length) starts = { x, count: x.length, times: x.map(toMs) };
     return starts.times;
   };
@@ -116,11 +145,11 @@
   /* The time in view: what was panned to, else up to the newest candle, or from the session's start while candles are few. */
   function timeRange() {
     if (held) return held.x;
-    const { x } = of.rows;
+    const x = of.times();
     const step = columnMs();
     const shown = spans.chart || Math.max(Math.min(x.length, of.view.buffer), 24);
-    const first = x.length ? toMs(x[0]) : toMs((chart.date || toLabel(of.serverNow() + 19800000).slice(0, 10)) + " 09:15:00");
-    const last = x.length ? toMs(x[x.length - 1]) : first;
+    const first = x.length ? x[0] : toMs((chart.date || toLabel(of.serverNow() + 19800000).slice(0, 10)) + " 09:15:00");
+    const last = x.length ? x[x.length - 1] : first;
     if (x.length < 24 && !spans.chart) return [first - 0.6 * step, first + (shown + 1.4) * step];
     return [last - (shown - 0.4) * step, last + step * Math.max(2, shown * 0.03)];
   }
@@ -133,9 +162,9 @@
     if (!rows.x.length) return setAxis(layout.xaxis, time.map(toLabel));
     const half = columnMs() / 2;
     const times = of.times();
-    let seen = rows.x.map((_, index) => index).filter((index) => times[index] >= time[0] - half && times[index] <= time[1] + half);
-    if (!seen.length) seen = [rows.x.length - 1];
-    const seenOf = (name) => known(seen.map((index) => rows[name][index]));
+    let [begin, end] = [lowerBound(times, time[0] - half), lowerBound(times, time[1] + half)];
+    if (begin >= end) [begin, end] = begin > 0 ? [begin - 1, begin] : [0, 1];
+    const seenOf = (name) => known(rows[name].slice(begin, end));
     const low = Math.min(...seenOf("low"));
     const high = Math.max(...seenOf("high"));
     const top = Math.max(1, ...seenOf("total_volume"));
@@ -173,9 +202,10 @@
     }
     if (!rows.x.length) return;
     const newest = chart.cells.map((cell) => [cell.low, cell.high]);
-    const columns = spans.footprint || Math.max(3, Math.floor(chart.div.clientWidth / 84));
+    const usual = Math.max(3, Math.floor(chart.div.clientWidth / 84));
+    const columns = Math.round(spans.footprint || usual);
     const candles = [...chart.figure.ranges, ...newest].slice(-columns).reverse();
-    const most = chart.step * 44;
+    const most = (chart.step * chart.div.clientHeight * 0.82) / (columns > usual ? LEAST_ROW : USUAL_ROW);
     let [low, high] = candles[0];
     for (const [least, top] of candles) {
       const wider = [Math.min(low, least), Math.max(high, top)];
@@ -183,9 +213,10 @@
       [low, high] = wider;
     }
     if (ranges && !changed && inside(ranges.price, candles[0][0], candles[0][1])) return;
-    const pad = chart.step * 2 + Math.max(0, (chart.step * 24 - (high - low)) / 2);
+    const pad = chart.step * 2 + Math.max(0, (most * 0.55 - (high - low)) / 2);
     const end = chart.column + chart.cells.length;
-    ranges = { x: [Math.max(end - columns, 0) - 0.55, Math.max(end, columns) - 0.35], price: [low - pad, high + pad] };
+    const least = -of.older.columns;
+    ranges = { x: [Math.max(end - columns, least) - 0.55, Math.max(end, columns + least) - 0.35], price: [low - pad, high + pad] };
     setAxis(layout.xaxis, ranges.x);
     setAxis(layout.yaxis, stretched(ranges.price));
     urgent = true;
@@ -193,6 +224,7 @@
 
   /* Wheel, pinch and drag -------------------------------------------------------------------------------------------- */
   let asked = false;
+  of.refit = refit;
   function refit() {
     ranges = null;
     urgent = true;
@@ -217,7 +249,8 @@
     const axis = chart.div._fullLayout && chart.div._fullLayout.xaxis;
     if (!chart.figure || !axis || !of.rows.x.length) return;
     const [from, to] = held ? held.x : axis.range.map((end) => axis.r2l(end));
-    const most = chart.mode === "chart" ? Math.max(of.rows.x.length, 24) : Math.max(chart.column + chart.cells.length, 12);
+    const present = chart.mode === "chart" ? of.rows.x.length : chart.column + chart.cells.length + of.older.columns;
+    const most = Math.max(present, chart.mode === "chart" ? 24 : 12) * (of.older.more ? 1.2 : 1);
     const columns = Math.min(Math.max(((to - from) / unit()) * factor, LEAST[chart.mode]), most * 1.2);
     if (held) {
       const share = Math.min(Math.max((pixel - axis._offset) / axis._length, 0), 1);
@@ -239,6 +272,20 @@
     refit();
   };
 
+  /* Pan by a part of the width; to the right at most to the newest candle, which is then followed again. */
+  of.panShare = (share) => {
+    const axis = chart.div._fullLayout && chart.div._fullLayout.xaxis;
+    if (!axis || !of.rows || !of.rows.x.length || (share > 0 && following)) return;
+    of.panTime(axis._length * share);
+    const newest = chart.mode === "chart" ? of.times()[of.rows.x.length - 1] : chart.column + chart.cells.length - 1;
+    if (share > 0 && held.x[1] > newest + unit()) of.follow();
+  };
+
+  of.resetZoom = () => {
+    spans = { chart: null, footprint: null };
+    of.follow();
+  };
+
   of.zoomPrice = (factor) => {
     if (held && chart.mode === "footprint") {
       const [low, high] = held.y;
@@ -254,17 +301,82 @@
 
   /* The figure that Plotly draws: settled candles only; forming ones and the profile are the live layer's. */
   function settledFigure() {
-    if (chart.mode === "footprint") return chart.figure.data;
-    const count = chart.settled;
+    if (chart.mode === "footprint") return footprintFigure();
     const [from, to] = ranges ? ranges.x : timeRange();
+    const times = of.times();
+    const begin = Math.max(lowerBound(times, from - (to - from)) - 1, 0);
+    const count = Math.max(Math.min(chart.settled, lowerBound(times, to + (to - from)) + 1), begin);
     const mark = Math.min(Math.max(((chart.div.clientWidth * 0.8) / (to - from)) * columnMs(), 3), 8);
     return chart.figure.data.map((trace) => {
       if (LIVE_TRACES.has(trace.uid)) return { ...trace, x: [], y: [], open: [], high: [], low: [], close: [] };
       const cut = { ...trace };
-      for (const name of ["x", "y", "open", "high", "low", "close"]) if (cut[name]) cut[name] = cut[name].slice(0, count);
+      for (const name of ["x", "y", "open", "high", "low", "close"]) if (cut[name]) cut[name] = cut[name].slice(begin, count);
+      if (Array.isArray(trace.marker && trace.marker.color)) cut.marker = { ...trace.marker, color: trace.marker.color.slice(begin, count) };
       if (trace.uid.endsWith("_marks")) cut.marker = { ...trace.marker, size: mark, standoff: mark };
+      if (trace.type === "scatter" && trace.mode === "lines") broken(cut, begin);
       return cut;
     });
+  }
+
+  /* A running sum or mean begins anew with each session: its line breaks there. */
+  function broken(trace, begin) {
+    const { x } = of.rows;
+    for (let index = trace.x.length - 1; index > 0; index -= 1) {
+      if (x[begin + index].slice(0, 10) === x[begin + index - 1].slice(0, 10)) continue;
+      trace.x.splice(index, 0, trace.x[index]);
+      trace.y.splice(index, 0, null);
+      trace.fill = "none";
+    }
+  }
+
+  /* Of the footprint what is in view and as much to either side, its numbers as large as fit; none where they would overlap. */
+  function footprintFigure() {
+    const { x } = ranges || { x: chart.figure.layout.xaxis.range };
+    const span = x[1] - x[0];
+    const style = (chart.style = cellStyle(span));
+    return chart.figure.data.map((trace) => {
+      const cut = of.cutColumns(trace, x[0] - span, x[1] + span);
+      if (trace.uid === "bid" || trace.uid === "ask") return { ...cut, visible: style.form !== "none", text: cut.text.map((words) => style.write(words)), textfont: { ...cut.textfont, size: style.size } };
+      if (trace.uid === "unfinished" || trace.uid.startsWith("cells_")) return { ...cut, visible: style.form !== "none" };
+      if (trace.uid !== "statistics") return cut;
+      return { ...cut, text: cut.text.map((words, index) => (Math.abs(cut.x[index] - chart.column) % style.every ? "" : words)) };
+    });
+  }
+
+  const SHAPE = /^(<b>)?(\d+)(<\/b>)?(?: <span[^>]*>\?(\d+)<\/span>)?$/;
+  /* All levels of the shown figure: [column, price, sell, buy, unclassified]. */
+  const read = new WeakMap();
+  of.levels = () => {
+    const { bid, ask } = byUid;
+    if (!read.has(ask.text)) {
+      const count = (words, part) => Number((SHAPE.exec(words) || [])[part] || 0);
+      read.set(ask.text, bid.text.map((words, index) => [Math.round(bid.x[index]), bid.y[index], count(words, 2), count(ask.text[index], 2), count(ask.text[index], 4)]));
+    }
+    return read.get(ask.text);
+  };
+
+  function cellStyle(span) {
+    const column = (chart.div.clientWidth - 64) / span;
+    const [low, high] = chart.figure.layout.yaxis.range;
+    const row = (chart.div.clientHeight * 0.82 * chart.step) / (high - low);
+    const room = column * 0.48 - 2;
+    const numbers = [...byUid.bid.text, ...byUid.ask.text].map((words) => (SHAPE.exec(words) || [])[2] || "");
+    const widest = Math.max(2, ...numbers.map((text) => text.length));
+    const tall = Math.min(row * 0.78, 12);
+    const size = (letters) => Math.min(tall, room / letters / 0.6);
+    const form = row < 7.5 ? "none" : size(widest) >= 7.5 ? "full" : size(4) >= 7.5 ? "short" : "none";
+    const found = { form, column, row, size: Math.floor(size(form === "short" ? 4 : widest) * 2) / 2, every: Math.max(1, Math.ceil(44 / column)) };
+    const letters = Math.floor((column * 0.5 - 6) / found.size / 0.6);
+    const brief = (found.brief = (count) => (count < 1000 ? String(count) : count < 9950 ? (count / 1000).toFixed(1) + "K" : count < 99500 ? Math.round(count / 1000) + "K" : (count / 100000).toFixed(1) + "L"));
+    found.number = (text) => (form === "full" ? text : brief(Number(text)));
+    found.unknown = (buy, none) => none && found.number(buy).length + none.length + 2 <= letters;
+    found.write = (words) => {
+      const [whole, bold, count, , none] = SHAPE.exec(words) || [words];
+      if (count === undefined) return whole;
+      const text = bold ? `<b>${found.number(count)}</b>` : found.number(count);
+      return found.unknown(count, none) ? text + words.slice(words.indexOf(" <span")) : text;
+    };
+    return found;
   }
 
   function draw() {
@@ -277,6 +389,7 @@
     (chart.mode === "footprint" ? fitFootprint : fitChart)(changed || !ranges);
     if (urgent) plot();
     of.drawLive();
+    of.older.seek(ranges ? ranges.x : timeRange());
     of.emit("drawn", null);
   }
 
@@ -309,14 +422,55 @@
       const price = name === "yaxis";
       const [bottom, top] = axis.domain || layout.yaxis3.domain;
       const share = top - bottom;
-      const step = nice((high - low) / Math.max(2, Math.floor((size * share) / (price ? 44 : 34))));
+      const step = nice((high - low) / Math.max(2, Math.floor((size * share) / (price ? 44 : name === "yaxis5" ? 24 : 34))));
       const values = [];
       for (let at = Math.ceil(low / step); at * step <= high; at += 1) values.push(Number((at * step).toFixed(4)));
       axis.tickmode = "array";
       axis.tickvals = values;
       axis.ticktext = values.map((value) => (price ? of.price(value) : of.short(value).replace(/\.?0+(?=[A-Z])/, "")));
+      if (name !== "yaxis5") continue;
+      chart.sumTicks = values.map((value, index) => [value, axis.ticktext[index]]);
+      axis.showticklabels = false;
     }
+    ticks(layout);
     if (chart.mode === "chart" && ranges) layout.bargap = (chart.div.clientWidth * columnMs()) / (ranges.x[1] - ranges.x[0]) < 5 ? 0.05 : 0.25;
+  }
+
+  /* The times under the columns: full minutes, at a session's first candle the date. */
+  const MINUTE_STEPS = [1, 2, 3, 5, 10, 15, 30, 60, 120, 180];
+  const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
+  of.day = (label) => Number(label.slice(8, 10)) + " " + MONTHS[Number(label.slice(5, 7)) - 1];
+  of.begins = (index) => index > 0 && of.rows.x[index].slice(0, 10) !== of.rows.x[index - 1].slice(0, 10);
+  function ticks(layout) {
+    const { x } = of.rows;
+    if (!x.length || !ranges) return;
+    const footprint = chart.mode === "footprint";
+    const [from, to] = ranges.x;
+    const base = x.length - chart.column - chart.cells.length;
+    const places = footprint ? x.map((_, index) => index - base) : of.times();
+    const pixels = (chart.div.clientWidth - 64) * (footprint ? 1 : 0.87);
+    const every = ((to - from) / unit() / Math.max(2, Math.floor(pixels / 62))) * of.view.minutes;
+    const step = MINUTE_STEPS.find((one) => one >= every && one % of.view.minutes === 0) || Math.ceil(every / 360) * 360;
+    const origin = step % 60 === 0 && of.view.minutes >= 30 ? 555 : 0;
+    const minute = (label) => Number(label.slice(11, 13)) * 60 + Number(label.slice(14, 16)) - origin;
+    const found = [];
+    const add = (place, text, strong) => {
+      const last = found[found.length - 1];
+      if (last && place - last[0] < (step / of.view.minutes) * unit() * 0.8) {
+        if (!strong) return;
+        found.pop();
+      }
+      found.push([place, strong ? `<b>${text}</b>` : text]);
+    };
+    const [begin, end] = [lowerBound(places, from - (to - from)), lowerBound(places, to + (to - from))];
+    for (let index = begin; index < end; index += 1) {
+      if (of.begins(index)) add(places[index], of.day(x[index]), true);
+      else if (minute(x[index]) % step === 0) add(places[index], x[index].slice(11, 16), false);
+    }
+    for (let at = places[x.length - 1] + columnMs(); !footprint && at < to; at += columnMs()) if (minute(toLabel(at)) % step === 0) add(at, toLabel(at).slice(11, 16), false);
+    layout.xaxis.tickmode = "array";
+    layout.xaxis.tickvals = found.map(([place]) => (footprint ? place : toLabel(place)));
+    layout.xaxis.ticktext = found.map(([, text]) => text);
   }
 
   function nice(rough) {

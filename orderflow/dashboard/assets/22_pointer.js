@@ -22,16 +22,11 @@
       const { column, cells } = of.chart;
       const index = Math.round(at);
       const row = of.rows.x.length - column - cells.length + index;
-      return index >= 0 && index < column + cells.length && row >= 0 ? row : -1;
+      return index < column + cells.length && row >= 0 ? row : -1;
     }
     const times = of.times();
     const half = of.view.minutes * 30000;
-    let [low, high] = [0, times.length - 1];
-    while (low < high) {
-      const middle = (low + high) >> 1;
-      if (times[middle] < at - half) low = middle + 1;
-      else high = middle;
-    }
+    const low = Math.min(of.lowerBound(times, at - half), times.length - 1);
     return Math.abs(times[low] - at) <= half ? low : -1;
   }
 
@@ -74,7 +69,7 @@
     const { offsetTop } = of.chart.div;
     let { x } = place;
     if (row >= 0) x = xaxis._offset + (footprint ? xaxis.l2p(Math.round(xaxis.p2l(x - xaxis._offset))) : xaxis.l2p(of.times()[row]));
-    const time = row >= 0 ? of.rows.x[row].slice(11, 16) : footprint ? "" : new Date(xaxis.p2l(x - xaxis._offset)).toISOString().slice(11, 16);
+    const time = row >= 0 ? moment(row) : footprint ? "" : later(xaxis.p2l(x - xaxis._offset));
     put(nodes.column, { left: x, top: offsetTop + size.t, height: size.h });
     if (time) {
       put(nodes.time, { left: x, top: offsetTop + size.t + size.h });
@@ -84,6 +79,18 @@
     put(nodes.line, { left: size.l, top: offsetTop + place.y, width: size.w });
     put(nodes.level, { top: offsetTop + place.y });
     of.text(nodes.level, words);
+  }
+
+  /* A candle's time; its day too where the chart holds several. */
+  function moment(row) {
+    const { x } = of.rows;
+    return (x[0].slice(0, 10) === x[x.length - 1].slice(0, 10) ? "" : of.day(x[row]) + " ") + x[row].slice(11, 16);
+  }
+
+  /* Right of the newest candle the axis tells the time; between sessions there is none. */
+  function later(at) {
+    const times = of.times();
+    return at > times[times.length - 1] ? of.toLabel(at).slice(11, 16) : "";
   }
 
   function put(node, edges) {
@@ -156,9 +163,31 @@
     });
   }
 
+  /* The time axis: a drag to the left shows more candles, to the right fewer, as on a price axis turned over. */
+  function timeAxis() {
+    let from = null;
+    return el("div", {
+      id: "of-time-axis", title: "Drag or wheel: zoom the time; double click: as it was",
+      onpointerdown: (event) => {
+        from = event.clientX;
+        event.currentTarget.setPointerCapture(event.pointerId);
+      },
+      onpointermove: (event) => {
+        if (from === null) return;
+        of.zoomTime(Math.exp((from - event.clientX) * 0.005), Infinity);
+        from = event.clientX;
+      },
+      onpointerup: () => (from = null),
+      onpointercancel: () => (from = null),
+      ondblclick: () => of.resetZoom(),
+    });
+  }
+
   of.on("drawn", () => {
     const layout = full();
     if (layout) {
+      const { _size: size } = layout;
+      Object.assign(time.style, { top: of.chart.div.offsetTop + size.t + size.h + "px", left: size.l + "px", height: size.b + "px", width: layout.xaxis._length + "px" });
       const top = of.chart.div.offsetTop + layout.yaxis._offset;
       Object.assign(price.style, { top: top + "px", height: layout.yaxis._length + "px", width: layout._size.r + "px" });
     }
@@ -166,6 +195,7 @@
   });
 
   let price = null;
+  let time = null;
   of.startPointer = () => {
     const { div } = of.chart;
     price = axis();
@@ -174,7 +204,9 @@
       nodes[name] = el("div", { id: "of-cross-" + name, class: kind, hidden: true });
       of.byId("of-centre").append(nodes[name]);
     }
-    of.byId("of-centre").append(price);
+    time = timeAxis();
+    time.addEventListener("wheel", wheel, { passive: false });
+    of.byId("of-centre").append(price, time);
     div.addEventListener("wheel", wheel, { passive: false });
     div.addEventListener("pointermove", (event) => {
       if (event.pointerType === "touch") touch(event);

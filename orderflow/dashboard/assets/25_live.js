@@ -59,11 +59,12 @@
     const count = rows.x.length;
     if (first >= count) return;
     const x = full.xaxis;
-    const at = (index) => x._offset + x.d2p(rows.x[index]);
-    const step = Math.abs(x.d2p("2000-01-01 00:00:00") - x.d2p("2000-01-01 00:01:00")) * of.view.minutes;
+    const times = of.times();
+    const at = (index) => x._offset + x.l2p(times[index]);
+    const step = Math.abs(x.l2p(0) - x.l2p(60000)) * of.view.minutes;
     const side = (index) => (rows.delta[index] === 0 ? NEUTRAL : rows.delta[index] > 0 ? (rows.final[index] ? colors.buy : colors.buyFaint) : rows.final[index] ? colors.sell : colors.sellFaint);
     const indexes = [...Array(count - first)].map((_, offset) => first + offset);
-    const joined = first > 0 ? [first - 1, ...indexes] : indexes;
+    const joined = first > 0 && !of.begins(first) ? [first - 1, ...indexes] : indexes;
     panel(x, full.yaxis, (y) => {
       line(joined.filter((i) => rows.vwap[i] !== null).map((i) => [at(i), y(rows.vwap[i])]), colors.vwap);
       bands(joined, at, y, colors);
@@ -130,6 +131,77 @@
     }
   }
 
+  /* The panes' titles with the values of the candle under the pointer, else of the newest. */
+  function titles(full, colors) {
+    const { rows } = of;
+    const i = Math.min(of.legendRow === undefined ? Infinity : of.legendRow, rows.x.length - 1);
+    if (i < 0) return;
+    const delta = rows.delta[i];
+    const share = rows.total_volume[i] ? Math.round((rows.buy_volume[i] / rows.total_volume[i]) * 100) : 0;
+    title(full.yaxis2, full.xaxis, [["Volume ", TEXT], [of.short(rows.total_volume[i]), "#c6d0de"], [`  ${share} % bought`, TEXT]]);
+    title(full.yaxis3, full.xaxis, [["Delta ", TEXT], [of.short(delta, true), delta > 0 ? colors.buy : delta < 0 ? colors.sell : TEXT], ["  CVD ", CVD], [of.short(rows.cvd[i], true), CVD]]);
+  }
+
+  function title(y, x, parts) {
+    pen.font = "10px sans-serif";
+    pen.textAlign = "left";
+    pen.textBaseline = "top";
+    const width = parts.reduce((sum, [text]) => sum + pen.measureText(text).width, 0);
+    let left = x._offset + 4;
+    pen.fillStyle = "rgba(13,17,23,.75)";
+    pen.fillRect(left - 2, y._offset + 1, width + 6, 13);
+    for (const [text, color] of parts) {
+      pen.fillStyle = color;
+      pen.fillText(text, left, y._offset + 3);
+      left += pen.measureText(text).width;
+    }
+  }
+
+  /* CVD's own scale at the left edge, legible over what it crosses. */
+  function sumScale(full) {
+    const y = full.yaxis5;
+    pen.font = "10px sans-serif";
+    pen.textAlign = "left";
+    pen.textBaseline = "middle";
+    (of.chart.sumTicks || []).forEach(([value, text]) => {
+      const at = y.l2p(value);
+      if (at < 22 || at > y._length - 6) return;
+      pen.fillStyle = "rgba(13,17,23,.75)";
+      pen.fillRect(full.xaxis._offset + 2, y._offset + at - 6, pen.measureText(text).width + 4, 12);
+      pen.fillStyle = CVD;
+      pen.fillText(text, full.xaxis._offset + 4, y._offset + at);
+    });
+  }
+
+  /* Levels of the day that traders watch: previous close, high and low, where they are in view. */
+  function dayLevels(full) {
+    const { stats } = of;
+    if (!stats || of.waiting) return;
+    const { xaxis: x, yaxis: y } = full;
+    const placed = [];
+    for (const [name, price] of [["prev close", stats.previous_close], ["day high", stats.high], ["day low", stats.low]]) {
+      if (price === null || price === undefined) continue;
+      const at = y.l2p(price);
+      if (at < 6 || at > y._length - 4 || placed.some((one) => Math.abs(one - at) < 11)) continue;
+      placed.push(at);
+      pen.strokeStyle = "#6b7688";
+      pen.globalAlpha = 0.55;
+      pen.lineWidth = 1;
+      pen.setLineDash([1, 4]);
+      pen.beginPath();
+      pen.moveTo(x._offset, y._offset + at);
+      pen.lineTo(x._offset + x._length, y._offset + at);
+      pen.stroke();
+      pen.setLineDash([]);
+      pen.globalAlpha = 1;
+      pen.font = "9px sans-serif";
+      pen.textAlign = "left";
+      pen.textBaseline = name === "day low" ? "top" : "bottom";
+      pen.fillStyle = TEXT;
+      pen.fillText(name, x._offset + 4, y._offset + at + (name === "day low" ? 2 : -1));
+    }
+  }
+
   /* The last CVD beside its panel, like the last price beside the prices. */
   function lastSum(full) {
     const y = full.yaxis5;
@@ -139,12 +211,15 @@
     if (at < 0 || at > y._length) return;
     const left = full.width - 56;
     pen.fillStyle = CVD;
-    pen.fillRect(left, y._offset + at - 7, 56, 14);
+    const top = y._offset + Math.min(Math.max(at - 13, 0), y._length - 26);
+    pen.fillRect(left, top, 56, 26);
     pen.fillStyle = PAPER;
-    pen.font = "bold 10px sans-serif";
+    pen.font = "9px sans-serif";
     pen.textAlign = "center";
     pen.textBaseline = "middle";
-    pen.fillText(of.short(sum, true), left + 28, y._offset + at);
+    pen.fillText("CVD", left + 28, top + 7);
+    pen.font = "bold 10px sans-serif";
+    pen.fillText(of.short(sum, true), left + 28, top + 18);
   }
 
   /* The volume profile beside the prices: it moves with every trade, so it is drawn here. */
@@ -180,8 +255,15 @@
     pen.textBaseline = "top";
     pen.font = "10px sans-serif";
     pen.fillStyle = color;
-    pen.fillText("+" + of.short(volume) + " in outages,", x._offset + x._length - 2, y._offset + 2, x._length);
-    pen.fillText("price unknown", x._offset + x._length - 2, y._offset + 14, x._length);
+    const narrow = x._length < 86;
+    const width = Math.min(narrow ? 46 : 90, x._length);
+    pen.globalAlpha = 0.8;
+    pen.fillStyle = PAPER;
+    pen.fillRect(x._offset + x._length - width, y._offset, width, 26);
+    pen.globalAlpha = 1;
+    pen.fillStyle = color;
+    pen.fillText("+" + of.short(volume) + (narrow ? "" : " in outages,"), x._offset + x._length - 2, y._offset + 2);
+    pen.fillText(narrow ? "outages" : "price unknown", x._offset + x._length - 2, y._offset + 14);
   }
 
   function rule(x, y, color, dash) {
@@ -212,12 +294,34 @@
     const cell = of.chart.cells[0];
     const x = full.xaxis;
     const at = (value) => x._offset + x.l2p(value);
+    if (!of.chart.style) return;
     if (cell && cell.gap) for (const y of [full.yaxis, full.yaxis2]) panel(x, y, () => shade(at, y, colors.gap));
+    if (of.chart.style.form === "none") panel(x, full.yaxis, (y) => heat(cell, full, at, y, colors));
     if (cell) panel(x, full.yaxis, (y) => paintCell(cell, at, y, colors));
     if (cell) panel(x, full.yaxis2, (y) => paintSums(cell, at, y, colors));
     const rows = of.rows;
     const last = rows.x.length - 1;
     if (last >= 0) panel(x, full.yaxis, (y) => lastPrice(x, y, rows.close[last], rows.close[last] >= rows.open[last] ? colors.buy : colors.sell));
+  }
+
+  /* Where two numbers have no room: each level's delta, on its side's colour, the stronger the more traded. */
+  function heat(cell, full, at, y, colors) {
+    const { step, style, column: newest } = of.chart;
+    const [from, to] = full.xaxis.range;
+    const [low, high] = full.yaxis.range;
+    const shown = (cell ? cell.levels.map(([price, sell, buy, none]) => [newest, price, sell, buy, none]) : []).concat(of.levels()).filter(([column, price]) => column > from - 1 && column < to + 1 && price > low - step && price < high + step);
+    const most = Math.max(1, ...shown.map(([, , sell, buy, none]) => sell + buy + none));
+    const height = Math.max(Math.abs(y(0) - y(step)) - 0.5, 1);
+    const size = Math.min(Math.floor(Math.min(style.row * 0.8, style.column / 3.2)), 11);
+    pen.textBaseline = "middle";
+    for (const [column, price, sell, buy, none] of shown) {
+      const delta = buy - sell;
+      pen.fillStyle = none > buy + sell ? NEUTRAL : delta >= 0 ? colors.buy : colors.sell;
+      pen.globalAlpha = 0.1 + 0.65 * Math.sqrt((sell + buy + none) / most);
+      pen.fillRect(at(column - 0.42), y(price) - height / 2, at(column + 0.42) - at(column - 0.42), height);
+      pen.globalAlpha = 1;
+      if (size >= 7) words(delta > 0 ? "+" + style.brief(delta) : delta < 0 ? "−" + style.brief(-delta) : "0", at(column), y(price), "center", "#e8edf4", false, size);
+    }
   }
 
   function shade(at, y, color) {
@@ -229,7 +333,7 @@
 
   function paintCell(cell, at, y, colors) {
     const index = of.chart.column;
-    const { step } = of.chart;
+    const { step, style } = of.chart;
     const most = Math.max(of.chart.figure.most || 1, ...cell.levels.map(([, sell, buy, none]) => sell + buy + none));
     const unit = (at(index + 0.42) - at(index - 0.42)) / most;
     const height = Math.abs(y(0) - y(step)) * 0.92;
@@ -237,7 +341,7 @@
     for (const [price, sell, buy, none, mark] of cell.levels) {
       const top = y(price) - height / 2;
       let left = at(index - 0.42);
-      for (const [volume, color] of [[sell, colors.sellFaint], [buy, colors.buyFaint], [none, NEUTRAL_FAINT]]) {
+      for (const [volume, color] of style.form === "none" ? [] : [[sell, colors.sellFaint], [buy, colors.buyFaint], [none, NEUTRAL_FAINT]]) {
         pen.fillStyle = color;
         pen.fillRect(left, top, volume * unit, height);
         left += volume * unit;
@@ -247,10 +351,10 @@
         pen.fillStyle = mark & 1 ? colors.buy : colors.sell;
         pen.fillRect(at(index + 0.44) - 2, top, 4, height / 0.92);
       }
-      if (height < 7) continue;
-      words(String(sell), at(index) - 4, y(price), "right", mark & 2 ? colors.sell : TEXT, mark & 2);
-      words(String(buy), at(index) + 4, y(price), "left", mark & 1 ? colors.buy : TEXT, mark & 1);
-      if (none) words("?" + none, at(index) + 4 + pen.measureText(buy + " ").width, y(price), "left", NEUTRAL, false);
+      if (style.form === "none") continue;
+      words(style.number(String(sell)), at(index - 0.03), y(price), "right", mark & 2 ? colors.sell : TEXT, mark & 2);
+      words(style.number(String(buy)), at(index + 0.03), y(price), "left", mark & 1 ? colors.buy : TEXT, mark & 1);
+      if (style.unknown(String(buy), String(none || ""))) words("?" + none, at(index + 0.03) + pen.measureText(style.number(String(buy)) + " ").width, y(price), "left", NEUTRAL, false);
       if (mark & 16) words("◂", at(index + 0.49), y(price), "center", colors.vwap, false);
     }
     const rising = cell.close >= cell.open;
@@ -273,8 +377,8 @@
     pen.strokeRect(at(index - 0.44), top, at(index + 0.42) - at(index - 0.44), height);
   }
 
-  function words(value, x, y, align, color, strong) {
-    pen.font = (strong ? "bold " : "") + "9px ui-monospace, 'DejaVu Sans Mono', monospace";
+  function words(value, x, y, align, color, strong, size = of.chart.style.size) {
+    pen.font = (strong ? "bold " : "") + size + "px ui-monospace, 'DejaVu Sans Mono', monospace";
     pen.textAlign = align;
     pen.fillStyle = color;
     pen.fillText(value, x, y);
@@ -289,6 +393,33 @@
       pen.fillStyle = signed && cell[name] ? (cell[name] > 0 ? colors.buy : colors.sell) : name === "unclassified" && cell.gap ? colors.gap : TEXT;
       pen.fillText(of.short(cell[name], signed), at(index), y(place));
     });
+  }
+
+  /* Between two sessions a line with the later one's date. */
+  function sessions(full) {
+    const { rows, chart } = of;
+    const footprint = chart.mode === "footprint";
+    const base = rows.x.length - chart.column - chart.cells.length;
+    const x = full.xaxis;
+    const size = full._size;
+    pen.strokeStyle = "#3a4557";
+    pen.fillStyle = TEXT;
+    pen.font = "10px sans-serif";
+    pen.textAlign = "left";
+    pen.textBaseline = "top";
+    pen.lineWidth = 1;
+    pen.setLineDash([4, 4]);
+    rows.x.forEach((label, index) => {
+      if (!of.begins(index)) return;
+      const at = footprint ? x.l2p(index - base - 0.5) : x.l2p(of.times()[index] - of.view.minutes * 60000);
+      if (at < 0 || at > x._length) return;
+      pen.beginPath();
+      pen.moveTo(x._offset + at, size.t);
+      pen.lineTo(x._offset + at, size.t + size.h);
+      pen.stroke();
+      pen.fillText(of.day(label), x._offset + at + 4, size.t + 2);
+    });
+    pen.setLineDash([]);
   }
 
   /* Minutes and seconds until the forming candle ends, for the live day. */
@@ -322,11 +453,15 @@
     if (!figure || !full || !full.yaxis || !full.yaxis.l2p || !of.rows) return;
     prepare(div);
     const colors = COLORS[of.view.palette] || COLORS.default;
+    if (of.older.rows || of.older.columns) sessions(full);
     if (mode === "footprint") column(full, colors);
     else if (full.yaxis5) {
       profile(full, colors);
+      dayLevels(full);
       forming(full, colors);
       lastSum(full);
+      sumScale(full);
+      titles(full, colors);
     }
     tag(full, div);
   };

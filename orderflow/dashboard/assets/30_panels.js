@@ -30,6 +30,23 @@
     ["TSQ", (s) => of.short(s.tsq)],
     ["Last trade", (s) => (s.updated_ms === null ? "–" : of.clock(s.updated_ms, true) + " IST"), null, true],
   ];
+  const MEANING = {
+    "Prev close": "Close of the session before; the change above is from it",
+    VWAP: "Volume-weighted average price of the day",
+    POC: "Point of control: the price with the most volume today",
+    "Value area": "The prices around the point of control that hold 70 % of the day's volume",
+    Volume: "Shares or contracts traded today in the continuous session",
+    "Buy/sell": "Bought volume over sold volume, by aggressor",
+    Buy: "Volume whose aggressor bought: it took the ask",
+    Sell: "Volume whose aggressor sold: it took the bid",
+    "Unclass.": "Unclassified: auctions, outages, or nothing known of the aggressor; in no side",
+    CVD: "Cumulative volume delta: bought minus sold since the session began",
+    "Δ candle": "Delta of the newest candle: bought minus sold volume",
+    "Δ conf.": "Confidence in the delta of the last final candle: how much of its volume could be classified for certain",
+    TBQ: "Total quantity of all buy orders in the exchange's book",
+    TSQ: "Total quantity of all sell orders in the exchange's book",
+    "Last trade": "The exchange's time of the newest trade",
+  };
   let statNodes = null;
   let levels = { poc: null, low: null, high: null };
 
@@ -40,7 +57,7 @@
       statNodes = STATS.map(([label, , , wide]) => {
         const second = !wide && cells % 2 === 1;
         cells += wide ? 2 : 1;
-        return [el("dt", { class: second ? "second" : "" }, label), el("dd")];
+        return [el("dt", { class: second ? "second" : "", title: MEANING[label] }, label), el("dd", { title: MEANING[label] })];
       });
       body("of-stats").append(
         el("div", { id: "of-balance", title: "Buy and sell volume of the day; grey is unclassified" }, el("i", { class: "up" }), el("i", { class: "none" }), el("i", { class: "down" })),
@@ -173,13 +190,14 @@
       host.append(...Object.values(legend));
     }
     if (!rows || !rows.x.length) {
-      text(legend.when, of.view.instrument ? "No trades yet for " + of.symbolOf(of.view.instrument) : "");
-      for (const name of ["ohlc", "flow", "state"]) text(legend[name], "");
+      for (const node of Object.values(legend)) text(node, "");
       return;
     }
-    const at = hovered === null ? -1 : rows.x.findIndex((x) => x.startsWith(hovered.slice(0, 16)));
+    const at = hovered === null ? -1 : rows.x.lastIndexOf(hovered);
     const i = at < 0 ? rows.x.length - 1 : at;
-    text(legend.when, rows.x[i].slice(11, 16) + "–" + rows.window_end[i].slice(11, 16));
+    const day = rows.x[i].slice(0, 10) === rows.x[rows.x.length - 1].slice(0, 10) ? "" : of.day(rows.x[i]) + " ";
+    text(legend.when, day + rows.x[i].slice(11, 16) + "–" + rows.window_end[i].slice(11, 16));
+    of.legendRow = i;
     text(legend.ohlc, `O ${of.price(rows.open[i])}  H ${of.price(rows.high[i])}  L ${of.price(rows.low[i])}  C ${of.price(rows.close[i])}`);
     klass(legend.ohlc, "ohlc " + of.sign(rows.close[i] - rows.open[i]));
     const unclassified = rows.unclassified_volume[i] ? `  Uncl ${of.whole(rows.unclassified_volume[i])}` : "";
@@ -195,9 +213,35 @@
   /* Banners ---------------------------------------------------------------------------------------------------- */
   let serverBanners = [];
   let connection = "connecting";
+  const STALE = new Set(["stalled", "disconnected", "kafka", "token", "offline"]);
+
+  /* In the middle of the chart: what is being waited for, or why there is nothing and what to do. */
+  let note = null;
+  function drawNote() {
+    if (!note) {
+      note = el("div", { id: "of-note", role: "status" }, el("b"), el("span"));
+      of.byId("of-centre").append(note);
+    }
+    const { rows, view } = of;
+    const day = view.date ? ` on ${view.date}` : "";
+    const [title, hint] = of.waiting ? [`Loading ${of.symbolOf(view.instrument)}${day} …`, ""] : rows && !rows.x.length ? nothing(view) : ["", ""];
+    note.hidden = !title;
+    text(note.firstChild, title);
+    text(note.lastChild, hint);
+  }
+
+  function nothing(view) {
+    const banner = serverBanners.find((one) => ["loading", "archive", "empty", "kafka", "catching_up"].includes(one.code));
+    if (banner && (banner.code === "loading" || banner.code === "catching_up")) return [banner.text, ""];
+    if (view.replay) return ["No trade yet at this time of the replay", "Press Space to play, or move the slider."];
+    if (view.date) return [banner ? banner.text : `Nothing of ${of.symbolOf(view.instrument)} on ${view.date}`, "Choose another day in the list above, or press L for the running day."];
+    return ["No trades yet for " + of.symbolOf(view.instrument), "The chart fills by itself from the first trade. Stored days are in the list above."];
+  }
+
   function drawBanners() {
     const own = connection === "closed" ? [{ level: "error", code: "offline", text: "Connection to the dashboard lost; trying again. Figures are as of the last update." }] : [];
     const list = [...own, ...serverBanners];
+    document.documentElement.toggleAttribute("data-stale", !of.view.date && list.some((one) => STALE.has(one.code)));
     of.byId("of-banners").replaceChildren(...list.map((banner) => el("div", { class: "banner " + banner.level, "data-code": banner.code }, banner.text)));
   }
 
@@ -223,10 +267,15 @@
     if (message.tape || message.view) drawTape(message.tape || [], Boolean(message.view));
     if (message.watch) drawWatch(message.watch);
   });
-  of.on("draw", drawLegend);
+  of.on("draw", () => {
+    drawLegend();
+    drawNote();
+  });
+  of.on("note", drawNote);
   of.on("hover", (label) => {
     hovered = label;
     drawLegend();
+    of.drawLive();
   });
   of.on("connection", (state) => {
     connection = state;

@@ -47,9 +47,31 @@
     if (change.instrument) of.keep("instrument", change.instrument);
     if (change.palette) of.keep("palette", change.palette);
     remember();
+    expect("instrument" in change || "date" in change || "replay" in change);
     show();
     of.ask();
   };
+
+  /* Until the chosen view comes, what is on the screen belongs to another: dimmed, and without a price beside the new name. */
+  function expect(another) {
+    of.waiting = true;
+    document.documentElement.dataset.loading = "yes";
+    if (another) {
+      of.stats = null;
+      of.text(nodes.last, "–");
+      of.text(nodes.change, "");
+    }
+    of.emit("note", null);
+  }
+
+  function arrived({ view }) {
+    const wanted = of.view;
+    if (!of.waiting || ["instrument", "minutes", "mode"].some((name) => wanted[name] && view[name] !== wanted[name])) return;
+    of.waiting = false;
+    delete document.documentElement.dataset.loading;
+    if (of.stats) showQuote(of.stats);
+    of.emit("note", null);
+  }
 
   function remember() {
     history.replaceState(null, "", "?" + new URLSearchParams(of.query(false)));
@@ -144,6 +166,16 @@
     f: () => of.choose({ mode: of.view.mode === "chart" ? "footprint" : "chart" }),
     c: () => of.choose({ palette: of.view.palette === "safe" ? "default" : "safe" }),
     Home: () => of.follow(),
+    "+": () => of.zoomTime(1 / 1.25, Infinity),
+    "=": () => of.zoomTime(1 / 1.25, Infinity),
+    "-": () => of.zoomTime(1.25, Infinity),
+    arrowleft: () => of.panShare(-0.15),
+    arrowright: () => of.panShare(0.15),
+    arrowup: () => of.zoomPrice(1 / 1.15),
+    arrowdown: () => of.zoomPrice(1.15),
+    pageup: () => of.panShare(-0.9),
+    pagedown: () => of.panShare(0.9),
+    r: () => of.resetZoom(),
     j: () => step(1),
     k: () => step(-1),
   };
@@ -180,6 +212,7 @@
 
   of.on("hello", () => show());
   of.on("message", (message) => {
+    if (message.view) arrived(message);
     if (message.watch) learn(message.watch);
     if (message.type === "figure" && message.view && !of.view.instrument) {
       of.view.instrument = message.view.instrument;
@@ -191,12 +224,13 @@
       show();
     }
   });
-  of.on("stats", (stats) => {
+  of.on("stats", (stats) => of.waiting || showQuote(stats));
+  function showQuote(stats) {
     of.text(nodes.last, of.price(stats.last));
     const change = stats.change === null ? "" : `${stats.change > 0 ? "+" : stats.change < 0 ? "−" : ""}${of.price(Math.abs(stats.change))}  ${of.percent(stats.change_percent)}`;
     of.text(nodes.change, change);
     of.klass(nodes.change, of.sign(stats.change || 0));
-  });
+  }
   of.readUrl = fromUrl;
   of.startControls = () => {
     header();
@@ -205,6 +239,7 @@
     setInterval(() => of.text(of.byId("of-clock"), of.clock(of.serverNow()) + " IST"), 500);
     window.addEventListener("popstate", () => {
       fromUrl();
+      expect(true);
       show();
       of.ask();
     });
