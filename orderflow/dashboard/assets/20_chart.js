@@ -89,6 +89,7 @@
 
   function patch(message) {
     if (!chart.figure) return;
+    if (message.tails && message.from <= of.rows.x[chart.settled - 1]) urgent = true;
     if (message.tails) for (const [uid, columns] of Object.entries(message.tails)) if (byUid[uid]) splice(byUid[uid], columns, message.from);
     if (message.facts && message.from) splice(of.rows, message.facts, message.from);
     if (message.wholes) for (const [uid, columns] of Object.entries(message.wholes)) if (byUid[uid]) setColumns(byUid[uid], columns);
@@ -382,9 +383,11 @@
   function draw() {
     if (!chart.figure || !of.rows || !window.Plotly) return;
     const settled = settledRows();
-    const changed = settled !== chart.settled || chart.rows !== of.rows.x.length;
+    /* By time, not by count: of a full buffer a candle leaves whenever one settles. */
+    const shown = [of.rows.x[0], of.rows.x[settled - 1], of.rows.x.length].join();
+    const changed = shown !== chart.shown;
     chart.settled = settled;
-    chart.rows = of.rows.x.length;
+    chart.shown = shown;
     if (changed) urgent = true;
     (chart.mode === "footprint" ? fitFootprint : fitChart)(changed || !ranges);
     if (urgent) plot();
