@@ -56,7 +56,7 @@
     const name = view ? JSON.stringify([view.instrument, view.minutes, view.mode, view.date, view.replay]) : shownView;
     const same = chart.mode === message.mode && name === shownView;
     const before = chart.figure;
-    const first = same ? firstLabel() : null;
+    const { first } = chart;
     if (view && view.buffer !== shownBuffer) spans.chart = null;
     if (view) [shownView, shownBuffer, chart.date] = [name, view.buffer, message.date || view.date];
     chart.figure = message.figure;
@@ -65,7 +65,9 @@
     const rows = of.rows;
     of.rows = message.facts;
     ranges = null;
+    chart.first = null;
     take.cells(message);
+    chart.first = of.rows.x[of.base()];
     chart.figure.step = chart.step;
     if (!same) {
       stretch = 1;
@@ -78,8 +80,11 @@
     urgent = true;
   }
 
-  /* The start of the footprint's column 0. */
-  const firstLabel = (of.firstLabel = () => (of.rows && chart.mode === "footprint" ? of.rows.x[of.rows.x.length - chart.column - chart.cells.length] : null));
+  /* The row of the footprint's column 0. Rows move on with each candle, columns only with the next figure. */
+  of.base = () => {
+    const found = chart.first ? of.rows.x.indexOf(chart.first) : -1;
+    return found < 0 ? of.rows.x.length - chart.column - chart.cells.length : found;
+  };
 
   function setFollowing(yes) {
     if (yes) held = null;
@@ -108,6 +113,7 @@
     if (!message.cells) return;
     chart.cells = message.cells;
     chart.column = message.column;
+    if (chart.first) chart.column = of.rows.x.length - chart.cells.length - of.base();
     chart.step = message.step;
   };
 
@@ -242,7 +248,19 @@
   function hold() {
     const full = chart.div._fullLayout;
     held = { x: full.xaxis.range.map((end) => full.xaxis.r2l(end)), y: full.yaxis.range.slice() };
+    bound();
     setFollowing(false);
+  }
+
+  /* A tenth of what is shown holds candles, however far was panned. */
+  function bound() {
+    if (!of.rows.x.length) return;
+    const span = held.x[1] - held.x[0];
+    const times = chart.mode === "chart" ? of.times() : null;
+    const first = times ? times[0] : -of.older.columns;
+    const last = times ? times[times.length - 1] : chart.column + chart.cells.length;
+    const from = Math.min(Math.max(held.x[0], first - span * 0.9), last - span * 0.1);
+    held.x = [from, from + span];
   }
 
   /* Show `factor` times as many columns: the newest stays in view while followed, else the one at `pixel` stays in place. */
@@ -270,6 +288,7 @@
     if (!held) hold();
     const by = ((held.x[1] - held.x[0]) / axis._length) * pixels;
     held.x = [held.x[0] + by, held.x[1] + by];
+    bound();
     refit();
   };
 
@@ -392,7 +411,8 @@
     (chart.mode === "footprint" ? fitFootprint : fitChart)(changed || !ranges);
     if (urgent) plot();
     of.drawLive();
-    of.older.seek(ranges ? ranges.x : timeRange());
+    const wide = chart.mode === "chart" ? spans.chart !== null && spans.chart >= of.rows.x.length : ranges && ranges.x[1] - ranges.x[0] > chart.column + chart.cells.length + of.older.columns + 0.5;
+    of.older.seek(ranges ? ranges.x : timeRange(), wide);
     of.emit("drawn", null);
   }
 
@@ -449,7 +469,7 @@
     if (!x.length || !ranges) return;
     const footprint = chart.mode === "footprint";
     const [from, to] = ranges.x;
-    const base = x.length - chart.column - chart.cells.length;
+    const base = of.base();
     const places = footprint ? x.map((_, index) => index - base) : of.times();
     const pixels = (chart.div.clientWidth - 64) * (footprint ? 1 : 0.87);
     const every = ((to - from) / unit() / Math.max(2, Math.floor(pixels / 62))) * of.view.minutes;

@@ -49,8 +49,7 @@
   /* The next minute's figure begins some columns later: keep what left it, and all that was before. Return by how many columns. */
   older.carry = (figure, rows, first) => {
     const index = of.rows.x.indexOf(first);
-    const base = of.rows.x.indexOf(of.firstLabel());
-    const by = index < 0 ? 0 : base - index;
+    const by = index < 0 ? 0 : of.base() - index;
     const { figure: fresh } = of.chart;
     const facts = Math.max(rows.x.findIndex((x) => x >= of.rows.x[0]), 0);
     if (!older.columns || index < 0 || figure.step !== fresh.step || figure.most !== fresh.most) {
@@ -119,7 +118,7 @@
   /* The start of the oldest candle that is drawn. */
   function oldest() {
     if (of.chart.mode === "chart") return of.rows.x[0];
-    return of.rows.x[of.rows.x.length - of.chart.column - of.chart.cells.length - older.columns];
+    return of.rows.x[of.base() - older.columns];
   }
 
   async function ask(count) {
@@ -153,19 +152,19 @@
     of.refit();
   }
 
-  /* Ask when the view comes within a tenth of its width of the oldest candle, or when a young day leaves most of the chart empty. */
-  older.seek = ([from, to]) => {
+  /* Ask when the view comes within a tenth of its width of the oldest candle (while the newest is followed: when it is zoomed out
+     beyond it), or when a young day leaves most of the chart empty. */
+  older.seek = ([from, to], wide) => {
     const { chart, view, rows } = of;
     if (older.asking || !older.more || !rows.x.length || view.replay || performance.now() < notBefore) return;
-    const near = (least, whole) => from < least + (to - from) * 0.1 && (!of.isFollowing() || to - from > whole);
+    const near = (least) => from < least + (to - from) * 0.1 && (wide || !of.isFollowing());
     if (chart.mode === "footprint") {
-      const columns = chart.column + chart.cells.length + older.columns;
-      if (older.columns < MOST_COLUMNS && near(-older.columns - 0.5, columns)) ask(Math.min(60, Math.max(30, older.wanted || 0)));
+      if (older.columns < MOST_COLUMNS && near(-older.columns - 0.5)) ask(Math.min(60, Math.max(30, older.wanted || 0)));
       return;
     }
     if (rows.x.length >= MOST_ROWS) return;
     const young = of.live && !view.date && !offered && rows.x.length < Math.min(view.buffer, USUAL);
     offered = offered || young;
-    if (young || near(of.times()[0], rows.x.length * view.minutes * 60000)) ask(young ? Math.min(view.buffer, USUAL) : 375);
+    if (young || near(of.times()[0])) ask(young ? Math.min(view.buffer, USUAL) : 375);
   };
 })();

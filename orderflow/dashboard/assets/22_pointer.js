@@ -21,7 +21,7 @@
     if (of.chart.mode === "footprint") {
       const { column, cells } = of.chart;
       const index = Math.round(at);
-      const row = of.rows.x.length - column - cells.length + index;
+      const row = of.base() + index;
       return index < column + cells.length && row >= 0 ? row : -1;
     }
     const times = of.times();

@@ -399,7 +399,7 @@
   function sessions(full) {
     const { rows, chart } = of;
     const footprint = chart.mode === "footprint";
-    const base = rows.x.length - chart.column - chart.cells.length;
+    const base = footprint ? of.base() : 0;
     const x = full.xaxis;
     const size = full._size;
     pen.strokeStyle = "#3a4557";

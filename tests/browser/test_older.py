@@ -1,0 +1,114 @@
+"""Panning into what came before: the day's earlier candles, then the sessions before it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tests.browser.conftest import Page, wait_until
+from tests.browser.synthetic import NAMES
+from tests.browser.test_interaction import axis, pan, point_at
+from tests.browser.test_page import open_page, rows
+
+pytestmark = pytest.mark.browser
+
+TCS = next(iter(NAMES))
+QUERY = "instrument=" + TCS.replace("|", "%7C")
+LAST = "2025-12-12"
+
+
+def first(browser: Any) -> str:
+    return str((rows(browser)["x"] or [""])[0])
+
+
+def settled(browser: Any) -> None:
+    wait_until(lambda: browser.execute_script("return orderflow.older.asking") is False, "the answer")
+
+
+def test_chart_when_the_day_is_young_begins_with_the_end_of_the_session_before(browser: Any, page: Page) -> None:
+    open_page(browser, page, "?" + QUERY)
+    wait_until(lambda: first(browser).startswith(LAST), "the session before")
+    days = [label[:10] for label in rows(browser)["x"]]
+    begins = days.index(page.store.instruments[TCS].date)
+    times = browser.execute_script("return orderflow.times()")
+    assert times[begins] - times[begins - 1] == 2 * 60_000
+    assert rows(browser)["x"][begins - 1] == f"{LAST} 15:29:00"
+    assert axis(browser)[3] is True
+
+
+def test_chart_when_panned_beyond_its_candles_loads_earlier_ones_and_stays_in_place(browser: Any, page: Page) -> None:
+    open_page(browser, page, f"?date={LAST}&buffer=100&{QUERY}")
+    wait_until(lambda: first(browser) == f"{LAST} 13:50:00", "the newest hundred")
+    pan(browser, 300)
+    wait_until(lambda: first(browser) == f"{LAST} 09:15:00", "the whole day")
+    before = axis(browser)[:2]
+    assert before[1] < axis(browser)[2]
+    for _ in range(6):
+        browser.execute_script("orderflow.panShare(-0.9)")
+        settled(browser)
+    wait_until(lambda: first(browser).startswith("2025-12-11"), "the session before")
+    assert len(rows(browser)["x"]) == 750
+    assert browser.execute_script("return orderflow.older.more") is False
+    assert [label[11:16] for label in (first(browser), rows(browser)["x"][-1])] == ["09:15", "15:29"]
+
+
+def test_chart_when_panned_far_keeps_candles_in_view(browser: Any, page: Page) -> None:
+    open_page(browser, page, f"?date={LAST}&{QUERY}")
+    for _ in range(12):
+        browser.execute_script("orderflow.panShare(-0.9)")
+        settled(browser)
+    low, high, _newest, _following = axis(browser)
+    oldest = browser.execute_script("return orderflow.times()[0]")
+    assert low < oldest < high
+
+
+def test_legend_when_an_earlier_session_is_pointed_at_names_its_day(browser: Any, page: Page) -> None:
+    open_page(browser, page, "?" + QUERY)
+    wait_until(lambda: first(browser).startswith(LAST), "the session before")
+    label = point_at(browser, 80)
+    assert label.startswith(LAST)
+    legend = "return document.querySelector('#of-legend .when').textContent"
+    wait_until(lambda: browser.execute_script(legend).startswith("12 Dec " + label[11:16]), "the legend")
+    assert browser.find_element("id", "of-cross-time").text == "12 Dec " + label[11:16]
+
+
+def test_chart_when_hdfs_is_away_asks_once_and_not_in_a_loop(browser: Any, page: Page) -> None:
+    open_page(browser, page, f"?date={LAST}&buffer=100&{QUERY}")
+    wait_until(lambda: first(browser) == f"{LAST} 13:50:00", "the newest hundred")
+    browser.execute_script(
+        "window.asked = 0; const real = window.fetch; window.fetch = (url, ...more) => String(url).startsWith('/api/older')"
+        " ? (window.asked += 1, Promise.resolve(new Response('{}', {status: 503}))) : real(url, ...more);"
+    )
+    pan(browser, 300)
+    wait_until(lambda: browser.execute_script("return asked") == 1, "the question")
+    for _ in range(5):
+        browser.execute_script("orderflow.panShare(-0.1); orderflow.emit('draw', [])")
+    assert browser.execute_script("return [asked, orderflow.older.asking, orderflow.rows.x.length]") == [1, False, 100]
+
+
+def test_footprint_when_panned_loads_earlier_columns_and_keeps_them_over_a_new_figure(browser: Any, page: Page) -> None:
+    open_page(browser, page, f"?mode=footprint&date={LAST}&{QUERY}")
+    wait_until(lambda: browser.execute_script("return orderflow.chart.mode") == "footprint", "the footprint")
+    for _ in range(4):
+        browser.execute_script("orderflow.panShare(-0.9)")
+        settled(browser)
+    columns = browser.execute_script("return orderflow.older.columns")
+    assert columns >= 30
+    labels = browser.execute_script("return orderflow.rows.x[orderflow.base() - orderflow.older.columns]")
+    assert labels < f"{LAST} 14:31:00"
+    view = "return [orderflow.older.columns, orderflow.chart.div._fullLayout.xaxis.range[0]]"
+    before = browser.execute_script(view)
+    browser.execute_script("window.figures = 0; orderflow.on('message', (m) => { if (m.type === 'figure') window.figures += 1; })")
+    browser.execute_script("orderflow.ask()")
+    wait_until(lambda: browser.execute_script("return figures") >= 1, "the figure again")
+    assert browser.execute_script(view) == before
+    assert browser.execute_script("return orderflow.levels().some(([column]) => column < -20)") is True
+
+
+def test_csv_when_earlier_sessions_are_shown_holds_them_in_order(browser: Any, page: Page) -> None:
+    open_page(browser, page, "?" + QUERY)
+    wait_until(lambda: first(browser).startswith(LAST), "the session before")
+    starts = [line.split(",")[2] for line in browser.execute_script("return orderflow.csv()").splitlines()[1:]]
+    assert starts == sorted(starts, key=lambda start: (not start.startswith(LAST), start))
+    assert starts[0].startswith(LAST)
