@@ -1,4 +1,4 @@
-"""Measure the memory of the page in Chromium while it is left open: `python benchmarks/dashboard_page_memory.py --url … --minutes 20`.
+"""Measure the memory of a page that is left open: `python benchmarks/dashboard_page_memory.py --url … --minutes 20`.
 
 Every minute, after a garbage collection: JavaScript heap, DOM nodes and listeners, for the chart and for the footprint.
 """

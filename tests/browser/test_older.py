@@ -99,7 +99,9 @@ def test_footprint_when_panned_loads_earlier_columns_and_keeps_them_over_a_new_f
     assert labels < f"{LAST} 14:31:00"
     view = "return [orderflow.older.columns, orderflow.chart.div._fullLayout.xaxis.range[0]]"
     before = browser.execute_script(view)
-    browser.execute_script("window.figures = 0; orderflow.on('message', (m) => { if (m.type === 'figure') window.figures += 1; })")
+    browser.execute_script(
+        "window.figures = 0; orderflow.on('message', (m) => { if (m.type === 'figure') window.figures += 1; })"
+    )
     browser.execute_script("orderflow.ask()")
     wait_until(lambda: browser.execute_script("return figures") >= 1, "the figure again")
     assert browser.execute_script(view) == before

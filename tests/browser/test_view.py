@@ -66,7 +66,8 @@ def test_price_when_the_feed_stalls_is_shown_as_old(browser: Any, page: Page) ->
     open_page(browser, page, "?" + QUERY)
     stall = (
         "orderflow.emit('message', {banners: arguments[0]});"
-        "return [document.documentElement.hasAttribute('data-stale'), getComputedStyle(document.getElementById('of-tag')).backgroundColor]"
+        "return [document.documentElement.hasAttribute('data-stale'),"
+        " getComputedStyle(document.getElementById('of-tag')).backgroundColor]"
     )
     stale = browser.execute_script(stall, [{"level": "warning", "code": "stalled", "text": "Feed stalled"}])
     assert stale == [True, "rgb(127, 139, 157)"]
@@ -110,10 +111,13 @@ def test_panes_when_a_candle_is_pointed_at_show_its_values(browser: Any, page: P
     open_page(browser, page, "?" + QUERY)
     browser.execute_script(
         "window.written = []; const write = CanvasRenderingContext2D.prototype.fillText;"
-        "CanvasRenderingContext2D.prototype.fillText = function (text, ...at) { window.written.push(text); return write.call(this, text, ...at); };"
+        "CanvasRenderingContext2D.prototype.fillText = function (text, ...at) {"
+        " window.written.push(text); return write.call(this, text, ...at); };"
     )
     point_at(browser, 20)
-    expected = browser.execute_script("const i = orderflow.rows.x.length - 21; return orderflow.short(orderflow.rows.total_volume[i])")
+    expected = browser.execute_script(
+        "const i = orderflow.rows.x.length - 21; return orderflow.short(orderflow.rows.total_volume[i])"
+    )
     wait_until(lambda: expected in browser.execute_script("return written"), "the volume of the pointed candle")
     assert "% bought" in " ".join(browser.execute_script("return written"))
 

@@ -13,7 +13,18 @@ from orderflow.dashboard.figures import PALETTES
 from tests.unit.test_dashboard_figures import PROFILE, day
 
 WHOLE = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
-TRACES_OF_FINANCE = {"bar", "candlestick", "funnel", "funnelarea", "histogram", "indicator", "ohlc", "pie", "scatter", "waterfall"}
+TRACES_OF_FINANCE = {
+    "bar",
+    "candlestick",
+    "funnel",
+    "funnelarea",
+    "histogram",
+    "indicator",
+    "ohlc",
+    "pie",
+    "scatter",
+    "waterfall",
+}
 
 
 def version(bundle: Path) -> str:
