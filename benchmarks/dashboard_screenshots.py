@@ -22,6 +22,17 @@ ARGUMENTS = (
 )
 READY = "return !!(window.orderflow && orderflow.stats && document.querySelector('#of-chart .plot-container'))"
 SETTLE_SECONDS = 6.0
+FULL = (
+    "return !orderflow.waiting && !orderflow.older.asking && orderflow.rows.x.length > 0"
+    " && document.querySelectorAll('#of-tape tbody tr').length > 10"
+    " && document.querySelectorAll('#of-depth tr.bid:not(.none)').length > 0"
+)
+IN_VIEW = (
+    "const [low, high] = orderflow.chart.div._fullLayout.yaxis.range, all = [...orderflow.chart.figure.ranges.slice(-16)];"
+    "const whole = all.filter(([least, most]) => least >= low && most <= high).length;"
+    "return orderflow.chart.mode === 'footprint' ? whole + Math.min(orderflow.levels().length, 999) / 1000 : -1"
+)
+TRIED_MOST = 12
 
 
 def open_page(url: str, width: int, height: int) -> Any:
@@ -43,27 +54,57 @@ def open_page(url: str, width: int, height: int) -> Any:
     return driver
 
 
+def wait_full(driver: Any, seconds: float = 15) -> bool:
+    """Wait until the chosen view has come with depth and trades; say whether it did."""
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if driver.execute_script(FULL):
+            return True
+        time.sleep(0.2)
+    return False
+
+
+def tightest(url: str) -> str:
+    """Return the instrument whose footprint shows the most whole columns at once, of the first few that trade."""
+    driver = open_page(f"{url}/?mode=footprint", 1440, 860)
+    try:
+        scores: dict[str, float] = {}
+        for key in driver.execute_script("return orderflow.instruments.map((one) => one.key)")[:TRIED_MOST]:
+            driver.execute_script("orderflow.choose({instrument: arguments[0]})", key)
+            if wait_full(driver, 5):
+                time.sleep(0.5)
+                scores[key] = driver.execute_script(IN_VIEW)
+        return max(scores, key=lambda key: scores[key]) if scores else ""
+    finally:
+        driver.quit()
+
+
 def main() -> int:
     arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     arguments.add_argument("--url", default="http://127.0.0.1:8050")
     arguments.add_argument("--out", type=Path, default=Path("docs/images"))
-    arguments.add_argument("--instrument", default="")
+    arguments.add_argument("--instrument", default="", help="a key; else the one whose footprint shows most")
     arguments.add_argument("--date", default="", help="a past day in HDFS, for its picture")
     chosen = arguments.parse_args()
     chosen.out.mkdir(parents=True, exist_ok=True)
-    pictures: list[tuple[str, int, int, dict[str, str]]] = [
-        ("dashboard", 1440, 860, {}),
-        ("footprint", 1440, 860, {"mode": "footprint"}),
-        ("phone", 412, 915, {}),
-        ("colour-blind", 1440, 860, {"palette": "safe"}),
+    instrument = chosen.instrument or tightest(chosen.url)
+    far = "orderflow.zoomTime(2.6, Infinity)"
+    pictures: list[tuple[str, int, int, dict[str, str], str]] = [
+        ("dashboard", 1440, 860, {}, ""),
+        ("footprint", 1440, 860, {"mode": "footprint"}, ""),
+        ("footprint-far", 1440, 860, {"mode": "footprint"}, far),
+        ("phone", 412, 915, {}, ""),
+        ("colour-blind", 1440, 860, {"palette": "safe"}, ""),
     ]
     if chosen.date:
-        pictures.append(("past-day", 1440, 860, {"date": chosen.date, "buffer": "375"}))
-    for name, width, height, query in pictures:
-        if chosen.instrument:
-            query["instrument"] = chosen.instrument
+        pictures.append(("past-day", 1440, 860, {"date": chosen.date, "buffer": "375"}, ""))
+    for name, width, height, query, script in pictures:
+        if instrument:
+            query["instrument"] = instrument
         driver = open_page(f"{chosen.url}/?{urlencode(query)}", width, height)
         try:
+            wait_full(driver)
+            driver.execute_script(script)
             time.sleep(SETTLE_SECONDS)
             driver.save_screenshot(str(chosen.out / f"{name}.png"))
         finally:

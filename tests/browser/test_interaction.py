@@ -73,7 +73,7 @@ def test_chart_when_another_instrument_is_chosen_after_a_pan_shows_its_newest_ca
     pan(browser, 400)
     assert axis(browser)[1] < axis(browser)[2]
     browser.execute_script("orderflow.choose({instrument: arguments[0]})", HDFC)
-    wait_until(lambda: browser.execute_script("return orderflow.stats.last") > 1000, "the other instrument")
+    wait_until(lambda: browser.execute_script("return (orderflow.stats || {}).last > 1000"), "the other instrument")
     low, high, newest, following = wait_until(lambda: (axis(browser)[3] and axis(browser)) or None, "following")
     assert low < newest < high
     assert following is True

@@ -89,7 +89,7 @@ def test_chart_when_hdfs_is_away_asks_once_and_not_in_a_loop(browser: Any, page:
 
 def test_footprint_when_panned_loads_earlier_columns_and_keeps_them_over_a_new_figure(browser: Any, page: Page) -> None:
     open_page(browser, page, f"?mode=footprint&date={LAST}&{QUERY}")
-    wait_until(lambda: browser.execute_script("return orderflow.chart.mode") == "footprint", "the footprint")
+    wait_until(lambda: rows(browser)["x"][-1:] == [f"{LAST} 15:29:00"], "the day")
     for _ in range(4):
         browser.execute_script("orderflow.panShare(-0.9)")
         settled(browser)

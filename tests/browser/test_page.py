@@ -15,11 +15,13 @@ pytestmark = pytest.mark.browser
 
 TCS, HDFC = tuple(NAMES)[:2]
 READY = "return !!(window.orderflow && orderflow.rows && document.querySelector('#of-chart .plot-container') && orderflow.stats)"
+QUIET = "return !orderflow.older.asking"
 
 
 def open_page(browser: Any, page: Page, query: str = "") -> None:
     browser.get(f"{page.url}/{query}")
     wait_until(lambda: browser.execute_script(READY), "the chart")
+    wait_until(lambda: browser.execute_script(QUIET), "the earlier candles of a young day")
 
 
 def rows(browser: Any) -> dict[str, list[Any]]:
@@ -58,7 +60,7 @@ def test_page_when_an_instrument_is_searched_by_name_shows_it_and_links_to_it(br
     wait_until(lambda: browser.find_elements("css selector", ".choice"), "the choices")
     browser.execute_script("document.querySelector('.choice').dispatchEvent(new MouseEvent('mousedown'))")
     wait_until(lambda: browser.find_element("id", "of-symbol").text == "HDFCBANK", "the symbol")
-    wait_until(lambda: browser.execute_script("return orderflow.stats.last") > 1000, "the other instrument's price")
+    wait_until(lambda: browser.execute_script("return (orderflow.stats || {}).last > 1000"), "the other instrument's price")
     assert "instrument=NSE_EQ%7CINE040A01034" in browser.current_url
     open_page(browser, page, browser.current_url.partition("/?")[2].join(["?", ""]))
     assert browser.find_element("id", "of-symbol").text == "HDFCBANK"

@@ -134,7 +134,7 @@ def test_footprint_when_seen_from_far_shades_levels_instead_of_numbers_that_woul
     open_page(browser, page, "?mode=footprint&date=2025-12-12&" + QUERY)
     wait_until(lambda: browser.execute_script("return orderflow.chart.style && orderflow.chart.style.form") == "full", "numbers")
     numbers = "return document.querySelectorAll('#of-chart .scatterlayer text').length"
-    assert browser.execute_script(numbers) > 60
+    wait_until(lambda: browser.execute_script(numbers) > 60, "the day's numbers")
     for _ in range(8):
         ActionChains(browser).scroll_from_origin(ScrollOrigin.from_element(chart(browser), 0, -100), 0, 240).perform()
     wait_until(lambda: browser.execute_script("return orderflow.chart.style.form") == "none", "the far view")

@@ -81,10 +81,10 @@
     of.text(nodes.level, words);
   }
 
-  /* A candle's time; its day too where the chart holds several. */
+  /* A candle's time; before the newest session its day too. */
   function moment(row) {
     const { x } = of.rows;
-    return (x[0].slice(0, 10) === x[x.length - 1].slice(0, 10) ? "" : of.day(x[row]) + " ") + x[row].slice(11, 16);
+    return (x[row].slice(0, 10) === x[x.length - 1].slice(0, 10) ? "" : of.day(x[row]) + " ") + x[row].slice(11, 16);
   }
 
   /* Right of the newest candle the axis tells the time; between sessions there is none. */
