@@ -127,7 +127,6 @@
     if (!label) return;
     const mine = generation;
     older.asking = true;
-    of.emit("older", true);
     const query = { instrument: view.instrument, minutes: view.minutes, before: of.toMs(label) - IST_MS, count, palette: view.palette };
     if (chart.mode === "footprint") Object.assign(query, { mode: "footprint", step: chart.step, most: chart.figure.most || 1 });
     let answer = null;
@@ -138,16 +137,18 @@
       answer = null;
     }
     if (mine !== generation) return;
-    older.asking = false;
-    of.emit("older", false);
-    if (!answer) {
-      notBefore = performance.now() + PATIENCE_MS;
-      return;
-    }
-    if (label !== oldest()) return;
+    if (!answer) notBefore = performance.now() + PATIENCE_MS;
+    else if (label === oldest()) take(answer);
+    /* Done when it is drawn: the next question depends on what is then in view. */
+    requestAnimationFrame(() => {
+      if (mine === generation) older.asking = false;
+    });
+  }
+
+  function take(answer) {
     older.more = answer.more;
     if (!answer.facts || !answer.facts.x.length) return;
-    if (chart.mode === "footprint") prependFootprint(answer);
+    if (of.chart.mode === "footprint") prependFootprint(answer);
     else prependChart(answer);
     of.refit();
   }
