@@ -86,7 +86,7 @@ test-parts: setup chromium ## Spark transforms, the feed client and the page, ea
 	$(PYTHON) -m pytest tests/spark tests/feed tests/browser
 
 test-e2e: setup chromium ## The tests on a whole stack of real services
-	$(PYTHON) -m pytest tests/e2e --ignore=tests/e2e/test_4_faults.py
+	$(PYTHON) -m pytest tests/e2e
 
 bench: setup ## Run a benchmark: B=accuracy; without B, list them
 	@if [[ -n "$(B)" ]]; then $(PYTHON) benchmarks/$(B).py $(ARGS); else sed -sn '1s/^"""//p' benchmarks/*.py; ls benchmarks/*.py; fi
