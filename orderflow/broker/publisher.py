@@ -13,11 +13,13 @@ import time
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Final
 
 import orjson
 from confluent_kafka import KafkaError, KafkaException, Message, Producer
 
+from orderflow.broker.lookout import Lookout, leaders_answer
 from orderflow.broker.spool import Spool, Spooled
 from orderflow.market import topics
 from orderflow.market.errors import OrderflowError
@@ -77,7 +79,9 @@ class KafkaTickPublisher:
         memory_bytes: int = 64 << 20,
         span_ms: int = 30_000,
         options: dict[str, Any] | None = None,
+        lookout: Lookout | None = None,
     ) -> None:
+        self._lookout = lookout or Lookout(partial(leaders_answer, brokers))
         self._producer = Producer(
             {
                 "bootstrap.servers": brokers,
@@ -193,6 +197,8 @@ class KafkaTickPublisher:
         self._producer.poll(0)
         while self._pending and self._pending[0][2].done:
             self._acknowledged = self._pending.popleft()[0]
+        if self._lookout.is_stranded(self.oldest_unacknowledged_seconds()):
+            self._fatal = "nothing was confirmed for a minute in which Kafka answered others"
         if self._fatal:
             raise OrderflowError(
                 f"the Kafka producer cannot go on ({self._fatal}); the process ends and resumes from what is stored"

@@ -14,6 +14,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from orderflow.broker import publisher as publishing
+from orderflow.broker.lookout import Lookout
 from orderflow.broker.publisher import KafkaTickPublisher
 from orderflow.broker.setup import _apply, topic_settings
 from orderflow.broker.spool import Spool, Spooled
@@ -370,6 +371,66 @@ def test_publisher_when_the_producer_meets_a_fatal_error_then_the_process_is_tol
     FakeProducer.latest.fail(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, fatal=True)
     with pytest.raises(OrderflowError, match="resumes from what is stored"):
         publisher.poll()
+
+
+class Kafka:
+    """Answers other clients or not; looks are made at once."""
+
+    def __init__(self) -> None:
+        self.now = 1_000.0
+        self.answers = True
+        self.looks = 0
+
+    def look(self) -> bool:
+        self.looks += 1
+        return self.answers
+
+    def lookout(self) -> Lookout:
+        return Lookout(self.look, clock=lambda: self.now, run=lambda call: call())
+
+
+def test_lookout_when_kafka_answers_others_for_a_minute_then_the_producer_is_stranded() -> None:
+    kafka = Kafka()
+    lookout = kafka.lookout()
+    found = []
+    for waited in range(0, 100, 5):
+        kafka.now = 1_000.0 + waited
+        found.append((waited, lookout.is_stranded(waited)))
+    assert [waited for waited, stranded in found if stranded] == [80, 85, 90, 95]
+    assert kafka.looks == 8
+
+
+def test_lookout_when_kafka_is_away_or_confirms_then_it_counts_anew() -> None:
+    kafka = Kafka()
+    lookout = kafka.lookout()
+    assert not lookout.is_stranded(30.0)
+    kafka.now, kafka.answers = 1_050.0, False
+    assert not lookout.is_stranded(80.0)
+    kafka.now, kafka.answers = 1_070.0, True
+    assert not lookout.is_stranded(100.0)
+    kafka.now = 1_129.0
+    assert not lookout.is_stranded(159.0)
+    kafka.now = 1_131.0
+    assert not lookout.is_stranded(3.0)
+    kafka.now = 1_160.0
+    assert not lookout.is_stranded(32.0)
+
+
+def test_publisher_when_only_its_own_producer_finds_no_broker_then_the_process_is_told_to_end(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "Producer", FakeProducer)
+    kafka = Kafka()
+    spool = Spool(tmp_path, 1 << 20)
+    publisher = KafkaTickPublisher("nowhere:1", spool, "me", lookout=kafka.lookout())
+    monkeypatch.setattr(publisher, "oldest_unacknowledged_seconds", lambda: kafka.now - 1_000.0)
+    publisher.tick(tick(1))
+    kafka.now = 1_030.0
+    publisher.poll()
+    kafka.now = 1_091.0
+    with pytest.raises(OrderflowError, match="Kafka answered others"):
+        publisher.poll()
+    spool.close()
 
 
 def test_publisher_when_kafka_refuses_a_tick_then_the_process_ends_and_a_refused_event_is_only_counted(
