@@ -93,8 +93,8 @@ def test_footprint_when_panned_loads_earlier_columns_and_keeps_them_over_a_new_f
     for _ in range(4):
         browser.execute_script("orderflow.panShare(-0.9)")
         settled(browser)
-    columns = browser.execute_script("return orderflow.older.columns")
-    assert columns >= 30
+    wait_until(lambda: browser.execute_script("return orderflow.older.columns") >= 30, "earlier columns")
+    settled(browser)
     labels = browser.execute_script("return orderflow.rows.x[orderflow.base() - orderflow.older.columns]")
     assert labels < f"{LAST} 14:31:00"
     view = "return [orderflow.older.columns, orderflow.chart.div._fullLayout.xaxis.range[0]]"
