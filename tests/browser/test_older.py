@@ -66,11 +66,14 @@ def test_chart_when_panned_far_keeps_candles_in_view(browser: Any, page: Page) -
 def test_legend_when_an_earlier_session_is_pointed_at_names_its_day(browser: Any, page: Page) -> None:
     open_page(browser, page, "?" + QUERY)
     wait_until(lambda: first(browser).startswith(LAST), "the session before")
-    label = point_at(browser, 80)
-    assert label.startswith(LAST)
-    legend = "return document.querySelector('#of-legend .when').textContent"
-    wait_until(lambda: browser.execute_script(legend).startswith("12 Dec " + label[11:16]), "the legend")
-    assert browser.find_element("id", "of-cross-time").text == "12 Dec " + label[11:16]
+    said = "return [document.querySelector('#of-legend .when').textContent, document.getElementById('of-cross-time').textContent]"
+
+    def named() -> bool:
+        label = point_at(browser, 80)  # again at each look: a new candle moves the others from under the pointer
+        legend, crosshair = browser.execute_script(said)
+        return label.startswith(LAST) and legend.startswith(crosshair) and crosshair == "12 Dec " + label[11:16]
+
+    wait_until(named, "legend and crosshair with the day")
 
 
 def test_chart_when_hdfs_is_away_asks_once_and_not_in_a_loop(browser: Any, page: Page) -> None:
