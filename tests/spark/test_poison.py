@@ -1,6 +1,6 @@
 """Mutated tick messages through the parse and every transform behind it: nothing raises, and each is valid or has a reason.
 
-10,000 messages here; `make fuzz` sets POISON_ROWS to a million. POISON_SEED repeats a run.
+100,000 messages here; `make fuzz` sets POISON_ROWS to a million. POISON_SEED repeats a run.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ from orderflow.processing.trades import trades
 
 pytestmark = pytest.mark.spark
 
-ROWS = int(os.environ.get("POISON_ROWS", "10000"))
+ROWS = int(os.environ.get("POISON_ROWS", "100000"))
 SEED = int(os.environ.get("POISON_SEED", "1"))
 CHUNK = 50_000
 INT, LONG = 2**31 - 1, 2**63 - 1
