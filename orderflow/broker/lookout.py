@@ -55,7 +55,7 @@ class Lookout:
     def is_stranded(self, waiting_seconds: float) -> bool:
         """Say whether nothing was confirmed for a minute in which Kafka answered others; call it often.
 
-        `waiting_seconds` is the age of the oldest record that is not confirmed.
+        `waiting_seconds` is for how long records have waited and none was confirmed.
         """
         now = self._clock()
         if waiting_seconds < _LOOK_AFTER_SECONDS:

@@ -120,6 +120,7 @@ class KafkaTickPublisher:
         self._flushed_at = 0.0
         self._told: dict[str, float] = {}
         self._fatal: str | None = None
+        self._confirmed_at = time.monotonic()
         self._partitions = 0
         self._unreachable_since: float | None = None
         self.figures = PublisherFigures()
@@ -197,7 +198,8 @@ class KafkaTickPublisher:
         self._producer.poll(0)
         while self._pending and self._pending[0][2].done:
             self._acknowledged = self._pending.popleft()[0]
-        if self._lookout.is_stranded(self.oldest_unacknowledged_seconds()):
+        if self._lookout.is_stranded(min(self.oldest_unacknowledged_seconds(), time.monotonic() - self._confirmed_at)):
+            self._keep_unsent()
             self._fatal = "nothing was confirmed for a minute in which Kafka answered others"
         if self._fatal:
             raise OrderflowError(
@@ -232,10 +234,16 @@ class KafkaTickPublisher:
                 timeout_seconds,
                 self._spool.waiting,
             )
+        self._keep_unsent()
+        self._spool.close()
+
+    def _keep_unsent(self) -> None:
+        """Move what the producer holds and never sent to the head of the spool."""
         self._producer.purge()
         self._producer.poll(0)
         self._spool.put_first(self._never_sent)
-        self._spool.close()
+        self._never_sent = []
+        self._spool.flush()
 
     def _publish(self, topic: str, key: bytes, value: bytes, *, is_tick: bool = False, feed_time_ms: int = 0) -> bool:
         if (
@@ -301,6 +309,7 @@ class KafkaTickPublisher:
 
     def _delivered(self, pending: _Pending, error: KafkaError | None, message: Message) -> None:
         if error is None:
+            self._confirmed_at = time.monotonic()
             if self._unreachable_since is not None:
                 log.info("Kafka at %s answers again after %.0f s", self._brokers, time.monotonic() - self._unreachable_since)
                 self._unreachable_since = None

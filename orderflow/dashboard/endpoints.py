@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections import deque
+from typing import Any, Final
 
 import orjson
 from fastapi import FastAPI, Request, Response, WebSocket
@@ -16,6 +17,8 @@ from orderflow.dashboard.session import View, Viewer
 from orderflow.dashboard.store import Store
 from orderflow.market.candle import iso_from_ms
 from orderflow.market.errors import OrderflowError
+
+POLLS_HELD: Final = 8
 
 
 def add(server: FastAPI, store: Store, hub: Hub) -> None:
@@ -59,11 +62,15 @@ def add(server: FastAPI, store: Store, hub: Hub) -> None:
         with store.lock:
             return [{**one, "date": _date(store, one["key"])} for one in hub.listing()]
 
+    # A poll's viewer is gone when the next comes; what its view was computed from goes only with the last that holds it.
+    polled: deque[Viewer] = deque(maxlen=POLLS_HELD)
+
     @server.get("/api/view")
     def view(request: Request) -> list[dict[str, Any]]:
         wish = View.parse(request.query_params, hub.default_instrument(), hub.buffer)
         viewer = Viewer(store, hub.directory)
         viewer.look_at(wish, _store(store, hub, wish.instrument, wish.date or ""))
+        polled.append(viewer)
         with store.lock, viewer.store.lock:
             message = viewer.message(store.clock_ms())
         return [hub.hello(), *([message] if message is not None else [])]

@@ -87,6 +87,7 @@ class KafkaFeed:
                 consumer.assign(start)
                 start = self._consume(consumer, {(one.topic, one.partition): one.offset for one in start})
             except KafkaException as error:
+                start = []
                 self._report(f"{error.args[0]} (brokers {self._brokers}); retrying every {RETRY_SECONDS:g} s")
             finally:
                 consumer.close()

@@ -149,13 +149,14 @@ _flow_values = attrgetter(*_FLOW_NAMES)
 class Minute:
     """One minute of one instrument; its flow is at hand while it changes, and packed when it rests."""
 
-    __slots__ = ("_flow", "final", "instrument", "revision", "start_ms")
+    __slots__ = ("_flow", "final", "instrument", "revision", "start_ms", "traded")
 
     def __init__(self, instrument: str, start_ms: int, end_ms: int) -> None:
         self.instrument = instrument
         self.start_ms = start_ms
         self.revision = 0
         self.final = False
+        self.traded = False
         self._flow: Flow | bytes = Flow(end_ms)
 
     @property

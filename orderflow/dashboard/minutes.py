@@ -85,12 +85,13 @@ class Instrument:
             return True
         minute = self._minute(trade.event_time_ms // MINUTE_MS * MINUTE_MS)
         if minute.final:
-            if minute.flow.trades:
+            if minute.traded:
                 self.late_volume += trade.volume
             return True
         flow = self._opened(minute)
         spanned = flow.gap
         flow.fold(trade, self.tape.count)
+        minute.traded = True
         if flow.gap != spanned:
             self._regard_gap(flow, spanned)
         if not flow.levels_final:

@@ -102,7 +102,8 @@ class Archive:
         found = _held(self._stores, (key, date))
         if found is None:
             found = _store_of(self._read(key, date, with_trades=False)[0])
-            _keep(self._stores, (key, date), found, CANDLE_DAYS_KEPT)
+            if found.instruments[key].starts and date != trading_date(clock_ms()):
+                _keep(self._stores, (key, date), found, CANDLE_DAYS_KEPT)
         return found
 
     def _read(self, key: str, date: str, *, with_trades: bool) -> tuple[Instrument, PackedTrades]:

@@ -30,6 +30,8 @@ Start = Callable[[], StreamingQuery]
 _REJECTS_TRIGGER_SECONDS: Final = 10
 # Storage holds and sorts a batch in its executor's heap of 480 MiB; batches of 300,000 ticks ran out of memory again and again.
 _STORAGE_BATCH_ROWS: Final = 60_000
+# How soon a full batch follows another. Sooner than a table's own trigger, or storage could never catch up.
+_STORAGE_LOOK_SECONDS: Final = 2.0
 
 
 def checkpoint(settings: Settings, name: str) -> str:
@@ -100,7 +102,7 @@ def storage_query(
     present = extent()
     require_reachable_offsets(CheckpointFiles(spark, checkpoints(settings)), {table.name: present})
     store = writer(present.identity)
-    read = _messages(spark, settings, table.topic, most=_STORAGE_BATCH_ROWS)
+    read = _messages(spark, settings, table.topic, most=_STORAGE_BATCH_ROWS, every_seconds=trigger_seconds)
     messages = read.where(~F.col("key").cast("string").eqNullSafe("*"))
     parsed = schemas.parse(messages, table.fields, reason)
 
@@ -123,7 +125,7 @@ def storage_query(
         parsed.writeStream.queryName(table.name)
         .foreachBatch(each)
         .option("checkpointLocation", checkpoint(settings, table.name))
-        .trigger(processingTime=f"{trigger_seconds} seconds")
+        .trigger(processingTime=f"{min(trigger_seconds, _STORAGE_LOOK_SECONDS)} seconds")
         .start()
     )
 
@@ -181,14 +183,23 @@ def _rejects(spark: SparkSession, settings: Settings) -> StreamingQuery:
     return _start(rows, settings, "rejects", _REJECTS_TRIGGER_SECONDS)
 
 
-def _messages(spark: SparkSession, settings: Settings, topic: str, *, lossy: bool = False, most: int | None = None) -> DataFrame:
-    """Read a topic from its beginning, at most `most` messages a batch.
+def _messages(
+    spark: SparkSession,
+    settings: Settings,
+    topic: str,
+    *,
+    lossy: bool = False,
+    most: int | None = None,
+    every_seconds: float = 0,
+) -> DataFrame:
+    """Read a topic from its beginning; a batch has `most` messages, or what there is after `every_seconds`.
 
     Queries with a watermark take all that is there, or partitions would drift apart in event time.
     """
     reader = spark.readStream.format("kafka")
     if most is not None:
-        reader = reader.option("maxOffsetsPerTrigger", most)
+        reader = reader.option("maxOffsetsPerTrigger", most).option("minOffsetsPerTrigger", most)
+        reader = reader.option("maxTriggerDelay", f"{round(every_seconds * 1000)}ms")
     return (
         reader.option("kafka.bootstrap.servers", settings.kafka_brokers)
         .option("subscribe", topic)

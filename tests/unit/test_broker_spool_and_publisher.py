@@ -416,21 +416,41 @@ def test_lookout_when_kafka_is_away_or_confirms_then_it_counts_anew() -> None:
     assert not lookout.is_stranded(32.0)
 
 
-def test_publisher_when_only_its_own_producer_finds_no_broker_then_the_process_is_told_to_end(
+def test_publisher_when_only_its_own_producer_finds_no_broker_then_it_keeps_its_ticks_and_the_process_ends(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(publishing, "Producer", FakeProducer)
     kafka = Kafka()
     spool = Spool(tmp_path, 1 << 20)
     publisher = KafkaTickPublisher("nowhere:1", spool, "me", lookout=kafka.lookout())
-    monkeypatch.setattr(publisher, "oldest_unacknowledged_seconds", lambda: kafka.now - 1_000.0)
+    waits = iter([30.0, 91.0])
+    monkeypatch.setattr(publisher, "oldest_unacknowledged_seconds", lambda: next(waits))
+    publisher._confirmed_at -= 1_000.0
     publisher.tick(tick(1))
-    kafka.now = 1_030.0
     publisher.poll()
-    kafka.now = 1_091.0
+    kafka.now += 61.0
     with pytest.raises(OrderflowError, match="Kafka answered others"):
         publisher.poll()
     spool.close()
+    after = Spool(tmp_path, 1 << 20)
+    assert [orjson.loads(item.value)["sequence"] for item in after.leftovers()] == [1]
+    after.close()
+
+
+def test_publisher_when_others_are_confirmed_then_one_old_record_does_not_end_the_process(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(publishing, "Producer", FakeProducer)
+    kafka = Kafka()
+    publisher = KafkaTickPublisher("nowhere:1", Spool(tmp_path, 1 << 20), "me", lookout=kafka.lookout())
+    monkeypatch.setattr(publisher, "oldest_unacknowledged_seconds", lambda: 500.0)
+    publisher._confirmed_at -= 1_000.0
+    publisher.tick(tick(1))
+    publisher.poll()
+    FakeProducer.latest.acknowledge()
+    kafka.now += 61.0
+    publisher.poll()
+    publisher.close(0.01)
 
 
 def test_publisher_when_kafka_refuses_a_tick_then_the_process_ends_and_a_refused_event_is_only_counted(
