@@ -90,13 +90,13 @@ def chart(rows: Sequence[Row], palette: Palette) -> Figure:
     return {"data": _traces(footprints, step / 100, most, palette), "layout": layout, "ranges": _ranges(footprints), "most": most}
 
 
-def earlier(rows: Sequence[Row], step: int, least: int, palette: Palette) -> Figure:
+def earlier(rows: Sequence[Row], step: int, most: int, palette: Palette) -> Figure:
     """Return what stands left of a figure with price rows of `step` paise: the last of the rows is in column -1.
 
-    `most` is the volume that fills a column's width, at least `least`: that of the figure.
+    `most` is the figure's, so that both have one scale: a cell of more fills the column's width too.
     """
     footprints = [cells(row, step) for row in rows]
-    most, columns = max(least, _most(footprints)), len(footprints)
+    columns = len(footprints)
     shapes = _gap_columns(footprints, palette)
     return {
         "cells": footprints,
@@ -167,11 +167,12 @@ def _traces(footprints: Sequence[Cell], step: float, most: int, palette: Palette
 
 def _bars(uid: str, footprints: Sequence[Cell], side: int, step: float, most: int, color: str) -> dict[str, Any]:
     """Draw one side's part of every cell's bar: sell, buy and unclassified from the left, `most` fills the column's width."""
-    unit, half = 0.84 / most, step * 0.46
+    half = step * 0.46
     boxes = []
     for index, cell in enumerate(footprints):
         for entry in cell["levels"]:
             if entry[side]:
+                unit = 0.84 / max(most, sum(entry[1:4]))
                 left = index - 0.42 + unit * sum(entry[1:side])
                 boxes.append((round(left, 4), round(left + unit * entry[side], 4), entry[0] - half, entry[0] + half))
     return _boxes(uid, boxes, {"width": 0}, fill="toself", fillcolor=color)

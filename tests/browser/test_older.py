@@ -111,6 +111,34 @@ def test_footprint_when_panned_loads_earlier_columns_and_keeps_them_over_a_new_f
     assert browser.execute_script("return orderflow.levels().some(([column]) => column < -20)") is True
 
 
+def test_footprint_when_a_new_figure_has_another_scale_keeps_earlier_columns_and_draws_them_by_it(
+    browser: Any, page: Page
+) -> None:
+    open_page(browser, page, f"?mode=footprint&date={LAST}&{QUERY}")
+    wait_until(lambda: rows(browser)["x"][-1:] == [f"{LAST} 15:29:00"], "the day")
+    browser.execute_script("orderflow.panShare(-0.9); orderflow.panShare(-0.9)")
+    wait_until(lambda: browser.execute_script("return orderflow.older.columns") >= 30, "earlier columns")
+    settled(browser)
+    widths = (
+        "const { x, y } = orderflow.trace('cells_buy'), bars = {}; x.forEach((left, i) => {"
+        " if (left !== null && i % 6 === 0 && left < -0.5) bars[[Math.round(left), y[i].toFixed(3)]] = x[i + 1] - left; });"
+        "return bars"
+    )
+    before = browser.execute_script(widths)
+    columns = browser.execute_script("return orderflow.older.columns")
+    browser.execute_async_script(
+        "const done = arguments[0]; fetch('/api/view?' + new URLSearchParams(orderflow.query(true))).then((one) => one.json())"
+        ".then(([, figure]) => { figure.figure.most *= 2; orderflow.emit('message', figure); done(); })"
+    )
+    after = browser.execute_script(widths)
+    assert browser.execute_script("return orderflow.older.columns") == columns
+    assert after.keys() == before.keys()
+    most = browser.execute_script("return orderflow.chart.figure.most")
+    levels = browser.execute_script("return orderflow.levels().filter(([column, , , buy]) => column < 0 && buy)")
+    expected = [0.84 * buy / max(most, sell + buy + none) for _, _, sell, buy, none in levels]
+    assert sorted(after.values()) == pytest.approx(sorted(expected), abs=1e-3)
+
+
 def test_csv_when_earlier_sessions_are_shown_holds_them_in_order(browser: Any, page: Page) -> None:
     open_page(browser, page, "?" + QUERY)
     wait_until(lambda: first(browser).startswith(LAST), "the session before")

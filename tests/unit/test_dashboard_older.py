@@ -119,6 +119,13 @@ def test_older_when_footprints_are_asked_for_puts_them_left_of_the_figure() -> N
     assert "tails" not in found
 
 
+def test_older_when_a_footprint_cell_holds_more_than_the_figures_most_fills_the_column_and_keeps_the_scale() -> None:
+    found = ask(hub(TwoDays()), OPEN_MS + 60_000, mode="footprint", step="0.05", most="40")
+    bars = {trace["uid"]: trace["x"][:2] for trace in found["data"] if trace["uid"].startswith("cells_")}
+    assert bars == {"cells_sell": [-1.42, -1.084], "cells_buy": [-1.084, -0.58], "cells_unclassified": []}
+    assert found["most"] == 40
+
+
 @pytest.mark.parametrize(
     "bad", [{"before": "x"}, {"before": "nan"}, {"before": "-1e30"}, {"count": "1e400"}, {"step": "inf"}, {}]
 )

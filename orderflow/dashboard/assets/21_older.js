@@ -46,13 +46,37 @@
     if (part.textfont && Array.isArray(part.textfont.color)) trace.textfont = { ...trace.textfont, color: part.textfont.color.concat(trace.textfont.color) };
   }
 
+  /* Draw the bars of the earlier columns by the figure's scale, as footprint.py does. */
+  function rescale({ most, step }) {
+    const bars = ["cells_sell", "cells_buy", "cells_unclassified"].map((uid) => ({ uid, x: [], y: [] }));
+    for (const [column, price, ...volumes] of of.levels()) {
+      if (column >= 0) continue;
+      const unit = 0.84 / Math.max(most, volumes[0] + volumes[1] + volumes[2]);
+      const [low, high] = [price - step * 0.46, price + step * 0.46];
+      let left = column - 0.42;
+      volumes.forEach((volume, side) => {
+        if (!volume) return;
+        const right = left + unit * volume;
+        bars[side].x.push(left, right, right, left, left, null);
+        bars[side].y.push(low, low, high, high, low, null);
+        left = right;
+      });
+    }
+    for (const part of bars) {
+      const trace = of.trace(part.uid);
+      const { x, y } = of.cutColumns(trace, -0.5, Infinity);
+      Object.assign(trace, { x, y });
+      before(trace, part);
+    }
+  }
+
   /* The next minute's figure begins some columns later: keep what left it, and all that was before. Return by how many columns. */
   older.carry = (figure, rows, first) => {
     const index = of.rows.x.indexOf(first);
     const by = index < 0 ? 0 : of.base() - index;
     const { figure: fresh } = of.chart;
     const facts = Math.max(rows.x.findIndex((x) => x >= of.rows.x[0]), 0);
-    if (!older.columns || index < 0 || figure.step !== fresh.step || figure.most !== fresh.most) {
+    if (!older.columns || index < 0 || figure.step !== fresh.step) {
       const wanted = older.columns;
       older.forget();
       older.wanted = wanted;
@@ -63,6 +87,7 @@
       const part = of.cutColumns(trace, -Infinity, by - 0.5);
       if (mine && part.x) before(mine, { ...part, x: moved(part.x, -by) });
     }
+    if (figure.most !== fresh.most) rescale(fresh);
     fresh.ranges = [...figure.ranges.slice(0, older.columns + by), ...fresh.ranges];
     for (const name of Object.keys(of.rows)) of.rows[name] = rows[name].slice(0, facts).concat(of.rows[name]);
     older.rows = facts;
@@ -107,7 +132,7 @@
       if (trace && part.x) before(trace, { ...part, x: moved(part.x, -older.columns) });
     }
     figure.ranges = [...answer.ranges, ...figure.ranges];
-    figure.most = Math.max(figure.most, answer.most || 0);
+    if (answer.most !== figure.most) rescale(figure);
     const shapes = (answer.shapes || []).map((shape) => ({ ...shape, x0: shape.x0 - older.columns, x1: shape.x1 - older.columns }));
     figure.layout.shapes = [...(figure.layout.shapes || []), ...shapes];
     older.columns += count;
