@@ -15,7 +15,7 @@ from orderflow.dashboard.directory import Directory
 from orderflow.dashboard.flow import Profile
 from orderflow.dashboard.minutes import Instrument
 from orderflow.dashboard.rollup import Rollup, Row
-from orderflow.dashboard.store import Store
+from orderflow.dashboard.store import Store, trading_date
 
 MINUTES: Final = (1, 3, 5, 15, 30, 60)
 BUFFER_MOST: Final = 2000
@@ -92,7 +92,7 @@ class Viewer:
         self._levels_due = 0
         self._slow_due = 0
         self._banners: list[dict[str, Any]] | None = None
-        self._gap_count = -1
+        self._gaps: list[tuple[int, int]] = []
         self._settled: tuple[int, ...] = ()
         self._settled_due = 0
 
@@ -158,7 +158,8 @@ class Viewer:
         shown = rows[-self.view.buffer :]
         palette = figures.PALETTES[self.view.palette]
         figure = figures.chart(shown, self._day_profile(instrument), palette)
-        figure["layout"]["shapes"] = self._gap_shapes(instrument)
+        self._gaps = self._gaps_of(instrument, rows)
+        figure["layout"]["shapes"] = figures.gap_shapes(self._gaps, palette)
         self._profile_due = now_ms + PROFILE_MS
         return {"type": "figure", "mode": "chart", "figure": figure, "facts": figures.facts(shown)}
 
@@ -172,8 +173,10 @@ class Viewer:
             if now_ms >= self._profile_due:
                 out["wholes"].update(figures.profile_columns(self._day_profile(instrument)))
                 self._profile_due = now_ms + PROFILE_MS
-        if len(self.store.gaps_of(instrument.key)) != self._gap_count:
-            out["shapes"] = self._gap_shapes(instrument)
+        gaps = self._gaps_of(instrument, rows)
+        if gaps != self._gaps:
+            self._gaps = gaps
+            out["shapes"] = figures.gap_shapes(gaps, palette)
         return out
 
     def _tail(self, instrument: Instrument, rows: Sequence[Row]) -> dict[str, Any]:
@@ -211,10 +214,14 @@ class Viewer:
         self._profile = held = instrument.profile
         return figures.profile_of(held.levels, held.unpriced)
 
-    def _gap_shapes(self, instrument: Instrument) -> list[dict[str, Any]]:
-        gaps = self.store.gaps_of(instrument.key)
-        self._gap_count = len(gaps)
-        return figures.gap_shapes([(gap.from_ms, gap.to_ms) for gap in gaps], figures.PALETTES[self.view.palette])
+    def _gaps_of(self, instrument: Instrument, rows: Sequence[Row]) -> list[tuple[int, int]]:
+        """Return the outages of the shown day from its first candle on: before that a page puts earlier sessions."""
+        first = rows[0].candle.start_ms if rows else 0
+        return [
+            (max(gap.from_ms, first), gap.to_ms)
+            for gap in self.store.gaps_of(instrument.key)
+            if gap.to_ms > first and trading_date(gap.from_ms) <= instrument.date <= trading_date(gap.to_ms)
+        ]
 
     def _watch(self) -> list[dict[str, Any]]:
         changed = []

@@ -167,3 +167,51 @@ def test_viewer_when_the_instrument_is_unknown_is_sent_an_empty_figure() -> None
     assert message is not None
     assert message["facts"]["x"] == []
     assert message["stats"]["last"] is None
+
+
+def gap(from_ms: int, to_ms: int) -> tuple[str, dict[str, Any]]:
+    return topics.FEED_EVENTS, {"event": "gap", "at_ms": to_ms, "from_ms": from_ms, "to_ms": to_ms}
+
+
+def bands(shapes: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    return [(shape["x0"], shape["x1"]) for shape in shapes]
+
+
+def test_viewer_when_outages_were_on_other_days_or_before_the_first_candle_is_sent_bands_of_the_days_candles_alone() -> None:
+    minute, day = 60_000, 86_400_000
+    store = store_with(*[final(number, 100, 101, 99, 100, 5, 5) for number in range(5, 9)])
+    store.apply(
+        [
+            gap(OPEN_MS - 3 * day, OPEN_MS - 3 * day + minute),
+            gap(OPEN_MS, OPEN_MS + minute),
+            gap(OPEN_MS - day, OPEN_MS + 6 * minute),
+            gap(OPEN_MS + 7 * minute, OPEN_MS + 8 * minute),
+            gap(OPEN_MS + day, OPEN_MS + day + minute),
+        ]
+    )
+    message = viewer_of(store).message(NOW)
+    assert message is not None
+    assert bands(message["figure"]["layout"]["shapes"]) == [
+        ("2025-12-15 09:20:00", "2025-12-15 09:21:00"),
+        ("2025-12-15 09:22:00", "2025-12-15 09:23:00"),
+    ]
+
+
+def test_viewer_when_the_days_first_candle_or_an_outage_comes_is_sent_the_bands_again() -> None:
+    store = store_with(tick())
+    store.apply([gap(OPEN_MS - 120_000, OPEN_MS + 30_000)])
+    viewer = viewer_of(store)
+    first = viewer.message(NOW)
+    assert first is not None
+    store.apply([trade(1, 100.0, 3, 0, 13)])
+    second = viewer.message(NOW + 50)
+    store.apply([gap(OPEN_MS + 60_000, OPEN_MS + 90_000), trade(2, 100.0, 3, 0, 16)])
+    third = viewer.message(NOW + 100)
+    assert second is not None
+    assert third is not None
+    found = [bands(shapes) for shapes in (first["figure"]["layout"]["shapes"], second["shapes"], third["shapes"])]
+    assert found == [
+        [("2025-12-15 09:13:00", "2025-12-15 09:15:30")],
+        [("2025-12-15 09:15:00", "2025-12-15 09:15:30")],
+        [("2025-12-15 09:15:00", "2025-12-15 09:15:30"), ("2025-12-15 09:16:00", "2025-12-15 09:16:30")],
+    ]
