@@ -90,6 +90,26 @@ def test_chart_when_hdfs_is_away_asks_once_and_not_in_a_loop(browser: Any, page:
     assert browser.execute_script("return [asked, orderflow.older.asking, orderflow.rows.x.length]") == [1, False, 100]
 
 
+def test_chart_when_the_same_view_is_polled_keeps_earlier_candles_and_asks_for_no_more(browser: Any, page: Page) -> None:
+    open_page(browser, page, "?" + QUERY)
+    wait_until(lambda: first(browser).startswith(LAST), "the session before")
+    settled(browser)
+    before, asked, after, aligned = browser.execute_async_script(
+        "const done = arguments[0], before = orderflow.older.rows; let asked = 0; const real = window.fetch;"
+        "window.fetch = (url, ...more) => { asked += String(url).startsWith('/api/older'); return real(url, ...more); };"
+        "const poll = async () => { const one = await real('/api/view?' + new URLSearchParams(orderflow.query(true)));"
+        " for (const message of await one.json()) orderflow.emit('message', message); orderflow.emit('draw', []); };"
+        "poll().then(poll).then(() => { const { x } = orderflow.rows, volume = orderflow.trace('volume');"
+        " done([before, asked, orderflow.older.rows, [x.length, volume.x.length, volume.y.length, volume.marker.color.length,"
+        " orderflow.trace('candles').close.length, orderflow.times().findIndex((one, i, all) => i && one <= all[i - 1])]]); })"
+    )
+    assert (after, asked) == (before, 0)
+    assert before > 0
+    assert len(set(aligned[:-1])) == 1
+    assert aligned[-1] == -1
+    assert first(browser).startswith(LAST)
+
+
 def test_footprint_when_panned_loads_earlier_columns_and_keeps_them_over_a_new_figure(browser: Any, page: Page) -> None:
     open_page(browser, page, f"?mode=footprint&date={LAST}&{QUERY}")
     wait_until(lambda: rows(browser)["x"][-1:] == [f"{LAST} 15:29:00"], "the day")

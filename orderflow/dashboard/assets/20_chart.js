@@ -21,6 +21,7 @@
   let held = null;
   let shownView = "";
   let shownBuffer = 0;
+  let shownPalette = "";
 
   const toMs = (of.toMs = (label) => Date.parse(label.replace(" ", "T") + "Z"));
   const toLabel = (of.toLabel = (ms) => new Date(ms).toISOString().slice(0, 19).replace("T", " "));
@@ -58,8 +59,8 @@
     const before = chart.figure;
     const { first } = chart;
     if (view && view.buffer !== shownBuffer) spans.chart = null;
-    if (view) [shownView, shownBuffer, chart.date] = [name, view.buffer, message.date || view.date];
-    chart.figure = message.figure;
+    if (view) [shownView, shownBuffer, shownPalette, chart.date] = [name, view.buffer, view.palette, message.date || view.date];
+    chart.figure = Object.assign(message.figure, { buffer: shownBuffer, palette: shownPalette });
     chart.mode = message.mode;
     byUid = Object.fromEntries(message.figure.data.map((trace) => [trace.uid, trace]));
     const rows = of.rows;
@@ -76,7 +77,8 @@
     } else if (chart.mode === "footprint" && first) {
       const by = of.older.carry(before, rows, first);
       if (held) held.x = held.x.map((end) => end - by);
-    } else of.older.forget();
+    } else if (chart.mode === "chart" && before) of.older.rejoin(before, rows);
+    else of.older.forget();
     urgent = true;
   }
 

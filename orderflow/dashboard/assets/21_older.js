@@ -76,7 +76,7 @@
     const by = index < 0 ? 0 : of.base() - index;
     const { figure: fresh } = of.chart;
     const facts = Math.max(rows.x.findIndex((x) => x >= of.rows.x[0]), 0);
-    if (!older.columns || index < 0 || figure.step !== fresh.step) {
+    if (!older.columns || index < 0 || figure.step !== fresh.step || figure.palette !== fresh.palette) {
       const wanted = older.columns;
       older.forget();
       older.wanted = wanted;
@@ -93,6 +93,30 @@
     older.rows = facts;
     older.columns += by;
     return by;
+  };
+
+  const COLUMNS = ["x", "y", "open", "high", "low", "close"];
+
+  /* The same view again, as each poll brings it: keep the earlier candles while they join what came and have not changed since. */
+  older.rejoin = (figure, rows) => {
+    const { figure: fresh } = of.chart;
+    const [label] = of.rows.x;
+    const end = rows.x.indexOf(label);
+    const begin = end - older.rows;
+    const traces = figure.data.filter(({ x }) => x && x.length === rows.x.length && x[end] === label);
+    const alike = figure.palette === fresh.palette && figure.buffer === fresh.buffer;
+    const joins = begin >= 0 && rows.final.slice(older.rows, end).every(Boolean) && traces.some(({ uid }) => uid === "volume");
+    if (!alike || (older.rows && !joins)) return older.forget();
+    if (!older.rows) return undefined;
+    const join = (kept, values) => kept.slice(begin, end).concat(values);
+    for (const trace of traces) {
+      const mine = of.trace(trace.uid);
+      for (const name of COLUMNS) if (Array.isArray(trace[name])) mine[name] = join(trace[name], mine[name]);
+      if (Array.isArray(trace.marker && trace.marker.color)) mine.marker.color = join(trace.marker.color, mine.marker.color);
+    }
+    for (const name of Object.keys(of.rows)) of.rows[name] = join(rows[name], of.rows[name]);
+    fresh.layout.shapes = [...(fresh.layout.shapes || []), ...older.shapes];
+    return undefined;
   };
 
   function prependFacts(facts, count) {
