@@ -110,6 +110,38 @@ def test_chart_when_the_same_view_is_polled_keeps_earlier_candles_and_asks_for_n
     assert first(browser).startswith(LAST)
 
 
+def test_chart_when_a_candle_comes_before_the_days_first_keeps_rows_and_traces_in_step(browser: Any, page: Page) -> None:
+    open_page(browser, page, "?" + QUERY)
+    wait_until(lambda: first(browser).startswith(LAST), "the session before")
+    settled(browser)
+    lengths, starts, expected = browser.execute_script(
+        "const { rows, older, chart } = orderflow, from = older.rows, before = rows.x.length;"
+        "const early = orderflow.toLabel(orderflow.toMs(rows.x[from]) - 180000);"
+        "const again = (values) => [values[from], ...values.slice(from)];"
+        "const facts = Object.fromEntries(Object.entries(rows).map(([name, values]) => [name, again(values)]));"
+        "const tails = {}; facts.x[0] = early;"
+        "for (const trace of chart.figure.data) if (Array.isArray(trace.x) && trace.x.length === before) {"
+        " const columns = (tails[trace.uid] = { x: facts.x });"
+        " for (const name of ['y', 'open', 'high', 'low', 'close'])"
+        " if (Array.isArray(trace[name])) columns[name] = again(trace[name]);"
+        " if (trace.marker && Array.isArray(trace.marker.color)) columns['marker.color'] = again(trace.marker.color); }"
+        "orderflow.emit('message', { type: 'patch', from: early, tails, facts });"
+        "const held = chart.figure.data.filter(({ uid }) => tails[uid]);"
+        "const lengths = [rows.x.length, ...held.map(({ x }) => x.length), ...held.map(({ y, close }) => (y || close).length)];"
+        "return [[...new Set(lengths)],"
+        " [orderflow.trace('volume').x[0], rows.x[0]], [facts.x.length, early]]"
+    )
+    assert lengths == [expected[0]]
+    assert starts == [expected[1], expected[1]]
+    wait_until(lambda: first(browser).startswith(LAST), "the session before again")
+    settled(browser)
+    days = [label[:10] for label in rows(browser)["x"]]
+    times = browser.execute_script("return orderflow.times()")
+    begins = days.index(page.store.instruments[TCS].date)
+    assert times[begins] - times[begins - 1] == 2 * 60_000
+    assert times == sorted(set(times))
+
+
 def test_footprint_when_panned_loads_earlier_columns_and_keeps_them_over_a_new_figure(browser: Any, page: Page) -> None:
     open_page(browser, page, f"?mode=footprint&date={LAST}&{QUERY}")
     wait_until(lambda: rows(browser)["x"][-1:] == [f"{LAST} 15:29:00"], "the day")

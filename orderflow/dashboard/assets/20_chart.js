@@ -41,13 +41,24 @@
     }
   }
 
-  function splice(trace, columns, from) {
-    let keep = (trace.x || []).length;
-    while (keep > 0 && trace.x[keep - 1] >= from) keep -= 1;
-    const drop = Math.max(0, keep + columns.x.length - of.view.buffer - of.older.rows);
+  /* Which rows stay before those that came, for facts and traces alike: earlier sessions stand elsewhere than their times say.
+     Rows before the page's first candle part it from the earlier sessions before it, which are asked for again. */
+  function cutOf({ from, facts }) {
+    const { older, rows } = of;
+    const keep = lowerBound(rows.x, from);
+    if (chart.mode === "chart" && older.rows && from < rows.x[older.rows]) {
+      chart.figure.layout.shapes = (chart.figure.layout.shapes || []).filter((shape) => !older.shapes.includes(shape));
+      older.forget();
+      return [keep, keep];
+    }
+    older.rows = Math.min(older.rows, keep);
+    return [Math.max(0, keep + facts.x.length - of.view.buffer - older.rows), keep];
+  }
+
+  function splice(trace, columns, cut) {
     for (const [name, values] of Object.entries(columns)) {
       const [owner, key] = place(trace, name);
-      owner[key] = (owner[key] || []).slice(drop, keep).concat(values);
+      owner[key] = (owner[key] || []).slice(...cut).concat(values);
     }
   }
 
@@ -97,8 +108,11 @@
   function patch(message) {
     if (!chart.figure) return;
     if (message.tails && message.from <= of.rows.x[chart.settled - 1]) urgent = true;
-    if (message.tails) for (const [uid, columns] of Object.entries(message.tails)) if (byUid[uid]) splice(byUid[uid], columns, message.from);
-    if (message.facts && message.from) splice(of.rows, message.facts, message.from);
+    if (message.facts && message.from) {
+      const cut = cutOf(message);
+      for (const [uid, columns] of Object.entries(message.tails || {})) if (byUid[uid]) splice(byUid[uid], columns, cut);
+      splice(of.rows, message.facts, cut);
+    }
     if (message.wholes) for (const [uid, columns] of Object.entries(message.wholes)) if (byUid[uid]) setColumns(byUid[uid], columns);
     if (message.shapes) {
       chart.figure.layout.shapes = [...message.shapes, ...of.older.shapes];
