@@ -186,11 +186,12 @@ class Market:
 
 
 class MadeUpHistory:
-    """An archive with two past days, made up in the same way; `delay` seconds pass before it answers."""
+    """An archive with two past days, made up in the same way; `delay` seconds pass before it answers, unless it is `away`."""
 
     def __init__(self, keys: tuple[str, ...], dates: tuple[str, ...] = ("2025-12-11", "2025-12-12")) -> None:
         self._dates = dates
         self.delay = 0.0
+        self.away = False
         self._candles: dict[tuple[str, str], list[Candle]] = {}
         self._footprint: dict[tuple[str, str], list[Record]] = {}
         self._trades: dict[tuple[str, str], list[Trade]] = {}
@@ -214,6 +215,8 @@ class MadeUpHistory:
 
     def candles(self, instrument_key: str, date: str, n: int) -> list[Candle]:
         time.sleep(self.delay)
+        if self.away:
+            raise ConnectionRefusedError("connection refused")
         return self._candles.get((instrument_key, date), [])
 
     def previous_close(self, instrument_key: str, date: str) -> float | None:

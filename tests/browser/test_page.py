@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -170,15 +172,44 @@ def test_page_when_the_server_restarts_reconnects_by_itself(browser: Any, page: 
     assert browser.execute_script("return window.sameDocument") is True
 
 
-def test_page_when_no_socket_opens_polls_the_same_view(browser: Any, page: Page) -> None:
+@contextmanager
+def without_sockets(browser: Any) -> Iterator[None]:
     refusing = (
         "window.WebSocket = class { constructor() { this.readyState = 3; setTimeout(() => this.onclose(), 0); } send() {} };"
     )
     script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": refusing})
     try:
-        open_page(browser, page, "?instrument=" + TCS.replace("|", "%7C"))
-        wait_until(lambda: browser.find_element("id", "of-dot").get_attribute("class") == "polling", "the polling")
-        before = rows(browser)["total_volume"][-1]
-        wait_until(lambda: rows(browser)["total_volume"][-1] != before, "a polled update")
+        yield
     finally:
         browser.execute_cdp_cmd("Page.removeScriptToEvaluateOnNewDocument", {"identifier": script["identifier"]})
+
+
+def polling(browser: Any) -> bool:
+    return bool(browser.find_element("id", "of-dot").get_attribute("class") == "polling")
+
+
+def test_page_when_no_socket_opens_polls_the_same_view(browser: Any, page: Page) -> None:
+    with without_sockets(browser):
+        open_page(browser, page, "?instrument=" + TCS.replace("|", "%7C"))
+        wait_until(lambda: polling(browser), "the polling")
+        before = rows(browser)["total_volume"][-1]
+        wait_until(lambda: rows(browser)["total_volume"][-1] != before, "a polled update")
+
+
+def test_page_when_it_polls_and_the_archive_is_away_says_so_until_it_answers(browser: Any, page: Page) -> None:
+    def note() -> str:
+        return str(browser.find_element("id", "of-note").text)
+
+    with without_sockets(browser):
+        open_page(browser, page, "?instrument=" + TCS.replace("|", "%7C"))
+        wait_until(lambda: polling(browser), "the polling")
+        page.history.away = True
+        try:
+            browser.execute_script("orderflow.choose({date: '2025-12-10'})")
+            wait_until(lambda: note().startswith("HDFS does not answer"), "the reason")
+            assert "press L for the running day" in note()
+            assert browser.find_element("id", "of-last").text == "–"
+            assert polling(browser)
+        finally:
+            page.history.away = False
+        wait_until(lambda: note().startswith("HDFS holds no candles"), "the answer")

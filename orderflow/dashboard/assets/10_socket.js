@@ -44,6 +44,7 @@
       pongs = 0;
       forget();
       stopPolling();
+      refuse(null);
       tell("open");
       /* The first ping goes ahead of the view, whose figure its answer would wait behind. */
       ping();
@@ -142,12 +143,19 @@
   async function poll() {
     try {
       const answer = await fetch("/api/view?" + new URLSearchParams(of.query(true)));
-      if (!answer.ok) return;
-      for (const message of await answer.json()) receive(message);
+      const found = await answer.json();
+      refuse(answer.ok ? null : found.error);
+      if (answer.ok) found.forEach(receive);
       tell("polling");
     } catch (error) {
       tell("closed");
     }
+  }
+
+  /* Why the view cannot be shown, which a socket says by a banner; null when it can. */
+  function refuse(reason) {
+    of.refused = reason;
+    if (ready) of.emit("note", null);
   }
 
   function startPolling() {

@@ -216,6 +216,7 @@
   const STALE = new Set(["stalled", "disconnected", "kafka", "token", "offline"]);
 
   /* In the middle of the chart: what is being waited for, or why there is nothing and what to do. */
+  const ANOTHER_DAY = "Choose another day in the list above, or press L for the running day.";
   let note = null;
   function drawNote() {
     if (!note) {
@@ -224,7 +225,7 @@
     }
     const { rows, view } = of;
     const day = view.date ? ` on ${view.date}` : "";
-    const [title, hint] = of.waiting ? [`Loading ${of.symbolOf(view.instrument)}${day} …`, ""] : rows && !rows.x.length ? nothing(view) : ["", ""];
+    const [title, hint] = of.refused ? [of.refused, view.date ? ANOTHER_DAY : ""] : of.waiting ? [`Loading ${of.symbolOf(view.instrument)}${day} …`, ""] : rows && !rows.x.length ? nothing(view) : ["", ""];
     note.hidden = !title;
     text(note.firstChild, title);
     text(note.lastChild, hint);
@@ -234,7 +235,7 @@
     const banner = serverBanners.find((one) => ["loading", "archive", "empty", "kafka", "catching_up"].includes(one.code));
     if (banner && (banner.code === "loading" || banner.code === "catching_up")) return [banner.text, ""];
     if (view.replay) return ["No trade yet at this time of the replay", "Press Space to play, or move the slider."];
-    if (view.date) return [banner ? banner.text : `Nothing of ${of.symbolOf(view.instrument)} on ${view.date}`, "Choose another day in the list above, or press L for the running day."];
+    if (view.date) return [banner ? banner.text : `Nothing of ${of.symbolOf(view.instrument)} on ${view.date}`, ANOTHER_DAY];
     return ["No trades yet for " + of.symbolOf(view.instrument), "The chart fills by itself from the first trade. Stored days are in the list above."];
   }
 

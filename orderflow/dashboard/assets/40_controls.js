@@ -55,6 +55,7 @@
   /* Until the chosen view comes, what is on the screen belongs to another: dimmed, and without a price beside the new name. */
   function expect(another) {
     of.waiting = true;
+    of.refused = null;
     document.documentElement.dataset.loading = "yes";
     if (another) {
       of.stats = null;
