@@ -26,6 +26,15 @@ def settled(browser: Any) -> None:
     wait_until(lambda: browser.execute_script("return orderflow.older.asking") is False, "the answer")
 
 
+def figure_again(browser: Any, change: str = "") -> None:
+    """Let the page take its view's figure once more, changed by a statement: at once, where a socket sends an empty one first."""
+    browser.execute_async_script(
+        "const done = arguments[0]; orderflow.older.more = false;"
+        "fetch('/api/view?' + new URLSearchParams(orderflow.query(true))).then((one) => one.json())"
+        f".then(([, figure]) => {{ {change}; orderflow.emit('message', figure); orderflow.emit('draw', []); done(); }})"
+    )
+
+
 def test_chart_when_the_day_is_young_begins_with_the_end_of_the_session_before(browser: Any, page: Page) -> None:
     open_page(browser, page, "?" + QUERY)
     wait_until(lambda: first(browser).startswith(LAST), "the session before")
@@ -154,13 +163,12 @@ def test_footprint_when_panned_loads_earlier_columns_and_keeps_them_over_a_new_f
     assert labels < f"{LAST} 14:31:00"
     view = "return [orderflow.older.columns, orderflow.chart.div._fullLayout.xaxis.range[0]]"
     before = browser.execute_script(view)
-    browser.execute_script(
-        "window.figures = 0; orderflow.on('message', (m) => { if (m.type === 'figure') window.figures += 1; })"
-    )
-    browser.execute_script("orderflow.ask()")
-    wait_until(lambda: browser.execute_script("return figures") >= 1, "the figure again")
+    browser.execute_script("orderflow.chart.figure.layout.shapes = [{ type: 'rect', x0: -2.5, x1: -1.5, y0: 0, y1: 1 }]")
+    figure_again(browser)
     assert browser.execute_script(view) == before
     assert browser.execute_script("return orderflow.levels().some(([column]) => column < -20)") is True
+    bands = browser.execute_script("return orderflow.chart.figure.layout.shapes.map(({ x0, x1 }) => [x0, x1])")
+    assert bands[0] == [-2.5, -1.5]
 
 
 def test_footprint_when_a_new_figure_has_another_scale_keeps_earlier_columns_and_draws_them_by_it(
@@ -178,10 +186,7 @@ def test_footprint_when_a_new_figure_has_another_scale_keeps_earlier_columns_and
     )
     before = browser.execute_script(widths)
     columns = browser.execute_script("return orderflow.older.columns")
-    browser.execute_async_script(
-        "const done = arguments[0]; fetch('/api/view?' + new URLSearchParams(orderflow.query(true))).then((one) => one.json())"
-        ".then(([, figure]) => { figure.figure.most *= 2; orderflow.emit('message', figure); done(); })"
-    )
+    figure_again(browser, "figure.figure.most *= 2")
     after = browser.execute_script(widths)
     assert browser.execute_script("return orderflow.older.columns") == columns
     assert after.keys() == before.keys()

@@ -88,6 +88,8 @@
       if (mine && part.x) before(mine, { ...part, x: moved(part.x, -by) });
     }
     if (figure.most !== fresh.most) rescale(fresh);
+    const shapes = (figure.layout.shapes || []).map((shape) => ({ ...shape, x0: shape.x0 - by, x1: shape.x1 - by }));
+    fresh.layout.shapes = [...shapes.filter((shape) => shape.x1 < 0), ...(fresh.layout.shapes || [])];
     fresh.ranges = [...figure.ranges.slice(0, older.columns + by), ...fresh.ranges];
     for (const name of Object.keys(of.rows)) of.rows[name] = rows[name].slice(0, facts).concat(of.rows[name]);
     older.rows = facts;
