@@ -112,7 +112,7 @@ def test_page_when_csv_is_saved_holds_the_shown_candles(browser: Any, page: Page
     open_page(browser, page, "?date=2025-12-12&minutes=15&instrument=" + TCS.replace("|", "%7C"))
     wait_until(lambda: len(rows(browser)["x"]) == 25, "a day of quarter hours")
     click(browser, "#of-csv")
-    found = wait_until(lambda: list(downloads.glob("*.csv")), "the download")[0]
+    found = wait_until(lambda: [one for one in downloads.glob("*.csv") if one.stat().st_size], "the download")[0]
     lines = found.read_text().splitlines()
     assert found.name == "TCS_2025-12-12_15m.csv"
     assert len(lines) == 26
