@@ -64,6 +64,7 @@ def test_chart_when_panned_beyond_its_candles_loads_earlier_ones_and_stays_in_pl
 
 def test_chart_when_panned_far_keeps_candles_in_view(browser: Any, page: Page) -> None:
     open_page(browser, page, f"?date={LAST}&{QUERY}")
+    wait_until(lambda: first(browser) == f"{LAST} 09:15:00", "the whole day")
     for _ in range(12):
         browser.execute_script("orderflow.panShare(-0.9)")
         settled(browser)
