@@ -205,3 +205,26 @@ def test_feed_when_its_consumer_finds_no_broker_any_more_then_another_goes_on_wh
     store = run_with(monkeypatch, consumer, lambda store: len(made) == 2 and made[1].assigned and store.source_error is None)
     assert made[1].assigned == [{topics.ORDERFLOW: 5, topics.TRADES: 2, topics.TICKS: 3}]
     assert store.caught_up
+
+
+class BrokenConsumer(FakeConsumer):
+    """One that Kafka ends with an error once it reads more than the one topic that a time is looked up in."""
+
+    def consume(self, count: int, timeout: float) -> list[FakeMessage]:
+        if len(self._positions) == 1:
+            return super().consume(count, timeout)
+        raise KafkaException(KafkaError(KafkaError._TRANSPORT, "broken"))
+
+
+def test_feed_when_reading_ends_by_an_error_then_the_next_consumer_finds_its_place_anew(monkeypatch: pytest.MonkeyPatch) -> None:
+    log = day_before_and_day(OPEN_MS)
+    made: list[FakeConsumer] = []
+
+    def consumer(_configuration: dict[str, Any], logger: Any) -> FakeConsumer:
+        if made:
+            log[topics.ORDERFLOW].append(entry(final(1440, 100, 101, 99, 100, 5, 5), OPEN_MS + DAY_MS))
+        made.append(FakeConsumer(log, []) if made else BrokenConsumer(log, []))
+        return made[-1]
+
+    run_with(monkeypatch, consumer, lambda _store: len(made) == 2 and made[1].assigned and len(made[1].assigned[-1]) == 3)
+    assert [one.assigned[-1][topics.ORDERFLOW] for one in made] == [2, 5]

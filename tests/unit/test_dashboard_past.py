@@ -70,6 +70,26 @@ def test_archive_when_a_day_is_asked_for_twice_reads_it_once() -> None:
     assert history.reads == 1
 
 
+class NotYet(TwoMinutes):
+    """Stores the day only when told."""
+
+    stored = False
+
+    def candles(self, instrument_key: str, date: str, n: int) -> Sequence[Candle]:
+        return super().candles(instrument_key, date, n) if self.stored else []
+
+    def footprint(self, instrument_key: str, date: str) -> Sequence[Mapping[str, Any]]:
+        return super().footprint(instrument_key, date) if self.stored else []
+
+
+def test_archive_when_a_days_candles_were_not_stored_yet_then_it_reads_them_again() -> None:
+    history = NotYet()
+    archive = Archive(history)
+    assert list(archive.candles(KEY, DATE).instruments[KEY].starts) == []
+    history.stored = True
+    assert list(archive.candles(KEY, DATE).instruments[KEY].starts) == [OPEN_MS, OPEN_MS + 60_000]
+
+
 def test_archive_when_hdfs_does_not_answer_raises_an_error_that_says_so() -> None:
     with pytest.raises(OrderflowError, match="HDFS does not answer"):
         Archive(Unreachable()).day(KEY, DATE)
