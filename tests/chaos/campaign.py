@@ -191,9 +191,10 @@ def run(directory: Path, count: int, seed: int, minutes: float, wanted: Mapping[
             print(f"{rig.without} is away from here on", flush=True)
         from_ms = (int(time.time()) // 60 + 1) * 60_000
         date = (datetime.now(UTC) + timedelta(hours=5, minutes=30)).date().isoformat()
-        for name in plan(names, count, seed):
+        for number, name in enumerate(plan(names, count, seed)):
             if time.monotonic() - began > minutes * 60:
                 break
+            rig.length = 1.0 if number < len(names) else rng.uniform(0.05, 1.0)
             done.append(inject(rig, name, rng))
             one = done[-1]
             took = "NOT RECOVERED" if one.recovery_seconds is None else f"recovered in {one.recovery_seconds:.0f} s"

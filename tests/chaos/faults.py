@@ -89,7 +89,7 @@ def away(name: str, seconds: float) -> Fault:
 
     def inject(rig: Rig, _rng: random.Random) -> None:
         with rig.away(name):
-            time.sleep(seconds)
+            time.sleep(seconds * rig.length)
 
     return inject
 
@@ -99,7 +99,7 @@ def frozen(name: str) -> Fault:
 
     def inject(rig: Rig, _rng: random.Random) -> None:
         with rig.frozen(rig.service(name)):
-            time.sleep(FROZEN_SECONDS)
+            time.sleep(FROZEN_SECONDS * rig.length)
 
     return inject
 
@@ -107,7 +107,7 @@ def frozen(name: str) -> Fault:
 def executor_frozen(rig: Rig, rng: random.Random) -> None:
     """Stop one executor by SIGSTOP for a while."""
     with rig.frozen(rng.choice(sorted(rig.executors(), key=lambda one: one.pid))):
-        time.sleep(FROZEN_SECONDS)
+        time.sleep(FROZEN_SECONDS * rig.length)
 
 
 def safe_mode(rig: Rig, _rng: random.Random) -> None:
@@ -123,7 +123,7 @@ def safe_mode(rig: Rig, _rng: random.Random) -> None:
             return "" if bean and bean[0]["Safemode"] else "not in safe mode"
 
         until("safe mode", complaint, 120)
-        time.sleep(REFUSED_SECONDS)
+        time.sleep(REFUSED_SECONDS * rig.length)
 
 
 def hdfs_full(rig: Rig, _rng: random.Random) -> None:
@@ -166,7 +166,7 @@ def refused(rig: Rig, quota: tuple[str, ...], clear: str, directory: str) -> Non
     """Set a quota for a while, then clear it."""
     rig.hdfs("dfsadmin", *quota, directory)
     try:
-        time.sleep(REFUSED_SECONDS)
+        time.sleep(REFUSED_SECONDS * rig.length)
     finally:
         rig.hdfs("dfsadmin", clear, directory)
 
@@ -198,18 +198,18 @@ FAULTS: Final[dict[str, Fault]] = {
     "kill -9 processor with its JVM": application_killed("processor"),
     "kill -9 an executor": executor_ended(signal.SIGKILL),
     "SIGTERM an executor": executor_ended(signal.SIGTERM),
-    f"Kafka away {AWAY_SECONDS:.0f} s": away("kafka", AWAY_SECONDS),
-    f"a DataNode away {AWAY_SECONDS:.0f} s": away("datanode2", AWAY_SECONDS),
-    f"NameNode restarted into safe mode for {REFUSED_SECONDS:.0f} s": safe_mode,
-    f"HDFS full {REFUSED_SECONDS:.0f} s": hdfs_full,
-    f"checkpoints refused {REFUSED_SECONDS:.0f} s": checkpoints_refused,
+    f"Kafka away for up to {AWAY_SECONDS:.0f} s": away("kafka", AWAY_SECONDS),
+    f"a DataNode away for up to {AWAY_SECONDS:.0f} s": away("datanode2", AWAY_SECONDS),
+    f"NameNode restarted into safe mode for up to {REFUSED_SECONDS:.0f} s": safe_mode,
+    f"HDFS full for up to {REFUSED_SECONDS:.0f} s": hdfs_full,
+    f"checkpoints refused for up to {REFUSED_SECONDS:.0f} s": checkpoints_refused,
     "tick storage's checkpoint deleted": checkpoint_lost("tick-storage", "ticks"),
     "candle storage's checkpoint deleted": checkpoint_lost("candle-storage", "candles"),
     "kill -9 lake compact": compaction_killed,
     "streamer's clock a minute ahead": clock_stepped(60),
     "streamer's clock a minute behind": clock_stepped(-60),
-    f"SIGSTOP simulator {FROZEN_SECONDS:.0f} s": frozen("simulator"),
-    f"SIGSTOP data-streamer {FROZEN_SECONDS:.0f} s": frozen("data-streamer"),
-    f"SIGSTOP kafka {FROZEN_SECONDS:.0f} s": frozen("kafka"),
-    f"SIGSTOP an executor {FROZEN_SECONDS:.0f} s": executor_frozen,
+    f"SIGSTOP simulator for up to {FROZEN_SECONDS:.0f} s": frozen("simulator"),
+    f"SIGSTOP data-streamer for up to {FROZEN_SECONDS:.0f} s": frozen("data-streamer"),
+    f"SIGSTOP kafka for up to {FROZEN_SECONDS:.0f} s": frozen("kafka"),
+    f"SIGSTOP an executor for up to {FROZEN_SECONDS:.0f} s": executor_frozen,
 }

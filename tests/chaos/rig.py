@@ -52,12 +52,16 @@ def until(what: str, check: Callable[[], str], timeout: float, every: float = 1.
 
 @dataclass
 class Rig:
-    """One stack, addressed as its own commands address it: by the environment that deploy/env.sh makes of `environ`."""
+    """One stack, addressed as its own commands address it: by the environment that deploy/env.sh makes of `environ`.
+
+    `length` is the share of its full time that a fault with a duration lasts.
+    """
 
     environ: Mapping[str, str]
     stack: Stack = field(init=False)
     executors_wanted: int = 0
     without: str = ""
+    length: float = 1.0
 
     def __post_init__(self) -> None:
         self.stack = open_stack(dict(self.environ))
