@@ -16,17 +16,22 @@ from orderflow.market.profile import point_of_control
 
 CANDLES: Final = 30
 LEVELS: Final = 40
+LEVELS_MOST: Final = 160
 STATISTICS: Final = {"Volume": "volume", "Delta": "delta", "CVD": "cvd", "Unclass.": "unclassified"}
 Cell = dict[str, Any]
 Box = tuple[float, float, float, float]
 
 
-def step_of(rows: Sequence[Row]) -> int:
-    """Return the height in paise of one price row, whole ticks, so that no shown candle has more than about `LEVELS`."""
+def row_height(rows: Sequence[Row], ticks: int = 0) -> tuple[int, int]:
+    """Return the height of one price row in ticks, and the tick in paise.
+
+    With 0 it is the least that gives no shown candle more than about `LEVELS` rows; a wish gives none more than `LEVELS_MOST`.
+    """
     spans = [row.span for row in rows[-CANDLES:] if row.span is not None]
     tick = tick_size(divisor for _, _, divisor in spans)
     ends = [(low // tick, high // tick) for low, high, _ in spans]
-    return tick * max((price_step((low, high, low + 1), LEVELS) for low, high in ends), default=1)
+    most = LEVELS_MOST if ticks else LEVELS
+    return max(ticks, max((price_step((low, high, low + 1), most) for low, high in ends), default=1)), tick
 
 
 def grouped(row: Row, step: int) -> list[Level]:
@@ -79,9 +84,10 @@ def settled(rows: Sequence[Row]) -> list[Row]:
     return shown[:-1] if shown and not shown[-1].final else shown
 
 
-def chart(rows: Sequence[Row], palette: Palette) -> Figure:
-    """Return the figure of the settled rows, with room for the forming one."""
-    step = step_of(rows)
+def chart(rows: Sequence[Row], palette: Palette, ticks: int = 0) -> Figure:
+    """Return the figure of the settled rows, with room for the forming one, in price rows of the height that is wished for."""
+    height, tick = row_height(rows, ticks)
+    step = height * tick
     footprints = [cells(row, step) for row in settled(rows)]
     times = [label(row.candle.start_ms)[11:16] for row in rows[-CANDLES:]]
     layout = _layout(footprints, times, step / 100, palette)

@@ -16,10 +16,11 @@ from orderflow.dashboard.flow import Profile
 from orderflow.dashboard.minutes import Instrument
 from orderflow.dashboard.rollup import Rollup, Row
 from orderflow.dashboard.store import Store, trading_date
+from orderflow.dashboard.tape import TAPE_LENGTH
 
 MINUTES: Final = (1, 3, 5, 15, 30, 60)
 BUFFER_MOST: Final = 2000
-TAPE_ROWS: Final = 60
+TICKS_MOST: Final = 1000
 PROFILE_MS: Final = 1000
 WATCH_MS: Final = 100
 SLOW_PANELS_MS: Final = 1000
@@ -29,7 +30,10 @@ _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
 @dataclass(frozen=True, slots=True)
 class View:
-    """What a viewer looks at; every field can be put in a link."""
+    """What a viewer looks at; every field can be put in a link.
+
+    `ticks` is the height of a footprint's price row, 0 for what suits the prices.
+    """
 
     instrument: str
     minutes: int = 1
@@ -38,6 +42,7 @@ class View:
     palette: str = "default"
     date: str | None = None
     replay: bool = False
+    ticks: int = 0
 
     @classmethod
     def parse(cls, wish: Mapping[str, Any], default_instrument: str, default_buffer: int) -> View:
@@ -55,6 +60,7 @@ class View:
             palette="safe" if wish.get("palette") == "safe" else "default",
             date=date,
             replay=replay,
+            ticks=min(max(_whole(wish.get("ticks")), 0), TICKS_MOST),
         )
 
 
@@ -126,7 +132,7 @@ class Viewer:
         if instrument.tape_count != self._tape:
             if self._tape >= 0 and self.store is self._live and self._live.caught_up:
                 out["rx"] = panels.received_times(instrument, self._tape)
-            out["tape"] = panels.tape(instrument, max(self._tape, 0), TAPE_ROWS)
+            out["tape"] = panels.tape(instrument, max(self._tape, 0), TAPE_LENGTH)
         if moved and now_ms >= self._levels_due:
             out["levels"] = figures.profile_levels(self._day_profile(instrument))
             self._levels_due = now_ms + PROFILE_MS
@@ -193,13 +199,19 @@ class Viewer:
         """Return the settled candles as a figure when they changed, at most once a second, and always the forming one."""
         settled = footprint.settled(rows)
         newest = rows[-1:] if rows and not rows[-1].final else []
-        step = footprint.step_of(rows)
+        ticks, tick = footprint.row_height(rows, self.view.ticks)
+        step = ticks * tick
         state = (len(rows), step, *(max(minute.revision for minute in row.minutes) for row in settled))
         out: dict[str, Any] = {}
         if fresh or (state != self._settled and now_ms >= self._settled_due):
             palette = figures.PALETTES[self.view.palette]
             facts = figures.facts(rows[-self.view.buffer :])
-            out = {"type": "figure", "mode": "footprint", "figure": footprint.chart(rows, palette), "facts": facts}
+            out = {
+                "type": "figure",
+                "mode": "footprint",
+                "figure": footprint.chart(rows, palette, self.view.ticks),
+                "facts": facts,
+            }
             self._settled, self._settled_due = state, now_ms + SLOW_PANELS_MS
         elif moved:
             out = self._tail(instrument, rows)
@@ -207,7 +219,7 @@ class Viewer:
         if out:
             out["cells"] = [footprint.cells(row, step) for row in newest]
             out["column"] = len(settled)
-            out["step"] = step / 100
+            out["step"], out["ticks"] = step / 100, ticks
         return out
 
     def _day_profile(self, instrument: Instrument) -> figures.Profile:

@@ -35,6 +35,7 @@ def click(browser: Any, selector: str) -> None:
 
 
 def test_page_when_opened_draws_three_panels_without_an_error_in_the_console(browser: Any, page: Page) -> None:
+    browser.get_log("browser")  # what earlier tests left there, such as a server that was away
     open_page(browser, page)
     wait_until(lambda: "TCS" in browser.find_element("id", "of-header").text, "the header")
     assert len(browser.find_elements("css selector", "#of-chart .cartesianlayer .xy, #of-chart .xy2, #of-chart .xy3")) >= 3

@@ -231,6 +231,30 @@ def test_footprint_when_levels_are_gathered_keeps_all_volume() -> None:
     assert [(level.price, level.buy, level.sell) for level in footprint.grouped(row, 20)] == [(10_000, 4, 6), (10_020, 5, 0)]
 
 
+def test_row_height_when_wished_for_is_granted_unless_a_candle_had_too_many_rows() -> None:
+    near = Rollup(1).rows(
+        store_with(trade(0, 100.0, 1, 2, 3), trade(1, 100.05, 3, 4, 10), trade(2, 101.0, 5, 0, 15)).instruments[KEY]
+    )
+    assert [footprint.row_height(near, ticks) for ticks in (0, 1, 4)] == [(1, 5), (1, 5), (4, 5)]
+    far = Rollup(1).rows(
+        store_with(trade(0, 100.0, 1, 2, 3), trade(1, 100.05, 3, 4, 10), trade(2, 120.0, 5, 0, 15)).instruments[KEY]
+    )
+    assert [footprint.row_height(far, ticks) for ticks in (0, 1, 4)] == [(10, 5), (5, 5), (5, 5)]
+    assert footprint.row_height([], 7) == (7, 500)
+
+
+def test_footprint_chart_when_rows_are_wished_coarser_gathers_levels_by_them() -> None:
+    store = store_with(
+        trade(0, 100.0, 1, 2, 3),
+        trade(1, 100.05, 3, 4, 10),
+        trade(2, 101.0, 5, 0, 15),
+        final(0, 100.0, 101.0, 100.0, 101.0, 9, 6),
+    )
+    rows = Rollup(1).rows(store.instruments[KEY])
+    ask = traces(footprint.chart(rows, PALETTE, 10))["ask"]
+    assert ask["y"] == [100.0, 101.0]
+
+
 def test_footprint_chart_when_the_newest_candle_forms_leaves_room_for_it() -> None:
     figure = footprint.chart(day(), PALETTE)
     found = traces(figure)

@@ -37,7 +37,15 @@ def tick(**more: Any) -> tuple[str, dict[str, Any]]:
 
 
 def test_view_when_wishes_are_not_valid_takes_the_defaults() -> None:
-    wish = {"instrument": KEY, "minutes": "7", "buffer": "1e9", "mode": "<script>", "date": "yesterday", "palette": 3}
+    wish = {
+        "instrument": KEY,
+        "minutes": "7",
+        "buffer": "1e9",
+        "mode": "<script>",
+        "date": "yesterday",
+        "palette": 3,
+        "ticks": -4,
+    }
     assert View.parse(wish, "X", 100) == View(KEY, 1, 100, "chart", "default", None)
     assert View.parse({}, "X", 100).instrument == "X"
 
@@ -51,8 +59,10 @@ def test_view_when_wishes_are_valid_keeps_them() -> None:
         "date": "2025-12-12",
         "palette": "safe",
         "replay": "1",
+        "ticks": "25",
     }
-    assert View.parse(wish, "X", 100) == View(KEY, 15, 50, "footprint", "safe", "2025-12-12", True)
+    assert View.parse(wish, "X", 100) == View(KEY, 15, 50, "footprint", "safe", "2025-12-12", True, 25)
+    assert View.parse({**wish, "ticks": "99999"}, "X", 100).ticks == 1000
 
 
 def test_view_when_a_past_day_is_asked_for_shows_it_whole_unless_a_buffer_is_chosen_or_it_is_replayed() -> None:

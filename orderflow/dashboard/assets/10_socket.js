@@ -108,12 +108,18 @@
       return of.emit("hello", message);
     }
     /* One message waits at most for the next frame; a second one before that is applied right after it, in order. */
-    (pending = pending || []).push(message);
+    (pending = pending || []).push(repeats(message) ? { ...message, type: "patch", ...NOTHING } : message);
     if (scheduled) return undefined;
     scheduled = true;
     if (document.hidden) setTimeout(draw, 0);
     else requestAnimationFrame(draw);
     return undefined;
+  }
+
+  /* After a reconnect a past day begins empty while it is read again: what is shown stays until it comes. */
+  const NOTHING = Object.fromEntries(["view", "figure", "facts", "cells", "stats", "depth", "tape", "levels"].map((name) => [name, undefined]));
+  function repeats({ type, view, facts }) {
+    return type === "figure" && Boolean(view) && view.date !== null && !view.replay && !facts.x.length && of.shows(view);
   }
 
   function draw() {

@@ -26,6 +26,8 @@
   const toMs = (of.toMs = (label) => Date.parse(label.replace(" ", "T") + "Z"));
   const toLabel = (of.toLabel = (ms) => new Date(ms).toISOString().slice(0, 19).replace("T", " "));
   of.isFollowing = () => following;
+  const nameOf = (view) => JSON.stringify([view.instrument, view.minutes, view.mode, view.date, view.replay]);
+  of.shows = (view) => Boolean(chart.figure && of.rows.x.length) && nameOf(view) === shownView;
   of.trace = (uid) => byUid[uid];
 
   of.place = place;
@@ -65,7 +67,7 @@
   /* A reconnect brings the same view again and keeps what was panned to; another view starts at its newest candle. */
   function load(message) {
     const { view } = message;
-    const name = view ? JSON.stringify([view.instrument, view.minutes, view.mode, view.date, view.replay]) : shownView;
+    const name = view ? nameOf(view) : shownView;
     const same = chart.mode === message.mode && name === shownView;
     const before = chart.figure;
     const { first } = chart;
@@ -131,6 +133,7 @@
     chart.column = message.column;
     if (chart.first) chart.column = of.rows.x.length - chart.cells.length - of.base();
     chart.step = message.step;
+    chart.ticks = message.ticks;
   };
 
   /* How many of the rows are settled: everything before the first that still forms. */

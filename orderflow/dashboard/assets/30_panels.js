@@ -5,6 +5,7 @@
   const { el, text, klass } = of;
   const body = (id) => of.byId(id).querySelector(".body");
   const TAPE_ROWS = 60;
+  const TAPE_HELD = 400;
   /* The processor's watermark of two minutes, and as much again for what is in its way. */
   const FINAL_MS = 240000;
   let hovered = null;
@@ -97,35 +98,89 @@
     text(of.byId("of-spread").firstChild, spread === null ? (of.view.date ? "depth is kept for the live day only" : "no two-sided quote") : "spread " + of.price(spread));
   }
 
+  /* A choice in a panel's title, remembered by the browser. */
+  function choice(panel, id, title, options, changed) {
+    const kept = of.kept(id, options[0][0]);
+    const select = el("select", { id: "of-" + id, title, "aria-label": title, onchange: () => {
+      of.keep(id, select.value);
+      mark();
+      changed();
+    } }, options.map(([value, name]) => el("option", { value }, name)));
+    select.value = options.some(([value]) => value === kept) ? kept : options[0][0];
+    const mark = () => select.classList.toggle("on", select.value !== options[0][0]);
+    mark();
+    of.byId(panel).querySelector("h2").append(select);
+    return select;
+  }
+
   /* Time and sales --------------------------------------------------------------------------------------------- */
+  const SIZES = [["0", "all sizes"], ["big", "big trades"], ...[50, 100, 250, 500, 1000, 2500, 5000, 10000, 25000].map((size) => [String(size), "≥ " + of.whole(size)])];
   let tapeBody = null;
+  let least = null;
+  /* The last trades of every size, so that another least size has rows at once. */
+  let held = [];
+  const passes = ([, , , volume, , , , big]) => (least.value === "big" ? big : volume >= Number(least.value));
+
   function drawTape(trades, whole) {
     if (!tapeBody) {
       tapeBody = el("tbody");
+      least = choice("of-tape", "least", "Least size shown", SIZES, () => drawTape(held.splice(0), true));
       body("of-tape").append(el("table", {}, el("thead", {}, el("tr", {}, ...["Time", "Price", "Size", "Buy", "Sell"].map((name) => el("th", {}, name)))), tapeBody));
     }
-    if (whole) tapeBody.replaceChildren();
-    const fresh = trades.map(([, time, price, volume, buy, sell, side, big, gap]) => {
-      const tone = side === "buy" ? "up" : side === "sell" ? "down" : "none";
-      const title = gap ? "Volume of an outage: not classified" : big ? "Big trade" : "";
-      return el(
-        "tr",
-        { class: tone + (big ? " big" : "") + (gap ? " gap" : ""), title },
-        el("td", {}, of.clock(time)),
-        el("td", {}, of.price(price)),
-        el("td", {}, of.whole(volume)),
-        el("td", {}, buy ? of.whole(buy) : ""),
-        el("td", {}, sell ? of.whole(sell) : ""),
-      );
-    });
-    tapeBody.prepend(...fresh);
+    if (whole) {
+      held = [];
+      tapeBody.replaceChildren();
+    }
+    held = trades.concat(held).slice(0, TAPE_HELD);
+    const fresh = trades.filter(passes).slice(0, TAPE_ROWS);
+    if (fresh.length && tapeBody.firstChild && tapeBody.firstChild.className === "nothing") tapeBody.replaceChildren();
+    tapeBody.prepend(...fresh.map(tapeRow));
     while (tapeBody.childElementCount > TAPE_ROWS) tapeBody.lastChild.remove();
+    if (!tapeBody.firstChild && held.length) tapeBody.append(el("tr", { class: "nothing" }, el("td", { colspan: "5" }, "none of this size yet")));
+  }
+
+  function tapeRow([, time, price, volume, buy, sell, side, big, gap]) {
+    const tone = side === "buy" ? "up" : side === "sell" ? "down" : "none";
+    const title = gap ? "Volume of an outage: not classified" : big ? "Big trade" : "";
+    return el(
+      "tr",
+      { class: tone + (big ? " big" : "") + (gap ? " gap" : ""), title },
+      el("td", {}, of.clock(time)),
+      el("td", {}, of.price(price)),
+      el("td", {}, of.whole(volume)),
+      el("td", {}, buy ? of.whole(buy) : ""),
+      el("td", {}, sell ? of.whole(sell) : ""),
+    );
   }
 
   /* Watch list ------------------------------------------------------------------------------------------------- */
   const watch = new Map();
+  const ORDERS = [["given", "as given"], ["symbol", "symbol"], ["change", "change"], ["volume", "volume"], ["delta", "delta"]];
+  const SORT_MS = 2000;
+  let order = null;
+
+  /* The instruments as they stand in the watch list. Lines change places by their style, so that none loses the focus. */
+  of.watchOrder = () => {
+    const lines = [...watch.values()];
+    const by = order ? order.value : "given";
+    const first = { symbol: (one, other) => one.symbol.localeCompare(other.symbol), change: (one, other) => greater("change_percent", one, other), volume: (one, other) => greater("volume", one, other), delta: (one, other) => greater("delta", one, other) }[by];
+    return first ? lines.sort((one, other) => first(one.row, other.row)) : lines;
+  };
+  const greater = (name, one, other) => (other[name] === null ? -Infinity : other[name]) - (one[name] === null ? -Infinity : one[name]) || 0;
+
+  function sort() {
+    of.watchOrder().forEach((line, index) => {
+      if (line.node.style.order !== String(index)) line.node.style.order = String(index);
+    });
+  }
+
   function drawWatch(rows) {
     const host = body("of-watch");
+    if (!order) {
+      order = choice("of-watch", "order", "Order of the watch list", ORDERS, sort);
+      setInterval(() => order.value !== "given" && sort(), SORT_MS);
+    }
+    const known = watch.size;
     for (const row of rows) {
       let line = watch.get(row.key);
       if (!line) {
@@ -136,10 +191,11 @@
         svg.append(path);
         const cells = Object.fromEntries(["symbol", "last", "change", "volume", "delta"].map((name) => [name, el("span", { class: name })]));
         const node = el("button", { class: "row", type: "button", title: row.name, onclick: () => of.choose({ instrument: row.key }) }, cells.symbol, svg, cells.last, cells.change, cells.volume, cells.delta);
-        line = { node, cells, path, svg, last: null };
+        line = { key: row.key, node, cells, path, svg, row, last: null };
         watch.set(row.key, line);
         host.append(node);
       }
+      line.row = row;
       const { cells } = line;
       text(cells.symbol, row.symbol);
       text(cells.last, of.price(row.last));
@@ -153,6 +209,7 @@
       if (row.spark) drawSpark(line, row.spark, row.previous_close);
       line.node.classList.toggle("chosen", row.key === of.view.instrument);
     }
+    if (watch.size !== known) sort();
   }
 
   function flash(node, rising) {

@@ -6,6 +6,8 @@
   const MINUTES = [1, 3, 5, 15, 30, 60];
   const DAY = 2000;
   const BUFFERS = [50, 100, 200, 375, DAY];
+  /* Heights of the footprint's price rows in ticks; 0: what suits the prices. */
+  const TICKS = [0, 1, 2, 5, 10, 20, 50, 100];
   const nodes = {};
 
   /* A past day is shown whole, a running or replayed one by its newest candles, unless the viewer chose otherwise. */
@@ -19,6 +21,7 @@
     if (full || view.buffer !== usual(view)) query.buffer = view.buffer;
     if (full || view.mode !== "chart") query.mode = view.mode;
     if (full || view.palette !== "default") query.palette = view.palette;
+    if (full || view.ticks) query.ticks = view.ticks;
     if (view.date) query.date = view.date;
     if (view.date && view.replay) query.replay = 1;
     return query;
@@ -28,6 +31,7 @@
     const query = new URLSearchParams(location.search);
     const minutes = Number(query.get("minutes"));
     const buffer = Number(query.get("buffer"));
+    const ticks = Number(query.get("ticks"));
     of.view = {
       instrument: query.get("instrument") || of.kept("instrument", null),
       minutes: MINUTES.includes(minutes) ? minutes : 1,
@@ -35,6 +39,7 @@
       palette: (query.get("palette") || of.kept("palette", "default")) === "safe" ? "safe" : "default",
       date: /^\d{4}-\d{2}-\d{2}$/.test(query.get("date") || "") ? query.get("date") : null,
       replay: query.get("replay") === "1",
+      ticks: Number.isInteger(ticks) && ticks > 0 && ticks <= 1000 ? ticks : 0,
     };
     of.view.buffer = buffer >= 10 && buffer <= DAY ? buffer : usual(of.view);
   }
@@ -87,10 +92,24 @@
     nodes.minutes.forEach((button) => button.classList.toggle("on", Number(button.dataset.minutes) === view.minutes));
     nodes.modes.forEach((button) => button.classList.toggle("on", button.dataset.mode === view.mode));
     nodes.buffer.value = String(view.buffer);
+    showTicks();
     nodes.palette.classList.toggle("on", view.palette === "safe");
     showTitle();
     of.markChosen();
     of.emit("view", view);
+  }
+
+  /* A wish that gave a candle too many rows is not granted: the choice says what is shown instead. */
+  function showTicks() {
+    const { ticks: wish } = of.view;
+    const shown = of.waiting ? wish : of.chart.ticks || wish;
+    const state = [wish, shown].join();
+    if (nodes.ticks.dataset.state === state) return;
+    nodes.ticks.dataset.state = state;
+    const sizes = [...new Set([...TICKS, wish])].sort((a, b) => a - b);
+    const name = (n) => (n === 0 ? "auto rows" : n === wish && n !== shown ? `${n} → ${shown} ticks` : n === 1 ? "1 tick" : `${n} ticks`);
+    nodes.ticks.replaceChildren(...sizes.map((n) => el("option", { value: String(n) }, name(n))));
+    nodes.ticks.value = String(wish);
   }
 
   /* The tab says symbol and price, for those who keep many open. */
@@ -149,6 +168,7 @@
     nodes.minutes = MINUTES.map((n) => el("button", { type: "button", "data-minutes": n, title: `${n} minute candles`, onclick: () => of.choose({ minutes: n }) }, n + "m"));
     nodes.modes = [["chart", "Chart"], ["footprint", "Footprint"]].map(([mode, name]) => el("button", { type: "button", "data-mode": mode, onclick: () => of.choose({ mode }) }, name));
     nodes.buffer = el("select", { id: "of-buffer", title: "Candles shown", "aria-label": "Candles shown", onchange: () => of.choose({ buffer: Number(nodes.buffer.value) }) }, [...new Set([...BUFFERS, of.view.buffer])].sort((a, b) => a - b).map((n) => el("option", { value: String(n) }, n === DAY ? "day" : String(n))));
+    nodes.ticks = el("select", { id: "of-ticks", title: "Height of a price row ( [ ] )", "aria-label": "Height of a price row", onchange: () => of.choose({ ticks: Number(nodes.ticks.value) }) });
     nodes.palette = el("button", { type: "button", id: "of-palette", title: "Colour-blind safe colours (C)", onclick: () => of.choose({ palette: of.view.palette === "safe" ? "default" : "safe" }) }, "◐");
     of.byId("of-header").append(
       el("div", { class: "title" }, nodes.symbol, nodes.name),
@@ -157,6 +177,7 @@
       el("div", { class: "group", id: "of-minutes" }, nodes.minutes),
       el("div", { class: "group", id: "of-modes" }, nodes.modes),
       nodes.buffer,
+      nodes.ticks,
       el("div", { class: "tools", id: "of-tools" }, nodes.palette),
       el("div", { class: "condition" }, el("span", { id: "of-latency", class: "pill", title: "From the feed message's receipt to this screen: median and 99th percentile of the last 300 trades" }, "– ms"), el("i", { id: "of-dot", class: "closed" }), el("time", { id: "of-clock" })),
     );
@@ -177,14 +198,26 @@
     pageup: () => of.panShare(-0.9),
     pagedown: () => of.panShare(0.9),
     r: () => of.resetZoom(),
+    "[": () => coarser(-1),
+    "]": () => coarser(1),
     j: () => step(1),
     k: () => step(-1),
   };
   MINUTES.forEach((n, index) => (KEYS[String(index + 1)] = () => of.choose({ minutes: n })));
   of.keys = KEYS;
 
+  /* The next height of price rows; from the automatic one to the one beside it. */
+  function coarser(by) {
+    if (of.view.mode !== "footprint") return;
+    const { ticks } = of.view;
+    const shown = ticks || of.chart.ticks || 1;
+    const sizes = TICKS.filter(Boolean);
+    const next = by > 0 ? sizes.find((size) => size > shown) : sizes.reverse().find((size) => size < shown);
+    if (next) of.choose({ ticks: next });
+  }
+
   function step(by) {
-    const keys = of.instruments.map((one) => one.key);
+    const keys = [...new Set([...of.watchOrder(), ...of.instruments].map((one) => one.key))];
     if (!keys.length) return;
     of.choose({ instrument: keys[(keys.indexOf(of.view.instrument) + by + keys.length) % keys.length] });
   }
@@ -215,6 +248,7 @@
   of.on("message", (message) => {
     if (message.view) arrived(message);
     if (message.watch) learn(message.watch);
+    if (message.ticks) showTicks();
     if (message.type === "figure" && message.view && !of.view.instrument) {
       of.view.instrument = message.view.instrument;
       show();
