@@ -43,9 +43,9 @@ def quantiles(samples: list[float]) -> str:
     return "  ".join(f"p{share} {value:7.1f} ms" for share, value in named.items()) + f"  ({len(ordered)} trades)"
 
 
-async def view(address: str, instrument: str, until: float, counted_from: float, tally: Tally) -> None:
+async def view(address: str, instrument: str, mode: str, until: float, counted_from: float, tally: Tally) -> None:
     async with websockets.connect(address, max_size=None) as socket:
-        await socket.send(json.dumps({"type": "view", "instrument": instrument}))
+        await socket.send(json.dumps({"type": "view", "instrument": instrument, "mode": mode}))
         while time.time() < until:
             try:
                 text = await asyncio.wait_for(socket.recv(), 1.0)
@@ -61,9 +61,11 @@ async def view(address: str, instrument: str, until: float, counted_from: float,
                 await socket.send(json.dumps({"type": "ack", "seq": message["seq"]}))
 
 
-async def viewers(url: str, instruments: list[str], count: int, until: float, counted_from: float, tally: Tally) -> None:
-    address = url.replace("http", "ws", 1) + "/ws"
-    await asyncio.gather(*(view(address, instruments[i % len(instruments)], until, counted_from, tally) for i in range(count)))
+async def viewers(
+    url: str, instruments: list[str], count: int, mode: str, until: float, counted_from: float, tally: Tally
+) -> None:
+    address, of = url.replace("http", "ws", 1) + "/ws", len(instruments)
+    await asyncio.gather(*(view(address, instruments[i % of], mode, until, counted_from, tally) for i in range(count)))
 
 
 def open_browser(url: str) -> Any:
@@ -85,6 +87,7 @@ def main() -> int:
     arguments.add_argument("--url", default="http://127.0.0.1:8050")
     arguments.add_argument("--clients", type=int, default=20, help="viewers in all, one of them Chromium")
     arguments.add_argument("--seconds", type=float, default=60)
+    arguments.add_argument("--mode", choices=("chart", "footprint"), default="chart", help="what all viewers look at")
     arguments.add_argument("--no-browser", action="store_true", help="only viewers that speak the protocol")
     chosen = arguments.parse_args()
     with urllib.request.urlopen(f"{chosen.url}/api/instruments", timeout=10) as answer:
@@ -92,14 +95,14 @@ def main() -> int:
     if not instruments:
         print(f"{chosen.url} shows no instrument yet; start a feed first (make demo)", file=sys.stderr)
         return 1
-    driver = None if chosen.no_browser else open_browser(chosen.url)
+    driver = None if chosen.no_browser else open_browser(f"{chosen.url}/?mode={chosen.mode}")
     tally = Tally()
     counted_from = time.time() + WARM_UP_SECONDS
     until = counted_from + chosen.seconds
     others = chosen.clients if driver is None else chosen.clients - 1
 
     async def run() -> None:
-        watching = asyncio.create_task(viewers(chosen.url, instruments, others, until, counted_from, tally))
+        watching = asyncio.create_task(viewers(chosen.url, instruments, others, chosen.mode, until, counted_from, tally))
         await asyncio.sleep(max(counted_from - time.time(), 0))
         if driver is not None:
             await asyncio.to_thread(driver.execute_script, "orderflow.latency.samples.length = 0")
@@ -108,7 +111,7 @@ def main() -> int:
 
     try:
         asyncio.run(run())
-        print(f"{len(instruments)} instruments, {chosen.clients} viewers, {chosen.seconds:g} s")
+        print(f"{len(instruments)} instruments, {chosen.clients} viewers of the {chosen.mode}, {chosen.seconds:g} s")
         if driver is not None:
             print("receipt to screen (Chromium)  ", quantiles(driver.execute_script("return orderflow.latency.samples")))
         print("receipt to protocol viewers   ", quantiles(tally.latencies))

@@ -1,0 +1,71 @@
+"""Measure how long an instrument's day takes to the screen once chosen: `python benchmarks/dashboard_select.py`.
+
+Run it against a running dashboard with a day behind it (`make demo FEED_SESSION=2025-12-15 FEED_SPEED=20`, after 19 minutes). One
+Chromium chooses each instrument in turn, in chart and footprint with the whole day, and then past days, first and again; a choice
+is done when a frame with its candles has been drawn.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import statistics
+import sys
+import urllib.request
+
+from dashboard_latency import open_browser
+
+READY = """
+const look = () => (window.orderflow && orderflow.stats && orderflow.rows ? arguments[0]() : setTimeout(look, 50));
+look();
+"""
+CHOOSE = """
+const [change, done] = [arguments[0], arguments[1]], began = performance.now();
+orderflow.choose(change);
+const look = () => {
+  const { waiting, rows, chart } = orderflow;
+  if (!waiting && rows && rows.x.length && chart.mode === orderflow.view.mode) {
+    requestAnimationFrame(() => done([performance.now() - began, rows.x.length]));
+  } else setTimeout(look, 4);
+};
+look();
+"""
+
+
+def main() -> int:
+    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    arguments.add_argument("--url", default="http://127.0.0.1:8050")
+    arguments.add_argument("--choices", type=int, default=20, help="instruments chosen in each round")
+    chosen = arguments.parse_args()
+    with urllib.request.urlopen(f"{chosen.url}/api/instruments", timeout=10) as answer:
+        keys = [one["key"] for one in json.load(answer)][: chosen.choices]
+    with urllib.request.urlopen(f"{chosen.url}/api/dates", timeout=30) as answer:
+        dates = json.load(answer)
+    if len(keys) < 2:
+        print(f"{chosen.url} shows fewer than two instruments; choosing needs another one", file=sys.stderr)
+        return 1
+    driver = open_browser(f"{chosen.url}/?buffer=2000")
+    driver.set_script_timeout(60)
+    try:
+        driver.execute_async_script(READY)
+        rounds = {
+            mode: [{"instrument": key, "mode": mode, "buffer": 2000, "date": None} for key in keys]
+            for mode in ("chart", "footprint")
+        }
+        past = [{"instrument": key, "mode": "chart", "date": date} for date in dates[-1:] for key in keys]
+        rounds |= {"past day, first": past, "past day, again": past}
+        for name, changes in rounds.items():
+            found = [driver.execute_async_script(CHOOSE, change) for change in changes]
+            if not found:
+                continue
+            times = sorted(time for time, _ in found)
+            most = max(rows for _, rows in found)
+            shown = f"median {statistics.median(times):.0f} ms, slowest {times[-1]:.0f} ms"
+            print(f"{name:16} {len(found)} choices, up to {most} candles: {shown}")
+    finally:
+        driver.quit()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
