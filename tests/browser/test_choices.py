@@ -62,14 +62,15 @@ def test_footprint_when_brackets_are_pressed_takes_the_next_row_height(browser: 
 
 
 def test_footprint_when_a_wish_gives_too_many_rows_says_what_is_shown(browser: Any, page: Page) -> None:
-    open_page(browser, page, f"?mode=footprint&ticks=1&minutes=60&date={LAST}&{QUERY}")
-    shown = wait_until(lambda: browser.execute_script("return orderflow.chart.ticks"), "the row height")
-    browser.execute_script("orderflow.chart.ticks = 2; orderflow.emit('message', { type: 'patch', ticks: 2 })")
     named = "return document.getElementById('of-ticks').selectedOptions[0].textContent"
-    assert browser.execute_script(named) == "1 → 2 ticks"
-    browser.execute_script("orderflow.chart.ticks = 1; orderflow.emit('message', { type: 'patch', ticks: 1 })")
-    assert browser.execute_script(named) == "1 tick"
-    assert shown >= 1
+    open_page(browser, page, f"?mode=footprint&ticks=1&minutes=60&date={LAST}&{QUERY}")
+    wait_until(lambda: rows(browser)["x"][-1:] == [f"{LAST} 15:15:00"], "the day in hours")
+    shown = browser.execute_script("return orderflow.chart.ticks")
+    assert shown > 1
+    wait_until(lambda: browser.execute_script(named) == f"1 → {shown} ticks", "the row height shown instead")
+    browser.execute_script("orderflow.choose({ minutes: 1 })")
+    wait_until(lambda: len(rows(browser)["x"]) > 300, "the day in minutes")
+    wait_until(lambda: browser.execute_script(named) == "1 tick", "the granted wish")
 
 
 def sizes(browser: Any) -> list[int]:

@@ -17,6 +17,15 @@ pytestmark = pytest.mark.browser
 
 TCS, HDFC = tuple(NAMES)[:2]
 READY = "return !!(window.orderflow && orderflow.rows && document.querySelector('#of-chart .plot-container') && orderflow.stats)"
+NUMBERS = (
+    "const pen = document.getElementById('of-numbers').getContext('2d'), found = [];"
+    "pen.fillText = function (text, x, y) {"
+    " const { width } = this.measureText(text), left = this.textAlign === 'right' ? x - width : x;"
+    " found.push([text, left, left + width, y, this.font.startsWith('bold')]);"
+    " return CanvasRenderingContext2D.prototype.fillText.call(this, text, x, y); };"
+    "orderflow.drawNumbers(); delete pen.fillText; return found"
+)
+"""The footprint's numbers as they are drawn: text, left, right, height on the canvas, and whether it is bold."""
 QUIET = "return !orderflow.older.asking"
 
 
@@ -101,9 +110,7 @@ def test_page_when_the_footprint_is_chosen_draws_cells_and_the_forming_column(br
     open_page(browser, page)
     click(browser, '[data-mode="footprint"]')
     wait_until(lambda: browser.execute_script("return orderflow.chart.mode") == "footprint", "the footprint")
-    wait_until(
-        lambda: browser.execute_script("return document.querySelectorAll('#of-chart .scatterlayer text').length") > 60, "text"
-    )
+    wait_until(lambda: len(browser.execute_script(NUMBERS)) > 60, "numbers")
     wait_until(
         lambda: browser.execute_script("return orderflow.chart.cells.length && orderflow.chart.cells[0].levels.length"), "cells"
     )

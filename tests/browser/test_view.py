@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -12,7 +13,7 @@ from selenium.webdriver.common.keys import Keys
 from tests.browser.conftest import Page, wait_until
 from tests.browser.synthetic import NAMES
 from tests.browser.test_interaction import axis, chart, pan, point_at
-from tests.browser.test_page import open_page, rows
+from tests.browser.test_page import NUMBERS, open_page, rows
 
 pytestmark = pytest.mark.browser
 
@@ -130,25 +131,43 @@ def test_statistics_when_hovered_explain_their_terms(browser: Any, page: Page) -
     assert without == ["Open", "High", "Low"]
 
 
+PAST = "?mode=footprint&date=2025-12-12&" + QUERY
+IN_VIEW = (
+    "const { levels, strong, chart } = orderflow, { xaxis, yaxis } = chart.div._fullLayout, all = strong();"
+    "const [[from, to], [low, high]] = [xaxis.range, yaxis.range];"
+    "return levels().map((one, i) => [...one, all[i]])"
+    ".filter(([column, price]) => column > from && column < to && price > low && price < high)"
+)
+
+
+def test_footprint_when_its_numbers_are_drawn_shows_each_level_s_volumes_beside_each_other(browser: Any, page: Page) -> None:
+    open_page(browser, page, PAST)
+    wait_until(lambda: len(browser.execute_script(NUMBERS)) > 60, "numbers")
+    drawn = browser.execute_script(NUMBERS)
+    levels = browser.execute_script(IN_VIEW)
+    assert len(levels) > 30
+    shown = [(text, bold) for text, _, _, _, bold in drawn if not text.startswith("?")]
+    for _, _, sell, buy, _, strong in levels:
+        assert (str(sell), bool(strong & 2)) in shown
+        assert (str(buy), bool(strong & 1)) in shown
+    boxes = sorted((round(top), left, right) for _, left, right, top, _ in drawn)
+    overlaps = [(one, other) for one, other in pairwise(boxes) if one[0] == other[0] and other[1] < one[2] - 1]
+    assert overlaps == []
+    assert any(bold for _, bold in shown)
+
+
 def test_footprint_when_seen_from_far_shades_levels_instead_of_numbers_that_would_overlap(browser: Any, page: Page) -> None:
-    open_page(browser, page, "?mode=footprint&date=2025-12-12&" + QUERY)
-    wait_until(lambda: browser.execute_script("return orderflow.chart.style && orderflow.chart.style.form") == "full", "numbers")
-    numbers = "return document.querySelectorAll('#of-chart .scatterlayer text').length"
-    wait_until(lambda: browser.execute_script(numbers) > 60, "the day's numbers")
+    open_page(browser, page, PAST)
+    wait_until(lambda: len(browser.execute_script(NUMBERS)) > 60, "numbers")
     for _ in range(8):
         ActionChains(browser).scroll_from_origin(ScrollOrigin.from_element(chart(browser), 0, -100), 0, 240).perform()
     wait_until(lambda: browser.execute_script("return orderflow.chart.style.form") == "none", "the far view")
+    assert browser.execute_script(NUMBERS) == []
     drawn = browser.execute_script(
         "const c = orderflow.liveCanvas(), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
         "let n = 0; for (let i = 3; i < d.length; i += 4) if (d[i]) n += 1; return n"
     )
     assert drawn > 5_000
-    overlap = browser.execute_script(
-        "const b = [...document.querySelectorAll('#of-chart .scatterlayer text')].filter((t) => t.textContent.trim())"
-        ".map((t) => t.getBoundingClientRect()).sort((p, q) => p.top - q.top || p.left - q.left);"
-        "return b.filter((one, i) => i && Math.abs(one.top - b[i - 1].top) < 1 && one.left < b[i - 1].right - 1).length"
-    )
-    assert overlap == 0
 
 
 def test_page_when_loaded_marks_the_first_chart_and_reads_a_third_of_plotly(browser: Any, page: Page) -> None:

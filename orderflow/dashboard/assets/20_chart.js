@@ -368,14 +368,14 @@
     }
   }
 
-  /* Of the footprint what is in view and as much to either side, its numbers as large as fit; none where they would overlap. */
+  /* Of the footprint what is in view; its numbers are drawn beside Plotly (25_live.js). */
   function footprintFigure() {
     const { x } = ranges || { x: chart.figure.layout.xaxis.range };
     const span = x[1] - x[0];
     const style = (chart.style = cellStyle(span));
     return chart.figure.data.map((trace) => {
-      const cut = of.cutColumns(trace, x[0] - span, x[1] + span);
-      if (trace.uid === "bid" || trace.uid === "ask") return { ...cut, visible: style.form !== "none", text: cut.text.map((words) => style.write(words)), textfont: { ...cut.textfont, size: style.size } };
+      const cut = of.cutColumns(trace, x[0] - 1, x[1] + 1);
+      if (trace.uid === "bid" || trace.uid === "ask") return { ...trace, x: [], y: [], text: [], textfont: {} };
       if (trace.uid === "unfinished" || trace.uid.startsWith("cells_")) return { ...cut, visible: style.form !== "none" };
       if (trace.uid !== "statistics") return cut;
       return { ...cut, text: cut.text.map((words, index) => (Math.abs(cut.x[index] - chart.column) % style.every ? "" : words)) };
@@ -385,22 +385,31 @@
   const SHAPE = /^(<b>)?(\d+)(<\/b>)?(?: <span[^>]*>\?(\d+)<\/span>)?$/;
   /* All levels of the shown figure: [column, price, sell, buy, unclassified]. */
   const read = new WeakMap();
-  of.levels = () => {
+  function readTexts() {
     const { bid, ask } = byUid;
     if (!read.has(ask.text)) {
-      const count = (words, part) => Number((SHAPE.exec(words) || [])[part] || 0);
-      read.set(ask.text, bid.text.map((words, index) => [Math.round(bid.x[index]), bid.y[index], count(words, 2), count(ask.text[index], 2), count(ask.text[index], 4)]));
+      const parts = (words) => SHAPE.exec(words) || [];
+      const found = { levels: [], strong: [], widest: 2 };
+      bid.text.forEach((words, index) => {
+        const [sold, bought] = [parts(words), parts(ask.text[index])];
+        found.levels.push([Math.round(bid.x[index]), bid.y[index], Number(sold[2] || 0), Number(bought[2] || 0), Number(bought[4] || 0)]);
+        found.strong.push((bought[1] ? 1 : 0) | (sold[1] ? 2 : 0));
+        found.widest = Math.max(found.widest, (sold[2] || "").length, (bought[2] || "").length);
+      });
+      read.set(ask.text, found);
     }
     return read.get(ask.text);
-  };
+  }
+  of.levels = () => readTexts().levels;
+  /* Of the same levels: 1 for a buy imbalance, 2 for a sell imbalance. */
+  of.strong = () => readTexts().strong;
 
   function cellStyle(span) {
     const column = (chart.div.clientWidth - 64) / span;
     const [low, high] = chart.figure.layout.yaxis.range;
     const row = (chart.div.clientHeight * 0.82 * chart.step) / (high - low);
     const room = column * 0.48 - 2;
-    const numbers = [...byUid.bid.text, ...byUid.ask.text].map((words) => (SHAPE.exec(words) || [])[2] || "");
-    const widest = Math.max(2, ...numbers.map((text) => text.length));
+    const { widest } = readTexts();
     const tall = Math.min(row * 0.78, 12);
     const size = (letters) => Math.min(tall, room / letters / 0.6);
     const form = row < 7.5 ? "none" : size(widest) >= 7.5 ? "full" : size(4) >= 7.5 ? "short" : "none";
@@ -409,12 +418,6 @@
     const brief = (found.brief = (count) => (count < 1000 ? String(count) : count < 9950 ? (count / 1000).toFixed(1) + "K" : count < 99500 ? Math.round(count / 1000) + "K" : (count / 100000).toFixed(1) + "L"));
     found.number = (text) => (form === "full" ? text : brief(Number(text)));
     found.unknown = (buy, none) => none && found.number(buy).length + none.length + 2 <= letters;
-    found.write = (words) => {
-      const [whole, bold, count, , none] = SHAPE.exec(words) || [words];
-      if (count === undefined) return whole;
-      const text = bold ? `<b>${found.number(count)}</b>` : found.number(count);
-      return found.unknown(count, none) ? text + words.slice(words.indexOf(" <span")) : text;
-    };
     return found;
   }
 
@@ -446,6 +449,7 @@
     layout.uirevision = revision;
     label(layout);
     window.Plotly.react(div, settledFigure(), layout, CONFIG);
+    of.drawNumbers();
     if (div.dataset.bound) return;
     bind(div);
     performance.mark("orderflow.first_chart");
@@ -527,7 +531,10 @@
       hold();
       refit();
     });
-    div.on("plotly_relayouting", () => of.drawLive());
+    div.on("plotly_relayouting", () => {
+      of.drawNumbers();
+      of.drawLive();
+    });
     div.on("plotly_doubleclick", () => of.follow());
   }
 

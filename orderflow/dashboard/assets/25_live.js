@@ -1,5 +1,6 @@
-/* The live layer: a canvas over the chart with what still forms (candles, bars, last segments, the footprint's newest column)
-   and the last price's tag. One pass costs a millisecond or two, so every update is on screen at the next frame. */
+/* Two canvases over the chart. The live one has what still forms (candles, bars, last segments, the footprint's newest column) and
+   the last price's tag: one pass costs a millisecond or two, so every update is on screen at the next frame. The other one has
+   the numbers of the footprint's settled columns, drawn when Plotly draws: as SVG text a thousand of them took it a second. */
 "use strict";
 (() => {
   const of = window.orderflow;
@@ -8,16 +9,15 @@
     safe: { buy: "#3d9bff", sell: "#ff9f2e", buyFaint: "rgba(61,155,255,.38)", sellFaint: "rgba(255,159,46,.38)", vwap: "#e8edf4", gap: "#d65fc4" },
   };
   const [NEUTRAL, NEUTRAL_FAINT, CVD, TEXT, PAPER] = ["#6b7688", "rgba(107,118,136,.5)", "#b48ef0", "#9aa5b5", "#0d1117"];
-  let canvas = null;
+  const canvases = {};
   let pen = null;
+  /* Canvas pixels for one of the page's: those of the screen, or of a picture that is being made. */
+  let wanted = null;
 
-  function prepare(div) {
-    if (!canvas) {
-      canvas = of.el("canvas", { id: "of-live" });
-      of.byId("of-centre").append(canvas);
-      pen = canvas.getContext("2d");
-    }
-    const ratio = window.devicePixelRatio || 1;
+  function prepare(div, id) {
+    const canvas = (canvases[id] = canvases[id] || of.byId("of-centre").appendChild(of.el("canvas", { id })));
+    pen = canvas.getContext("2d");
+    const ratio = wanted || window.devicePixelRatio || 1;
     const [width, height] = [div.clientWidth, div.clientHeight];
     if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
       canvas.width = Math.round(width * ratio);
@@ -352,9 +352,7 @@
         pen.fillRect(at(index + 0.44) - 2, top, 4, height / 0.92);
       }
       if (style.form === "none") continue;
-      words(style.number(String(sell)), at(index - 0.03), y(price), "right", mark & 2 ? colors.sell : TEXT, mark & 2);
-      words(style.number(String(buy)), at(index + 0.03), y(price), "left", mark & 1 ? colors.buy : TEXT, mark & 1);
-      if (style.unknown(String(buy), String(none || ""))) words("?" + none, at(index + 0.03) + pen.measureText(style.number(String(buy)) + " ").width, y(price), "left", NEUTRAL, false);
+      pair(at, index, y(price), sell, buy, none, mark, style, colors);
       if (mark & 16) words("◂", at(index + 0.49), y(price), "center", colors.vwap, false);
     }
     const rising = cell.close >= cell.open;
@@ -393,6 +391,30 @@
       pen.fillStyle = signed && cell[name] ? (cell[name] > 0 ? colors.buy : colors.sell) : name === "unclassified" && cell.gap ? colors.gap : TEXT;
       pen.fillText(of.short(cell[name], signed), at(index), y(place));
     });
+  }
+
+  /* The numbers of the settled columns in view: bold where imbalanced, after the bought ones what is unclassified. */
+  function numbers(full, colors) {
+    const { xaxis: x, yaxis } = full;
+    const { style } = of.chart;
+    const at = (value) => x._offset + x.l2p(value);
+    const [from, to] = x.range;
+    const [low, high] = yaxis.range;
+    const strong = of.strong();
+    panel(x, yaxis, (y) => {
+      pen.textBaseline = "middle";
+      of.levels().forEach(([column, price, sell, buy, none], index) => {
+        if (column < from - 1 || column > to + 1 || price < low || price > high) return;
+        pair(at, column, y(price), sell, buy, none, strong[index], style, colors);
+      });
+    });
+  }
+
+  function pair(at, column, top, sell, buy, none, mark, style, colors) {
+    const bought = style.number(String(buy));
+    words(style.number(String(sell)), at(column - 0.03), top, "right", mark & 2 ? colors.sell : TEXT, mark & 2);
+    words(bought, at(column + 0.03), top, "left", mark & 1 ? colors.buy : TEXT, mark & 1);
+    if (style.unknown(String(buy), String(none || ""))) words("?" + none, at(column + 0.03) + pen.measureText(bought + " ").width, top, "left", NEUTRAL, false);
   }
 
   /* Between two sessions a line with the later one's date. */
@@ -447,11 +469,24 @@
     of.klass(node, "tag " + of.sign(rows.close[last] - rows.open[last]));
   }
 
-  of.drawLive = () => {
-    const { div, figure, mode } = of.chart;
+  function layout() {
+    const { div, figure } = of.chart;
     const full = div && div._fullLayout;
-    if (!figure || !full || !full.yaxis || !full.yaxis.l2p || !of.rows) return;
-    prepare(div);
+    return figure && full && full.yaxis && full.yaxis.l2p && of.rows ? full : null;
+  }
+
+  of.drawNumbers = () => {
+    const full = layout();
+    if (!full) return;
+    prepare(of.chart.div, "of-numbers");
+    if (of.chart.mode === "footprint" && of.chart.style && of.chart.style.form !== "none") numbers(full, COLORS[of.view.palette] || COLORS.default);
+  };
+
+  of.drawLive = () => {
+    const { div, mode } = of.chart;
+    const full = layout();
+    if (!full) return;
+    prepare(div, "of-live");
     const colors = COLORS[of.view.palette] || COLORS.default;
     if (of.older.rows || of.older.columns) sessions(full);
     if (mode === "footprint") column(full, colors);
@@ -465,5 +500,16 @@
     }
     tag(full, div);
   };
-  of.liveCanvas = () => canvas;
+  of.liveCanvas = () => canvases["of-live"];
+
+  /* Draw both canvases onto a picture of so many pixels for one of the page's. */
+  of.drawOnto = (picture, left, top, scale) => {
+    wanted = scale;
+    of.drawNumbers();
+    of.drawLive();
+    for (const id of ["of-numbers", "of-live"]) if (canvases[id]) picture.drawImage(canvases[id], left, top);
+    wanted = null;
+    of.drawNumbers();
+    of.drawLive();
+  };
 })();

@@ -49,7 +49,7 @@
 
   of.saveCsv = () => of.rows && save(new Blob([of.csv()], { type: "text/csv" }), fileName("csv"));
 
-  /* Plotly's picture with the live layer and a title line over it. */
+  /* Plotly's picture with the canvases and a title line over it. */
   of.png = async () => {
     const { div } = of.chart;
     const [width, height, scale, head] = [div.clientWidth, div.clientHeight, 2, 26];
@@ -70,8 +70,7 @@
     const day = rows && rows.x.length ? rows.x[rows.x.length - 1] + " IST" : "";
     pen.fillText(`${of.symbolOf(of.view.instrument)}  ${of.view.minutes} min  ${day}`, 10 * scale, 18 * scale);
     pen.drawImage(picture, 0, head * scale);
-    const live = of.liveCanvas();
-    if (live) pen.drawImage(live, 0, head * scale, width * scale, height * scale);
+    of.drawOnto(pen, 0, head * scale, scale);
     return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
   };
 
