@@ -187,15 +187,18 @@ class Rig:
         }
 
     def standstill(self, before: Mapping[str, int], since_ms: int) -> str:
-        """Return what has not moved on past `before` (batches) and `since_ms` (times); empty when all has."""
+        """Return what has not moved on since `before` (batches) and `since_ms` (times); empty when all has.
+
+        A batch of another number is a new one: numbers begin anew where a checkpoint was deleted. Without a report it is 0.
+        """
         try:
             now = self.progress()
         except (OSError, ValueError, KeyError, TypeError, IndexError) as error:
             return f"no progress can be read: {error!r}"[:300]
         for name, value in now.items():
-            floor = before.get(name, 0) if "batch" in name else 0 if "messages" in name else since_ms
-            if value <= floor:
-                return f"{name} stands at {value}, was {floor}"
+            floor = 0 if "batch" in name or "messages" in name else since_ms
+            if value <= floor or value == before.get(name):
+                return f"{name} stands at {value}, was {before.get(name, floor)}"
         return ""
 
     def recovered(self, before: Mapping[str, int], timeout: float) -> float:

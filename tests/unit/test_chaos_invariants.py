@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 from chaos.campaign import Injected, plan, table
 from chaos.invariants import Verdict, check_candles, check_ticks
+from chaos.rig import Rig
 
 KEY = "NSE_EQ|INE467B01029"
 AT = 1_765_770_300_000  # 2025-12-15 09:15:00 IST
@@ -126,3 +127,17 @@ def test_table_when_a_tick_is_lost_then_it_counts_against_the_fault_that_began_l
 def test_ticks_when_one_is_in_kafka_but_not_stored_then_its_hole_is_counted_once_at_its_time() -> None:
     verdict = judged([row for row in ticks() if row["sequence"] != 2], {(KEY, 2): AT + 7})
     assert (verdict.ticks_lost, verdict.harms) == (1, [(AT + 7, "lost")])
+
+
+@pytest.mark.parametrize(
+    ("batch", "stands"), [(81, True), (0, True), (82, False), (8, False)], ids=["same", "no report", "next", "from the beginning"]
+)
+def test_standstill_when_a_batch_has_another_number_then_it_is_a_new_one(
+    monkeypatch: pytest.MonkeyPatch, batch: int, stands: bool
+) -> None:
+    rig = object.__new__(Rig)
+    now = {"tick storage's batch": batch, "newest update on the dashboard": 2_000, "messages of the feed": 3}
+    monkeypatch.setattr(Rig, "progress", lambda _: now)
+    assert bool(rig.standstill({"tick storage's batch": 81, "messages of the feed": 500}, 1_000)) is stands
+    now["tick storage's batch"] = 82
+    assert "newest update" in rig.standstill({}, 2_000)
