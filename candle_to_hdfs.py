@@ -9,7 +9,7 @@ from orderflow.health import HealthServer
 from orderflow.lake.compaction import Upkeep
 from orderflow.lake.layout import CANDLES, FOOTPRINT
 from orderflow.lake.writer import HdfsParquetSink
-from orderflow.processing.queries import reject_writer, storage_query
+from orderflow.processing.queries import storage_query
 from orderflow.processing.schemas import candle_reason, footprint_reason
 from orderflow.processing.session import spark_session
 from orderflow.processing.watch import QueryWatch
@@ -31,7 +31,6 @@ def main() -> int:
             writer=partial(HdfsParquetSink, spark, told.namenode_url, table),
             trigger_seconds=told.candle_storage_trigger_seconds,
             reason=reason,
-            on_reject=reject_writer(told),
         )
         for table, reason in ((CANDLES, candle_reason()), (FOOTPRINT, footprint_reason()))
     }

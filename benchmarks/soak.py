@@ -1,17 +1,24 @@
-"""Memory, HDFS files, checkpoints and Kafka's disk under load: a simulated session at 20× with many instruments, sampled."""
+"""Memory, HDFS files, checkpoints and Kafka's disk under load: simulated sessions at 20× with many instruments, sampled.
+
+A session lasts 21 minutes at 20×; the next weekday's follows it on the running stack. At the end storage may catch up,
+and `lake verify` judges every day.
+"""
 
 from __future__ import annotations
 
 import argparse
 import csv
+import datetime as dt
 import json
 import os
+import ssl
 import statistics
 import subprocess
 import sys
 import time
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
@@ -22,11 +29,62 @@ from deploy.local.stack import Stack, open_stack  # noqa: E402
 from orderflow.simulator import catalogue  # noqa: E402
 
 MIB = 1 << 20
+CATCH_UP_SECONDS = 900
 
 
-def answer(url: str) -> dict[str, object]:
-    with urllib.request.urlopen(url, timeout=10) as response:
+def answer(url: str) -> dict[str, Any]:
+    """Return the JSON object at an address of this machine; the simulator's certificate is its own."""
+    with urllib.request.urlopen(
+        url, timeout=10, context=ssl._create_unverified_context() if "https" in url else None
+    ) as response:
         return dict(json.load(response))
+
+
+def dated_python(directory: Path) -> Path:
+    """Write a Python whose simulator plays the session that the file `session` names, so that the next one needs no new stack."""
+    directory.mkdir(parents=True, exist_ok=True)
+    python = directory / "python"
+    dated = f'case "$*" in *orderflow.simulator*) SIM_SESSION=$(cat {directory / "session"}); export SIM_SESSION ;; esac'
+    python.write_text(f'#!/bin/sh\n{dated}\nexec {sys.executable} "$@"\n')
+    python.chmod(0o755)
+    return python
+
+
+def following(session: str) -> str:
+    """Return the next weekday."""
+    day = dt.date.fromisoformat(session) + dt.timedelta(days=1)
+    while day.weekday() > 4:
+        day += dt.timedelta(days=1)
+    return day.isoformat()
+
+
+def play(stack: Stack, session: str) -> None:
+    """Let the simulator play another session."""
+    (stack.data_dir / "session").write_text(session)
+    with supervision.control(stack) as supervisor:
+        supervisor.stopProcess("simulator")
+        supervisor.startProcess("simulator")
+
+
+def ended(stack: Stack) -> bool:
+    """Return whether the simulator has no more messages."""
+    try:
+        return bool(answer(f"https://127.0.0.1:{stack.env['SIM_PORT']}/healthz")["ended"])
+    except OSError:
+        return False
+
+
+def behind(stack: Stack) -> str:
+    """Return what storage has not stored yet; empty when nothing."""
+    lines = []
+    for service, query in (("TICK_STORAGE", "ticks"), ("CANDLE_STORAGE", "candles"), ("CANDLE_STORAGE", "footprint")):
+        with urllib.request.urlopen(f"http://127.0.0.1:{stack.env[service + '_HEALTH_PORT']}/metrics", timeout=10) as response:
+            text = response.read().decode()
+        name = f'orderflow_query_offsets_behind_latest{{query="{query}"}} '
+        found = [float(line.removeprefix(name)) for line in text.splitlines() if line.startswith(name)]
+        if not found or found[0] > 100:
+            lines.append(f"{query} {found[0] if found else '?'}")
+    return ", ".join(lines)
 
 
 def directory_bytes(directory: Path) -> int:
@@ -53,14 +111,14 @@ def sample(stack: Stack, began: float) -> dict[str, float]:
             found = answer(f"{web}/{part}?op=GETCONTENTSUMMARY")["ContentSummary"]
         except OSError:
             continue
-        row[f"{part} files"] = found["fileCount"]  # type: ignore[index]
-        row[f"{part} HDFS MiB"] = round(found["length"] / MIB, 2)  # type: ignore[index]
+        row[f"{part} files"] = found["fileCount"]
+        row[f"{part} HDFS MiB"] = round(found["length"] / MIB, 2)
     row["Kafka disk MiB"] = round(directory_bytes(stack.data_dir / "kafka") / MIB, 1)
     row["data directory GiB"] = round(directory_bytes(stack.data_dir) / (1 << 30), 3)
     try:
         row["ticks stored in Kafka"] = float(
             answer(f"http://127.0.0.1:{stack.env['DATA_STREAMER_HEALTH_PORT']}/healthz")["ticks_stored"]
-        )  # type: ignore[arg-type]
+        )
     except (OSError, KeyError):
         row["ticks stored in Kafka"] = float("nan")
     return row
@@ -92,13 +150,15 @@ def main() -> int:
     parser.add_argument("--instruments", type=int, default=int(os.environ.get("INSTRUMENTS") or 200))
     parser.add_argument("--rate", type=float, default=1.0, help="updates a second and instrument, of the market's time")
     parser.add_argument("--speed", type=float, default=20.0)
-    parser.add_argument("--session", default="2025-12-15")
+    parser.add_argument("--session", default="2025-12-15", help="the first session; the next weekdays' follow")
     parser.add_argument("--every", type=float, default=15.0, help="seconds between samples")
     parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("DATA_DIR") or "/tmp/soak"))
     told = parser.parse_args()
     env = {
         **os.environ,
-        "PYTHON": sys.executable,
+        "PYTHON": str(dated_python(told.data_dir)),
+        # pyspark is not found beside such a Python
+        "SPARK_HOME": str(next((Path(sys.prefix) / "lib").glob("python3*/site-packages/pyspark"))),
         "DATA_DIR": str(told.data_dir),
         "PORT_OFFSET": os.environ.get("PORT_OFFSET") or "14000",
         "ENV_FILE": str(told.data_dir / "no.env"),
@@ -113,6 +173,8 @@ def main() -> int:
         subprocess.run([sys.executable, "-m", "deploy.local", command], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=True)
 
     rows: list[dict[str, float]] = []
+    sessions = [str(told.session)]
+    (told.data_dir / "session").write_text(sessions[0])
     local("demo")
     try:
         stack, began = open_stack(env), time.monotonic()
@@ -120,8 +182,21 @@ def main() -> int:
             rows.append(sample(stack, began))
             print(json.dumps(rows[-1]), flush=True)
             time.sleep(told.every)
+            if ended(stack):
+                sessions.append(following(sessions[-1]))
+                play(stack, sessions[-1])
+                print(f"{sessions[-1]} begins", flush=True)
         print(f"\n{told.instruments} instruments, {told.rate:g} updates/s each at {told.speed:g}×, {told.minutes:g} minutes\n")
-        print(report(rows))
+        print(report(rows), flush=True)
+        with supervision.control(stack) as supervisor:
+            supervisor.stopProcess("simulator")
+        finished = time.monotonic()
+        while (left := behind(stack)) and time.monotonic() - finished < CATCH_UP_SECONDS:
+            time.sleep(5)
+        print(f"\nstorage had caught up after {time.monotonic() - finished:.0f} s{': it has not: ' + left if left else ''}")
+        for session in sessions:
+            command = [str(ROOT / "bin" / "python3"), "-m", "orderflow", "lake", "verify", "--date", session]
+            subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL)
         with (told.data_dir / "soak.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
             writer.writeheader()

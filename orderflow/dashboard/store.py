@@ -186,7 +186,7 @@ class Store:
         """Raise DecodeError for a value of another type or of the future: one such date would end the day for its instrument."""
         if (wrong := problem(_FIELDS.get(topic, ()), record)) is not None:
             raise DecodeError("bad_value", wrong)
-        latest_ms = self.clock_ms() + _DAY_MS
+        latest_ms = self.clock_ms() + _FUTURE_MS
         for name in _PRESENT_TIMES:
             if (record.get(name) or 0) > latest_ms:
                 raise DecodeError("future_time", f"{name} is {record[name]}")

@@ -27,7 +27,6 @@ from orderflow.settings import Settings
 
 BatchWriter = Callable[[DataFrame, int], None]
 Start = Callable[[], StreamingQuery]
-_REJECTS_TRIGGER_SECONDS: Final = 10
 # Storage holds and sorts a batch in its executor's heap of 480 MiB; batches of 300,000 ticks ran out of memory again and again.
 _STORAGE_BATCH_ROWS: Final = 60_000
 # How soon a full batch follows another. Sooner than a table's own trigger, or storage could never catch up.
@@ -47,12 +46,12 @@ def checkpoints(settings: Settings) -> str:
 def processor_queries(spark: SparkSession, settings: Settings, extent: Callable[[], Extent]) -> dict[str, Start]:
     """Map names, which are also those of the checkpoints, to the functions that start the queries; all read ticks.
 
-    They are trades, candles with their footprint, rejects and, for a window above one minute, its roll-up. Each start compares
-    its checkpoint with what Kafka holds of the topic (`extent`).
+    They are trades, candles with their footprint and, for a window above one minute, its roll-up. Each start compares its
+    checkpoint with what Kafka holds of the topic (`extent`).
     """
     files = CheckpointFiles(spark, checkpoints(settings))
     require_compatible_state(files)
-    starts = {"trades": _trades, "orderflow": _candles, "rejects": _rejects}
+    starts = {"trades": _trades, "orderflow": _candles}
     if settings.window_minutes > 1:
         starts[f"orderflow-{settings.window_minutes}"] = _rolled_up
 
@@ -90,21 +89,21 @@ def storage_query(
     extent: Callable[[], Extent],
     writer: Callable[[str], BatchWriter],
     trigger_seconds: float,
-    reason: Column | None = None,
-    on_reject: BatchWriter | None = None,
+    reason: Column,
 ) -> StreamingQuery:
     """Hand each micro-batch of a table's topic to a writer: (its fields plus topic, partition, offset; the batch's id).
 
     The writer is made at each start, of the identity of the topic's present life; `extent` tells what Kafka holds of it.
-    Heartbeats are left out before parsing, by their key. Messages that are not valid records go to `on_reject` (Kafka columns and
-    `reason`) where one is given and are otherwise left to the query that owns rejects of the topic.
+    Heartbeats are left out. Messages that are no valid records, by their types or by `reason`, go to the rejects topic: one copy
+    each, whoever else skipped them, and a second one when a batch is tried again.
     """
     present = extent()
     require_reachable_offsets(CheckpointFiles(spark, checkpoints(settings)), {table.name: present})
     store = writer(present.identity)
     read = _messages(spark, settings, table.topic, most=_STORAGE_BATCH_ROWS, every_seconds=trigger_seconds)
-    messages = read.where(~F.col("key").cast("string").eqNullSafe("*"))
-    parsed = schemas.parse(messages, table.fields, reason)
+    parsed = schemas.parse(read, table.fields, reason)
+    if any(field.name == "kind" for field in table.fields):
+        parsed = parsed.where(F.col("reason").isNotNull() | (F.col("record.kind") != "heartbeat"))
 
     def each(batch: DataFrame, batch_id: int) -> None:
         batch.persist()
@@ -116,8 +115,7 @@ def storage_query(
                 F.col("offset"),
             ]
             store(batch.where(F.col("reason").isNull()).select(*columns), batch_id)
-            if on_reject is not None:
-                on_reject(batch.where(F.col("reason").isNotNull()).drop("record"), batch_id)
+            _reject(batch.where(F.col("reason").isNotNull()), settings)
         finally:
             batch.unpersist()
 
@@ -130,14 +128,9 @@ def storage_query(
     )
 
 
-def reject_writer(settings: Settings) -> BatchWriter:
-    """Return a writer that sends the invalid messages of a storage batch to the rejects topic."""
-
-    def write(batch: DataFrame, _batch_id: int) -> None:
-        rows = schemas.reject_rows(batch)
-        _message(rows, records.REJECT, topics.REJECTS, None).write.format("kafka").options(**_sink(settings)).save()
-
-    return write
+def _reject(invalid: DataFrame, settings: Settings) -> None:
+    rows = schemas.reject_rows(invalid)
+    _message(rows, records.REJECT, topics.REJECTS, None).write.format("kafka").options(**_sink(settings)).save()
 
 
 def _trades(spark: SparkSession, settings: Settings) -> StreamingQuery:
@@ -174,13 +167,6 @@ def _minute_measures(spark: SparkSession, settings: Settings, window_minutes: in
     rows = minute_rows(ticks, settings.aggressor_rule, exchange_bars=settings.exchange_bars, window_minutes=window_minutes)
     groups = minute_groups(rows.withWatermark("event_time", f"{settings.watermark_seconds} seconds"))
     return minute_candles(minute_pieces(groups), window_minutes)
-
-
-def _rejects(spark: SparkSession, settings: Settings) -> StreamingQuery:
-    """Ticks that are not valid, to the rejects topic: one copy each, whoever else skipped them."""
-    parsed = schemas.parse(_messages(spark, settings, topics.TICKS), records.TICK, schemas.tick_reason())
-    rows = _message(schemas.reject_rows(parsed), records.REJECT, topics.REJECTS, None)
-    return _start(rows, settings, "rejects", _REJECTS_TRIGGER_SECONDS)
 
 
 def _messages(

@@ -4,7 +4,7 @@ Code: each window length above one minute has a checkpoint of its own, the rule 
 and Spark keeps the number of state partitions it began with; state of another version is refused with the command to run.
 Kafka: a query whose topic was created anew starts afresh by itself, since its offsets mean nothing there. Messages that
 retention removed before they were read are a loss: it is refused with the command to run for the queries that store or sum,
-and told for those that can do without (trades are live, rejects are a diagnosis, candles of more than a minute are derived).
+and told for those that can do without (trades are live, candles of more than a minute are derived).
 """
 
 from __future__ import annotations
@@ -26,7 +26,7 @@ _VERSION: Final = "orderflow-version.json"
 _TOPIC: Final = "topic.json"
 _SET_ASIDE: Final = "set-aside"
 _LIVE: Final = "trades"
-_DERIVED: Final = ("rejects", "orderflow-")
+_DERIVED: Final = "orderflow-"
 _AFRESH: Final = "hdfs dfs -rm -r '/trading/checkpoints/orderflow*'"
 
 

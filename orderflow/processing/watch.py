@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from prometheus_client import Gauge
-from py4j.protocol import Py4JError
+from py4j.protocol import Py4JError, Py4JNetworkError
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql.streaming import StreamingQuery
@@ -30,6 +30,8 @@ _RETRY_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)
 _GIVE_UP_SECONDS: Final = 300.0
 _SETTLED_SECONDS: Final = 60.0
 _REAL_TIME_QUERIES: Final = ("trades",)
+# How long a batch that is under way at SIGTERM may take to its end; cut off, it would be done again at the next start.
+_LAST_BATCH_SECONDS: Final = 8.0
 _OVERTOOK: Final = (
     "Kafka no longer has what the checkpoint points to; the next start says how much, and what to run: see "
     "docs/TROUBLESHOOTING.md, 'Retention overtook'"
@@ -40,8 +42,8 @@ _HINTS: Final = (
     ("Some data may have been lost", _OVERTOOK),
     ("SafeMode", "HDFS is in safe mode; it leaves it once the DataNodes have reported: hdfs dfsadmin -safemode get"),
     ("could only be written to 0", "no DataNode takes blocks: see hdfs dfsadmin -report for free space and live nodes"),
-    ("NSQuotaExceeded", "an HDFS quota is full: hdfs dfs -count -q /trading"),
-    ("DSQuotaExceeded", "an HDFS quota is full: hdfs dfs -count -q /trading"),
+    ("NameSpace quota", "an HDFS quota is full: hdfs dfs -count -q /trading"),
+    ("DiskSpace quota", "an HDFS quota is full: hdfs dfs -count -q /trading"),
     ("Connection refused", "a service is away; the query starts again when it is back"),
 )
 # What passes when a server is back or an operator has made room. The query starts again from its checkpoint, in this process:
@@ -54,10 +56,12 @@ _PASSING: Final = (
     "SocketTimeoutException",
     "EOFException",
     "SafeMode",
+    "does not take files yet",
     "StandbyException",
     "could only be written to 0",
-    "NSQuotaExceeded",
-    "DSQuotaExceeded",
+    "NameSpace quota",
+    "DiskSpace quota",
+    "CANNOT_WRITE_STATE_STORE.CANNOT_COMMIT",
     "All datanodes",
     "BlockMissingException",
     "Timed out waiting for a node assignment",
@@ -132,12 +136,29 @@ class QueryWatch:
 
         A failure of `upkeep` is logged, and it is called again; the end does not wait for it, so it must bear being cut off.
         A query that ends because a server is away, or HDFS full, is started again, at first after a second, then less often.
-        Raises OrderflowError with the cause and what to do when one ends otherwise, or does not work again within five minutes.
+        Raises OrderflowError with the cause and what to do when one ends otherwise, does not work again within five minutes, or
+        when Spark's JVM is gone.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
         if upkeep is not None:
             threading.Thread(target=self._keep_up, args=(upkeep,), name="upkeep", daemon=True).start()
+        try:
+            self._watch_until_stopped()
+        except Py4JNetworkError as error:
+            raise OrderflowError(
+                "Spark's JVM is gone: killed, or out of memory; this process ends to be started again"
+            ) from error
+        log.info("stopping: %s", ", ".join(self._active))
+        # The process manager ends the JVM beside this process, too, and may be first.
+        with contextlib.suppress(Py4JError, ConnectionError):
+            self._finish_batches()
+            for query in self._queries.values():
+                query.stop()
+            self._spark.stop()
+        return 0
+
+    def _watch_until_stopped(self) -> None:
         next_log = time.monotonic() + _LOG_SECONDS
         while not self._stop.wait(_POLL_SECONDS):
             for name, query in list(self._queries.items()):
@@ -145,13 +166,13 @@ class QueryWatch:
             if time.monotonic() >= next_log:
                 next_log += _LOG_SECONDS
                 log.info("queries: %s", "; ".join(map(self._line, self._queries)))
-        log.info("stopping: %s", ", ".join(self._active))
-        # The process manager ends the JVM beside this process, too, and may be first.
-        with contextlib.suppress(Py4JError, ConnectionError):
-            for query in self._queries.values():
-                query.stop()
-            self._spark.stop()
-        return 0
+
+    def _finish_batches(self) -> None:
+        """Let the batches that are under way come to their end, for a while; a real-time one has none of its own accord."""
+        until = time.monotonic() + _LAST_BATCH_SECONDS
+        for query in [query for name, query in self._queries.items() if name not in _REAL_TIME_QUERIES]:
+            while time.monotonic() < until and query.isActive and query.status["isTriggerActive"]:
+                time.sleep(0.05)
 
     def _keep_up(self, upkeep: Callable[[], None]) -> None:
         while not self._stop.wait(_UPKEEP_SECONDS):

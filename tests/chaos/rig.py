@@ -197,7 +197,7 @@ class Rig:
             return f"no progress can be read: {error!r}"[:300]
         for name, value in now.items():
             floor = 0 if "batch" in name or "messages" in name else since_ms
-            if value <= floor or value == before.get(name):
+            if value <= floor or ("batch" in name and value == before.get(name)):
                 return f"{name} stands at {value}, was {before.get(name, floor)}"
         return ""
 

@@ -11,7 +11,7 @@ from starlette.websockets import WebSocketDisconnect
 from orderflow.dashboard.directory import Directory
 from orderflow.dashboard.hub import Hub
 from orderflow.dashboard.store import Store
-from tests.unit.test_dashboard_store import KEY, OPEN_MS, store_with, trade
+from tests.unit.test_dashboard_store import CLOSE_MS, KEY, store_with, trade
 
 
 class FakeSocket:
@@ -111,4 +111,4 @@ async def bad_requests() -> list[dict[str, Any]]:
 def test_hub_when_requests_are_not_valid_goes_on() -> None:
     received = asyncio.run(asyncio.wait_for(bad_requests(), 20))
     (pong,) = [message for message in received if message["type"] == "pong"]
-    assert (pong["t"], pong["server_ms"]) == (5, OPEN_MS)
+    assert (pong["t"], pong["server_ms"]) == (5, CLOSE_MS)

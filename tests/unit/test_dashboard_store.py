@@ -76,7 +76,7 @@ def level(minute: int, price: int, buy: int, sell: int, none: int = 0) -> tuple[
 
 
 def store_with(*records: tuple[str, dict[str, Any]]) -> Store:
-    store = Store(lambda: OPEN_MS)
+    store = Store(lambda: CLOSE_MS)
     assert store.apply(records) == 0
     return store
 
@@ -149,6 +149,15 @@ def test_store_when_a_record_is_malformed_counts_it_and_goes_on() -> None:
     assert store.apply([*bad, trade(0, 100.0, 1, 0, 1)]) == 3
     assert rows(store)[0].candle.close == 100.0
     assert dict(store.rejected) == {topics.TRADES: 1, topics.ORDERFLOW: 1, topics.TICKS: 1}
+
+
+def test_store_when_a_record_is_of_the_future_refuses_it_so_that_a_stalled_feed_is_still_seen() -> None:
+    store = Store(lambda: OPEN_MS)
+    tick = {"instrument_key": KEY, "kind": "update", "feed_time_ms": OPEN_MS, "trading_date": "2025-12-15", "ltp": 100.0}
+    assert store.apply([(topics.TICKS, {**tick, "received_time_ms": OPEN_MS + 360_000})]) == 1
+    assert store.last_update_ms is None
+    assert store.apply([(topics.TICKS, {**tick, "received_time_ms": OPEN_MS + 240_000})]) == 0
+    assert store.last_update_ms == OPEN_MS + 240_000
 
 
 def test_store_when_a_final_footprint_comes_replaces_the_forming_levels_in_the_profile() -> None:

@@ -112,7 +112,7 @@ def test_offsets_when_kafka_lost_the_end_of_its_log_then_refused_with_the_comman
         require_reachable_offsets(FakeFiles(query("ticks", 500, 600)), {"ticks": kafka(ends=(499, 700))})
 
 
-@pytest.mark.parametrize("name", ["orderflow-5", "rejects"])
+@pytest.mark.parametrize("name", ["orderflow-5", "orderflow-60"])
 def test_offsets_when_a_derived_query_was_overtaken_then_a_fresh_start_that_is_told(
     name: str, caplog: pytest.LogCaptureFixture
 ) -> None:

@@ -22,6 +22,7 @@ class FakeQuery:
         self.isActive = True
         self.recentProgress: list[dict[str, Any]] = []
         self.failure: str | None = None
+        self.status = {"isTriggerActive": False}
 
     @property
     def lastProgress(self) -> dict[str, Any] | None:
@@ -156,6 +157,9 @@ class Clock:
     def monotonic(self) -> float:
         return self.now
 
+    def sleep(self, seconds: float) -> None:
+        self.now += seconds
+
 
 @pytest.fixture
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
@@ -171,6 +175,25 @@ def failed(name: str, text: str = AWAY) -> FakeQuery:
     query = FakeQuery(name)
     query.isActive, query.failure = False, text
     return query
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The NameSpace quota (directories and files) of directory /trading/checkpoints is exceeded: quota=1 file count=93",
+        "The DiskSpace quota of /trading is exceeded: quota = 1048576 B = 1 MB but diskspace consumed = 9 MB",
+        "HDFS at hdfs://x:9000 does not take files yet (Cannot delete /trading/_staging/ticks. Name node is in safe mode.)",
+        "[CANNOT_WRITE_STATE_STORE.CANNOT_COMMIT] Error writing state store files for provider HDFSStateStore",
+    ],
+)
+def test_watch_when_hdfs_takes_no_files_then_the_query_starts_again_in_its_process(clock: Clock, text: str) -> None:
+    made = [failed("ticks", text), FakeQuery("ticks")]
+    watch = QueryWatch(FakeSession(), {"ticks": lambda: made.pop(0)})  # type: ignore[arg-type, dict-item, return-value]
+    watch._observe("ticks", watch._queries["ticks"])
+    clock.now += 1.0
+    watch._observe("ticks", watch._queries["ticks"])
+    assert made == []
+    assert watch.health().healthy
 
 
 def test_watch_when_a_server_was_away_then_the_query_starts_again_in_its_process(clock: Clock) -> None:
@@ -210,6 +233,54 @@ def test_watch_when_the_jvm_is_gone_before_the_queries_are_stopped_then_the_end_
     watch = QueryWatch(FakeSession(), {"ticks": lambda: Gone("ticks")})  # type: ignore[arg-type, dict-item, return-value]
     watch._stop.set()
     assert watch.wait() == 0
+
+
+@pytest.mark.usefixtures("impatient")
+def test_watch_when_the_jvm_goes_while_it_runs_then_the_end_says_so() -> None:
+    class Gone(FakeQuery):
+        @property
+        def isActive(self) -> bool:
+            raise Py4JNetworkError("Answer from Java side is empty")
+
+        @isActive.setter
+        def isActive(self, value: bool) -> None: ...
+
+    watch = QueryWatch(FakeSession(), {"ticks": lambda: Gone("ticks")})  # type: ignore[arg-type, dict-item, return-value]
+    with pytest.raises(OrderflowError, match="Spark's JVM is gone"):
+        watch.wait()
+
+
+@pytest.mark.usefixtures("impatient")
+def test_watch_when_a_batch_is_under_way_at_the_end_then_it_is_waited_for_but_not_for_ever(clock: Clock) -> None:
+    class Busy(FakeQuery):
+        """Its batch ends after `left` looks."""
+
+        left = 3
+
+        @property
+        def status(self) -> dict[str, bool]:
+            self.left -= 1
+            return {"isTriggerActive": self.left > 0}
+
+        @status.setter
+        def status(self, value: dict[str, bool]) -> None: ...
+
+        def stop(self) -> None:
+            stopped.append((self.name, self.left))
+
+    stopped: list[tuple[str, int]] = []
+    busy, stuck, live = Busy("ticks"), Busy("candles"), Busy("trades")
+    stuck.left = live.left = 10**9
+    queries = {query.name: query for query in (busy, stuck, live)}
+    session = FakeSession()
+    session.stop = lambda: stopped.append(("spark", 0))  # type: ignore[attr-defined]
+    watch = QueryWatch(session, {name: lambda query=query: query for name, query in queries.items()})  # type: ignore[arg-type, misc]
+    watch._stop.set()
+    assert watch.wait() == 0
+    assert [name for name, _ in stopped] == ["ticks", "candles", "trades", "spark"]
+    assert stopped[0][1] == 0
+    assert stuck.left > 10**9 - 200
+    assert live.left == 10**9
 
 
 def test_watch_when_a_start_itself_fails_then_it_is_tried_again(clock: Clock) -> None:
