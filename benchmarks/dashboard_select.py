@@ -38,9 +38,10 @@ def main() -> int:
     arguments.add_argument("--choices", type=int, default=20, help="instruments chosen in each round")
     chosen = arguments.parse_args()
     with urllib.request.urlopen(f"{chosen.url}/api/instruments", timeout=10) as answer:
-        keys = [one["key"] for one in json.load(answer)][: chosen.choices]
+        listed = json.load(answer)
+    keys = [one["key"] for one in listed][: chosen.choices]
     with urllib.request.urlopen(f"{chosen.url}/api/dates", timeout=30) as answer:
-        dates = json.load(answer)
+        dates = [date for date in json.load(answer) if date not in {one["date"] for one in listed}]
     if len(keys) < 2:
         print(f"{chosen.url} shows fewer than two instruments; choosing needs another one", file=sys.stderr)
         return 1

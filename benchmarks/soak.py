@@ -193,11 +193,12 @@ def main() -> int:
         finished = time.monotonic()
         while (left := behind(stack)) and time.monotonic() - finished < CATCH_UP_SECONDS:
             time.sleep(5)
-        print(f"\nstorage had caught up after {time.monotonic() - finished:.0f} s{': it has not: ' + left if left else ''}")
+        seconds = time.monotonic() - finished
+        print(f"\nnot stored after {seconds:.0f} s: {left}" if left else f"\nstorage had caught up after {seconds:.0f} s")
         for session in sessions[:-1]:
             command = [str(ROOT / "bin" / "python3"), "-m", "orderflow", "lake", "verify", "--date", session]
-            told_so = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
-            print(*told_so.stdout.strip().splitlines()[-1:], told_so.stderr[-2000:])
+            verdict = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
+            print(*verdict.stdout.strip().splitlines()[-1:], verdict.stderr[-2000:])
         with (told.data_dir / "soak.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
             writer.writeheader()

@@ -146,9 +146,10 @@ class QueryWatch:
         try:
             self._watch_until_stopped()
         except Py4JNetworkError as error:
-            raise OrderflowError(
-                "Spark's JVM is gone: killed, or out of memory; this process ends to be started again"
-            ) from error
+            if not self._stop.is_set():
+                raise OrderflowError(
+                    "Spark's JVM is gone: killed, or out of memory; this process ends to be started again"
+                ) from error
         log.info("stopping: %s", ", ".join(self._active))
         # The process manager ends the JVM beside this process, too, and may be first.
         with contextlib.suppress(Py4JError, ConnectionError):

@@ -251,6 +251,21 @@ def test_watch_when_the_jvm_goes_while_it_runs_then_the_end_says_so() -> None:
 
 
 @pytest.mark.usefixtures("impatient")
+def test_watch_when_the_jvm_goes_after_sigterm_has_come_then_the_end_is_clean() -> None:
+    class Going(FakeQuery):
+        @property
+        def isActive(self) -> bool:
+            watch._stop.set()
+            raise Py4JNetworkError("Answer from Java side is empty")
+
+        @isActive.setter
+        def isActive(self, value: bool) -> None: ...
+
+    watch = QueryWatch(FakeSession(), {"ticks": lambda: Going("ticks")})  # type: ignore[arg-type, dict-item, return-value]
+    assert watch.wait() == 0
+
+
+@pytest.mark.usefixtures("impatient")
 def test_watch_when_a_batch_is_under_way_at_the_end_then_it_is_waited_for_but_not_for_ever(clock: Clock) -> None:
     class Busy(FakeQuery):
         """Its batch ends after `left` looks."""
