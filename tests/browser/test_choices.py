@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser.conftest import Page, wait_until
 from tests.browser.test_interaction import axis
-from tests.browser.test_older import LAST, QUERY, TCS, first, settled
+from tests.browser.test_older import LAST, QUERY, TCS, first, pan_back
 from tests.browser.test_page import open_page, rows
 
 pytestmark = pytest.mark.browser
@@ -149,9 +149,7 @@ def test_watch_list_when_an_order_is_chosen_stands_in_it_and_the_keys_follow_it(
 def test_past_day_when_the_dashboard_restarts_stays_on_the_screen_with_its_earlier_candles(browser: Any, page: Page) -> None:
     open_page(browser, page, f"?date={LAST}&{QUERY}")
     wait_until(lambda: first(browser) == f"{LAST} 09:15:00", "the whole day")
-    for _ in range(3):
-        browser.execute_script("orderflow.panShare(-0.9)")
-        settled(browser)
+    pan_back(browser, 3)
     wait_until(lambda: first(browser).startswith("2025-12-11"), "the session before")
     before = axis(browser)[:2], len(rows(browser)["x"]), browser.find_element("id", "of-stats").text
     browser.execute_script(

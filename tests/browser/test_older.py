@@ -26,6 +26,13 @@ def settled(browser: Any) -> None:
     wait_until(lambda: browser.execute_script("return orderflow.older.asking") is False, "the answer")
 
 
+def pan_back(browser: Any, screens: int) -> None:
+    """Pan back by so many screens, each time waiting for what had to be loaded."""
+    for _ in range(screens):
+        browser.execute_script("orderflow.panShare(-0.9)")
+        settled(browser)
+
+
 def figure_again(browser: Any, change: str = "") -> None:
     """Let the page take its view's figure once more, changed by a statement: at once, where a socket sends an empty one first."""
     browser.execute_async_script(
@@ -53,9 +60,7 @@ def test_chart_when_panned_beyond_its_candles_loads_earlier_ones_and_stays_in_pl
     wait_until(lambda: first(browser) == f"{LAST} 09:15:00", "the whole day")
     before = axis(browser)[:2]
     assert before[1] < axis(browser)[2]
-    for _ in range(6):
-        browser.execute_script("orderflow.panShare(-0.9)")
-        settled(browser)
+    pan_back(browser, 6)
     wait_until(lambda: first(browser).startswith("2025-12-11"), "the session before")
     assert len(rows(browser)["x"]) == 750
     assert browser.execute_script("return orderflow.older.more") is False
@@ -65,9 +70,7 @@ def test_chart_when_panned_beyond_its_candles_loads_earlier_ones_and_stays_in_pl
 def test_chart_when_panned_far_keeps_candles_in_view(browser: Any, page: Page) -> None:
     open_page(browser, page, f"?date={LAST}&{QUERY}")
     wait_until(lambda: first(browser) == f"{LAST} 09:15:00", "the whole day")
-    for _ in range(12):
-        browser.execute_script("orderflow.panShare(-0.9)")
-        settled(browser)
+    pan_back(browser, 12)
     low, high, _newest, _following = axis(browser)
     oldest = browser.execute_script("return orderflow.times()[0]")
     assert low < oldest < high
@@ -155,9 +158,7 @@ def test_chart_when_a_candle_comes_before_the_days_first_keeps_rows_and_traces_i
 def test_footprint_when_panned_loads_earlier_columns_and_keeps_them_over_a_new_figure(browser: Any, page: Page) -> None:
     open_page(browser, page, f"?mode=footprint&date={LAST}&{QUERY}")
     wait_until(lambda: rows(browser)["x"][-1:] == [f"{LAST} 15:29:00"], "the day")
-    for _ in range(4):
-        browser.execute_script("orderflow.panShare(-0.9)")
-        settled(browser)
+    pan_back(browser, 4)
     wait_until(lambda: browser.execute_script("return orderflow.older.columns") >= 30, "earlier columns")
     settled(browser)
     labels = browser.execute_script("return orderflow.rows.x[orderflow.base() - orderflow.older.columns]")
