@@ -73,6 +73,58 @@ def test_footprint_when_a_wish_gives_too_many_rows_says_what_is_shown(browser: A
     wait_until(lambda: browser.execute_script(named) == "1 tick", "the granted wish")
 
 
+# What the canvases write while they are drawn once: words by canvas.
+WRITTEN = (
+    "const words = { 'of-numbers': [], 'of-live': [] }, own = CanvasRenderingContext2D.prototype.fillText;"
+    "CanvasRenderingContext2D.prototype.fillText = function (text, ...more) {"
+    " words[this.canvas.id].push(text); return own.call(this, text, ...more); };"
+    "orderflow.drawNumbers(); orderflow.drawLive();"
+    "CanvasRenderingContext2D.prototype.fillText = own;"
+    "const [low, high] = orderflow.chart.div._fullLayout.yaxis.range, [from, to] = orderflow.chart.div._fullLayout.xaxis.range;"
+    "const seen = orderflow.levels().filter(([column, price]) => column > from && column < to && price > low && price < high);"
+    "return [words, seen.map(([, , ...volumes]) => volumes)]"
+)
+
+
+def brief(count: int) -> str:
+    return str(count) if count < 1000 else f"{count / 1000:.1f}K" if count < 9950 else f"{count / 1000:.0f}K"
+
+
+def signed(count: int) -> str:
+    return ("+" if count > 0 else "−" if count else "") + brief(abs(count))
+
+
+def test_footprint_when_its_cells_are_chosen_writes_both_sides_the_delta_or_the_volume(browser: Any, page: Page) -> None:
+    open_page(browser, page, f"?mode=footprint&date={LAST}&{QUERY}")
+    wait_until(lambda: rows(browser)["x"][-1:] == [f"{LAST} 15:29:00"], "the day")
+    words, levels = browser.execute_script(WRITTEN)
+    assert len(levels) > 20
+    for sell, buy, _ in levels:
+        assert {str(sell), str(buy)} <= set(words["of-numbers"])
+    press(browser, "x")
+    words, levels = browser.execute_script(WRITTEN)
+    assert "cells=delta" in browser.current_url
+    assert {signed(buy - sell) for sell, buy, _ in levels} <= set(words["of-live"])
+    pick(browser, "of-cells", "volume")
+    words, levels = browser.execute_script(WRITTEN)
+    assert {str(sum(volumes)) for volumes in levels} <= set(words["of-numbers"])
+    open_page(browser, page, f"?mode=footprint&date={LAST}&cells=volume&{QUERY}")
+    wait_until(lambda: rows(browser)["x"][-1:] == [f"{LAST} 15:29:00"], "the linked view")
+    assert browser.find_element("id", "of-cells").get_attribute("value") == "volume"
+
+
+def test_footprint_writes_the_sums_of_each_column_in_view(browser: Any, page: Page) -> None:
+    open_page(browser, page, f"?mode=footprint&date={LAST}&{QUERY}")
+    wait_until(lambda: rows(browser)["x"][-1:] == [f"{LAST} 15:29:00"], "the day")
+    words, _ = browser.execute_script(WRITTEN)
+    sums = browser.execute_script(
+        "const { rows, short } = orderflow; return ['total_volume', 'delta', 'cvd', 'unclassified_volume']"
+        ".map((name) => rows[name].slice(-3).map((value) => short(value, name === 'delta' || name === 'cvd')))"
+    )
+    for name, shown in zip(("volume", "delta", "CVD", "unclassified"), sums, strict=True):
+        assert set(shown) <= set(words["of-numbers"]), name
+
+
 def sizes(browser: Any) -> list[int]:
     cells = (
         "return [...document.querySelectorAll('#of-tape tbody tr:not(.nothing) td:nth-child(3)')].map((one) => one.textContent)"

@@ -21,11 +21,11 @@ NUMBERS = (
     "const pen = document.getElementById('of-numbers').getContext('2d'), found = [];"
     "pen.fillText = function (text, x, y) {"
     " const { width } = this.measureText(text), left = this.textAlign === 'right' ? x - width : x;"
-    " found.push([text, left, left + width, y, this.font.startsWith('bold')]);"
+    " if (this.font.includes('monospace')) found.push([text, left, left + width, y, this.font.startsWith('bold')]);"
     " return CanvasRenderingContext2D.prototype.fillText.call(this, text, x, y); };"
     "orderflow.drawNumbers(); delete pen.fillText; return found"
 )
-"""The footprint's numbers as they are drawn: text, left, right, height on the canvas, and whether it is bold."""
+"""The numbers of the footprint's cells as they are drawn: text, left, right, height on the canvas, and whether it is bold."""
 QUIET = "return !orderflow.older.asking"
 
 

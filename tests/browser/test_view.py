@@ -161,7 +161,7 @@ def test_footprint_when_seen_from_far_shades_levels_instead_of_numbers_that_woul
     wait_until(lambda: len(browser.execute_script(NUMBERS)) > 60, "numbers")
     for _ in range(8):
         ActionChains(browser).scroll_from_origin(ScrollOrigin.from_element(chart(browser), 0, -100), 0, 240).perform()
-    wait_until(lambda: browser.execute_script("return orderflow.chart.style.form") == "none", "the far view")
+    wait_until(lambda: browser.execute_script("return orderflow.chart.style.form") == "heat", "the far view")
     assert browser.execute_script(NUMBERS) == []
     drawn = browser.execute_script(
         "const c = orderflow.liveCanvas(), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"

@@ -375,10 +375,10 @@
     const style = (chart.style = cellStyle(span));
     return chart.figure.data.map((trace) => {
       const cut = of.cutColumns(trace, x[0] - 1, x[1] + 1);
-      if (trace.uid === "bid" || trace.uid === "ask") return { ...trace, x: [], y: [], text: [], textfont: {} };
-      if (trace.uid === "unfinished" || trace.uid.startsWith("cells_")) return { ...cut, visible: style.form !== "none" };
-      if (trace.uid !== "statistics") return cut;
-      return { ...cut, text: cut.text.map((words, index) => (Math.abs(cut.x[index] - chart.column) % style.every ? "" : words)) };
+      if (["bid", "ask", "statistics"].includes(trace.uid)) return { ...trace, x: [], y: [], text: [], textfont: {} };
+      if (trace.uid.startsWith("cells_")) return { ...cut, visible: style.form !== "heat" };
+      if (trace.uid === "unfinished") return { ...cut, visible: style.near };
+      return cut;
     });
   }
 
@@ -389,12 +389,14 @@
     const { bid, ask } = byUid;
     if (!read.has(ask.text)) {
       const parts = (words) => SHAPE.exec(words) || [];
-      const found = { levels: [], strong: [], widest: 2 };
+      const found = { levels: [], strong: [], widest: 2, most: 1 };
       bid.text.forEach((words, index) => {
         const [sold, bought] = [parts(words), parts(ask.text[index])];
-        found.levels.push([Math.round(bid.x[index]), bid.y[index], Number(sold[2] || 0), Number(bought[2] || 0), Number(bought[4] || 0)]);
+        const volumes = [sold[2], bought[2], bought[4]].map((count) => Number(count || 0));
+        found.levels.push([Math.round(bid.x[index]), bid.y[index], ...volumes]);
         found.strong.push((bought[1] ? 1 : 0) | (sold[1] ? 2 : 0));
         found.widest = Math.max(found.widest, (sold[2] || "").length, (bought[2] || "").length);
+        found.most = Math.max(found.most, volumes[0] + volumes[1] + volumes[2]);
       });
       read.set(ask.text, found);
     }
@@ -404,16 +406,22 @@
   /* Of the same levels: 1 for a buy imbalance, 2 for a sell imbalance. */
   of.strong = () => readTexts().strong;
 
+  /* How cells are drawn: "full" or "short" numbers over bars of the parts, or "heat": one number on its shade, where two have no
+     room or the delta was asked for. `near`: numbers that were asked for are legible. */
   function cellStyle(span) {
+    const { cells } = of.view;
     const column = (chart.div.clientWidth - 64) / span;
     const [low, high] = chart.figure.layout.yaxis.range;
     const row = (chart.div.clientHeight * 0.82 * chart.step) / (high - low);
-    const room = column * 0.48 - 2;
-    const { widest } = readTexts();
+    const total = cells === "volume";
+    const room = total ? column * 0.84 - 4 : column * 0.48 - 2;
+    const { widest: either, most } = readTexts();
+    const widest = total ? String(most).length : either;
     const tall = Math.min(row * 0.78, 12);
     const size = (letters) => Math.min(tall, room / letters / 0.6);
-    const form = row < 7.5 ? "none" : size(widest) >= 7.5 ? "full" : size(4) >= 7.5 ? "short" : "none";
-    const found = { form, column, row, size: Math.floor(size(form === "short" ? 4 : widest) * 2) / 2, every: Math.max(1, Math.ceil(44 / column)) };
+    const legible = row < 7.5 ? "heat" : size(widest) >= 7.5 ? "full" : size(4) >= 7.5 ? "short" : "heat";
+    const form = cells === "delta" ? "heat" : legible;
+    const found = { form, near: legible !== "heat", column, row, size: Math.floor(size(form === "short" ? 4 : widest) * 2) / 2, every: Math.max(1, Math.ceil(50 / column)) };
     const letters = Math.floor((column * 0.5 - 6) / found.size / 0.6);
     const brief = (found.brief = (count) => (count < 1000 ? String(count) : count < 9950 ? (count / 1000).toFixed(1) + "K" : count < 99500 ? Math.round(count / 1000) + "K" : (count / 100000).toFixed(1) + "L"));
     found.number = (text) => (form === "full" ? text : brief(Number(text)));

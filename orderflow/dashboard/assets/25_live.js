@@ -8,7 +8,7 @@
     default: { buy: "#26a69a", sell: "#ef5350", buyFaint: "rgba(38,166,154,.38)", sellFaint: "rgba(239,83,80,.38)", vwap: "#e0b341", gap: "#c98a2b" },
     safe: { buy: "#3d9bff", sell: "#ff9f2e", buyFaint: "rgba(61,155,255,.38)", sellFaint: "rgba(255,159,46,.38)", vwap: "#e8edf4", gap: "#d65fc4" },
   };
-  const [NEUTRAL, NEUTRAL_FAINT, CVD, TEXT, PAPER] = ["#6b7688", "rgba(107,118,136,.5)", "#b48ef0", "#9aa5b5", "#0d1117"];
+  const [NEUTRAL, NEUTRAL_FAINT, CVD, TEXT, SUM_TEXT, PAPER] = ["#6b7688", "rgba(107,118,136,.5)", "#b48ef0", "#9aa5b5", "#dbe3ee", "#0d1117"];
   const canvases = {};
   let pen = null;
   /* Canvas pixels for one of the page's: those of the screen, or of a picture that is being made. */
@@ -296,15 +296,15 @@
     const at = (value) => x._offset + x.l2p(value);
     if (!of.chart.style) return;
     if (cell && cell.gap) for (const y of [full.yaxis, full.yaxis2]) panel(x, y, () => shade(at, y, colors.gap));
-    if (of.chart.style.form === "none") panel(x, full.yaxis, (y) => heat(cell, full, at, y, colors));
+    if (of.chart.style.form === "heat") panel(x, full.yaxis, (y) => heat(cell, full, at, y, colors));
     if (cell) panel(x, full.yaxis, (y) => paintCell(cell, at, y, colors));
-    if (cell) panel(x, full.yaxis2, (y) => paintSums(cell, at, y, colors));
+    if (cell) sums(full, of.base() + of.chart.column, of.rows.x.length - 1, colors);
     const rows = of.rows;
     const last = rows.x.length - 1;
     if (last >= 0) panel(x, full.yaxis, (y) => lastPrice(x, y, rows.close[last], rows.close[last] >= rows.open[last] ? colors.buy : colors.sell));
   }
 
-  /* Where two numbers have no room: each level's delta, on its side's colour, the stronger the more traded. */
+  /* One number a level, its delta or its volume, on the colour of the side that led, the stronger the more traded. */
   function heat(cell, full, at, y, colors) {
     const { step, style, column: newest } = of.chart;
     const [from, to] = full.xaxis.range;
@@ -320,7 +320,8 @@
       pen.globalAlpha = 0.1 + 0.65 * Math.sqrt((sell + buy + none) / most);
       pen.fillRect(at(column - 0.42), y(price) - height / 2, at(column + 0.42) - at(column - 0.42), height);
       pen.globalAlpha = 1;
-      if (size >= 7) words(delta > 0 ? "+" + style.brief(delta) : delta < 0 ? "−" + style.brief(-delta) : "0", at(column), y(price), "center", "#e8edf4", false, size);
+      const signed = delta > 0 ? "+" + style.brief(delta) : delta < 0 ? "−" + style.brief(-delta) : "0";
+      if (size >= 7) words(of.view.cells === "volume" ? style.brief(sell + buy + none) : signed, at(column), y(price), "center", "#e8edf4", false, size);
     }
   }
 
@@ -341,7 +342,7 @@
     for (const [price, sell, buy, none, mark] of cell.levels) {
       const top = y(price) - height / 2;
       let left = at(index - 0.42);
-      for (const [volume, color] of style.form === "none" ? [] : [[sell, colors.sellFaint], [buy, colors.buyFaint], [none, NEUTRAL_FAINT]]) {
+      for (const [volume, color] of style.form === "heat" ? [] : [[sell, colors.sellFaint], [buy, colors.buyFaint], [none, NEUTRAL_FAINT]]) {
         pen.fillStyle = color;
         pen.fillRect(left, top, volume * unit, height);
         left += volume * unit;
@@ -351,9 +352,8 @@
         pen.fillStyle = mark & 1 ? colors.buy : colors.sell;
         pen.fillRect(at(index + 0.44) - 2, top, 4, height / 0.92);
       }
-      if (style.form === "none") continue;
-      pair(at, index, y(price), sell, buy, none, mark, style, colors);
-      if (mark & 16) words("◂", at(index + 0.49), y(price), "center", colors.vwap, false);
+      if (style.form !== "heat") written(at, index, y(price), sell, buy, none, mark, style, colors);
+      if (mark & 16 && style.near) words("◂", at(index + 0.49), y(price), "center", colors.vwap, false);
     }
     const rising = cell.close >= cell.open;
     pen.strokeStyle = rising ? colors.buy : colors.sell;
@@ -382,14 +382,36 @@
     pen.fillText(value, x, y);
   }
 
-  function paintSums(cell, at, y, colors) {
-    const index = of.chart.column;
-    pen.textBaseline = "middle";
-    pen.font = "10px sans-serif";
-    [["volume", 4, false], ["delta", 3, true], ["cvd", 2, true], ["unclassified", 1, false]].forEach(([name, place, signed]) => {
+  /* The sums under the columns, each on its shade: the stronger, the nearer to the largest in view. */
+  const SUMS = [["total_volume", 4, false], ["delta", 3, true], ["cvd", 2, true], ["unclassified_volume", 1, false]];
+  function sums(full, from, to, colors) {
+    const { rows, chart } = of;
+    const { xaxis: x, yaxis2 } = full;
+    const base = of.base();
+    const at = (value) => x._offset + x.l2p(value);
+    const [least, most] = [Math.max(Math.ceil(base + x.range[0] - 0.5), 0), Math.min(Math.floor(base + x.range[1] + 0.5), rows.x.length - 1)];
+    panel(x, yaxis2, (y) => {
+      const height = Math.abs(y(1) - y(0)) - 1;
       pen.textAlign = "center";
-      pen.fillStyle = signed && cell[name] ? (cell[name] > 0 ? colors.buy : colors.sell) : name === "unclassified" && cell.gap ? colors.gap : TEXT;
-      pen.fillText(of.short(cell[name], signed), at(index), y(place));
+      pen.textBaseline = "middle";
+      pen.font = "10px sans-serif";
+      for (const [name, place, signed] of SUMS) {
+        const values = rows[name];
+        let largest = 1;
+        for (let index = least; index <= most; index += 1) largest = Math.max(largest, Math.abs(values[index]));
+        for (let index = Math.max(from, least); index <= Math.min(to, most); index += 1) {
+          const value = values[index];
+          const column = index - base;
+          const outage = name === "unclassified_volume" && rows.gap[index];
+          pen.fillStyle = outage ? colors.gap : !signed ? NEUTRAL : value >= 0 ? colors.buy : colors.sell;
+          pen.globalAlpha = 0.5 * (Math.abs(value) / largest);
+          pen.fillRect(at(column - 0.48), y(place) - height / 2, at(column + 0.48) - at(column - 0.48), height);
+          pen.globalAlpha = 1;
+          if ((chart.column - column) % chart.style.every) continue;
+          pen.fillStyle = SUM_TEXT;
+          pen.fillText(of.short(value, signed), at(column), y(place));
+        }
+      }
     });
   }
 
@@ -405,12 +427,21 @@
       pen.textBaseline = "middle";
       of.levels().forEach(([column, price, sell, buy, none], index) => {
         if (column < from - 1 || column > to + 1 || price < low || price > high) return;
-        pair(at, column, y(price), sell, buy, none, strong[index], style, colors);
+        written(at, column, y(price), sell, buy, none, strong[index], style, colors);
       });
     });
   }
 
-  function pair(at, column, top, sell, buy, none, mark, style, colors) {
+  function settledColumns(full, colors) {
+    if (of.chart.style.form !== "heat") numbers(full, colors);
+    sums(full, 0, of.base() + of.chart.column - 1, colors);
+  }
+
+  function written(at, column, top, sell, buy, none, mark, style, colors) {
+    if (of.view.cells === "volume") {
+      words(style.number(String(sell + buy + none)), at(column), top, "center", TEXT, false);
+      return;
+    }
     const bought = style.number(String(buy));
     words(style.number(String(sell)), at(column - 0.03), top, "right", mark & 2 ? colors.sell : TEXT, mark & 2);
     words(bought, at(column + 0.03), top, "left", mark & 1 ? colors.buy : TEXT, mark & 1);
@@ -479,7 +510,7 @@
     const full = layout();
     if (!full) return;
     prepare(of.chart.div, "of-numbers");
-    if (of.chart.mode === "footprint" && of.chart.style && of.chart.style.form !== "none") numbers(full, COLORS[of.view.palette] || COLORS.default);
+    if (of.chart.mode === "footprint" && of.chart.style) settledColumns(full, COLORS[of.view.palette] || COLORS.default);
   };
 
   of.drawLive = () => {

@@ -8,6 +8,8 @@
   const BUFFERS = [50, 100, 200, 375, DAY];
   /* Heights of the footprint's price rows in ticks; 0: what suits the prices. */
   const TICKS = [0, 1, 2, 5, 10, 20, 50, 100];
+  /* What the footprint's cells say. */
+  const CELLS = [["pair", "bid × ask"], ["delta", "delta"], ["volume", "volume"]];
   const nodes = {};
 
   /* A past day is shown whole, a running or replayed one by its newest candles, unless the viewer chose otherwise. */
@@ -22,6 +24,7 @@
     if (full || view.mode !== "chart") query.mode = view.mode;
     if (full || view.palette !== "default") query.palette = view.palette;
     if (full || view.ticks) query.ticks = view.ticks;
+    if (view.cells !== "pair") query.cells = view.cells;
     if (view.date) query.date = view.date;
     if (view.date && view.replay) query.replay = 1;
     return query;
@@ -39,6 +42,7 @@
       palette: (query.get("palette") || of.kept("palette", "default")) === "safe" ? "safe" : "default",
       date: /^\d{4}-\d{2}-\d{2}$/.test(query.get("date") || "") ? query.get("date") : null,
       replay: query.get("replay") === "1",
+      cells: CELLS.some(([cells]) => cells === query.get("cells")) ? query.get("cells") : "pair",
       ticks: Number.isInteger(ticks) && ticks > 0 && ticks <= 1000 ? ticks : 0,
     };
     of.view.buffer = buffer >= 10 && buffer <= DAY ? buffer : usual(of.view);
@@ -93,6 +97,7 @@
     nodes.modes.forEach((button) => button.classList.toggle("on", button.dataset.mode === view.mode));
     nodes.buffer.value = String(view.buffer);
     showTicks();
+    nodes.cells.value = view.cells;
     nodes.palette.classList.toggle("on", view.palette === "safe");
     showTitle();
     of.markChosen();
@@ -169,6 +174,7 @@
     nodes.modes = [["chart", "Chart"], ["footprint", "Footprint"]].map(([mode, name]) => el("button", { type: "button", "data-mode": mode, onclick: () => of.choose({ mode }) }, name));
     nodes.buffer = el("select", { id: "of-buffer", title: "Candles shown", "aria-label": "Candles shown", onchange: () => of.choose({ buffer: Number(nodes.buffer.value) }) }, [...new Set([...BUFFERS, of.view.buffer])].sort((a, b) => a - b).map((n) => el("option", { value: String(n) }, n === DAY ? "day" : String(n))));
     nodes.ticks = el("select", { id: "of-ticks", title: "Height of a price row ( [ ] )", "aria-label": "Height of a price row", onchange: () => of.choose({ ticks: Number(nodes.ticks.value) }) });
+    nodes.cells = el("select", { id: "of-cells", title: "What the cells say (X)", "aria-label": "What the footprint's cells say", onchange: () => say(nodes.cells.value) }, CELLS.map(([cells, name]) => el("option", { value: cells }, name)));
     nodes.palette = el("button", { type: "button", id: "of-palette", title: "Colour-blind safe colours (C)", onclick: () => of.choose({ palette: of.view.palette === "safe" ? "default" : "safe" }) }, "◐");
     of.byId("of-header").append(
       el("div", { class: "title" }, nodes.symbol, nodes.name),
@@ -178,6 +184,7 @@
       el("div", { class: "group", id: "of-modes" }, nodes.modes),
       nodes.buffer,
       nodes.ticks,
+      nodes.cells,
       el("div", { class: "tools", id: "of-tools" }, nodes.palette),
       el("div", { class: "condition" }, el("span", { id: "of-latency", class: "pill", title: "From the feed message's receipt to this screen: median and 99th percentile of the last 300 trades" }, "– ms"), el("i", { id: "of-dot", class: "closed" }), el("time", { id: "of-clock" })),
     );
@@ -200,11 +207,20 @@
     r: () => of.resetZoom(),
     "[": () => coarser(-1),
     "]": () => coarser(1),
+    x: () => of.view.mode === "footprint" && say(CELLS[(CELLS.findIndex(([cells]) => cells === of.view.cells) + 1) % CELLS.length][0]),
     j: () => step(1),
     k: () => step(-1),
   };
   MINUTES.forEach((n, index) => (KEYS[String(index + 1)] = () => of.choose({ minutes: n })));
   of.keys = KEYS;
+
+  /* The page has all that the cells can say: nothing is asked of the server. */
+  function say(cells) {
+    of.view.cells = cells;
+    remember();
+    show();
+    of.refit();
+  }
 
   /* The next height of price rows; from the automatic one to the one beside it. */
   function coarser(by) {

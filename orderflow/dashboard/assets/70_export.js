@@ -77,14 +77,14 @@
   const savePng = async () => of.chart.figure && save(await of.png(), fileName("png"));
 
   const HELP = [
-    ["/", "search an instrument"], ["J, K", "next, previous instrument"], ["1 … 6", "1, 3, 5, 15, 30, 60 minutes"], ["F", "chart or footprint"], ["[ ]", "finer, coarser price rows of the footprint"], ["← →", "pan; PgUp, PgDn by a screen; further left loads earlier candles"], ["+ −", "zoom the time"], ["↑ ↓", "stretch the prices"], ["Home", "back to the newest candle"], ["R", "zoom as it was"], ["Wheel", "zoom the time; with Shift or on the price axis the prices"], ["Drag", "pan in time; an axis: zoom it"], ["Double click", "newest candle; on an axis: as it was"],
+    ["/", "search an instrument"], ["J, K", "next, previous instrument"], ["1 … 6", "1, 3, 5, 15, 30, 60 minutes"], ["F", "chart or footprint"], ["[ ]", "finer, coarser price rows of the footprint"], ["X", "its cells: bid × ask, delta, volume"], ["← →", "pan; PgUp, PgDn by a screen; further left loads earlier candles"], ["+ −", "zoom the time"], ["↑ ↓", "stretch the prices"], ["Home", "back to the newest candle"], ["R", "zoom as it was"], ["Wheel", "zoom the time; with Shift or on the price axis the prices"], ["Drag", "pan in time; an axis: zoom it"], ["Double click", "newest candle; on an axis: as it was"],
     ["L", "back to live"], ["Space", "play or pause a replay"], ["A", "alerts"], ["S, P", "save CSV, PNG"], ["C", "colour-blind safe colours"], ["?", "this help"],
   ];
   const LEGEND = [
     ["Hollow candle, pale bars", "still forming; the final candle replaces it"], ["Strip under the prices: blue", "final and confirmed by the exchange's own bar"], ["grey", "final, built from the feed's updates only"],
     ["amber", "part of its volume passed during an outage"], ["Grey in volume", "unclassified: no aggressor known, never dropped"], ["Triangles", "imbalance of 0.6 or more"], ["Yellow line and bands", "VWAP of the day, one and two standard deviations"],
     ["Delta, CVD", "bought minus sold volume of the candle; its sum since the session began"], ["Profile", "the day's volume by price; bright: value area (70 %); yellow: point of control"],
-    ["Footprint", "at bid (left), at ask (right); bold: 3 to 1 diagonal imbalance; thick edge: stacked imbalances; yellow box: point of control; ◂ unfinished auction; zoomed out: each level's delta on its side's colour"],
+    ["Footprint", "at bid (left), at ask (right); bold: 3 to 1 diagonal imbalance; thick edge: stacked imbalances; yellow box: point of control; ◂ unfinished auction; delta or volume in the cells, or zoomed out: on the leading side's colour, the stronger the more traded"],
   ];
   const help = () =>
     of.openDialog("Help", el("div", { class: "help" }, [HELP, LEGEND].map((list) => el("dl", {}, list.map(([key, words]) => [el("dt", {}, key), el("dd", {}, words)]).flat()))));
