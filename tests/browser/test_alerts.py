@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from typing import Any
 
 import pytest
+from selenium.webdriver.common.actions.action_builder import ActionBuilder
+from selenium.webdriver.common.actions.mouse_button import MouseButton
 
 from tests.browser.conftest import Page, wait_until
 from tests.browser.synthetic import NAMES
@@ -82,3 +84,45 @@ def test_alert_when_notifications_are_asked_for_asks_the_browser(spied: Any) -> 
     spied.execute_script("document.querySelectorAll('dialog input[type=checkbox]')[1].click()")
     assert spied.execute_script("return window.requested") == 1
     spied.execute_script("document.querySelector('dialog').close()")
+
+
+def right_click(browser: Any, price: float) -> None:
+    """Click with the right button on the prices' pane at a price."""
+    x, y = browser.execute_script(
+        "const { div } = orderflow.chart, { xaxis, yaxis } = div._fullLayout, box = div.getBoundingClientRect();"
+        "return [box.left + xaxis._offset + xaxis._length / 2, box.top + yaxis._offset + yaxis.l2p(arguments[0])]",
+        price,
+    )
+    press = ActionBuilder(browser)
+    press.pointer_action.move_to_location(round(x), round(y))
+    press.pointer_action.pointer_down(button=MouseButton.RIGHT)
+    press.pointer_action.pointer_up(button=MouseButton.RIGHT)
+    press.perform()
+
+
+@pytest.mark.parametrize("mode", ["chart", "footprint"])
+def test_alert_when_the_prices_are_right_clicked_is_set_drawn_and_removed_there(spied: Any, page: Page, mode: str) -> None:
+    open_page(spied, page, f"?mode={mode}&instrument=" + TCS.replace("|", "%7C"))
+    wait_until(lambda: spied.execute_script("return orderflow.stats !== null"), "the last price")
+    last = spied.execute_script("return orderflow.stats.last")
+    low, high = spied.execute_script("return orderflow.chart.div._fullLayout.yaxis.range")
+    wanted = low + (high - low) * (0.25 if last > (low + high) / 2 else 0.75)
+    right_click(spied, wanted)
+    first = spied.find_element("css selector", "#of-menu button")
+    assert first.text.startswith("Alert at ")
+    first.click()
+    rules = spied.execute_script("return orderflow.priceRules().map(({ kind, value }) => [kind, value])")
+    [(kind, value)] = rules
+    assert kind == ("above" if value >= last else "below")
+    assert abs(value - wanted) < (high - low) / 50
+    drawn = spied.execute_script(
+        "const pen = orderflow.liveCanvas().getContext('2d'), found = [];"
+        "pen.fillText = (text) => found.push(text); orderflow.drawLive(); delete pen.fillText; return found"
+    )
+    assert [text for text in drawn if text.startswith("alert ")] == [f"alert {'≥' if kind == 'above' else '≤'} {value:,.2f}"]
+    right_click(spied, value)
+    remove = spied.find_element("css selector", "#of-menu button")
+    assert remove.text.startswith("Remove the alert at ")
+    remove.click()
+    assert spied.execute_script("return orderflow.priceRules().length") == 0
+    assert not spied.find_elements("id", "of-menu")

@@ -48,13 +48,20 @@
     const panels = chart ? [layout.yaxis, layout.yaxis2, layout.yaxis3] : [layout.yaxis];
     const axis = panels.find((one) => holds(one, pixel));
     if (!axis) return null;
-    const value = axis.p2l(pixel - axis._offset);
-    if (axis === layout.yaxis) {
-      const step = chart ? tick() : Math.round(of.chart.step * 100);
-      return of.price((Math.round((value * 100) / step) * step) / 100);
-    }
-    return of.short(Math.round(value), axis === layout.yaxis3);
+    if (axis === layout.yaxis) return of.price(priceAt(layout, pixel));
+    return of.short(Math.round(axis.p2l(pixel - axis._offset)), axis === layout.yaxis3);
   }
+
+  function priceAt(layout, pixel) {
+    const step = of.chart.mode === "chart" ? tick() : Math.round(of.chart.step * 100);
+    return (Math.round((layout.yaxis.p2l(pixel - layout.yaxis._offset) * 100) / step) * step) / 100;
+  }
+
+  /* The price under a pixel of the chart, in ticks as the crosshair shows it; null beside the prices. */
+  of.priceAt = (x, y) => {
+    const layout = full();
+    return layout && holds(layout.xaxis, x) && holds(layout.yaxis, y) ? priceAt(layout, y) : null;
+  };
 
   function draw() {
     const layout = full();

@@ -202,6 +202,29 @@
     }
   }
 
+  /* Prices that will sound an alert. */
+  function alertLines(full) {
+    const { xaxis: x, yaxis } = full;
+    panel(x, yaxis, (y) => {
+      pen.font = "9px sans-serif";
+      pen.textAlign = "right";
+      pen.textBaseline = "bottom";
+      pen.lineWidth = 1;
+      for (const rule of of.priceRules()) {
+        pen.strokeStyle = pen.fillStyle = SUM_TEXT;
+        pen.globalAlpha = 0.8;
+        pen.setLineDash([7, 4]);
+        pen.beginPath();
+        pen.moveTo(x._offset, y(rule.value));
+        pen.lineTo(x._offset + x._length, y(rule.value));
+        pen.stroke();
+        pen.setLineDash([]);
+        pen.fillText(`alert ${rule.kind === "above" ? "≥" : "≤"} ${of.price(rule.value)}`, x._offset + x._length - 4, y(rule.value) - 1);
+        pen.globalAlpha = 1;
+      }
+    });
+  }
+
   /* The last CVD beside its panel, like the last price beside the prices. */
   function lastSum(full) {
     const y = full.yaxis5;
@@ -529,6 +552,7 @@
       sumScale(full);
       titles(full, colors);
     }
+    alertLines(full);
     tag(full, div);
   };
   of.liveCanvas = () => canvases["of-live"];

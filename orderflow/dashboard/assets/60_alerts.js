@@ -12,6 +12,7 @@
     imbalance: ["Imbalance of the minute, either way, at least (0–1)", (row, value, rule) => row.minute && row.minute.imbalance !== null && enough(row.minute, rule) && Math.abs(row.minute.imbalance) >= value, (row) => "imbalance " + row.minute.imbalance.toFixed(2) + " of " + of.whole(row.minute.volume)],
   };
   const LOG_MOST = 50;
+  const NEAR_PIXELS = 5;
   const PRICED = new Set(["above", "below"]);
   let rules = [];
   let log = [];
@@ -52,6 +53,31 @@
     button.classList.toggle("on", rules.length > 0);
     of.unread = unread;
     if (refresh) refresh();
+    of.drawLive();
+  }
+
+  /* The price rules of the viewed instrument, for the chart's lines. */
+  of.priceRules = () => rules.filter((rule) => rule.key === of.view.instrument && PRICED.has(rule.kind));
+
+  const named = () => Date.now().toString(36) + Math.random().toString(36).slice(2, 8);
+
+  /* A right click (or a long touch) on the prices offers an alert there, and to remove the one under the pointer. */
+  function menu(event) {
+    const box = of.chart.div.getBoundingClientRect();
+    const [x, y] = [event.clientX - box.left, event.clientY - box.top];
+    const value = of.priceAt(x, y);
+    const key = of.view.instrument;
+    const row = newest.get(key);
+    if (value === null || !row || row.last === null) return;
+    event.preventDefault();
+    const { yaxis } = of.chart.div._fullLayout;
+    const near = of.priceRules().filter((rule) => Math.abs(yaxis._offset + yaxis.l2p(rule.value) - y) <= NEAR_PIXELS);
+    const kind = value >= row.last ? "above" : "below";
+    const items = near.map((rule) => [`Remove the alert at ${of.price(rule.value)}`, () => change((all) => all.filter((one) => one.id !== rule.id))]);
+    const notify = "Notification" in window && Notification.permission === "granted";
+    items.push([`Alert at ${of.price(value)}`, () => change((all) => [...all, { id: named(), key, kind, value, sound: true, notify }])]);
+    items.push(["All alerts", dialog]);
+    of.openMenu(x, of.chart.div.offsetTop + y, items);
   }
 
   const holds = (rule, row) => Boolean(KINDS[rule.kind][1](row, rule.value, rule));
@@ -173,7 +199,7 @@
     };
     const add = () => {
       if (value.value === "" || !Number.isFinite(Number(value.value))) return value.focus();
-      const rule = { id: Date.now().toString(36) + Math.random().toString(36).slice(2, 8), key, kind: kind.value, value: Number(value.value), sound: sound.checked, notify: notify.checked };
+      const rule = { id: named(), key, kind: kind.value, value: Number(value.value), sound: sound.checked, notify: notify.checked };
       if (rule.kind === "imbalance" && least.value !== "") rule.least = Number(least.value);
       const already = PRICED.has(rule.kind) && row && holds(rule, newest.get(key));
       of.text(answer, already ? `Holds already (last ${of.price(newest.get(key).last)}): fires when the price comes back to it.` : "");
@@ -217,5 +243,6 @@
       show();
     });
     for (const name of ["pointerdown", "keydown"]) window.addEventListener(name, wakeAudio);
+    of.chart.div.addEventListener("contextmenu", menu);
   };
 })();

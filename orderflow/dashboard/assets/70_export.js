@@ -13,6 +13,27 @@
     return box;
   };
 
+  /* A menu at a place of the centre pane; it closes by its choice, Escape, the wheel or a press elsewhere. */
+  of.openMenu = (x, y, items) => {
+    const host = of.byId("of-centre");
+    const old = of.byId("of-menu");
+    if (old) old.remove();
+    const close = (event) => {
+      if (event && (event.type === "keydown" ? event.key !== "Escape" : box.contains(event.target))) return;
+      box.remove();
+      for (const name of ["pointerdown", "keydown", "wheel"]) window.removeEventListener(name, close, true);
+    };
+    const act = (run) => () => {
+      close();
+      run();
+    };
+    const box = el("div", { id: "of-menu" }, items.map(([name, run]) => el("button", { type: "button", onclick: act(run) }, name)));
+    host.append(box);
+    box.style.left = Math.min(x, host.clientWidth - box.offsetWidth) + "px";
+    box.style.top = Math.min(y, host.clientHeight - box.offsetHeight) + "px";
+    for (const name of ["pointerdown", "keydown", "wheel"]) window.addEventListener(name, close, true);
+  };
+
   function fileName(kind) {
     const rows = of.rows;
     const day = rows && rows.x.length ? rows.x[rows.x.length - 1].slice(0, 10) : "none";
@@ -77,7 +98,7 @@
   const savePng = async () => of.chart.figure && save(await of.png(), fileName("png"));
 
   const HELP = [
-    ["/", "search an instrument"], ["J, K", "next, previous instrument"], ["1 … 6", "1, 3, 5, 15, 30, 60 minutes"], ["F", "chart or footprint"], ["[ ]", "finer, coarser price rows of the footprint"], ["X", "its cells: bid × ask, delta, volume"], ["← →", "pan; PgUp, PgDn by a screen; further left loads earlier candles"], ["+ −", "zoom the time"], ["↑ ↓", "stretch the prices"], ["Home", "back to the newest candle"], ["R", "zoom as it was"], ["Wheel", "zoom the time; with Shift or on the price axis the prices"], ["Drag", "pan in time; an axis: zoom it"], ["Double click", "newest candle; on an axis: as it was"],
+    ["/", "search an instrument"], ["J, K", "next, previous instrument"], ["1 … 6", "1, 3, 5, 15, 30, 60 minutes"], ["F", "chart or footprint"], ["[ ]", "finer, coarser price rows of the footprint"], ["X", "its cells: bid × ask, delta, volume"], ["← →", "pan; PgUp, PgDn by a screen; further left loads earlier candles"], ["+ −", "zoom the time"], ["↑ ↓", "stretch the prices"], ["Home", "back to the newest candle"], ["R", "zoom as it was"], ["Wheel", "zoom the time; with Shift or on the price axis the prices"], ["Drag", "pan in time; an axis: zoom it"], ["Right click", "on the prices, or a long touch: an alert at that price"], ["Double click", "newest candle; on an axis: as it was"],
     ["L", "back to live"], ["Space", "play or pause a replay"], ["A", "alerts"], ["S, P", "save CSV, PNG"], ["C", "colour-blind safe colours"], ["?", "this help"],
   ];
   const LEGEND = [
