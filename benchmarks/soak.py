@@ -24,7 +24,7 @@ ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
 from deploy.local import supervision  # noqa: E402
-from deploy.local.condition import resident_bytes  # noqa: E402
+from deploy.local.condition import memory_bytes  # noqa: E402
 from deploy.local.stack import Stack, open_stack  # noqa: E402
 from orderflow.simulator import catalogue  # noqa: E402
 
@@ -103,7 +103,7 @@ def sample(stack: Stack, began: float) -> dict[str, float]:
     row = {"minutes": round((time.monotonic() - began) / 60, 2)}
     for name, process in supervision.processes(stack).items():
         if process["pid"]:
-            row[f"{name} MiB"] = round(resident_bytes(process["pid"]) / MIB, 1)
+            row[f"{name} MiB"] = round(memory_bytes(process["pid"]) / MIB, 1)
     row["all services MiB"] = round(sum(value for name, value in row.items() if name.endswith("MiB")), 1)
     web = f"{stack.env['NAMENODE_HTTP_URL']}/webhdfs/v1/trading"
     for part in ("ticks", "candles", "footprint", "checkpoints"):

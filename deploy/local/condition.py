@@ -24,7 +24,7 @@ class Condition:
     process: str
     pid: int
     up_seconds: int
-    resident_bytes: int
+    memory_bytes: int
     reason: str
 
     @property
@@ -74,11 +74,11 @@ def _condition(service: Service, process: Mapping[str, object] | None, reason: s
     pid = int(str(process["pid"]))
     up_seconds = int(str(process["now"])) - int(str(process["start"])) if pid else 0
     state = "DONE" if process["statename"] == "EXITED" and service.kind == "setup" else str(process["statename"])
-    return Condition(service, state.lower(), pid, up_seconds, resident_bytes(pid), reason)
+    return Condition(service, state.lower(), pid, up_seconds, memory_bytes(pid), reason)
 
 
-def resident_bytes(pid: int) -> int:
-    """Return the resident memory of a process and all its descendants."""
+def memory_bytes(pid: int) -> int:
+    """Return the memory of a process and all its descendants; pages that several share are divided among them (Linux: PSS)."""
     try:
         process = psutil.Process(pid) if pid else None
         family = [process, *process.children(recursive=True)] if process else []
@@ -87,7 +87,7 @@ def resident_bytes(pid: int) -> int:
     total = 0
     for member in family:
         try:
-            total += member.memory_info().rss
+            total += member.memory_full_info().pss
         except psutil.Error:
             continue
     return total
@@ -98,7 +98,7 @@ def table(conditions: Iterable[Condition]) -> str:
     rows = [("SERVICE", "PROCESS", "HEALTH", "PID", "UP", "MEMORY")]
     total = 0
     for seen in conditions:
-        total += seen.resident_bytes
+        total += seen.memory_bytes
         rows.append(
             (
                 seen.service.name,
@@ -106,13 +106,13 @@ def table(conditions: Iterable[Condition]) -> str:
                 "healthy" if seen.healthy else seen.reason.splitlines()[-1][:110],
                 str(seen.pid or "-"),
                 f"{seen.up_seconds}s" if seen.pid else "-",
-                f"{seen.resident_bytes >> 20}M" if seen.pid else "-",
+                f"{seen.memory_bytes >> 20}M" if seen.pid else "-",
             )
         )
     order = (0, 1, 3, 4, 5, 2)
     widths = [max(len(row[column]) for row in rows) for column in range(len(rows[0]))]
     lines = ["  ".join(row[column].ljust(widths[column]) for column in order).rstrip() for row in rows]
-    return "\n".join([*lines, f"resident memory of all services together: {total >> 20} MiB"])
+    return "\n".join([*lines, f"memory of all services together, shared pages once: {total >> 20} MiB"])
 
 
 def last_complaint(log: Path) -> str:
