@@ -172,7 +172,7 @@ def test_table_when_a_service_is_not_healthy_shows_why_and_sums_memory():
     )
     assert "kafka    running  12   34s  200M    healthy" in text
     assert "process is backoff: exited" in text
-    assert text.endswith("together: 200 MiB")
+    assert text.endswith("shared pages once: 200 MiB")
 
 
 def test_last_complaint_when_the_log_goes_on_after_an_error_is_the_error(tmp_path):
