@@ -53,7 +53,8 @@ def configuration(stack: Stack, wanted: tuple[Service, ...]) -> str:
             f"command={_literal(ROOT)}/{service.command}",
             *(("autorestart=unexpected", "startsecs=0") if service.kind == "setup" else ("autorestart=true", "startsecs=3")),
             "startretries=1000000",
-            "stopasgroup=true",
+            # An application ends its JVM itself: signalled together, the JVM would go before the last batch has ended.
+            f"stopasgroup={'false' if service.kind == 'application' else 'true'}",
             "killasgroup=true",
             f"stopwaitsecs={30 if service.kind == 'application' else 20}",
             "redirect_stderr=true",

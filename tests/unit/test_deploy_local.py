@@ -152,6 +152,13 @@ def test_supervisor_when_configured_restarts_crashed_services_for_ever_and_finis
     assert parsed["program:datanode2"]["command"].endswith("deploy/launch/datanode 2")
 
 
+def test_supervisor_when_it_stops_an_application_leaves_the_jvm_to_it(tmp_path):
+    parsed = RawConfigParser()
+    parsed.read_string(configuration(stack_in(tmp_path), services("simulator")))
+    signalled = {name: parsed[f"program:{name}"]["stopasgroup"] for name in ("tick-storage", "processor", "kafka")}
+    assert signalled == {"tick-storage": "false", "processor": "false", "kafka": "true"}
+
+
 def test_stopping_order_lets_the_master_see_its_worker_leave_and_keeps_zookeeper_to_the_end():
     waves = stopping_order(SERVICES)
     assert sorted(name for wave in waves for name in wave) == sorted(service.name for service in SERVICES)
