@@ -127,9 +127,9 @@ JAVA_NAMES=()
 KAFKA_JAVA=(-cp "$ARTIFACTS_DIR/kafka/*" "-Dlog4j2.configurationFile=file:$ORDERFLOW_HOME/deploy/conf/kafka/log4j2.properties")
 export MALLOC_ARENA_MAX=2
 # Drivers plan and storage writes a little, so a small young generation and the quick compiler keep them small; the
-# processor's executor does the work.
-export DRIVER_JAVA_OPTIONS=${DRIVER_JAVA_OPTIONS:-${JAVA_SERVER[*]} -Xmn64m}
-export EXECUTOR_JAVA_OPTIONS=${EXECUTOR_JAVA_OPTIONS:-${JAVA_SERVER[*]} -Xmn64m}
+# processor's executor does the work. Java would begin with a 64th of the machine's memory, and fill it before it collects.
+export DRIVER_JAVA_OPTIONS=${DRIVER_JAVA_OPTIONS:-${JAVA_SERVER[*]} -Xms160m -Xmn64m}
+export EXECUTOR_JAVA_OPTIONS=${EXECUTOR_JAVA_OPTIONS:-${JAVA_SERVER[*]} -Xms160m -Xmn64m}
 export PROCESSOR_EXECUTOR_JAVA_OPTIONS=${PROCESSOR_EXECUTOR_JAVA_OPTIONS:-${JAVA_COMMON[*]}}
 
 # Spark, for applications and for a person's own session.
