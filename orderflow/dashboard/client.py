@@ -13,6 +13,7 @@ from fastapi.concurrency import run_in_threadpool
 
 from orderflow.dashboard.past import Replay, empty_store, failed_store
 from orderflow.dashboard.session import View, Viewer
+from orderflow.dashboard.store import Store
 from orderflow.market.errors import OrderflowError
 
 if TYPE_CHECKING:
@@ -91,15 +92,21 @@ class Client:
         if self._viewer is None:
             await self._send(hub.hello())
             self._viewer = Viewer(hub.store, hub.directory)
+        elif self._replay is not None and view.replay and (view.instrument, view.date) == self._replay.shown:
+            self._show(self._viewer, view, self._replay.store, self._replay.state())
+            return
         await self._stop_source()
         live = hub.store.instrument(view.instrument)
         if view.date is None or (live is not None and live.date == view.date and not view.replay):
-            self._viewer.look_at(view, hub.store)
+            self._show(self._viewer, view, hub.store, None)
         else:
-            self._viewer.look_at(view, empty_store(hub.store.clock_ms))
+            self._show(self._viewer, view, empty_store(hub.store.clock_ms), None)
             self._task = asyncio.create_task(self._show_past(self._viewer, view, view.date))
+
+    def _show(self, viewer: Viewer, view: View, store: Store, replay: Mapping[str, Any] | None) -> None:
+        viewer.look_at(view, store)
         self._acknowledged = self._sent
-        self._extra = {"replay": None}
+        self._extra = {"replay": replay}
         self.wake.set()
 
     async def _show_past(self, viewer: Viewer, view: View, date: str) -> None:

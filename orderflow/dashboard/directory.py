@@ -136,6 +136,11 @@ class Directory:
         keys = dict.fromkeys((*self.instruments, *sorted(known)))
         return [dict(zip(("key", "symbol", "name"), (key, *self.symbol(key)), strict=True)) for key in keys]
 
+    def in_session(self, key: str, now_ms: int) -> bool:
+        """Return whether the calendar forecasts a continuous session of this instrument at `now_ms`."""
+        session = self._calendar.session(key, trading_date(now_ms), closing_auction=key in self._with_derivatives)
+        return session.start_ms <= now_ms < session.end_ms
+
     def next_open_ms(self, key: str, now_ms: int) -> int | None:
         """Return the forecast start of the next continuous session after `now_ms`; None beyond two weeks."""
         today = date.fromisoformat(trading_date(now_ms))

@@ -39,11 +39,12 @@ def grouped(row: Row, step: int) -> list[Level]:
     return merge_levels(level._replace(price=level.price // step * step) for level in priced_levels_of(row))
 
 
-def cells(row: Row, step: int) -> Cell:
+def cells(row: Row, step: int, tick: int) -> Cell:
     """Return one candle's footprint for drawing: its levels with what is special about each.
 
-    `levels` holds [price in rupees, sell (at bid), buy (at ask), unclassified, mark], where mark adds 1 for a buy imbalance,
-    2 for a sell imbalance, 4 inside a stack of imbalances, 8 for the point of control, 16 for an unfinished auction.
+    Prices are gathered to rows of `step` paise, a whole number of ticks. `levels` holds [middle of the row's prices in rupees,
+    sell (at bid), buy (at ask), unclassified, mark], where mark adds 1 for a buy imbalance, 2 for a sell imbalance, 4 inside a
+    stack of imbalances, 8 for the point of control, 16 for an unfinished auction.
     `unclassified` is the candle's and holds that of outages too, which is at no level; `gap` says whether there is any.
     """
     levels = grouped(row, step)
@@ -73,7 +74,8 @@ def cells(row: Row, step: int) -> Cell:
         "unclassified": candle.unclassified_volume,
         "gap": row.gap,
         "levels": [
-            [round(level.price / 100, 2), level.sell, level.buy, level.unclassified, marks[level.price]] for level in levels
+            [round((level.price + (step - tick) / 2) / 100, 4), level.sell, level.buy, level.unclassified, marks[level.price]]
+            for level in levels
         ],
     }
 
@@ -88,7 +90,7 @@ def chart(rows: Sequence[Row], palette: Palette, ticks: int = 0) -> Figure:
     """Return the figure of the settled rows, with room for the forming one, in price rows of the height that is wished for."""
     height, tick = row_height(rows, ticks)
     step = height * tick
-    footprints = [cells(row, step) for row in settled(rows)]
+    footprints = [cells(row, step, tick) for row in settled(rows)]
     times = [label(row.candle.start_ms)[11:16] for row in rows[-CANDLES:]]
     layout = _layout(footprints, times, step / 100, palette)
     layout["shapes"] = _gap_columns(footprints, palette)
@@ -96,12 +98,12 @@ def chart(rows: Sequence[Row], palette: Palette, ticks: int = 0) -> Figure:
     return {"data": _traces(footprints, step / 100, most, palette), "layout": layout, "ranges": _ranges(footprints), "most": most}
 
 
-def earlier(rows: Sequence[Row], step: int, most: int, palette: Palette) -> Figure:
+def earlier(rows: Sequence[Row], step: int, tick: int, most: int, palette: Palette) -> Figure:
     """Return what stands left of a figure with price rows of `step` paise: the last of the rows is in column -1.
 
     `most` is the figure's, so that both have one scale: a cell of more fills the column's width too.
     """
-    footprints = [cells(row, step) for row in rows]
+    footprints = [cells(row, step, tick) for row in rows]
     columns = len(footprints)
     shapes = _gap_columns(footprints, palette)
     return {

@@ -20,6 +20,7 @@ from orderflow.market.trade import Trade
 
 OPEN_MINUTES: Final = 5
 _CHANGES_KEPT: Final = 50
+_LONGEST_WINDOW_MS: Final = 60 * MINUTE_MS
 
 
 class Instrument:
@@ -44,6 +45,7 @@ class Instrument:
         self.repeats = 0
         self.late_volume = 0
         self.outside_volume = 0
+        self.closed_ms = 0
         self.last_price: float | None = None
         self.last_time_ms: int | None = None
         self.last_received_ms: int | None = None
@@ -171,6 +173,16 @@ class Instrument:
         self.last_time_ms, self.last_received_ms = time_ms, received_ms
         self.revision += 1
         self._changed(minute)
+
+    def close_until(self, time_ms: int) -> None:
+        """Note that nothing is to come of what ended by `time_ms`: a window whose last minutes saw no trade is over by then."""
+        if time_ms <= self.closed_ms:
+            return
+        self.closed_ms = time_ms
+        last = self.minutes[self.starts[-1]] if self.starts else None
+        if last is not None and last.final and 0 < time_ms - last.start_ms <= _LONGEST_WINDOW_MS + MINUTE_MS:
+            self.revision += 1
+            self._changed(last)
 
     def first_change_after(self, revision: int) -> int | None:
         """Return the start of the earliest minute changed after `revision`; None when nothing changed."""

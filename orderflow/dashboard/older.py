@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 from orderflow.dashboard import figures, footprint
-from orderflow.dashboard.rollup import Rollup, Row
+from orderflow.dashboard.rollup import Rollup, Row, outages
 from orderflow.dashboard.session import View
 from orderflow.dashboard.store import Store, trading_date
 from orderflow.market.errors import OrderflowError
@@ -111,8 +111,9 @@ def _part(rows: list[Row], wish: Wish, close: float | None) -> dict[str, Any]:
         "previous_close": close,
     }
     if wish.view.mode == "footprint":
-        return {**part, **footprint.earlier(rows, wish.step, wish.most, palette)}
-    return {**part, "tails": figures.tails(rows, palette)}
+        tick = wish.step // max(wish.view.ticks, 1)
+        return {**part, **footprint.earlier(rows, wish.step, tick, wish.most, palette)}
+    return {**part, "tails": figures.tails(rows, palette), "shapes": figures.gap_shapes(outages(rows), palette)}
 
 
 def _whole(wish: Wish, date: str | None, part: dict[str, Any], *, live: bool, more: bool) -> dict[str, Any]:

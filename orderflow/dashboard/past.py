@@ -13,7 +13,7 @@ from typing import Any, Final, Protocol, TypeVar
 from orderflow.dashboard.flow import MINUTE_MS, Minute
 from orderflow.dashboard.minutes import Instrument
 from orderflow.dashboard.rollup import session_anchor_ms
-from orderflow.dashboard.store import Store, clock_ms, trading_date
+from orderflow.dashboard.store import DAY_MS, Store, clock_ms, day_start_ms, trading_date
 from orderflow.dashboard.tape import PackedTrades
 from orderflow.market.candle import Candle, ms_from_iso
 from orderflow.market.errors import OrderflowError
@@ -127,6 +127,8 @@ class Archive:
                 if first is None and instrument.starts:
                     instrument.session_start_ms = session_anchor_ms(instrument)
                     instrument.session_end_ms = instrument.minutes[instrument.starts[-1]].flow.end_ms
+                if date < trading_date(clock_ms()):
+                    instrument.close_until(day_start_ms(date) + DAY_MS)
                 instrument.quote["close_price"] = close.result() if close is not None else None
         except OSError as error:
             raise OrderflowError(f"HDFS does not answer ({error}); is the NameNode up?") from error
@@ -190,6 +192,11 @@ class Replay:
         self._instrument = day.empty()
         self.store.instruments[day.key] = self._instrument
         self._candle = self._trade = 0
+
+    @property
+    def shown(self) -> tuple[str, str]:
+        """Return instrument key and trading date of what is replayed."""
+        return self._day.key, self._day.date
 
     def state(self) -> dict[str, Any]:
         """Return what the page's controls show."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from math import gcd, sqrt
 from typing import Final
@@ -130,7 +130,7 @@ class Rollup:
         candle = traded[0][1]
         if self._minutes > 1:
             (candle,) = roll_up([one for _, one in traded], self._minutes, start, end)
-        closed = flows[-1].end_ms >= end or instrument.starts[-1] >= end
+        closed = flows[-1].end_ms >= end or instrument.starts[-1] >= end or instrument.closed_ms >= end
         final = closed and all(flow.final is not None for flow in flows)
         before = self._rows[-1] if self._rows else None
         priced, turnover, squares = 0, 0.0, 0.0
@@ -162,6 +162,20 @@ class Rollup:
                 gap=any(flow.spans_gap for flow in flows),
             )
         )
+
+
+def outages(rows: Sequence[Row]) -> list[tuple[int, int]]:
+    """Return from when to when rows in a row span an outage, in epoch milliseconds."""
+    found: list[tuple[int, int]] = []
+    for row in rows:
+        if not row.gap:
+            continue
+        start, end = row.candle.start_ms, row.candle.end_ms
+        if found and found[-1][1] == start:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return found
 
 
 def _most(choose: Callable[[float, float], float], one: float | None, other: float | None) -> float | None:

@@ -14,8 +14,8 @@ from orderflow.dashboard import figures, footprint, panels, status
 from orderflow.dashboard.directory import Directory
 from orderflow.dashboard.flow import Profile
 from orderflow.dashboard.minutes import Instrument
-from orderflow.dashboard.rollup import Rollup, Row
-from orderflow.dashboard.store import Store, trading_date
+from orderflow.dashboard.rollup import Rollup, Row, outages
+from orderflow.dashboard.store import Gap, Store, trading_date
 from orderflow.dashboard.tape import TAPE_LENGTH
 
 MINUTES: Final = (1, 3, 5, 15, 30, 60)
@@ -217,7 +217,7 @@ class Viewer:
             out = self._tail(instrument, rows)
             out.pop("rows", None)
         if out:
-            out["cells"] = [footprint.cells(row, step) for row in newest]
+            out["cells"] = [footprint.cells(row, step, tick) for row in newest]
             out["column"] = len(settled)
             out["step"], out["ticks"] = step / 100, ticks
         return out
@@ -227,7 +227,12 @@ class Viewer:
         return figures.profile_of(held.levels, held.unpriced)
 
     def _gaps_of(self, instrument: Instrument, rows: Sequence[Row]) -> list[tuple[int, int]]:
-        """Return the outages of the shown day from its first candle on: before that a page puts earlier sessions."""
+        """Return the outages of the shown day from its first candle on: before that a page puts earlier sessions.
+
+        Of a past day the minutes that span one are known, not its seconds.
+        """
+        if self.store is not self._live:
+            return outages(rows)
         first = rows[0].candle.start_ms if rows else 0
         return [
             (max(gap.from_ms, first), gap.to_ms)
@@ -243,6 +248,8 @@ class Viewer:
                 continue
             self._watch_sent[key] = stamp
             line = dict(self._live.watch.row(instrument))
+            if not self._live.caught_up:
+                line["reading"] = True
             line["symbol"], line["name"] = self._directory.symbol(key)
             minute = line["minute"]["start_ms"] if line["minute"] else 0
             if self._sparks_sent.get(key) != minute:
@@ -254,12 +261,18 @@ class Viewer:
 
     def _banner_list(self, rows: Sequence[Row], now_ms: int) -> list[dict[str, Any]]:
         key = self.view.instrument
+        directory = self._directory
+        found = status.banners(
+            self._live, key, now_ms, directory.next_open_ms(key, now_ms), in_session=directory.in_session(key, now_ms)
+        )
         if self.store is not self._live:
-            return [asdict(banner) for banner in status.past_banners(self.store, self.view.date or "", len(rows))]
-        found = status.banners(self.store, key, now_ms, self._directory.next_open_ms(key, now_ms))
+            found = [*status.past_banners(self.store, self.view.date or "", len(rows)), *status.live_trouble(found)]
+            gaps = [Gap(from_ms, to_ms, key, None) for from_ms, to_ms in outages(rows)]
+        else:
+            gaps = self.store.gaps_of(key)
         shown = rows[-self.view.buffer :]
         if shown:
-            gap = status.gap_banner(self.store.gaps_of(key), shown[0].candle.start_ms, shown[-1].candle.end_ms)
+            gap = status.gap_banner(gaps, shown[0].candle.start_ms, shown[-1].candle.end_ms)
             found = [*found, gap] if gap is not None else found
         return [asdict(banner) for banner in found]
 

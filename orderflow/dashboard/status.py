@@ -12,6 +12,7 @@ from orderflow.market.candle import IST
 STALL_MS: Final = 30_000
 TOKEN_WARNING_MS: Final = 40 * 60_000
 OPEN_STATES: Final = frozenset({"NORMAL_OPEN", "CLOSING_START"})
+TROUBLE: Final = frozenset({"kafka", "token", "disconnected", "stalled"})
 Level = Literal["info", "warning", "error"]
 
 
@@ -42,8 +43,11 @@ def span(seconds: int) -> str:
     return f"{hours} h {minutes} min" if hours else f"{minutes} min"
 
 
-def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None) -> list[Banner]:
-    """Return the banners that hold now for one instrument of the running day, gravest first."""
+def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None, *, in_session: bool = False) -> list[Banner]:
+    """Return the banners that hold now for one instrument of the running day, gravest first.
+
+    `in_session` is what the calendar says: where the feed is silent in a session, its last word of a closed market is old.
+    """
     found: list[Banner] = []
     if store.source_error:
         found.append(Banner("error", "kafka", f"No data from Kafka: {store.source_error}. Figures are as of the last update."))
@@ -56,7 +60,8 @@ def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None
             found.append(Banner("error", "token", f"No valid Upstox token: {cause}. Tokens end at 03:30 IST."))
     status = store.segment_status.get(key.partition("|")[0])
     open_now = status is None or status in OPEN_STATES
-    if not open_now:
+    heard_ms = max(store.last_update_ms or 0, store.last_heartbeat_ms or 0)
+    if not open_now and not (in_session and now_ms - heard_ms > STALL_MS):
         after = f" Next session {day_and_clock(next_open_ms)} IST." if next_open_ms is not None else ""
         words = {"PRE_OPEN_START": "Pre-open auction", "PRE_OPEN_END": "Pre-open auction over"}.get(status or "", "Market closed")
         found.append(Banner("info", "closed", f"{words}.{after}"))
@@ -75,6 +80,11 @@ def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None
     if not store.caught_up and not store.source_error:
         found.append(Banner("info", "catching_up", "Reading the day so far from Kafka …"))
     return found
+
+
+def live_trouble(found: list[Banner]) -> list[Banner]:
+    """Return those of the running day's banners that a viewer of another day must see too: alerts depend on the feed."""
+    return [Banner(one.level, one.code, f"Live: {one.text}") for one in found if one.code in TROUBLE]
 
 
 def _sentence(text: str) -> str:

@@ -16,6 +16,7 @@ from functools import lru_cache
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
+from orderflow.dashboard.flow import MINUTE_MS
 from orderflow.dashboard.minutes import Instrument
 from orderflow.dashboard.panels import WatchLines
 from orderflow.dashboard.rollup import Rollup
@@ -27,9 +28,12 @@ from orderflow.market.trade import Trade
 
 Record = Mapping[str, Any]
 FEED_EVENTS_KEPT: Final = 200
+GAPS_KEPT: Final = 200
+# Twice the watermark of two minutes: after that no final candle of a minute is to come.
+FINAL_MS: Final = 240_000
 HEARTBEAT: Final = "heartbeat"
 _FUTURE_MS: Final = 300_000
-_DAY_MS: Final = 86_400_000
+DAY_MS: Final = 86_400_000
 _IST_MS: Final = 19_800_000
 _EPOCH: Final = date(1970, 1, 1)
 _PRESENT_TIMES: Final = ("event_time_ms", "received_time_ms", "feed_time_ms", "at_ms")
@@ -59,7 +63,7 @@ def clock_ms() -> int:
 
 def trading_date(time_ms: int) -> str:
     """Return the IST date of a time as YYYY-MM-DD."""
-    return _date_of((time_ms + _IST_MS) // _DAY_MS)
+    return _date_of((time_ms + _IST_MS) // DAY_MS)
 
 
 @lru_cache(maxsize=64)
@@ -82,7 +86,7 @@ class Store:
         self.counts: Counter[str] = Counter()
         self.rejected: Counter[str] = Counter()
         self.events: deque[Record] = deque(maxlen=FEED_EVENTS_KEPT)
-        self.gaps: list[Gap] = []
+        self._gaps: dict[str | None, deque[Gap]] = {}
         self.last_event: dict[str, int] = {}
         self.token_trouble: tuple[int, str] | None = None
         self.last_update_ms: int | None = None
@@ -156,7 +160,8 @@ class Store:
 
     def gaps_of(self, key: str) -> list[Gap]:
         """Return the gaps that concern an instrument, oldest first."""
-        return [gap for gap in self.gaps if gap.instrument_key in (None, key)]
+        found = [*self._gaps.get(None, ()), *self._gaps.get(key, ())]
+        return sorted(found, key=lambda gap: gap.from_ms)
 
     def _apply_one(self, topic: str, record: Record) -> None:
         self._refuse(topic, record)
@@ -196,17 +201,25 @@ class Store:
         status = record.get("segment_status")
         if record["kind"] == HEARTBEAT:
             self.last_heartbeat_ms = max(self.last_heartbeat_ms or 0, received)
-            self.feed_clock_ms = int(record["feed_time_ms"])
+            self._tell_time(int(record["feed_time_ms"]))
             return
         key = record["instrument_key"]
         self.last_update_ms = max(self.last_update_ms or 0, received)
-        self.feed_clock_ms = int(record["feed_time_ms"])
+        self._tell_time(int(record["feed_time_ms"]))
         if status is not None:
             self.segment_status[key.partition("|")[0]] = status
         start = record.get("session_start_ms")
         found = self._of_date(key, record["trading_date"], start, record.get("session_end_ms"))
         if found is not None:
             found.add_tick(record)
+
+    def _tell_time(self, feed_time_ms: int) -> None:
+        """Take the feed's clock; with each of its minutes the candles of idle instruments may be over."""
+        before = self.feed_clock_ms or 0
+        self.feed_clock_ms = feed_time_ms
+        if feed_time_ms // MINUTE_MS > before // MINUTE_MS:
+            for instrument in self.instruments.values():
+                instrument.close_until(feed_time_ms - FINAL_MS)
 
     def _of_date(self, key: str, date: str, start_ms: int | None, end_ms: int | None) -> Instrument | None:
         if not date <= trading_date(self.clock_ms() + _FUTURE_MS):
@@ -234,9 +247,9 @@ class Store:
             self.segment_status |= {str(key): str(value) for key, value in json.loads(record.get("detail") or "{}").items()}
         if event == "gap" and record.get("from_ms") is not None and record.get("to_ms") is not None:
             gap = Gap(int(record["from_ms"]), int(record["to_ms"]), record.get("instrument_key"), record.get("volume"))
-            if gap not in self.gaps:
-                self.gaps.append(gap)
-                del self.gaps[:-FEED_EVENTS_KEPT]
+            held = self._gaps.setdefault(gap.instrument_key, deque(maxlen=GAPS_KEPT))
+            if gap not in held:
+                held.append(gap)
 
     def _notify(self) -> None:
         for listener in self._listeners:

@@ -45,7 +45,7 @@ def test_footprint_when_a_row_height_is_chosen_gathers_that_many_ticks_and_keeps
     assert len(columns) == 30
     for label, volume, cells in columns:
         assert sum(sum(volumes) for _, volumes in cells) == volume, label
-        assert all(round(price / step, 6).is_integer() for price, _ in cells)
+        assert all(round((price - (step - tick) / 2) / step, 6).is_integer() for price, _ in cells)
     assert "ticks=20" in browser.current_url
     open_page(browser, page, browser.current_url.partition("/?")[2].join(["?", ""]))
     wait_until(lambda: browser.execute_script("return orderflow.chart.ticks") == 20, "the linked row height")

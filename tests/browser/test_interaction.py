@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+import time
 from typing import Any
 
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 
+from orderflow.dashboard.store import clock_ms
 from tests.browser.conftest import Page, wait_until
 from tests.browser.synthetic import NAMES
 from tests.browser.test_page import click, open_page
@@ -180,7 +182,7 @@ def test_alerts_when_two_tabs_add_rules_keep_both(browser: Any, page: Page) -> N
 
 def test_alerts_when_a_minute_has_little_volume_do_not_fire_on_its_imbalance(browser: Any, page: Page) -> None:
     open_page(browser, page, "?instrument=" + TCS.replace("|", "%7C"))
-    minute = {"start_ms": 1, "volume": 2, "delta": 2, "imbalance": 1.0, "average_volume": 4000}
+    minute = {"start_ms": clock_ms() // 60_000 * 60_000, "volume": 2, "delta": 2, "imbalance": 1.0, "average_volume": 4000}
     feed = (
         "orderflow.emit('message', {watch: [{key: 'NSE_EQ|LONE', symbol: 'LONE', name: 'LONE', last: 10, minute: arguments[0]}]})"
     )
@@ -196,6 +198,53 @@ def test_alerts_when_a_minute_has_little_volume_do_not_fire_on_its_imbalance(bro
     click(browser, "#of-alerts")
     wait_until(lambda: "imbalance 1.00 of 2,000" in browser.find_element("id", "of-alert-log").text, "the log")
     browser.execute_script("localStorage.clear()")
+
+
+def test_alerts_when_a_started_dashboard_reads_the_day_or_a_minute_is_long_over_do_not_fire(browser: Any, page: Page) -> None:
+    open_page(browser, page, "?instrument=" + TCS.replace("|", "%7C"))
+    row = {"key": "NSE_EQ|LONE", "symbol": "LONE", "name": "LONE", "last": 10}
+    minute = {"start_ms": clock_ms() // 60_000 * 60_000, "volume": 9, "delta": 9, "imbalance": 1.0, "average_volume": 4}
+    feed = "orderflow.emit('message', {watch: [arguments[0]]})"
+    browser.execute_script(
+        "localStorage.setItem('orderflow.alerts', JSON.stringify(["
+        "{key: 'NSE_EQ|LONE', kind: 'delta', value: 5}, {key: 'NSE_EQ|LONE', kind: 'above', value: 15}]));"
+        "window.dispatchEvent(new StorageEvent('storage', {key: 'orderflow.alerts'}))"
+    )
+    browser.execute_script(feed, {**row, "minute": None})
+    browser.execute_script(feed, {**row, "last": 20, "minute": minute, "reading": True})
+    browser.execute_script(feed, {**row, "minute": {**minute, "start_ms": minute["start_ms"] - 600_000}})
+    assert browser.find_elements("css selector", ".toast") == []
+    browser.execute_script(feed, {**row, "minute": minute})
+    assert "delta +9" in wait_until(lambda: browser.find_element("css selector", ".toast").text, "the toast")
+    browser.execute_script("localStorage.clear()")
+
+
+def test_page_when_it_is_hidden_between_a_message_and_its_frame_goes_on(browser: Any, page: Page) -> None:
+    open_page(browser, page)
+    browser.execute_script(
+        "window.seen = 0; orderflow.on('message', () => window.seen += 1); window.requestAnimationFrame = () => 0"
+    )
+    time.sleep(1)
+    stuck = browser.execute_script("return window.seen")
+    time.sleep(1)
+    assert browser.execute_script("return window.seen") == stuck
+    browser.execute_script(
+        "Object.defineProperty(document, 'hidden', { value: true, configurable: true });"
+        "document.dispatchEvent(new Event('visibilitychange'))"
+    )
+    wait_until(lambda: browser.execute_script("return window.seen") > stuck + 5, "messages while hidden")
+
+
+def test_page_when_a_choice_was_made_with_the_pointer_gives_the_keys_back(browser: Any, page: Page) -> None:
+    open_page(browser, page, "?mode=footprint")
+    select = browser.find_element("id", "of-cells")
+    change = "arguments[0].value = arguments[1]; arguments[0].dispatchEvent(new Event('change', { bubbles: true }))"
+    browser.execute_script("arguments[0].focus();" + change, select, "delta")
+    assert browser.execute_script("return document.activeElement.id") == "of-cells"
+    browser.execute_script(
+        "arguments[0].dispatchEvent(new PointerEvent('pointerdown', { bubbles: true }));" + change, select, "pair"
+    )
+    assert browser.execute_script("return document.activeElement.id") != "of-cells"
 
 
 def test_alerts_when_the_dialog_opens_offer_the_last_price_and_take_the_keys(browser: Any, page: Page) -> None:

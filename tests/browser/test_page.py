@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -104,6 +105,18 @@ def test_page_when_a_past_day_is_replayed_moves_through_it_at_the_chosen_speed(b
     wait_until(lambda: len(rows(browser)["x"]) >= 4, "the fourth minute")
     click(browser, "#of-play")
     wait_until(lambda: browser.find_element("id", "of-play").get_attribute("data-playing") == "no", "the pause")
+    moment = browser.find_element("id", "of-position").get_attribute("value")
+    click(browser, '[data-mode="footprint"]')
+    wait_until(
+        lambda: browser.execute_script("return !orderflow.waiting && orderflow.chart.mode === 'footprint'"), "the footprint"
+    )
+    page.stop()
+    page.start()
+    wait_until(lambda: browser.find_element("id", "of-dot").get_attribute("class") == "open", "the socket", 30)
+    wait_until(lambda: browser.find_elements("id", "of-play"), "the replay bar again")
+    wait_until(lambda: browser.find_element("id", "of-position").get_attribute("value") == moment, "the same moment")
+    assert browser.find_element("id", "of-play").get_attribute("data-playing") == "no"
+    assert browser.find_element("id", "of-speed").get_attribute("value") == "120"
 
 
 def test_page_when_the_footprint_is_chosen_draws_cells_and_the_forming_column(browser: Any, page: Page) -> None:
@@ -125,6 +138,19 @@ def test_page_when_csv_is_saved_holds_the_shown_candles(browser: Any, page: Page
     assert found.name == "TCS_2025-12-12_15m.csv"
     assert len(lines) == 26
     assert lines[1].startswith("NSE_EQ|INE467B01029,TCS,2025-12-12T09:15:00+05:30,2025-12-12T09:30:00+05:30,")
+
+
+def test_page_when_csv_is_saved_in_the_footprint_holds_its_levels(browser: Any, page: Page) -> None:
+    open_page(browser, page, "?mode=footprint&ticks=10&date=2025-12-12&instrument=" + TCS.replace("|", "%7C"))
+    wait_until(lambda: rows(browser)["x"][-1:] == ["2025-12-12 15:29:00"], "the day")
+    head, *lines = [line.split(",") for line in browser.execute_script("return orderflow.csv()").splitlines()]
+    found = [dict(zip(head, line, strict=True)) for line in lines]
+    last = [line for line in found if line["window_start"] == "2025-12-12T15:29:00+05:30"]
+    volumes = ("sell_volume", "buy_volume", "unclassified_volume")
+    assert sum(int(line[name]) for line in last for name in volumes) == rows(browser)["total_volume"][-1]
+    assert len({line["window_start"] for line in found}) == 30
+    assert all(round(float(line["price"]) * 100) % 50 == 0 for line in found)  # ten ticks of five paise
+    assert {line["imbalance"] for line in found} >= {"", "buy", "sell"}
 
 
 def test_page_when_a_picture_is_asked_for_gives_a_png(browser: Any, page: Page) -> None:
@@ -201,7 +227,14 @@ def test_page_when_no_socket_opens_polls_the_same_view(browser: Any, page: Page)
         open_page(browser, page, "?instrument=" + TCS.replace("|", "%7C"))
         wait_until(lambda: polling(browser), "the polling")
         before = rows(browser)["total_volume"][-1]
+        browser.execute_script(
+            "window.states = []; orderflow.on('connection', (state) => window.states.push(state));"
+            "window.hellos = 0; orderflow.on('hello', () => window.hellos += 1)"
+        )
         wait_until(lambda: rows(browser)["total_volume"][-1] != before, "a polled update")
+        time.sleep(4)
+        assert set(browser.execute_script("return window.states")) == {"polling"}
+        assert browser.execute_script("return window.hellos") == 0
 
 
 def test_page_when_it_polls_and_the_archive_is_away_says_so_until_it_answers(browser: Any, page: Page) -> None:

@@ -181,7 +181,7 @@ def test_footprint_cells_when_sides_differ_mark_imbalance_control_and_unfinished
         trade(3, 100.10, 0, 20, 295),
     )
     (row,) = Rollup(1).rows(store.instruments[KEY])
-    cell = footprint.cells(row, 5)
+    cell = footprint.cells(row, 5, 5)
     assert cell["levels"] == [[100.0, 40, 0, 0, 0], [100.05, 5, 200, 0, 1 | 8], [100.1, 20, 30, 0, 1 | 16]]
     assert (cell["volume"], cell["delta"], cell["final"]) == (295, 165, False)
 
@@ -199,7 +199,7 @@ def outage() -> list[Any]:
 
 
 def test_footprint_cells_when_volume_passed_in_an_outage_keep_it_off_the_prices_and_say_it_below() -> None:
-    known, missed = (footprint.cells(row, 5) for row in outage())
+    known, missed = (footprint.cells(row, 5, 5) for row in outage())
     assert [entry[:4] for entry in known["levels"]] == [[100.0, 30, 10, 0], [100.05, 5, 40, 5]]
     assert (known["unclassified"], known["gap"]) == (5, False)
     assert missed["levels"] == [[100.0, 20, 0, 0, 8]]
@@ -252,7 +252,7 @@ def test_footprint_chart_when_rows_are_wished_coarser_gathers_levels_by_them() -
     )
     rows = Rollup(1).rows(store.instruments[KEY])
     ask = traces(footprint.chart(rows, PALETTE, 10))["ask"]
-    assert ask["y"] == [100.0, 101.0]
+    assert ask["y"] == [100.225, 101.225]  # the middles of 100.00 to 100.45 and of 101.00 to 101.45
 
 
 def test_footprint_chart_when_the_newest_candle_forms_leaves_room_for_it() -> None:

@@ -10,7 +10,9 @@ from starlette.websockets import WebSocketDisconnect
 
 from orderflow.dashboard.directory import Directory
 from orderflow.dashboard.hub import Hub
+from orderflow.dashboard.past import Archive
 from orderflow.dashboard.store import Store
+from tests.unit.test_dashboard_past import DATE, TwoMinutes
 from tests.unit.test_dashboard_store import CLOSE_MS, KEY, store_with, trade
 
 
@@ -106,6 +108,37 @@ async def bad_requests() -> list[dict[str, Any]]:
     socket.leave()
     await serving
     return socket.received
+
+
+async def replayed_with_another_view() -> list[dict[str, Any]]:
+    hub = Hub(Store(lambda: CLOSE_MS), Directory((KEY,)), Archive(TwoMinutes()), 100)
+    hub.attach(asyncio.get_running_loop())
+    socket = FakeSocket(acknowledges=True)
+    serving = asyncio.create_task(hub.serve(socket))  # type: ignore[arg-type]
+    await until(lambda: socket.received)
+    wish = {"type": "view", "instrument": KEY, "date": DATE, "replay": True}
+    socket.ask(**wish)
+
+    def state() -> dict[str, Any]:
+        return next((one["replay"] for one in reversed(socket.received) if one.get("replay")), {})
+
+    await until(state)
+    socket.ask(type="replay", speed=60, position_ms=CLOSE_MS - 1, playing=False)
+    await until(lambda: state().get("speed") == 60)
+    before = state()
+    socket.received.clear()
+    socket.ask(**wish, mode="footprint", minutes=3)
+    await until(lambda: any(one.get("mode") == "footprint" and one["facts"]["x"] for one in socket.received))
+    await until(state)
+    socket.leave()
+    await serving
+    return [before, state()]
+
+
+def test_hub_when_the_view_of_a_replay_changes_lets_it_stand_where_it_is() -> None:
+    before, after = asyncio.run(replayed_with_another_view())
+    assert after == before
+    assert (after["speed"], after["playing"]) == (60, False)
 
 
 def test_hub_when_requests_are_not_valid_goes_on() -> None:

@@ -207,6 +207,31 @@ def test_viewer_when_outages_were_on_other_days_or_before_the_first_candle_is_se
     ]
 
 
+def test_viewer_when_a_past_day_has_an_outage_is_sent_the_band_of_its_minutes_and_a_banner() -> None:
+    spans = {3: True, 4: True}
+    day = store_with(*[final(number, 100, 101, 99, 100, 5, 5, gap=spans.get(number, False)) for number in range(6)])
+    day.report_source(None, caught_up=True)
+    live = store_with(tick())
+    viewer = Viewer(live, Directory((KEY,)))
+    viewer.look_at(View(KEY, date="2025-12-15"), day)
+    message = viewer.message(NOW)
+    assert message is not None
+    assert bands(message["figure"]["layout"]["shapes"]) == [("2025-12-15 09:18:00", "2025-12-15 09:20:00")]
+    assert [banner["code"] for banner in message["banners"]] == ["past", "gap"]
+
+
+def test_viewer_when_the_day_is_still_being_read_is_told_that_its_watch_list_is_no_news() -> None:
+    store = store_with(trade(0, 100.0, 1, 0, 1))
+    viewer = viewer_of(store)
+    first = viewer.message(NOW)
+    store.report_source(None, caught_up=True)
+    store.apply([trade(1, 100.0, 1, 0, 2)])
+    second = viewer.message(NOW + 2_000)
+    assert first is not None
+    assert second is not None
+    assert [[row.get("reading", False) for row in message["watch"]] for message in (first, second)] == [[True], [False]]
+
+
 def test_viewer_when_the_days_first_candle_or_an_outage_comes_is_sent_the_bands_again() -> None:
     store = store_with(tick())
     store.apply([gap(OPEN_MS - 120_000, OPEN_MS + 30_000)])

@@ -48,6 +48,27 @@ def test_banners_when_the_market_is_closed_name_the_next_session() -> None:
     assert (banner.level, banner.code, banner.text) == ("info", "closed", "Market closed. Next session Tue 16 Dec 09:15 IST.")
 
 
+def test_banners_when_a_session_is_on_and_the_feed_silent_do_not_repeat_yesterdays_close() -> None:
+    closed = live_store(segment="NORMAL_CLOSE", age_ms=900_000)
+    assert codes(closed, in_session=True) == ["stalled"]
+    lost = live_store(event("disconnected", NOW - 5_000), segment="NORMAL_CLOSE", age_ms=900_000)
+    assert codes(lost, in_session=True) == ["disconnected"]
+    assert codes(live_store(segment="NORMAL_CLOSE", age_ms=1_000), in_session=True) == ["closed"]
+
+
+def test_live_trouble_when_another_day_is_looked_at_keeps_what_ends_alerts() -> None:
+    found = status.banners(live_store(event("disconnected", NOW - 5_000)), KEY, NOW)
+    (banner,) = status.live_trouble(found)
+    assert banner.text.startswith("Live: The feed is disconnected since ")
+    assert status.live_trouble(status.banners(live_store(segment="NORMAL_CLOSE"), KEY, NOW)) == []
+
+
+def test_directory_when_asked_for_a_session_knows_open_hours_of_trading_days() -> None:
+    directory = Directory((KEY,))
+    day = 86_400_000
+    assert [directory.in_session(KEY, at) for at in (OPEN_MS - 1, OPEN_MS, OPEN_MS - day)] == [False, True, False]
+
+
 def test_span_when_it_is_long_is_said_in_hours_and_minutes() -> None:
     assert [status.span(seconds) for seconds in (45, 119, 120, 3_599, 3_600, 33_367)] == [
         "45 s",
@@ -108,6 +129,15 @@ def test_gap_event_when_repeated_is_kept_once() -> None:
     gap = event("gap", NOW, instrument_key=KEY, from_ms=OPEN_MS, to_ms=OPEN_MS + 9_000, volume=10)
     assert live_store(gap, gap).gaps_of(KEY) == [Gap(OPEN_MS, OPEN_MS + 9_000, KEY, 10)]
     assert live_store(gap).gaps_of("NSE_EQ|OTHER") == []
+
+
+def test_gap_events_when_many_instruments_have_them_are_all_kept() -> None:
+    gaps = [
+        event("gap", NOW, instrument_key=f"NSE_EQ|{n}", from_ms=OPEN_MS + at, to_ms=OPEN_MS + at + 9_000)
+        for at in (0, 60_000)
+        for n in range(201)
+    ]
+    assert [gap.from_ms for gap in live_store(*gaps).gaps_of("NSE_EQ|5")] == [OPEN_MS, OPEN_MS + 60_000]
 
 
 def test_past_banners_when_the_archive_fails_is_empty_or_replays_say_which() -> None:

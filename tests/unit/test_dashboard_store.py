@@ -211,6 +211,18 @@ def test_rollup_when_minutes_do_not_fill_a_window_aligns_to_the_session_start_an
     assert (first.cvd, second.cvd) == (-2, -2)
 
 
+def test_rollup_when_no_trade_comes_after_a_windows_end_closes_it_by_the_feeds_clock() -> None:
+    store = store_with(final(0, 100, 101, 99, 100.5, 5, 3), final(2, 100.5, 104, 100, 103, 2, 6))
+    rollup = Rollup(5)
+    (row,) = rollup.rows(store.instruments[KEY])
+    assert not row.final
+    beat = {"instrument_key": "heartbeat", "kind": "heartbeat", "schema_version": 1}
+    for minutes, closed in ((8, False), (9, True)):
+        at = OPEN_MS + minutes * 60_000
+        store.apply([(topics.TICKS, {**beat, "feed_time_ms": at, "received_time_ms": at})])
+        assert [row.final for row in rollup.rows(store.instruments[KEY])] == [closed]
+
+
 def test_rollup_when_a_window_crosses_the_close_cuts_it_at_the_session_end() -> None:
     store = store_with(trade(374 * 60_000, 100.0, 1, 0, 1))
     candle = rows(store, 60)[0].candle

@@ -4,6 +4,7 @@
 (() => {
   const of = window.orderflow;
   const POLL_MS = 2000;
+  const MUTE_MS = 14000;
   const FIRST_PINGS_MS = [100, 250, 450, 700, 1000];
   const TRUSTED_TRIP_MS = 50;
   const CLOCK_STEP_MS = 5;
@@ -11,7 +12,8 @@
   let retryMs = 250;
   let failures = 0;
   let polling = null;
-  let lastHeard = 0;
+  /* When the oldest ping was sent that nothing has answered; 0 when none waits. */
+  let unanswered = 0;
   let bestTrip = Infinity;
   let pongs = 0;
   let pending = null;
@@ -52,16 +54,27 @@
       for (const wait of FIRST_PINGS_MS) setTimeout(ping, wait);
     };
     socket.onmessage = (event) => {
-      lastHeard = performance.now();
+      unanswered = 0;
       receive(JSON.parse(event.data));
     };
-    socket.onclose = () => {
-      failures += 1;
-      tell("closed");
-      if (failures >= 3) startPolling();
-      setTimeout(connect, retryMs);
-      retryMs = Math.min(retryMs * 1.6, 3000);
-    };
+    socket.onclose = closed;
+  }
+
+  /* While polling works, a socket that cannot be opened is no news. */
+  function closed() {
+    failures += 1;
+    unanswered = 0;
+    if (state !== "polling") tell("closed");
+    if (failures >= 3) startPolling();
+    setTimeout(connect, retryMs);
+    retryMs = Math.min(retryMs * 1.6, 3000);
+  }
+
+  /* Give up a connection that answers nothing; its closing handshake would not be answered either. */
+  function drop() {
+    socket.onopen = socket.onmessage = socket.onclose = null;
+    socket.close();
+    closed();
   }
 
   function tell(next) {
@@ -97,6 +110,7 @@
   }
 
   function ping() {
+    if (socket.readyState === WebSocket.OPEN && !unanswered) unanswered = performance.now();
     of.send({ type: "ping", t: Date.now() });
   }
 
@@ -134,7 +148,7 @@
     }
     of.emit("draw", messages);
     const drawn = of.serverNow();
-    for (const moment of clockKnown() ? received : []) {
+    for (const moment of clockKnown() && !document.hidden ? received : []) {
       const took = drawn - moment;
       if (took < 0) continue;
       latencies.push(took);
@@ -151,7 +165,7 @@
       const answer = await fetch("/api/view?" + new URLSearchParams(of.query(true)));
       const found = await answer.json();
       refuse(answer.ok ? null : found.error);
-      if (answer.ok) found.forEach(receive);
+      if (answer.ok) found.filter((message) => message.type !== "hello" || state !== "polling").forEach(receive);
       tell("polling");
     } catch (error) {
       tell("closed");
@@ -175,10 +189,9 @@
 
   of.startSocket = () => {
     connect();
-    setInterval(() => {
-      ping();
-      /* A half-open connection says nothing: pongs come every five seconds on a live one. */
-      if (socket.readyState === WebSocket.OPEN && performance.now() - lastHeard > 15000) socket.close();
-    }, 5000);
+    /* A half-open connection says nothing, where a live one answers each ping. */
+    setInterval(() => (unanswered && performance.now() - unanswered > MUTE_MS ? drop() : ping()), 5000);
+    /* A page that is hidden gets no frames: what waits for one is drawn at once, or alerts would wait for it too. */
+    document.addEventListener("visibilitychange", () => document.hidden && scheduled && draw());
   };
 })();

@@ -179,7 +179,7 @@
     const mine = generation;
     older.asking = true;
     const query = { instrument: view.instrument, minutes: view.minutes, before: of.toMs(label) - IST_MS, count, palette: view.palette };
-    if (chart.mode === "footprint") Object.assign(query, { mode: "footprint", step: chart.step, most: chart.figure.most || 1 });
+    if (chart.mode === "footprint") Object.assign(query, { mode: "footprint", step: chart.step, ticks: chart.ticks, most: chart.figure.most || 1 });
     let answer = null;
     try {
       const response = await fetch("/api/older?" + new URLSearchParams(query));

@@ -53,7 +53,7 @@
   }
 
   function priceAt(layout, pixel) {
-    const step = of.chart.mode === "chart" ? tick() : Math.round(of.chart.step * 100);
+    const step = of.chart.mode === "chart" ? tick() : Math.round((of.chart.step * 100) / of.chart.ticks);
     return (Math.round((layout.yaxis.p2l(pixel - layout.yaxis._offset) * 100) / step) * step) / 100;
   }
 

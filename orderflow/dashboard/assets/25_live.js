@@ -205,6 +205,8 @@
   /* Prices that will sound an alert. */
   function alertLines(full) {
     const { xaxis: x, yaxis } = full;
+    /* The axes belong to another instrument while one loads; a replay's prices sound nothing. */
+    if (of.waiting || of.view.replay) return;
     panel(x, yaxis, (y) => {
       pen.font = "9px sans-serif";
       pen.textAlign = "right";
@@ -339,7 +341,7 @@
     pen.textBaseline = "middle";
     for (const [column, price, sell, buy, none] of shown) {
       const delta = buy - sell;
-      pen.fillStyle = none > buy + sell ? NEUTRAL : delta >= 0 ? colors.buy : colors.sell;
+      pen.fillStyle = delta === 0 || none > buy + sell ? NEUTRAL : delta > 0 ? colors.buy : colors.sell;
       pen.globalAlpha = 0.1 + 0.65 * Math.sqrt((sell + buy + none) / most);
       pen.fillRect(at(column - 0.42), y(price) - height / 2, at(column + 0.42) - at(column - 0.42), height);
       pen.globalAlpha = 1;

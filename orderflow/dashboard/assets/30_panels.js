@@ -231,11 +231,11 @@
   };
 
   /* The time of the market; a recorded day that is played again at its original times runs behind the clock. */
-  function feedNow() {
+  const feedNow = (of.feedNow = () => {
     const { received_ms: received, updated_ms: updated } = of.stats || {};
     const behind = received && updated ? received - updated : 0;
     return of.serverNow() - (behind > 600000 ? behind : 0);
-  }
+  });
 
   /* Legend: the hovered candle, or the newest ------------------------------------------------------------------- */
   let legend = null;
@@ -299,7 +299,10 @@
   function drawBanners() {
     const own = connection === "closed" ? [{ level: "error", code: "offline", text: "Connection to the dashboard lost; trying again. Figures are as of the last update." }] : [];
     const list = [...own, ...serverBanners];
-    document.documentElement.toggleAttribute("data-stale", !of.view.date && list.some((one) => STALE.has(one.code)));
+    /* The watch list is live whatever day is looked at. */
+    const stale = list.some((one) => STALE.has(one.code));
+    document.documentElement.toggleAttribute("data-stale", stale && !of.view.date);
+    document.documentElement.toggleAttribute("data-feed-stale", stale);
     of.byId("of-banners").replaceChildren(...list.map((banner) => el("div", { class: "banner " + banner.level, "data-code": banner.code }, banner.text)));
   }
 

@@ -238,6 +238,14 @@
     of.choose({ instrument: keys[(keys.indexOf(of.view.instrument) + by + keys.length) % keys.length] });
   }
 
+  /* A choice made with the pointer gives the keyboard back to the page; one made with the keys keeps it. */
+  let pointed = null;
+  document.addEventListener("pointerdown", (event) => (pointed = event.target), true);
+  document.addEventListener("keydown", () => (pointed = null), true);
+  document.addEventListener("change", ({ target }) => {
+    if (target === pointed && target.matches("#of-header select, #of-replay :is(select, input), .panel h2 select")) target.blur();
+  });
+
   document.addEventListener("keydown", (event) => {
     if (document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
     const action = KEYS[event.key] || KEYS[event.key.toLowerCase()];
@@ -269,6 +277,8 @@
       of.view.instrument = message.view.instrument;
       show();
     }
+    /* A copied address names what is shown, also where another tab has chosen something since. */
+    if (message.view && message.view.instrument === of.view.instrument && !/[?&]instrument=/.test(location.search)) remember();
     if (message.view && message.live && of.view.date && of.view.date === message.view.date) {
       of.view.date = null;
       remember();

@@ -8,16 +8,28 @@
   let dates = [];
   let bar = null;
   let moving = false;
+  const RENEW_MS = 5000;
 
+  /* Where the replay stands, and whose it is; after a reconnect it goes on there. */
+  let last = null;
+  let resume = null;
+  let loaded = -Infinity;
+  const shown = () => [of.view.instrument, of.view.date].join();
+
+  /* Days come while a page is open: the list is read again when somebody turns to it. Unread, the old one stays. */
   async function load() {
+    loaded = performance.now();
     try {
       const answer = await fetch("/api/dates");
-      dates = answer.ok ? (await answer.json()).reverse() : [];
+      const found = answer.ok ? (await answer.json()).reverse() : dates;
+      if (String(found) === String(dates)) return;
+      dates = found;
     } catch (error) {
-      dates = [];
+      return;
     }
     fill();
   }
+  const renew = () => performance.now() - loaded > RENEW_MS && load();
 
   function fill() {
     const chosen = of.view.date;
@@ -70,12 +82,19 @@
   of.keys[" "] = () => bar && bar.play.click();
   of.keys.l = () => of.choose({ date: null, replay: false });
   of.on("message", (message) => {
-    if (message.replay !== undefined) drawBar(message.replay);
+    if (message.replay === undefined) return;
+    if (message.replay && resume && resume.shown === shown()) control(resume.state);
+    if (message.replay) resume = null;
+    last = message.replay && { shown: shown(), state: message.replay };
+    drawBar(message.replay);
   });
   of.on("view", () => picker && fill());
-  of.on("hello", load);
+  of.on("hello", () => {
+    if (last && of.view.replay) resume = { shown: last.shown, state: (({ position_ms, speed, playing }) => ({ position_ms, speed, playing }))(last.state) };
+    load();
+  });
   of.startPast = () => {
-    picker = el("select", { id: "of-date", title: "Live, or a past day from HDFS", onchange: () => of.choose({ date: picker.value || null, replay: false }) });
+    picker = el("select", { id: "of-date", title: "Live, or a past day from HDFS", onchange: () => of.choose({ date: picker.value || null, replay: false }), onpointerenter: renew, onfocus: renew });
     again = el("button", { type: "button", id: "of-again", title: "Replay the chosen day", onclick: () => of.choose({ replay: !of.view.replay }) }, "Replay");
     of.byId("of-tools").prepend(picker, again);
     fill();

@@ -13,6 +13,7 @@
   };
   const LOG_MOST = 50;
   const NEAR_PIXELS = 5;
+  const MINUTE_OVER_MS = 180000;
   const PRICED = new Set(["above", "below"]);
   let rules = [];
   let log = [];
@@ -63,6 +64,7 @@
 
   /* A right click (or a long touch) on the prices offers an alert there, and to remove the one under the pointer. */
   function menu(event) {
+    if (of.waiting || of.view.replay) return;
     const box = of.chart.div.getBoundingClientRect();
     const [x, y] = [event.clientX - box.left, event.clientY - box.top];
     const value = of.priceAt(x, y);
@@ -82,12 +84,16 @@
 
   const holds = (rule, row) => Boolean(KINDS[rule.kind][1](row, rule.value, rule));
 
-  /* Price rules fire on crossing, the others once for each minute. */
+  /* Price rules fire on crossing, the others once for each minute. What a dashboard that has just started reads again, and a
+     minute that is long over, is no news. */
   function check(row) {
     newest.set(row.key, { ...newest.get(row.key), ...row });
+    if (row.reading) return;
+    const over = row.minute && of.feedNow() - row.minute.start_ms > MINUTE_OVER_MS;
     for (const rule of rules) {
       if (rule.key !== row.key) continue;
       const priced = PRICED.has(rule.kind);
+      if (over && !priced) continue;
       const stamp = priced ? "held" : row.minute && row.minute.start_ms;
       const before = fired.get(rule.id);
       const now = holds(rule, row);

@@ -37,7 +37,8 @@
   function fileName(kind) {
     const rows = of.rows;
     const day = rows && rows.x.length ? rows.x[rows.x.length - 1].slice(0, 10) : "none";
-    return `${of.symbolOf(of.view.instrument)}_${day}_${of.view.minutes}m.${kind}`.replace(/[^\w.-]+/g, "_");
+    const footprint = of.chart.mode === "footprint" ? "_footprint" : "";
+    return `${of.symbolOf(of.view.instrument)}_${day}_${of.view.minutes}m${footprint}.${kind}`.replace(/[^\w.-]+/g, "_");
   }
 
   function save(blob, name) {
@@ -56,17 +57,37 @@
     return /[",\n]/.test(text) ? '"' + text.replace(/"/g, '""') + '"' : text;
   }
 
-  of.csv = () => {
+  const ist = (label) => label.replace(" ", "T") + "+05:30";
+  of.csv = () => (of.chart.mode === "footprint" ? footprintCsv() : candlesCsv());
+
+  /* The levels of the footprint's columns; `price` is the lowest of its row of `ticks`. */
+  function footprintCsv() {
+    const { chart, rows } = of;
+    const base = of.base();
+    const marks = of.strong();
+    const settled = of.levels().map((level, index) => [...level, marks[index]]);
+    const forming = chart.cells.flatMap((one, index) => one.levels.map(([price, sell, buy, none, mark]) => [chart.column + index, price, sell, buy, none, mark & 3]));
+    const below = (chart.step - chart.step / chart.ticks) / 2;
+    const lines = ["instrument,symbol,window_start,window_end,final,price,ticks,sell_volume,buy_volume,unclassified_volume,imbalance"];
+    for (const [column, price, sell, buy, none, strong] of [...settled, ...forming]) {
+      const row = base + column;
+      const sides = [strong & 1 ? "buy" : "", strong & 2 ? "sell" : ""].filter(Boolean).join(" ");
+      const head = [of.view.instrument, of.symbolOf(of.view.instrument), ist(rows.x[row]), ist(rows.window_end[row]), rows.final[row]];
+      lines.push([...head, Number((price - below).toFixed(2)), chart.ticks, sell, buy, none, sides].map(cell).join(","));
+    }
+    return lines.join("\n") + "\n";
+  }
+
+  function candlesCsv() {
     const rows = of.rows;
     const names = Object.keys(rows).filter((name) => name !== "x");
     const lines = [["instrument", "symbol", "window_start", ...names].join(",")];
-    const ist = (label) => label.replace(" ", "T") + "+05:30";
     rows.x.forEach((start, index) => {
       const values = names.map((name) => (name === "window_end" ? ist(rows[name][index]) : rows[name][index]));
       lines.push([of.view.instrument, of.symbolOf(of.view.instrument), ist(start), ...values].map(cell).join(","));
     });
     return lines.join("\n") + "\n";
-  };
+  }
 
   of.saveCsv = () => of.rows && save(new Blob([of.csv()], { type: "text/csv" }), fileName("csv"));
 
@@ -115,7 +136,7 @@
   of.keys["?"] = help;
   of.startExport = () => {
     of.byId("of-tools").append(
-      el("button", { type: "button", id: "of-csv", title: "Download the shown candles (S)", onclick: () => of.saveCsv() }, "CSV"),
+      el("button", { type: "button", id: "of-csv", title: "Download the shown candles, or the footprint's levels (S)", onclick: () => of.saveCsv() }, "CSV"),
       el("button", { type: "button", id: "of-png", title: "Download a picture (P)", onclick: savePng }, "PNG"),
       el("button", { type: "button", id: "of-help", title: "Keyboard and meaning (?)", onclick: help }, "?"),
     );
