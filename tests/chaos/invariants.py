@@ -26,6 +26,7 @@ CANDLE_COLUMNS = [
     "exchange_bar",
     "gap",
 ]
+LEVEL_COLUMNS = ["instrument", "window_start", "price", "buy_volume", "sell_volume", "unclassified_volume"]
 Trades = Mapping[str, list[tuple[int, int, float, int]]]
 Harm = Literal["lost", "doubled", "wrong"]
 
@@ -42,6 +43,9 @@ class Verdict:
     candles_checked: int = 0
     candles_doubled: int = 0
     candles_wrong: int = 0
+    levels: int = 0
+    levels_doubled: int = 0
+    footprints_wrong: int = 0
     faults: list[str] = field(default_factory=list)
     harms: list[tuple[int, Harm]] = field(default_factory=list)
 
@@ -54,7 +58,8 @@ class Verdict:
         head = (
             f"{self.ticks} ticks stored ({self.gap_ticks} across an outage): {self.ticks_lost} lost, "
             f"{self.ticks_doubled} doubled; {self.candles} candles: {self.candles_doubled} doubled, "
-            f"{self.candles_wrong} of {self.candles_checked} with the exchange's bar wrong"
+            f"{self.candles_wrong} of {self.candles_checked} with the exchange's bar wrong; {self.levels} footprint levels: "
+            f"{self.levels_doubled} doubled, {self.footprints_wrong} minutes that do not add up to their candle"
         )
         return "\n".join([head, *(f"  {fault}" for fault in self.faults[:20])])
 
@@ -157,3 +162,35 @@ def check_candles(
                     f"{key}: candles from {rows[exchange[0]]['window_start']} to {rows[exchange[-1]]['window_start']} sum to "
                     f"{total}, really {traded} ({total - traded:+d})"
                 )
+
+
+def check_footprint(
+    verdict: Verdict, levels: Iterable[Mapping[str, Any]], candles: Iterable[Mapping[str, Any]], from_ms: int, to_ms: int
+) -> None:
+    """Check that each price of a minute is stored once, and that a minute's prices add up to its candle, by side.
+
+    Only minutes that begin within [from_ms, to_ms) are judged.
+    """
+    counts: Counter[tuple[str, int, int]] = Counter()
+    sums: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
+    for row in levels:
+        at = int(datetime.fromisoformat(row["window_start"]).timestamp() * 1000)
+        if from_ms <= at < to_ms:
+            counts[row["instrument"], at, row["price"]] += 1
+            for side, name in enumerate(("buy_volume", "sell_volume")):
+                sums[row["instrument"], at][side] += row[name]
+    verdict.levels += sum(counts.values())
+    doubled = {place: count - 1 for place, count in counts.items() if count > 1}
+    if doubled:
+        verdict.levels_doubled += sum(doubled.values())
+        verdict.harms += [(at, "wrong") for (_, at, _), more in doubled.items() for _ in range(more)]
+        verdict.faults.append(f"{sum(doubled.values())} footprint levels stored twice, for example {list(doubled)[:3]}")
+    for candle in candles:
+        at = int(datetime.fromisoformat(candle["window_start"]).timestamp() * 1000)
+        if candle["window_minutes"] != 1 or not from_ms <= at < to_ms:
+            continue
+        found, expected = sums[candle["instrument"], at], [candle["buy_volume"], candle["sell_volume"]]
+        if found != expected:
+            verdict.footprints_wrong += 1
+            verdict.harms.append((at, "wrong"))
+            verdict.faults.append(f"{candle['instrument']} {candle['window_start']}: footprint {found}, candle {expected}")

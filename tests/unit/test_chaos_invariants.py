@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
-from chaos.campaign import Injected, plan, table
-from chaos.invariants import Verdict, check_candles, check_ticks
+from chaos.campaign import Injected, own, plan, table
+from chaos.invariants import Verdict, check_candles, check_footprint, check_ticks
 from chaos.rig import Rig
 
 KEY = "NSE_EQ|INE467B01029"
@@ -141,3 +142,39 @@ def test_standstill_when_a_batch_has_another_number_then_it_is_a_new_one(
     assert bool(rig.standstill({"tick storage's batch": 81, "messages of the feed": 500}, 1_000)) is stands
     now["tick storage's batch"] = 82
     assert "newest update" in rig.standstill({}, 2_000)
+
+
+def levels() -> list[dict[str, Any]]:
+    rows = [(0, 10_000, 15), (0, 10_100, 5), (1, 9_950, 10), (2, 9_950, 7)]
+    return [
+        {
+            "instrument": KEY,
+            "window_start": f"2025-12-15T09:{15 + minute}:00+05:30",
+            "price": price,
+            "buy_volume": volume,
+            "sell_volume": 0,
+            "unclassified_volume": 0,
+        }
+        for minute, price, volume in rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("rows", "doubled", "wrong"),
+    [(levels(), 0, 0), ([*levels(), levels()[0]], 1, 1), (levels()[1:], 0, 1), (levels()[:3], 0, 1)],
+)
+def test_footprint_when_a_level_is_there_twice_or_missing_then_its_minute_is_wrong(
+    rows: list[dict[str, Any]], doubled: int, wrong: int
+) -> None:
+    verdict = Verdict()
+    check_footprint(verdict, rows, candles(), AT, AT + 180_000)
+    assert (verdict.levels_doubled, verdict.footprints_wrong) == (doubled, wrong)
+    assert verdict.sound is (doubled + wrong == 0)
+
+
+def test_campaign_when_its_directory_holds_something_else_refuses_to_run_there(tmp_path: Path) -> None:
+    own(tmp_path / "new")
+    own(tmp_path / "new")
+    (tmp_path / "thesis.txt").write_text("years of work")
+    with pytest.raises(SystemExit, match="no campaign's"):
+        own(tmp_path)
