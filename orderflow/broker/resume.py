@@ -9,10 +9,12 @@ from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
-from confluent_kafka import Consumer, KafkaError, KafkaException, TopicPartition
+from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from orderflow.market import topics
-from orderflow.market.errors import OrderflowError
+from orderflow.market.errors import DecodeError, OrderflowError
+from orderflow.market.rejects import reject_record
+from orderflow.market.stored_state import POSITIONS, require_usable
 
 log = logging.getLogger(__name__)
 
@@ -21,14 +23,86 @@ _WITHOUT_STATE_MS: Final = 15 * 60_000
 _PATIENCE_SECONDS: Final = 60.0
 _CALL_SECONDS: Final = 20.0
 _BATCH: Final = 2_000
+_REJECTS_KEPT: Final = 20
 
 
 @dataclass(slots=True)
 class Stored:
-    """What Kafka holds of the wanted instruments: states by key, and newer ticks by key in the order of the topic."""
+    """What Kafka holds of the wanted instruments: states by key, and newer ticks by key in the order of the topic.
+
+    `rejects` are the first of the `rejected` records that were found where a state should be.
+    """
 
     states: dict[str, dict[str, Any]] = field(default_factory=dict)
     ticks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    rejects: list[dict[str, Any]] = field(default_factory=list)
+    rejected: int = 0
+
+
+@dataclass(slots=True)
+class StateReader:
+    """Takes the records of the state topic in their order: per key the last one that is a state counts.
+
+    `positions` are by owner, `stored_ms` by key; `doubtful` are the keys with a broken record behind their last state.
+    """
+
+    wanted: Callable[[str], bool]
+    stored: Stored = field(default_factory=Stored)
+    positions: dict[str, dict[str, int]] = field(default_factory=dict)
+    stored_ms: dict[str, int] = field(default_factory=dict)
+    doubtful: set[str] = field(default_factory=set)
+
+    def take(self, key: str, value: bytes | None, stored_ms: int, source: str) -> None:
+        """Take one record; what is under a wanted key and no state is left out, told, and kept for the rejects topic."""
+        is_position = key.startswith(POSITIONS)
+        if not is_position and not self.wanted(key):
+            return
+        if value is None:
+            self.stored.states.pop(key, None)
+            self.positions.pop(key.removeprefix(POSITIONS), None)
+            self.doubtful.discard(key)
+            return
+        try:
+            record = _record(value)
+            if record is None:
+                raise DecodeError("bad_json", "no JSON object")
+            require_usable(key, record, stored_ms)
+        except DecodeError as error:
+            self._refuse(key, value, stored_ms, source, error)
+            return
+        if is_position:
+            self.positions[key.removeprefix(POSITIONS)] = record["positions"]
+            return
+        self.stored.states[key] = record
+        self.stored_ms[key] = stored_ms
+        self.doubtful.discard(key)
+
+    def told_positions(self) -> list[dict[str, int]]:
+        """Return where the tick topic stood at the last flush of each owner of a state."""
+        owners = {str(state["owner"]) for state in self.stored.states.values()}
+        return [self.positions[owner] for owner in owners if owner in self.positions]
+
+    def newest_ms(self) -> int:
+        """Return when the newest state was stored; 0 without any."""
+        return max((self.stored_ms[key] for key in self.stored.states), default=0)
+
+    def doubtful_ms(self, instrument_keys: Iterable[str]) -> int | None:
+        """Return since when ticks must be read for the instruments whose last record is broken; None when there is none."""
+        before_ms = (self.newest_ms() or int(time.time() * 1000)) - _WITHOUT_STATE_MS
+        since = [
+            self.stored_ms[key] - _MARGIN_MS if key in self.stored.states else before_ms
+            for key in instrument_keys
+            if key in self.doubtful
+        ]
+        return min(since, default=None)
+
+    def _refuse(self, key: str, value: bytes, stored_ms: int, source: str, error: DecodeError) -> None:
+        self.doubtful.add(key)
+        self.stored.rejected += 1
+        if len(self.stored.rejects) >= _REJECTS_KEPT:
+            return
+        self.stored.rejects.append(reject_record(error.reason, source, stored_ms, value))
+        log.warning("the record under %s at %s is left out, and the one before it counts: %s", key[:80], source, error)
 
 
 def read_stored(
@@ -37,10 +111,11 @@ def read_stored(
     """Return states whose key is `wanted`, and ticks of `instrument_keys` from where those states were flushed.
 
     A flush tells where the tick topic stood when it was made (`positions|owner`), so only the ticks since then are read;
-    without it, those of the last quarter of an hour. Raises OrderflowError when Kafka stops answering half-way, or when
-    told to stop.
+    without it, those of the last quarter of an hour. A record that is no state is left out, and ticks are read since the last
+    state before it. Raises OrderflowError when Kafka stops answering half-way, or when told to stop.
     """
-    keys = {key.encode() for key in instrument_keys}
+    names = tuple(instrument_keys)
+    keys = {key.encode() for key in names}
     consumer = Consumer(
         {
             "bootstrap.servers": brokers,
@@ -52,31 +127,22 @@ def read_stored(
             "log_level": 2,
         }
     )
-    stored = Stored()
-    positions: dict[str, dict[str, int]] = {}
+    reader = StateReader(wanted)
+    stored = reader.stored
     began = time.monotonic()
     try:
-        newest_ms = 0
-        for key, value, timestamp_ms in _records(consumer, topics.INSTRUMENT_STATE, {}, stopped):
-            name = key.decode(errors="replace")
-            if value is None:
-                stored.states.pop(name, None)
-                continue
-            record = _record(value)
-            if record is not None and name.startswith("positions|") and isinstance(record.get("positions"), dict):
-                positions[name.partition("|")[2]] = record["positions"]
-            elif record is not None and wanted(name) and "owner" in record:
-                stored.states[name] = record
-                newest_ms = max(newest_ms, timestamp_ms)
-            elif wanted(name):
-                log.warning("a record of %s under %s is no state: it is left out", topics.INSTRUMENT_STATE, name)
-        owners = {str(state.get("owner")) for state in stored.states.values()}
-        starts = _starts(consumer, [positions[owner] for owner in owners if owner in positions], newest_ms) if keys else {}
+        for message in _records(consumer, topics.INSTRUMENT_STATE, {}, stopped):
+            name = (message.key() or b"").decode(errors="replace")
+            source = f"{message.topic()}[{message.partition()}]@{message.offset()}"
+            reader.take(name, message.value(), message.timestamp()[1], source)
+        doubtful_ms = reader.doubtful_ms(names)
+        starts = _starts(consumer, reader.told_positions(), reader.newest_ms(), doubtful_ms) if keys else {}
         seen = 0
-        for key, value, _ in _records(consumer, topics.TICKS, starts, stopped) if keys else ():
+        for message in _records(consumer, topics.TICKS, starts, stopped) if keys else ():
             seen += 1
-            tick = _record(value) if key in keys else None
-            if tick is not None:
+            key = message.key()
+            tick = _record(message.value()) if key in keys else None
+            if key is not None and tick is not None:
                 stored.ticks.setdefault(key.decode(), []).append(tick)
     except KafkaException as error:
         raise OrderflowError(f"Kafka at {brokers} stopped answering while states were read back: {error.args[0]}") from error
@@ -84,11 +150,13 @@ def read_stored(
         consumer.close()
     newer = sum(len(ticks) for ticks in stored.ticks.values())
     log.info(
-        "read back %d states and %d newer ticks (of %d records) in %.1f s",
+        "read back %d states and %d newer ticks (of %d records) in %.1f s; %d records of %s rejected",
         len(stored.states),
         newer,
         seen,
         time.monotonic() - began,
+        stored.rejected,
+        topics.INSTRUMENT_STATE,
     )
     return stored
 
@@ -102,19 +170,23 @@ def _record(value: bytes | None) -> dict[str, Any] | None:
     return record if isinstance(record, dict) else None
 
 
-def _starts(consumer: Consumer, positions: list[dict[str, int]], newest_ms: int) -> dict[int, int]:
-    """Return where to begin in each tick partition: the least position told, or what was stored since the newest state."""
+def _starts(consumer: Consumer, positions: list[dict[str, int]], newest_ms: int, doubtful_ms: int | None) -> dict[int, int]:
+    """Return where to begin in each tick partition: the least position told, or what was stored since the newest state.
+
+    With `doubtful_ms` no later than that. A position beyond the partition's end is of another life of the topic.
+    """
     since_ms = newest_ms - _MARGIN_MS if newest_ms else int(time.time() * 1000) - _WITHOUT_STATE_MS
+    since_ms = max(0, since_ms if doubtful_ms is None else min(since_ms, doubtful_ms))
     partitions = [TopicPartition(topics.TICKS, number, since_ms) for number in _partitions(consumer, topics.TICKS)]
     starts: dict[int, int] = {}
     for found in consumer.offsets_for_times(partitions, timeout=_CALL_SECONDS) if partitions else ():
+        end = consumer.get_watermark_offsets(found, timeout=_CALL_SECONDS)[1]
         told = [position[str(found.partition)] for position in positions if str(found.partition) in position]
-        if told:
-            starts[found.partition] = min(told)
-        elif found.offset >= 0:
-            starts[found.partition] = found.offset
-        else:
-            starts[found.partition] = consumer.get_watermark_offsets(found, timeout=_CALL_SECONDS)[1]
+        told = [offset for offset in told if offset <= end]
+        by_time = found.offset if found.offset >= 0 else end
+        if told and doubtful_ms is not None:
+            told.append(by_time)
+        starts[found.partition] = min(told, default=by_time)
     return starts
 
 
@@ -123,10 +195,8 @@ def _partitions(consumer: Consumer, topic: str) -> tuple[int, ...]:
     return () if found.error is not None else tuple(found.partitions)
 
 
-def _records(
-    consumer: Consumer, topic: str, starts: dict[int, int], stopped: Callable[[], bool]
-) -> Iterator[tuple[bytes, bytes | None, int]]:
-    """Yield (key, value, timestamp) of every record of a topic from `starts` (default: its beginning) to its end now."""
+def _records(consumer: Consumer, topic: str, starts: dict[int, int], stopped: Callable[[], bool]) -> Iterator[Message]:
+    """Yield every record of a topic from `starts` (default: its beginning) to its end now."""
     assigned: list[TopicPartition] = []
     ends: dict[int, int] = {}
     for number in _partitions(consumer, topic):
@@ -156,5 +226,5 @@ def _records(
                 continue
             if offset + 1 >= ends[partition]:
                 ends.pop(partition)
-            yield record.key() or b"", record.value(), record.timestamp()[1]
+            yield record
     consumer.unassign()

@@ -189,7 +189,7 @@ def _parsed(line: bytes) -> Spooled | None:
     parts = line.rstrip(b"\n").split(b"\t", 2)
     if not line.endswith(b"\n") or len(parts) != 3:
         return None
-    return Spooled(parts[0].decode(), parts[1], parts[2])
+    return Spooled(parts[0].decode(errors="replace"), parts[1], parts[2])
 
 
 def _keep_only(path: Path, keep: Callable[[Spooled], bool]) -> None:
@@ -231,7 +231,7 @@ def _adopted(directory: Path, own: Path, names: frozenset[str]) -> tuple[list[li
     for slot in sorted(directory.glob("slot-*")):
         segments = sorted(slot.glob("*.spool"))
         listed = slot / _NAMES
-        if slot == own or not segments or (listed.is_file() and names.isdisjoint(listed.read_text().split("\n"))):
+        if slot == own or not segments or (listed.is_file() and names.isdisjoint(listed.read_text(errors="replace").split("\n"))):
             continue
         lock = _lock(slot)
         if lock is not None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 import math
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any
@@ -15,8 +14,6 @@ from orderflow.broker.setup import setup_topics
 from orderflow.broker.spool import Spool
 from orderflow.market import topics
 from orderflow.settings import Settings
-
-log = logging.getLogger(__name__)
 
 SPANS_IN_WATERMARK = 4
 """Trades come up to 89 s late in real recordings; a quarter of two minutes leaves room for that."""
@@ -48,13 +45,13 @@ class KafkaStorage:
             span_ms=self._settings.watermark_seconds * 1000 // SPANS_IN_WATERMARK,
         )
 
-    def spooled(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield the topic and the record of all that an earlier process left on disk, in order."""
+    def spooled(self) -> Iterator[tuple[str, Any]]:
+        """Yield the topic and the record of all that an earlier process left on disk, in order; the bytes of what is no JSON."""
         for record in self._spool.leftovers():
             try:
                 yield record.topic, orjson.loads(record.value)
             except orjson.JSONDecodeError:
-                log.warning("a spooled record of %s cannot be read and is left out", record.key.decode(errors="replace"))
+                yield record.topic, record.value
 
     def discard_spooled(self, keys: Iterable[str]) -> None:
         """Delete what an earlier process left on disk, except ticks of instruments that are not among `keys`."""

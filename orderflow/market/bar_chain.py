@@ -19,6 +19,9 @@ from __future__ import annotations
 
 from typing import Any, Final, NamedTuple
 
+from orderflow.market import records
+from orderflow.market.conformity import MOST_VOLUME, problem
+from orderflow.market.errors import DecodeError
 from orderflow.market.tick import MINUTE_MS, Bar
 
 _MINUTES_KEPT: Final = 5
@@ -119,5 +122,15 @@ class BarChain(NamedTuple):
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> BarChain:
-        """Rebuild from `to_record`'s dict."""
+        """Rebuild from `to_record`'s dict. Raises DecodeError on anything else, and on volumes that cannot be."""
+        wrong = problem(records.BAR_CHAIN.fields, record, exact=True)
+        if wrong is None and any(len(known) != len(MinuteBounds._fields) for known in record["minutes"]):
+            wrong = "minutes has one without its bounds"
+        if wrong is None:
+            bounds = [bound for known in record["minutes"] for bound in known[1:]]
+            volumes = [record["low"], record["high"], record["value"] or 0, *bounds]
+            if any(abs(volume) > MOST_VOLUME for volume in volumes):
+                wrong = "an absurd volume"
+        if wrong is not None:
+            raise DecodeError("bad_state", f"chain: {wrong}")
         return cls(**{**record, "minutes": tuple(MinuteBounds(*known) for known in record["minutes"])})

@@ -1,4 +1,4 @@
-"""Judge whether a decoded JSON record has the types that `records` defines, and numbers that can be true."""
+"""Judge whether a decoded JSON record has the names and types that `records` defines, and numbers that can be true."""
 
 from __future__ import annotations
 
@@ -10,21 +10,30 @@ from orderflow.market.records import Field, FieldType, ListOf, Struct
 
 MOST: Final = 10**15
 LATEST_MS: Final = 4_102_444_800_000
+MOST_VOLUME: Final = 10**12
+MOST_PRICE: Final = 1e9
 
 
-def problem(fields: tuple[Field, ...], record: Mapping[str, Any]) -> str | None:
-    """Return which value cannot be, in words, or None. What is absent, or not in `fields`, is left to the record's reader."""
+def problem(fields: tuple[Field, ...], record: Mapping[str, Any], *, exact: bool = False) -> str | None:
+    """Return which value cannot be, in words, or None.
+
+    What is absent, or not in `fields`, is left to the record's reader; with `exact` neither may be, at any depth.
+    """
+    if exact:
+        known = {field.name for field in fields}
+        for name in sorted(known ^ record.keys()):
+            return f"{name} is missing" if name in known else f"{name[:40]!r} is unknown"
     for field in fields:
         value = record.get(field.name)
         if value is None:
             if field.required and field.name in record:
                 return f"{field.name} is null"
-        elif not _fits(field.type, field.name, value):
+        elif not _fits(field.type, field.name, value, exact):
             return f"{field.name} is {str(value)[:40]!r}"
     return None
 
 
-def _fits(kind: FieldType, name: str, value: Any) -> bool:
+def _fits(kind: FieldType, name: str, value: Any, exact: bool) -> bool:
     if kind == "string":
         return isinstance(value, str)
     if kind == "double":
@@ -36,5 +45,5 @@ def _fits(kind: FieldType, name: str, value: Any) -> bool:
     if kind == "boolean":
         return isinstance(value, bool)
     if isinstance(kind, ListOf):
-        return isinstance(value, list) and all(one is not None and _fits(kind.element, name, one) for one in value)
-    return isinstance(kind, Struct) and isinstance(value, dict) and problem(kind.fields, value) is None
+        return isinstance(value, list) and all(one is not None and _fits(kind.element, name, one, exact) for one in value)
+    return isinstance(kind, Struct) and isinstance(value, dict) and problem(kind.fields, value, exact=exact) is None

@@ -20,6 +20,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from orderflow.market import records
 from orderflow.market.bar_chain import BarChain
+from orderflow.market.conformity import MOST_PRICE, MOST_VOLUME, problem
+from orderflow.market.errors import DecodeError
 from orderflow.market.session import has_opening_auction
 from orderflow.market.tick import Bar, DayBar, FeedUpdate, Level, Tick, ist_date
 
@@ -61,11 +63,17 @@ class InstrumentState:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> InstrumentState:
-        """Rebuild from `to_record`'s dict. Raises KeyError or TypeError on anything else."""
+        """Rebuild from `to_record`'s dict. Raises DecodeError on anything else, and on numbers that cannot be true."""
+        day_bar = record.get("day_bar")
+        if isinstance(day_bar, list) and len(day_bar) == len(DayBar._fields):
+            record = {**record, "day_bar": dict(zip(DayBar._fields, day_bar, strict=True))}
+        wrong = problem(records.INSTRUMENT_STATE, record, exact=True) or _absurd(record)
+        if wrong is not None:
+            raise DecodeError("bad_state", wrong)
         return cls(
             **{
                 **record,
-                "day_bar": DayBar(*record["day_bar"]) if record["day_bar"] else None,
+                "day_bar": DayBar(**record["day_bar"]) if record["day_bar"] else None,
                 "chain": BarChain.from_record(record["chain"]),
             }
         )
@@ -231,6 +239,20 @@ def _chain(
     chain, (close_vtt, opens) = chain.add(bar, update.vtt, late=late)
     open_vtt = close_vtt - bar.volume if close_vtt is not None and opens and bar.start_ms >= oldest_live_ms else None
     return chain, bar._replace(close_vtt=close_vtt, open_vtt=open_vtt, late=late)
+
+
+def _absurd(state: dict[str, Any]) -> str | None:
+    """Return which number of a state's record cannot be true: with it, ticks would be rejected, or taken for old ones."""
+    at_ms = state["feed_time_ms"]
+    if state["trading_date"] != ("" if at_ms is None else ist_date(at_ms)):
+        return "trading_date is not that of feed_time_ms"
+    for name in ("sequence", "vtt"):
+        if not 0 <= (state[name] or 0) <= MOST_VOLUME:
+            return f"{name} is {state[name]}"
+    for name in ("ltp", "bid", "ask"):
+        if state[name] is not None and not 0 < state[name] < MOST_PRICE:
+            return f"{name} is {state[name]}"
+    return None if -1 <= state["tick_direction"] <= 1 else f"tick_direction is {state['tick_direction']}"
 
 
 def _best(levels: tuple[Level, ...]) -> float | None:

@@ -192,9 +192,46 @@ FEED_EVENT: Final = (
     Field("detail", "string", "JSON with what else is known"),
 )
 
+BAR_CHAIN: Final = Struct(
+    (
+        Field("end_ms", "long", "end of the last bar that is placed"),
+        Field("low", "long", "least cumulative volume there", required=True),
+        Field("high", "long", "most cumulative volume there", required=True),
+        Field("value", "long", "the one given out"),
+        Field("minutes", ListOf(ListOf("long")), "minute, most at its start, least at its end", required=True),
+        Field("strict", "boolean", "bars may be missing before the next one", required=True),
+    )
+)
+
+INSTRUMENT_STATE: Final = (
+    Field("instrument_key", "string", "Upstox key", required=True),
+    Field("trading_date", "string", "of the last update; empty before the first", required=True),
+    Field("sequence", "long", "number of the last update", required=True),
+    Field("vtt", "long", "cumulative volume that counts as booked"),
+    Field("ltp", "double", "last traded price"),
+    Field("ltt_ms", "long", "latest exchange time of a trade"),
+    Field("bid", "double", "best bid"),
+    Field("ask", "double", "best ask"),
+    Field("feed_time_ms", "long", "feed time of the last update"),
+    Field("tick_direction", "int", "sign of the last change of ltp", required=True),
+    Field("in_session", "boolean", "vtt is of continuous trading", required=True),
+    Field("bar_start_ms", "long", "the last minute bar taken"),
+    Field("day_bar", DAY_BAR, "the exchange's running day; its values in order"),
+    Field("chain", BAR_CHAIN, "where minute bars lie on the vtt axis", required=True),
+)
+
+SEGMENT_STATE: Final = (
+    Field("status", "string", "last status announced"),
+    Field("trading_date", "string", "of the announcements", required=True),
+    Field("opened_ms", "long", "start of continuous trading, where the feed moved it"),
+    Field("closed_ms", "long", "its end, where the feed moved it"),
+    Field("extended", "boolean", "open beyond the forecast's hours", required=True),
+    Field("waiting", "boolean", "has yet to open", required=True),
+)
+
 REJECT: Final = (
     Field("reason", "string", "short reason, for example bad_json", required=True),
-    Field("source", "string", "feed, or topic[partition]@offset", required=True),
+    Field("source", "string", "feed, spool, or topic[partition]@offset", required=True),
     Field("received_time_ms", "long", "when it was seen", required=True),
     Field("payload", "string", "the input, base64, cut at 512 KiB", required=True),
 )

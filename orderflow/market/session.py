@@ -28,6 +28,9 @@ from dataclasses import asdict, dataclass, field, replace
 from datetime import date, datetime, timedelta
 from typing import Any, Final, Literal, NamedTuple, Self
 
+from orderflow.market import records
+from orderflow.market.conformity import problem
+from orderflow.market.errors import DecodeError
 from orderflow.market.tick import IST, MINUTE_MS, ist_date
 
 Phase = Literal["pre_open", "continuous", "closing_auction", "post_close", "closed"]
@@ -200,7 +203,10 @@ class SegmentState:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_record`'s dict. Raises TypeError on anything else."""
+        """Rebuild from `to_record`'s dict. Raises DecodeError on anything else."""
+        wrong = problem(records.SEGMENT_STATE, record, exact=True)
+        if wrong is not None:
+            raise DecodeError("bad_state", wrong)
         return cls(**record)
 
 

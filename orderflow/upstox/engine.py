@@ -5,7 +5,6 @@ It has no clock, thread or socket of its own: times come in with each call, and 
 
 from __future__ import annotations
 
-import base64
 import json
 import logging
 from collections.abc import Callable, Iterable
@@ -15,14 +14,14 @@ from typing import Any, Final, Protocol
 from orderflow.market.bar_chain import BarChain
 from orderflow.market.errors import DecodeError
 from orderflow.market.inference import InstrumentState, infer
+from orderflow.market.rejects import reject_record
 from orderflow.market.session import SegmentState, SessionBook, segment_of
+from orderflow.market.stored_state import SEGMENT, segment_state
 from orderflow.market.tick import FeedUpdate, Tick, heartbeat_tick
 from orderflow.upstox.decode import EMPTY, MARKET_INFO, Decoded, decode
 
 log = logging.getLogger(__name__)
 
-SEGMENT_STATE: Final = "segment|"
-_REJECT_BYTES: Final = 512 << 10
 _REJECTS_A_SECOND: Final = 20
 _TELL_REJECT_EVERY_MS: Final = 10_000
 _SNAPSHOT_PATIENCE_MS: Final = 3_000
@@ -180,6 +179,12 @@ class FeedEngine:
             if self.states[key].sequence:
                 self._gap_cause.setdefault(key, cause)
 
+    def refused(self, rejects: Iterable[dict[str, Any]], count: int) -> None:
+        """Publish what was refused of stored records, and count it; `rejects` may be fewer than `count`."""
+        self.figures.rejects += count
+        for record in rejects:
+            self.sink.reject(record)
+
     def event(self, name: str, at_ms: int, cause: str, detail: dict[str, Any] | None = None) -> None:
         """Record something that the supervisor decided."""
         self._event(name, at_ms, cause=cause, detail=detail)
@@ -315,7 +320,7 @@ class FeedEngine:
     def _announced(self, decoded: Decoded, received_ms: int) -> None:
         changes = self.book.announce(decoded.segment_status or {}, decoded.feed_time_ms)
         for segment in decoded.segment_status or {}:
-            self.sink.state(SEGMENT_STATE + segment, lambda segment=segment: self.book.segments[segment].to_record())  # type: ignore[misc]
+            self.sink.state(SEGMENT + segment, lambda segment=segment: self.book.segments[segment].to_record())  # type: ignore[misc]
         if changes:
             log.info("market status: %s", ", ".join(f"{segment} {after}" for segment, _, after in changes))
             detail = {segment: after for segment, _, after in changes}
@@ -376,21 +381,9 @@ class FeedEngine:
             log.warning("rejected: %s (%d rejected so far)", text, self.figures.rejects)
             self._told_reject_ms = received_ms
         raw = payload.encode() if isinstance(payload, str) else payload
-        self.sink.reject(
-            {
-                "reason": reason,
-                "source": "feed",
-                "received_time_ms": received_ms,
-                "payload": base64.b64encode(raw[:_REJECT_BYTES]).decode(),
-            }
-        )
+        self.sink.reject(reject_record(reason, "feed", received_ms, raw))
 
 
 def restored_segments(states: dict[str, dict[str, Any]]) -> dict[str, SegmentState]:
-    """Return the announcements kept on the state topic, by segment."""
-    segments: dict[str, SegmentState] = {}
-    for key, record in states.items():
-        if key.startswith(SEGMENT_STATE):
-            fields = {name: value for name, value in record.items() if name != "owner"}
-            segments[key.removeprefix(SEGMENT_STATE)] = SegmentState.from_record(fields)
-    return segments
+    """Return the announcements kept on the state topic, by segment. Raises DecodeError when one of `states` is none."""
+    return {key.removeprefix(SEGMENT): segment_state(record) for key, record in states.items() if key.startswith(SEGMENT)}

@@ -110,8 +110,11 @@ class InstrumentLeases:
         if session is not None and stat.ephemeralOwner == session:
             self._held.add(key)
             return None
-        told = json.loads(found)
-        return f"{told['owner']} (host {told['host']}, process {told['pid']})"
+        try:
+            told = json.loads(found)
+            return f"{told['owner']} (host {told['host']}, process {told['pid']})"
+        except (ValueError, TypeError, KeyError):
+            return f"something that is no streamer (the node {self._path(key)})"
 
     def _changed(self, state: str) -> None:
         if self._closed:

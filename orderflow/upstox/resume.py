@@ -2,18 +2,29 @@
 
 from __future__ import annotations
 
+import json
 import logging
+import threading
+import time
 from collections.abc import Iterable, Mapping
-from typing import Any, NamedTuple
+from typing import Any, Final, NamedTuple
 
-from orderflow.market import records
-from orderflow.market.conformity import problem
-from orderflow.market.errors import OrderflowError
+from orderflow.market import records, topics
+from orderflow.market.conformity import MOST_VOLUME, problem
 from orderflow.market.inference import Inference, InstrumentState, infer
+from orderflow.market.rejects import reject_record
 from orderflow.market.session import Session
-from orderflow.market.tick import Tick, tick_from_record, update_from_tick
+from orderflow.market.tick import MINUTE_MS, Tick, ist_date, tick_from_record, update_from_tick
+from orderflow.upstox.engine import FeedEngine
+from orderflow.upstox.storage import Storage, TickPublisher
 
 log = logging.getLogger(__name__)
+
+_ROOM_SECONDS: Final = 0.002
+_OTHERS: Final = {topics.FEED_EVENTS: records.FEED_EVENT, topics.REJECTS: records.REJECT}
+_DAY_MS: Final = 24 * 60 * MINUTE_MS
+_BAR_PRICES: Final = 5
+"""A bar's start and its four prices come first."""
 
 
 class Continued(NamedTuple):
@@ -27,41 +38,98 @@ def restored_state(key: str, record: Mapping[str, Any] | None, newer: Iterable[M
     """Return the state of one instrument: the stored one, carried on by the stored ticks that are newer.
 
     Trading date and sequence decide which are; the order is that of the topic. Records that are no valid tick of `key` are left
-    out, as everywhere. Raises OrderflowError when the stored state cannot be read (written by another version).
+    out, as everywhere. Raises DecodeError when `record` is none of a state.
     """
     state = InstrumentState(key)
-    try:
-        if record and record.get("state"):
-            state = InstrumentState.from_record(dict(record["state"]))
-        for stored in newer:
-            if not _is_tick(key, stored):
-                continue
-            tick = tick_from_record(stored)
-            if _is_newer(tick, state):
-                state = _inferred(state, tick, after_gap=False).state
-    except (KeyError, TypeError, ValueError) as error:
-        raise OrderflowError(
-            f"the stored state of {key} cannot be read ({type(error).__name__}: {error}); it was written by another version: "
-            "delete the topic upstox_instrument_state and start again"
-        ) from error
+    if record and record.get("state"):
+        state = InstrumentState.from_record(dict(record["state"]))
+    for stored in newer:
+        tick = valid_tick(key, stored)
+        if tick is not None and _is_newer(tick, state):
+            state = _inferred(state, tick, after_gap=False).state
     return state
 
 
-def _is_tick(key: str, record: Mapping[str, Any]) -> bool:
-    """Say whether a stored record is a tick of `key` by this version's definition."""
+def valid_tick(key: str, record: Mapping[str, Any]) -> Tick | None:
+    """Return a stored record as the tick of `key` that it is by this version's definition; None when it is none."""
     complete = all(record.get(field.name) is not None for field in records.TICK if field.required)
     ours = record.get("schema_version") == records.SCHEMA_VERSION and record.get("instrument_key") == key
-    return complete and ours and problem(records.TICK, record) is None and record["event_time_ms"] > 0
+    if not complete or not ours or problem(records.TICK, record) is not None or record["event_time_ms"] <= 0:
+        return None
+    try:
+        tick = tick_from_record(record)
+    except (KeyError, TypeError):  # a nested part lacks a field, or has one too many
+        return None
+    dates = [ist_date(tick.event_time_ms + days * _DAY_MS) for days in (0, 1)]
+    sane = tick.trading_date in dates and 0 <= tick.sequence <= MOST_VOLUME and 0 <= (tick.vtt or 0) <= MOST_VOLUME
+    return tick if sane and (tick.bar is None or None not in tick.bar[:_BAR_PRICES]) else None
 
 
-def continued(state: InstrumentState, stored: Mapping[str, Any]) -> Continued:
+def continued(state: InstrumentState, tick: Tick) -> Continued:
     """Infer a spooled tick anew from what is really stored: drop it if it is, and let its volume span what is missing."""
-    tick = tick_from_record(stored)
     if not _is_newer(tick, state):
         return Continued(state, None)
     follows = tick.sequence == state.sequence + 1 or (state.trading_date != tick.trading_date and tick.sequence == 1)
     after, again, _ = _inferred(state, tick, after_gap=tick.gap or not follows)
     return Continued(after, again)
+
+
+def continue_spool(storage: Storage, engine: FeedEngine, keys: Iterable[str], stop: threading.Event) -> bool:
+    """Publish what an earlier process left on disk, ticks inferred anew from what is really stored; delete it once Kafka has it.
+
+    Waits for room in Kafka, never in the new spool. False when told to stop first: all of it is then left for the next start.
+    """
+    publisher: TickPublisher = engine.sink  # type: ignore[assignment]
+    own = frozenset(keys)
+    published = others = foreign = broken = 0
+    for topic, record in storage.spooled():
+        if topic in _OTHERS and _is_record(_OTHERS[topic], record):
+            (publisher.event if topic == topics.FEED_EVENTS else publisher.reject)(record)
+            others += 1
+            continue
+        key = record.get("instrument_key") if topic == topics.TICKS and isinstance(record, dict) else None
+        if isinstance(key, str) and key not in own:
+            foreign += 1
+            continue
+        spooled = valid_tick(key, record) if isinstance(key, str) else None
+        if key is None or spooled is None:
+            payload = record if isinstance(record, bytes) else json.dumps(record).encode()
+            engine.refused([reject_record("bad_spooled_record", "spool", time.time_ns() // 1_000_000, payload)], 1)
+            broken += 1
+            continue
+        state, tick = continued(engine.states.get(key, InstrumentState(key)), spooled)
+        if tick is None:
+            continue
+        while not publisher.has_room(tick.feed_time_ms) or not publisher.tick(tick):
+            publisher.poll()
+            if stop.wait(_ROOM_SECONDS):
+                return False
+        engine.states[key] = state
+        published += 1
+    number = publisher.backlog_number()
+    while not publisher.is_acknowledged(number):
+        publisher.poll()
+        if stop.wait(_ROOM_SECONDS):
+            return False
+    storage.discard_spooled(own)
+    if published or others or foreign or broken:
+        log.log(
+            logging.WARNING if broken else logging.INFO,
+            "spool of an earlier run: %d ticks and %d other records published, %d broken ones rejected, "
+            "%d ticks of instruments not streamed here kept",
+            published,
+            others,
+            broken,
+            foreign,
+        )
+    return True
+
+
+def _is_record(fields: tuple[records.Field, ...], record: Any) -> bool:
+    """Say whether what was spooled is a record of these fields."""
+    if not isinstance(record, dict) or any(record.get(field.name) is None for field in fields if field.required):
+        return False
+    return problem(fields, record) is None
 
 
 def _is_newer(tick: Tick, state: InstrumentState) -> bool:

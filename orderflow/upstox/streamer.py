@@ -10,28 +10,29 @@ import socket
 import threading
 import time
 import zlib
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Final
 
 from prometheus_client import REGISTRY
 
 from orderflow.health import Health, HealthServer
-from orderflow.market import topics
 from orderflow.market.errors import OrderflowError
 from orderflow.market.inference import InstrumentState
 from orderflow.market.session import SessionBook, SessionCalendar
+from orderflow.market.stored_state import SEGMENT
 from orderflow.settings import Settings
 from orderflow.upstox.client import KEY_LIMITS, Listener, UpstoxConnection, checked_url, tls_options
-from orderflow.upstox.engine import SEGMENT_STATE, FeedEngine, Sink, restored_segments
+from orderflow.upstox.engine import FeedEngine, restored_segments
 from orderflow.upstox.instruments import Resolution, resolve_apart, watch_list
 from orderflow.upstox.lease import InstrumentLeases
 from orderflow.upstox.metrics import FigureCollector, PublishLag
 from orderflow.upstox.recording import RawRecorder
-from orderflow.upstox.resume import continued, restored_state
+from orderflow.upstox.resume import continue_spool, restored_state
+from orderflow.upstox.storage import Storage, Stored, TickPublisher
 from orderflow.upstox.supervisor import FeedStatus, FeedSupervisor
 from orderflow.upstox.token import Token, TokenSource
-from orderflow.upstox.worker import Inbox, Publisher, Worker
+from orderflow.upstox.worker import Inbox, Worker
 
 log = logging.getLogger(__name__)
 
@@ -40,61 +41,7 @@ _WATCH_EVERY_SECONDS: Final = 2.0
 _REPORT_EVERY_SECONDS: Final = 60.0
 _UNHEALTHY_AFTER_SECONDS: Final = 30.0
 _UNCONFIRMED_SECONDS: Final = 10.0
-_ROOM_SECONDS: Final = 0.002
 NO_ZOOKEEPER: Final = "none"
-
-
-class Stored(Protocol):
-    """What is stored of some instruments."""
-
-    states: dict[str, dict[str, Any]]
-    ticks: dict[str, list[dict[str, Any]]]
-
-
-class TickPublisher(Sink, Publisher, Protocol):
-    """The sink, and what health wants to know of it."""
-
-    @property
-    def spool_bytes(self) -> int:
-        """Return the size of the spool."""
-        ...
-
-    @property
-    def ticks_acknowledged(self) -> int:
-        """Return the number of ticks stored."""
-        ...
-
-    def spooling_seconds(self) -> float:
-        """Return for how long records have waited in the spool."""
-        ...
-
-    def has_room(self, feed_time_ms: int) -> bool:
-        """Say whether a tick would go straight to Kafka."""
-        ...
-
-
-class Storage(Protocol):
-    """Where ticks are stored; `broker.storage.KafkaStorage` in the product."""
-
-    def prepare(self, stopped: Callable[[], bool]) -> None:
-        """Wait until it is ready."""
-        ...
-
-    def read(self, wanted: Callable[[str], bool], instrument_keys: Iterable[str], stopped: Callable[[], bool]) -> Stored:
-        """Return what is stored."""
-        ...
-
-    def publisher(self, owner: str, on_tick_acknowledged: Callable[[int], None]) -> TickPublisher:
-        """Return the publisher."""
-        ...
-
-    def spooled(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """Yield topic and record of what an earlier process left on disk."""
-        ...
-
-    def discard_spooled(self, keys: Iterable[str]) -> None:
-        """Delete it, except ticks of other instruments than `keys`."""
-        ...
 
 
 @dataclass(slots=True)
@@ -194,12 +141,13 @@ class UpstoxStreamer:
         self._storage.prepare(self._stop.is_set)
         self._say("reading back what is stored")
         wanted = frozenset(self._keys)
-        stored = self._storage.read(lambda name: name in wanted or name.startswith(SEGMENT_STATE), wanted, self._stop.is_set)
+        stored = self._storage.read(lambda name: name in wanted or name.startswith(SEGMENT), wanted, self._stop.is_set)
         engine = FeedEngine(
             self._storage.publisher(self._owner, self._lag.observe),
             SessionBook(SessionCalendar(resolution.holidays), resolution.with_derivatives, restored_segments(stored.states)),
             watermark_ms=settings.watermark_seconds * 1000,
         )
+        engine.refused(stored.rejects, stored.rejected)
         self._restore(engine, self._keys, stored)
         self._say("publishing what an earlier run left on disk")
         if not continue_spool(self._storage, engine, self._keys, self._stop):
@@ -329,7 +277,7 @@ class UpstoxStreamer:
             return
         removed = tuple(key for key in self._keys if key not in keys)
         states = {key: restored_state(key, stored.states.get(key), stored.ticks.get(key, ())) for key in added}
-        running.inbox.call(functools.partial(_change, added=added, removed=removed, states=states))
+        running.inbox.call(functools.partial(_change, added=added, removed=removed, states=states, stored=stored))
         self._keys = keys
         running.supervisor.watch(keys)
         if self._leases is not None:
@@ -393,50 +341,16 @@ class UpstoxStreamer:
         }
 
 
-def continue_spool(storage: Storage, engine: FeedEngine, keys: Iterable[str], stop: threading.Event) -> bool:
-    """Publish what an earlier process left on disk, ticks inferred anew from what is really stored; delete it once Kafka has it.
-
-    Waits for room in Kafka, never in the new spool. False when told to stop first: all of it is then left for the next start.
-    """
-    publisher: TickPublisher = engine.sink  # type: ignore[assignment]
-    own = frozenset(keys)
-    published = others = foreign = 0
-    for topic, record in storage.spooled():
-        if topic != topics.TICKS:
-            (publisher.event if topic == topics.FEED_EVENTS else publisher.reject)(record)
-            others += 1
-            continue
-        key = record.get("instrument_key", "")
-        if key not in own:
-            foreign += 1
-            continue
-        state, tick = continued(engine.states.get(key, InstrumentState(key)), record)
-        if tick is None:
-            continue
-        while not publisher.has_room(tick.feed_time_ms) or not publisher.tick(tick):
-            publisher.poll()
-            if stop.wait(_ROOM_SECONDS):
-                return False
-        engine.states[key] = state
-        published += 1
-    number = publisher.backlog_number()
-    while not publisher.is_acknowledged(number):
-        publisher.poll()
-        if stop.wait(_ROOM_SECONDS):
-            return False
-    storage.discard_spooled(own)
-    if published or others or foreign:
-        log.info(
-            "spool of an earlier run: %d ticks and %d other records published, %d ticks of instruments not streamed here kept",
-            published,
-            others,
-            foreign,
-        )
-    return True
-
-
-def _change(engine: FeedEngine, *, added: tuple[str, ...], removed: tuple[str, ...], states: dict[str, InstrumentState]) -> None:
+def _change(
+    engine: FeedEngine,
+    *,
+    added: tuple[str, ...],
+    removed: tuple[str, ...],
+    states: dict[str, InstrumentState],
+    stored: Stored,
+) -> None:
     """Apply a changed watch list to the engine, on the worker's thread."""
+    engine.refused(stored.rejects, stored.rejected)
     engine.disown(removed)
     engine.states.update(states)
     engine.own(added, "the instrument was not watched")

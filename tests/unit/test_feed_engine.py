@@ -236,7 +236,7 @@ def test_volume_when_the_streamer_dies_at_any_moment_then_what_is_stored_is_exac
             base = len(stored)
             engine = FeedEngine(sink, SessionBook(SessionCalendar(), segments=restored_segments(states)), {TCS: state})
             for tick in spooled:
-                state, again = continued(engine.states[TCS], tick_record(tick))
+                state, again = continued(engine.states[TCS], tick)
                 if again is not None:
                     sink.tick(again)
                     engine.states[TCS] = state

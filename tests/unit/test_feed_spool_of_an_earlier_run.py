@@ -7,13 +7,17 @@ from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
+import pytest
+
 from orderflow.market.session import SessionBook, SessionCalendar
 from orderflow.market.tick import Tick, tick_record
 from orderflow.upstox.engine import FeedEngine
-from orderflow.upstox.streamer import continue_spool
+from orderflow.upstox.resume import continue_spool
 
 KEY = "NSE_EQ|INE467B01029"
 OPEN_MS = 1_765_770_300_000
+EVENT = {"event": "gap", "at_ms": OPEN_MS}
+REJECT = {"reason": "junk", "source": "feed", "received_time_ms": OPEN_MS, "payload": ""}
 
 
 def tick(number: int, key: str = KEY) -> tuple[str, dict[str, Any]]:
@@ -65,11 +69,11 @@ class FakePublisher:
 class FakeStorage:
     """Holds what was left, and how much was confirmed when it was discarded."""
 
-    def __init__(self, left: list[tuple[str, dict[str, Any]]], publisher: FakePublisher) -> None:
+    def __init__(self, left: list[tuple[str, Any]], publisher: FakePublisher) -> None:
         self.left, self.publisher = left, publisher
         self.confirmed_at_discard: int | None = None
 
-    def spooled(self) -> Iterator[tuple[str, dict[str, Any]]]:
+    def spooled(self) -> Iterator[tuple[str, Any]]:
         return iter(self.left)
 
     def discard_spooled(self, keys: Iterable[str]) -> None:
@@ -77,7 +81,7 @@ class FakeStorage:
         self.confirmed_at_discard = self.publisher.acknowledged
 
 
-def run(left: list[tuple[str, dict[str, Any]]], publisher: FakePublisher, stop: threading.Event) -> tuple[bool, FakeStorage]:
+def run(left: list[tuple[str, Any]], publisher: FakePublisher, stop: threading.Event) -> tuple[bool, FakeStorage]:
     storage = FakeStorage(left, publisher)
     engine = FeedEngine(publisher, SessionBook(SessionCalendar()))  # type: ignore[arg-type]
     return continue_spool(storage, engine, [KEY], stop), storage  # type: ignore[arg-type]
@@ -101,7 +105,32 @@ def test_leftovers_when_told_to_stop_before_kafka_confirms_then_they_stay() -> N
 
 def test_leftovers_when_they_hold_events_and_other_instruments_then_the_events_follow_and_those_ticks_do_not() -> None:
     publisher = FakePublisher()
-    left = [tick(1), ("upstox_feed_events", {"event": "gap"}), tick(1, "NSE_EQ|another"), ("upstox_rejects", {"reason": "junk"})]
+    left = [tick(1), ("upstox_feed_events", EVENT), tick(1, "NSE_EQ|another"), ("upstox_rejects", REJECT)]
     run(left, publisher, threading.Event())
     assert [made.instrument_key for made in publisher.ticks] == [KEY]
-    assert publisher.others == [{"event": "gap"}, {"reason": "junk"}]
+    assert publisher.others == [EVENT, REJECT]
+
+
+@pytest.mark.parametrize(
+    "junk",
+    [
+        ("upstox_ticks", b"\x00\x00"),
+        ("upstox_ticks", []),
+        ("upstox_ticks", {}),
+        ("upstox_ticks", {"instrument_key": 7}),
+        ("upstox_ticks", {"instrument_key": KEY}),
+        ("upstox_ticks", {**tick(2)[1], "vtt": "abc"}),
+        ("upstox_ticks", {**tick(2)[1], "bid": [{}]}),
+        ("upstox_feed_events", {"event": 5}),
+        ("upstox_feed_events", b"{"),
+        ("upstox_rejects", {"reason": "junk"}),
+        ("upstox_other", {}),
+    ],
+)
+def test_leftovers_when_one_is_broken_then_it_is_rejected_and_the_others_follow(junk: tuple[str, Any]) -> None:
+    publisher = FakePublisher()
+    done, storage = run([tick(1), junk, tick(3)], publisher, threading.Event())
+    assert done
+    assert [made.sequence for made in publisher.ticks] == [1, 2]
+    assert [(reject["reason"], reject["source"]) for reject in publisher.others] == [("bad_spooled_record", "spool")]
+    assert storage.confirmed_at_discard == 2

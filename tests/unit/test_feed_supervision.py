@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 from orderflow.market.errors import SettingsError
 from orderflow.upstox.backoff import Backoff
 from orderflow.upstox.client import checked_url, tls_options
+from orderflow.upstox.lease import InstrumentLeases
 from orderflow.upstox.supervisor import judged
 from orderflow.upstox.token import Token, TokenSource, expiry_ms
 
@@ -134,3 +135,19 @@ def test_tls_when_options_are_made_then_certificate_and_name_are_verified(tmp_pa
     assert context.minimum_version >= ssl.TLSVersion.TLSv1_2
     with pytest.raises(SettingsError, match="UPSTOX_CA_FILE"):
         tls_options(tmp_path / "absent.pem")
+
+
+@pytest.mark.parametrize("content", [b"", b"\xff", b"junk", b"7", b"[]", b"{}"])
+def test_lease_when_its_node_holds_no_streamer_then_told_as_taken_by_something_else(content: bytes) -> None:
+    class Client:
+        client_id = None
+
+        def get_async(self, path: str) -> Client:
+            return self
+
+        def get(self, timeout: float) -> tuple[bytes, None]:
+            return content, None
+
+    leases = InstrumentLeases("nowhere:2181", "x")
+    leases._client = Client()
+    assert leases._holder("NSE_EQ|A") == "something that is no streamer (the node /orderflow/streamers/NSE_EQ%7CA)"

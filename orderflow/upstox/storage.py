@@ -1,0 +1,64 @@
+"""What the streamer needs of the place where ticks are stored; `broker.storage` is the product's."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Any, Protocol
+
+from orderflow.upstox.engine import Sink
+from orderflow.upstox.worker import Publisher
+
+
+class Stored(Protocol):
+    """What is stored of some instruments, and what was found in the place of a state."""
+
+    states: dict[str, dict[str, Any]]
+    ticks: dict[str, list[dict[str, Any]]]
+    rejects: list[dict[str, Any]]
+    rejected: int
+
+
+class TickPublisher(Sink, Publisher, Protocol):
+    """The sink, and what health wants to know of it."""
+
+    @property
+    def spool_bytes(self) -> int:
+        """Return the size of the spool."""
+        ...
+
+    @property
+    def ticks_acknowledged(self) -> int:
+        """Return the number of ticks stored."""
+        ...
+
+    def spooling_seconds(self) -> float:
+        """Return for how long records have waited in the spool."""
+        ...
+
+    def has_room(self, feed_time_ms: int) -> bool:
+        """Say whether a tick would go straight to Kafka."""
+        ...
+
+
+class Storage(Protocol):
+    """Where ticks are stored; `broker.storage.KafkaStorage` in the product."""
+
+    def prepare(self, stopped: Callable[[], bool]) -> None:
+        """Wait until it is ready."""
+        ...
+
+    def read(self, wanted: Callable[[str], bool], instrument_keys: Iterable[str], stopped: Callable[[], bool]) -> Stored:
+        """Return what is stored."""
+        ...
+
+    def publisher(self, owner: str, on_tick_acknowledged: Callable[[int], None]) -> TickPublisher:
+        """Return the publisher."""
+        ...
+
+    def spooled(self) -> Iterator[tuple[str, Any]]:
+        """Yield topic and record of what an earlier process left on disk; bytes for what is no JSON."""
+        ...
+
+    def discard_spooled(self, keys: Iterable[str]) -> None:
+        """Delete it, except ticks of other instruments than `keys`."""
+        ...
