@@ -8,10 +8,12 @@ storage is exactly once by the writer that is handed in.
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from functools import partial
 from typing import Final, Protocol
 
+from prometheus_client import Counter
 from pyspark.sql import Column, DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
@@ -25,12 +27,16 @@ from orderflow.processing.state_guard import Extent, require_compatible_state, r
 from orderflow.processing.trades import trades
 from orderflow.settings import Settings
 
+log = logging.getLogger(__name__)
+
 BatchWriter = Callable[[DataFrame, int], None]
 Start = Callable[[], StreamingQuery]
 # Storage holds and sorts a batch in its executor's heap of 480 MiB; batches of 300,000 ticks ran out of memory again and again.
 _STORAGE_BATCH_ROWS: Final = 60_000
 # How soon a full batch follows another. Sooner than a table's own trigger, or storage could never catch up.
 _STORAGE_LOOK_SECONDS: Final = 2.0
+
+_REJECTS: Final = Counter("orderflow_rejects", "Messages sent to the rejects topic", ["source_topic", "reason"])
 
 
 def checkpoint(settings: Settings, name: str) -> str:
@@ -95,7 +101,7 @@ def storage_query(
 
     The writer is made at each start, of the identity of the topic's present life; `extent` tells what Kafka holds of it.
     Heartbeats are left out. Messages that are no valid records, by their types or by `reason`, go to the rejects topic: one copy
-    each, whoever else skipped them, and a second one when a batch is tried again.
+    each, whoever else skipped them, and a second one when a batch is tried again. They are counted by reason.
     """
     present = extent()
     require_reachable_offsets(CheckpointFiles(spark, checkpoints(settings)), {table.name: present})
@@ -115,7 +121,7 @@ def storage_query(
                 F.col("offset"),
             ]
             store(batch.where(F.col("reason").isNull()).select(*columns), batch_id)
-            _reject(batch.where(F.col("reason").isNotNull()), settings)
+            _reject(batch.where(F.col("reason").isNotNull()), table.topic, settings)
         finally:
             batch.unpersist()
 
@@ -128,9 +134,19 @@ def storage_query(
     )
 
 
-def _reject(invalid: DataFrame, settings: Settings) -> None:
+def _reject(invalid: DataFrame, topic: str, settings: Settings) -> None:
+    """Send invalid messages of a topic to the rejects topic, count them by reason, and say so in one line."""
+    counts = {
+        str(row["reason"]): int(row["number"]) for row in invalid.groupBy("reason").agg(F.count("*").alias("number")).collect()
+    }
+    if not counts:
+        return
     rows = schemas.reject_rows(invalid)
     _message(rows, records.REJECT, topics.REJECTS, None).write.format("kafka").options(**_sink(settings)).save()
+    for reason, number in counts.items():
+        _REJECTS.labels(topic, reason).inc(number)
+    told = ", ".join(f"{number} {reason}" for reason, number in sorted(counts.items(), key=lambda one: -one[1]))
+    log.warning("%d messages of %s rejected: %s", sum(counts.values()), topic, told)
 
 
 def _trades(spark: SparkSession, settings: Settings) -> StreamingQuery:
