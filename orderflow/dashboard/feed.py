@@ -216,6 +216,8 @@ def _records(messages: Iterable[Message], store: Store) -> Iterable[tuple[str, R
             continue
         if isinstance(record, dict):
             yield message.topic(), record
+        else:
+            store.rejected[message.topic()] += 1
 
 
 def _at_end(consumer: Consumer, waiting: set[tuple[str, int]]) -> set[tuple[str, int]]:

@@ -154,7 +154,7 @@ def test_feed_when_it_starts_reads_the_last_day_and_only_the_newest_trades(monke
     assert consumer.assigned[-1] == {topics.ORDERFLOW: 2, topics.TRADES: 1, topics.TICKS: 0}
     instrument = store.instruments[KEY]
     assert [instrument.minutes[start].final for start in instrument.starts] == [True, True, True, False]
-    assert dict(store.rejected) == {topics.TICKS: 1}
+    assert dict(store.rejected) == {topics.TICKS: 2}
 
 
 def test_feed_when_nothing_is_there_waits_and_takes_what_comes(monkeypatch: pytest.MonkeyPatch) -> None:
