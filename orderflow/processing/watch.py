@@ -74,7 +74,6 @@ _INPUT = Gauge("orderflow_query_input_rows_per_second", "Rows read a second in t
 _SECONDS = Gauge("orderflow_query_batch_seconds", "Duration of the last batch", ["query"])
 _STATE = Gauge("orderflow_query_state_rows", "Groups held in state", ["query"])
 _LATE = Gauge("orderflow_query_late_groups_dropped", "Groups dropped behind the watermark since the start", ["query"])
-_WATERMARK_LAG = Gauge("orderflow_query_watermark_lag_seconds", "Newest event time seen minus the watermark", ["query"])
 _AGE = Gauge("orderflow_query_progress_age_seconds", "Time since the last progress report", ["query"])
 _BEHIND = Gauge("orderflow_query_offsets_behind_latest", "Messages in Kafka that are not yet read", ["query"])
 
