@@ -57,8 +57,9 @@ def topic_id(brokers: str, topic: str) -> str:
         identity = uuid.UUID(str(found[0]["topic_id"]))
     except (KafkaError, KeyError, IndexError, ValueError) as error:
         raise OrderflowError(
-            f"cannot look up topic {topic} at {brokers} ({error}); is Kafka running, and did `python -m orderflow setup` run?"
+            f"cannot look up topic {topic} at {brokers} ({error}); is Kafka running, and did `python -m orderflow setup topics` "
+            "run?"
         ) from error
     if identity.int == 0:
-        raise OrderflowError(f"Kafka at {brokers} has no topic {topic}; create it with `python -m orderflow setup`")
+        raise OrderflowError(f"Kafka at {brokers} has no topic {topic}; create it with `python -m orderflow setup topics`")
     return identity.hex[:8]

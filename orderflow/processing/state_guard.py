@@ -14,6 +14,7 @@ import logging
 from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
+from orderflow.market import topics
 from orderflow.market.errors import SettingsError
 from orderflow.market.tick import ist_date
 
@@ -26,6 +27,7 @@ _VERSION: Final = "orderflow-version.json"
 _TOPIC: Final = "topic.json"
 _SET_ASIDE: Final = "set-aside"
 _LIVE: Final = "trades"
+_STORED_TICKS: Final = "ticks"
 _DERIVED: Final = "orderflow-"
 _AFRESH: Final = "hdfs dfs -rm -r '/trading/checkpoints/orderflow*'"
 
@@ -127,9 +129,21 @@ def require_reachable_offsets(files: Files, extents: Mapping[str, Extent]) -> No
         paths = " ".join(f"/trading/checkpoints/{name}" for name in names)
         raise SettingsError(
             f"{'; '.join(refused)}. To go on with what Kafka still holds: hdfs dfs -rm -r {paths} (what is stored stays, and is "
-            "not stored again), then python -m orderflow reprocess --date YYYY-MM-DD for the days concerned; see "
-            "docs/TROUBLESHOOTING.md, 'Retention overtook'"
+            f"not stored again){_afterwards(names)}; see docs/TROUBLESHOOTING.md, 'Retention overtook'"
         )
+
+
+def _afterwards(names: list[str]) -> str:
+    """Return what to run for the days that were overtaken: derived rows are made of stored ticks, ticks of nothing."""
+    told = ""
+    if any(name != _STORED_TICKS for name in names):
+        told += ", then python -m orderflow reprocess --date YYYY-MM-DD for the days concerned"
+    if _STORED_TICKS in names:
+        told += (
+            "; no command brings the ticks back: python -m orderflow lake verify --date YYYY-MM-DD says what a day lacks, and "
+            "python -m orderflow backfill --from YYYY-MM-DD fetches its candles from Upstox"
+        )
+    return told
 
 
 def _version(text: str | None) -> Any:
@@ -146,11 +160,11 @@ def _resumes_at(files: Files, query: str) -> dict[int, int]:
     offsets: dict[int, int] = {}
     for line in (text or "").splitlines():
         try:
-            topics = json.loads(line)
+            read = json.loads(line)
         except ValueError:
             continue
-        if isinstance(topics, dict):
-            for partitions in topics.values():
+        if isinstance(read, dict):
+            for partitions in read.values():
                 if isinstance(partitions, dict) and all(number.isdigit() for number in partitions):
                     offsets.update({int(number): int(offset) for number, offset in partitions.items()})
     return offsets
@@ -167,13 +181,15 @@ def _last_day(files: Files, query: str) -> str:
 
 def _start_afresh(files: Files, query: str, why: str) -> None:
     files.move(query, f"{_SET_ASIDE}/{query}")
+    cure = ". Minutes that were open then are put right by python -m orderflow reprocess --date YYYY-MM-DD"
     log.warning(
-        "query %s starts afresh from the first message that Kafka holds: %s. Its checkpoint is kept in /trading/checkpoints/%s/%s"
-        ". Minutes that were open then are put right by python -m orderflow reprocess --date YYYY-MM-DD",
+        "query %s starts afresh from the first message that Kafka holds: %s. "
+        "Its checkpoint is kept in /trading/checkpoints/%s/%s%s",
         query,
         why,
         _SET_ASIDE,
         query,
+        "" if query in (_LIVE, _STORED_TICKS) else cure,
     )
 
 
@@ -189,6 +205,23 @@ def _cut_short(query: str, extent: Extent, at: Mapping[int, int], number: int) -
     return (
         f"Kafka's partition {number} of {extent.topic} ends at offset {extent.ends.get(number, 0)}, but query {query} has read "
         f"up to {at[number]}: Kafka lost the end of it, as in a power failure, and will give those offsets to other messages. "
-        "Create the topic anew, and every query starts afresh by itself: kafka-topics.sh --bootstrap-server kafka:29092 --delete "
-        f"--topic {extent.topic}, then python -m orderflow setup topics; see docs/TROUBLESHOOTING.md, 'Retention overtook'"
+        f"Create the topic anew, and every query starts afresh by itself: {_first(query, extent, at)}kafka-topics.sh "
+        f"--bootstrap-server kafka:29092 --delete --topic {extent.topic}, then python -m orderflow setup topics; see "
+        "docs/TROUBLESHOOTING.md, 'Kafka lost the end of its log'"
+    )
+
+
+def _first(query: str, extent: Extent, at: Mapping[int, int]) -> str:
+    """Return what to do, or to know, before a topic is deleted: what storage has not read of it goes with it."""
+    if extent.topic != topics.TICKS:
+        return ""
+    if query == _STORED_TICKS:
+        unread = sum(max(0, end - at.get(number, extent.starts.get(number, 0))) for number, end in extent.ends.items())
+        return (
+            f"{unread} messages that tick storage has not read, and those that still come, are lost with it; "
+            "stop data-streamer, then "
+        )
+    return (
+        "first let tick storage catch up, since what it has not stored is lost with the topic: stop data-streamer, and wait "
+        f"until curl -s localhost:9103/metrics | grep offsets_behind_latest shows 0 for {_STORED_TICKS}, then "
     )

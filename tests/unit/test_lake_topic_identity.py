@@ -37,8 +37,8 @@ def test_topic_id_when_kafka_knows_the_topic_then_its_first_eight_digits(monkeyp
 @pytest.mark.parametrize(
     ("answer", "said"),
     [
-        ([{"topic_id": "00000000-0000-0000-0000-000000000000"}], "has no topic upstox_ticks"),
-        ([], "is Kafka running"),
+        ([{"topic_id": "00000000-0000-0000-0000-000000000000"}], "has no topic upstox_ticks.*orderflow setup topics`"),
+        ([], "is Kafka running.*orderflow setup topics`"),
         (KafkaTimeoutError("no answer"), "is Kafka running"),
     ],
 )

@@ -85,6 +85,23 @@ def test_offsets_when_retention_overtook_then_refused_with_how_much_since_when_a
     assert "candles/commits/10" in files.texts
 
 
+@pytest.mark.parametrize(
+    ("name", "told", "not_told"),
+    [
+        ("ticks", ["no command brings the ticks back", "lake verify --date", "backfill --from"], ["reprocess"]),
+        ("orderflow", ["reprocess --date"], ["backfill"]),
+    ],
+)
+def test_offsets_when_retention_overtook_then_the_commands_are_those_that_help_this_query(
+    name: str, told: list[str], not_told: list[str]
+) -> None:
+    with pytest.raises(SettingsError) as refused:
+        require_reachable_offsets(FakeFiles(query(name, 500, 600)), {name: kafka((700, 601))})
+    said = str(refused.value)
+    assert all(part in said for part in told)
+    assert not any(part in said for part in not_told)
+
+
 def test_offsets_when_a_query_never_committed_then_its_first_offsets_count() -> None:
     first = {name: text for name, text in query("ticks", 5, 5).items() if "commits" not in name}
     with pytest.raises(SettingsError, match="no longer has 40 messages"):
@@ -110,6 +127,15 @@ def test_offsets_when_an_old_checkpoint_is_beyond_the_topic_then_a_fresh_start()
 def test_offsets_when_kafka_lost_the_end_of_its_log_then_refused_with_the_command() -> None:
     with pytest.raises(SettingsError, match=r"ends at offset 499.*--delete --topic upstox_ticks"):
         require_reachable_offsets(FakeFiles(query("ticks", 500, 600)), {"ticks": kafka(ends=(499, 700))})
+
+
+def test_offsets_when_the_end_is_lost_then_it_is_told_what_goes_with_the_topic() -> None:
+    with pytest.raises(SettingsError, match=r"104 messages that tick storage has not read.*lost with it; stop data-streamer"):
+        require_reachable_offsets(FakeFiles(query("ticks", 500, 600)), {"ticks": kafka(ends=(499, 704))})
+    with pytest.raises(
+        SettingsError, match=r"first let tick storage catch up.*9103/metrics \| grep offsets_behind_latest.*--delete"
+    ):
+        require_reachable_offsets(FakeFiles(query("orderflow", 500, 600)), {"orderflow": kafka(ends=(499, 704))})
 
 
 @pytest.mark.parametrize("name", ["orderflow-5", "orderflow-60"])
