@@ -27,6 +27,7 @@ class Trade(NamedTuple):
     spans: bool
     back: bool
     floor: int | None
+    gap: bool
 
 
 @dataclass
@@ -51,6 +52,7 @@ class Candle(NamedTuple):
     buy_volume: int
     sell_volume: int
     exchange_bar: bool
+    gap: bool
 
 
 def candles(ticks: Iterable[Tick], *, live: bool = True, watermark_ms: int = 120_000) -> dict[int, Candle]:
@@ -93,7 +95,7 @@ def _add(tick: Tick, minute: object, live: bool) -> None:
             buy, sell = _sides(tick)
             low, high = tick.vtt - volume, tick.vtt
             minute(at_ms).trades.append(
-                Trade(tick.event_time_ms, tick.sequence, tick.ltp, low, high, buy, sell, role, spans, back, floor)
+                Trade(tick.event_time_ms, tick.sequence, tick.ltp, low, high, buy, sell, role, spans, back, floor, bool(tick.gap))
             )
     if bar is not None:
         open_vtt = bar.open_vtt
@@ -122,7 +124,8 @@ def _candle(minute: Minute) -> Candle | None:
     shown = (prices[0], max(prices), min(prices), prices[-1]) if bar is None else (bar.open, bar.high, bar.low, bar.close)
     buy = sum(_share(trade, trade.buy, high) - _share(trade, trade.buy, low) for trade, low, high in pieces)
     sell = sum(_sell(trade, low, high) for trade, low, high in pieces)
-    return Candle(*shown, total, sum(trade.high - trade.low for trade, _, _ in own), buy, sell, exchange)
+    gap = any(trade.gap for trade, _, _ in pieces) or total > seen
+    return Candle(*shown, total, sum(trade.high - trade.low for trade, _, _ in own), buy, sell, exchange, gap)
 
 
 def _cut(trade: Trade, left: int | None, right: int | None) -> tuple[int, int]:

@@ -24,6 +24,7 @@ def add_parsers(commands: Any) -> None:
     backfill = commands.add_parser("backfill", help="store the exchange's candles of missed minutes", epilog=EPILOG)
     _add_period(backfill)
     backfill.add_argument("--dry-run", action="store_true", help="only say what is missing")
+    backfill.add_argument("--local", action="store_true", help="if Spark is needed, run it inside this process")
     backfill.set_defaults(run=_backfill)
     reconcile = commands.add_parser("reconcile", help="compare stored candles with the exchange's", epilog=EPILOG)
     _add_period(reconcile)
@@ -98,7 +99,14 @@ def _backfill(arguments: argparse.Namespace, settings: Settings) -> int:
 
     last = arguments.last or arguments.first
     settings = replace(settings, access_token=arguments.access_token())
-    return exchange_commands.backfill(settings, arguments.instrument, arguments.first, last, dry_run=arguments.dry_run)
+    return exchange_commands.backfill(
+        settings,
+        arguments.instrument,
+        arguments.first,
+        last,
+        dry_run=arguments.dry_run,
+        spark=lambda: arguments.spark(arguments.local),
+    )
 
 
 def _reconcile(arguments: argparse.Namespace, settings: Settings) -> int:

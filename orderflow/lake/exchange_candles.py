@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date as calendar_date
 from datetime import timedelta
 from pathlib import Path
@@ -14,6 +14,7 @@ import requests
 
 from orderflow.lake.layout import LakeError
 from orderflow.market.candle import Candle, iso_from_ms, ms_from_iso
+from orderflow.market.confidence import grade
 from orderflow.market.errors import DecodeError
 
 MINUTE_MS: Final = 60_000
@@ -93,6 +94,25 @@ def backfill_candle(instrument_key: str, minute: ExchangeMinute) -> Candle:
         exchange_bar=True,
         source="backfill",
     )
+
+
+def replaced_candle(candle: Candle, minute: ExchangeMinute | None) -> Candle:
+    """Return a stored candle with the exchange's prices and volume (none without such a minute); who bought and sold stays."""
+    classified = candle.buy_volume + candle.sell_volume
+    volume = 0 if minute is None else minute.volume
+    total = max(volume, classified)
+    changed = replace(
+        candle,
+        total_volume=total,
+        unclassified_volume=total - classified,
+        confidence=None if candle.delta_band is None else grade(candle.delta_band, total, classified),
+        exchange_bar=minute is not None and total == volume,
+        gap=candle.gap or total > candle.total_volume,
+        source="backfill",
+    )
+    if minute is None:
+        return changed
+    return replace(changed, open=minute.open, high=minute.high, low=minute.low, close=minute.close)
 
 
 def _months(first: str, last: str) -> Iterator[tuple[str, str]]:

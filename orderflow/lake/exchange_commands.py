@@ -3,46 +3,93 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Iterator, Sequence
+import random
+import time
+from collections.abc import Callable, Iterator, Sequence
 from datetime import UTC, datetime
+from typing import Any, Final
 
 import pyarrow as pa
+import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orderflow.lake.catalogue import SETTLED_MS, stored_instruments
-from orderflow.lake.exchange_candles import ExchangeCandles, backfill_candle
+from orderflow.lake.exchange_candles import ExchangeCandles, ExchangeMinute, backfill_candle
 from orderflow.lake.history import History, check_period
 from orderflow.lake.layout import CANDLES, LakeError, arrow_schema
 from orderflow.lake.maintenance import LakeFiles
-from orderflow.lake.reconciliation import Reconciliation, reconcile
-from orderflow.market.candle import IST, Candle
+from orderflow.lake.reconciliation import Reconciliation, reconcile, without_outages
+from orderflow.market.candle import IST, Candle, iso_from_ms
 from orderflow.settings import Settings
 
+ATTEMPTS: Final = 5
+# The exchange's minute is complete so long after its start.
+ENDED_MS: Final = 2 * 60 * 1000
 
-def backfill(settings: Settings, instruments: Sequence[str] | None, first: str, last: str, *, dry_run: bool) -> int:
+
+def backfill(
+    settings: Settings,
+    instruments: Sequence[str] | None,
+    first: str,
+    last: str,
+    *,
+    dry_run: bool,
+    spark: Callable[[], Any],
+) -> int:
     """Store a candle with source `backfill` for every minute the exchange has and the lake has not.
 
-    Minutes that ended less than a quarter of an hour ago are left to the stream.
+    Minutes that ended less than a quarter of an hour ago are left to the stream. Where the candle after an outage holds the
+    volume of minutes that are filled, it and its neighbours become the exchange's; only that asks for `spark`.
     """
     now = datetime.now(UTC)
-    files = LakeFiles(settings.namenode_http_url)
-    latest_ms = int(now.timestamp() * 1000) - SETTLED_MS
+    history, files = History.connect(settings.namenode_http_url), LakeFiles(settings.namenode_http_url)
+    now_ms = int(now.timestamp() * 1000)
     missing: dict[str, list[Candle]] = {}
-    for found in _reconciled(settings, instruments, first, last, now):
-        holes = [minute for minute in found.missing if minute.start_ms < latest_ms]
+    doubled: dict[str, dict[str, list[ExchangeMinute]]] = {}
+    for found, stored, exchange in _days(settings, instruments, first, last, now):
+        holes = [minute for minute in found.missing if minute.start_ms < now_ms - SETTLED_MS]
         print(f"{found.date} {found.instrument}: {len(holes)} of {found.minutes} minutes missing")
-        missing.setdefault(found.date, []).extend(backfill_candle(found.instrument, minute) for minute in holes)
-    for date, candles in missing.items():
-        if candles and not dry_run:
-            name = files.add(CANDLES, date, "backfill", _parquet(candles))
-            print(f"{date}: {len(candles)} candles stored in {CANDLES.day(date)}/{name}")
+        filling = [backfill_candle(found.instrument, minute) for minute in holes]
+        missing.setdefault(found.date, []).extend(filling)
+        ended = [minute for minute in exchange if minute.start_ms < now_ms - ENDED_MS]
+        replaced = without_outages([*stored, *filling], ended)
+        if replaced:
+            doubled.setdefault(found.date, {})[found.instrument] = ended
+            print(f"{found.date} {found.instrument}: {len(replaced)} candles around outages become the exchange's")
+    for date, candles in missing.items() if not dry_run else ():
+        stored_rows = store_missing(history, files, date, candles)
+        if stored_rows:
+            print(f"{date}: {stored_rows} candles stored in {CANDLES.day(date)}")
+    for date, by_instrument in doubled.items() if not dry_run else ():
+        from orderflow.lake.outages import replace_outages
+
+        print(f"{date}: {replace_outages(spark(), settings.namenode_url, date, by_instrument)} candles replaced")
     return 0
+
+
+def store_missing(history: History, files: LakeFiles, date: str, candles: Sequence[Candle]) -> int:
+    """Store those minute candles of which the date has none, and return their number.
+
+    Raises LakeError when others store the same minutes again and again.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        known = _stored_minutes(history, date)
+        fresh = [candle for candle in candles if (candle.instrument, iso_from_ms(candle.start_ms)) not in known]
+        if not fresh:
+            return 0
+        name = files.add(CANDLES, date, "backfill", _parquet(fresh))
+        known = _stored_minutes(history, date, without=name)
+        if not any((candle.instrument, iso_from_ms(candle.start_ms)) in known for candle in fresh):
+            return len(fresh)
+        files.delete(CANDLES, date, name)
+        time.sleep(random.uniform(0.0, attempt))
+    raise LakeError(f"{CANDLES.day(date)}: the same minutes are stored by others all the time; is another backfill running?")
 
 
 def report_differences(settings: Settings, instruments: Sequence[str] | None, first: str, last: str, *, limit: int) -> int:
     """Print how stored candles differ from the exchange's; 1 when they do."""
     equal = True
-    for found in _reconciled(settings, instruments, first, last, datetime.now(UTC)):
+    for found, _, _ in _days(settings, instruments, first, last, datetime.now(UTC)):
         equal &= found.equal
         print(
             f"{found.date} {found.instrument}: {found.minutes} minutes, {len(found.missing)} missing, {len(found.surplus)} "
@@ -67,9 +114,10 @@ def asked_for(history: History, settings: Settings, first: str, last: str) -> li
     return sorted(keys)
 
 
-def _reconciled(
+def _days(
     settings: Settings, instruments: Sequence[str] | None, first: str, last: str, now: datetime
-) -> Iterator[Reconciliation]:
+) -> Iterator[tuple[Reconciliation, list[Candle], list[ExchangeMinute]]]:
+    """Yield how each instrument and date compares, with its stored candles and the exchange's minutes."""
     check_period(first, last)
     history = History.connect(settings.namenode_http_url)
     exchange = ExchangeCandles(settings.rest_url, settings.access_token, settings.ca_file)
@@ -80,7 +128,16 @@ def _reconciled(
         for row in history.candles(instrument, first, last).to_pylist():
             stored.setdefault(row["window_start"][:10], []).append(Candle.from_record(row))
         for date in sorted({*by_date, *stored}):
-            yield reconcile(instrument, date, stored.get(date, []), by_date.get(date, []))
+            candles, minutes = stored.get(date, []), by_date.get(date, [])
+            yield reconcile(instrument, date, candles, minutes), candles, minutes
+
+
+def _stored_minutes(history: History, date: str, *, without: str | None = None) -> set[tuple[str, str]]:
+    """Return (instrument, window start) of a date's stored minute candles, but for those of the file `without`."""
+    rows = history.table(
+        CANDLES, date, columns=["instrument", "window_start"], condition=pc.field("window_minutes") == 1, without=without
+    )
+    return set(zip(rows.column("instrument").to_pylist(), rows.column("window_start").to_pylist(), strict=True))
 
 
 def _parquet(candles: Sequence[Candle]) -> bytes:

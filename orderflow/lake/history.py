@@ -92,10 +92,20 @@ class History:
         return derived.profile(self.footprint(instrument_key, first, last))
 
     def table(
-        self, table: Table, first: str, last: str | None = None, columns: Sequence[str] | None = None, condition: Any = None
+        self,
+        table: Table,
+        first: str,
+        last: str | None = None,
+        columns: Sequence[str] | None = None,
+        condition: Any = None,
+        *,
+        without: str | None = None,
     ) -> pa.Table:
-        """Return the rows of all instruments in a period, in no order; `condition` is a pyarrow expression."""
-        return self._rows(table, first, last, condition, columns)
+        """Return the rows of all instruments in a period, in no order, but for those of a file named `without`.
+
+        `condition` is a pyarrow expression.
+        """
+        return self._rows(table, first, last, condition, columns, without)
 
     def files(self, table: Table, first: str, last: str | None = None) -> list[tuple[str, int]]:
         """Return path and size in bytes of a period's Parquet files, which a swap may take away the next moment."""
@@ -120,13 +130,24 @@ class History:
         with ThreadPoolExecutor(THREADS) as pool:
             return list(pool.map(footer, paths))
 
-    def _rows(self, table: Table, first: str, last: str | None, condition: Any, columns: Sequence[str] | None) -> pa.Table:
+    def _rows(
+        self,
+        table: Table,
+        first: str,
+        last: str | None,
+        condition: Any,
+        columns: Sequence[str] | None,
+        without: str | None = None,
+    ) -> pa.Table:
         check_period(first, last)
-        return self.retried(
-            lambda: self._dataset(table, self._files(table, first, last)).to_table(
+
+        def read() -> pa.Table:
+            files = [file for file in self._files(table, first, last) if file[0].rpartition("/")[2] != without]
+            return self._dataset(table, files).to_table(
                 columns=columns, filter=condition, fragment_scan_options=_OPTIONS, fragment_readahead=THREADS
             )
-        )
+
+        return self.retried(read)
 
     def dataset(self, table: Table, first: str, last: str | None = None) -> ds.FileSystemDataset:
         """Return a period of a whole table as a pyarrow dataset: DuckDB and polars push their filters down into it."""

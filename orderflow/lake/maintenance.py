@@ -30,9 +30,16 @@ class LakeFiles:
             raise LakeError(f"cannot store {table.day(date)}/{name}: {error}") from error
         return name
 
+    def delete(self, table: Table, date: str, name: str) -> None:
+        """Delete one file of a date; one that is absent is no error."""
+        self._delete(f"{table.day(date)}/{name}")
+
     def delete_day(self, table: Table, date: str) -> None:
         """Delete a table's date; a reader sees all of it or none."""
+        self._delete(table.day(date))
+
+    def _delete(self, path: str) -> None:
         try:
-            self._client.delete(table.day(date), recursive=True, skip_trash=True)
+            self._client.delete(path, recursive=True, skip_trash=True)
         except (HdfsError, RequestException) as error:
-            raise LakeError(f"cannot delete {table.day(date)}: {error}") from error
+            raise LakeError(f"cannot delete {path}: {error}") from error

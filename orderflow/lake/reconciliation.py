@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import Final
+from itertools import groupby
+from typing import Any, Final
 
-from orderflow.lake.exchange_candles import ExchangeMinute
+from orderflow.lake.exchange_candles import ExchangeMinute, replaced_candle
 from orderflow.market.candle import Candle, iso_from_ms
 
 PRICE_TOLERANCE: Final = 1e-6
@@ -67,6 +68,49 @@ def reconcile(instrument: str, date: str, stored: Sequence[Candle], exchange: It
         stored_volume=sum(candle.total_volume for candle in stored),
         exchange_volume=sum(minute.volume for minute in traded.values()),
     )
+
+
+def without_outages(stored: Iterable[Candle], exchange: Iterable[ExchangeMinute]) -> list[Candle]:
+    """Return the candles that take the place of stored ones of an instrument and date, once minutes of an outage are backfilled.
+
+    What an outage missed is in a candle after it, marked `gap`, and would count twice. Only a bar fixes where a minute begins in
+    the volume, so from one such minute to the next the candles hold together what traded: all of them become the exchange's.
+    Where no minute of the date has a bar, those from just before the outage to the `gap` do.
+    """
+    minutes = {minute.start_ms: minute for minute in exchange}
+    candles = sorted((c for c in stored if c.start_ms <= max(minutes, default=-1)), key=lambda candle: candle.start_ms)
+    bars = any(map(_is_fixed, candles))
+    found: list[Candle] = []
+    for fixed, group in groupby(candles, _is_fixed):
+        stretch = list(group)
+        filled = next((at for at, candle in enumerate(stretch) if _is_filled(candle)), len(stretch))
+        last_gap = max((at for at, candle in enumerate(stretch) if candle.gap), default=-1)
+        if not fixed and filled < last_gap:
+            wanted = stretch if bars else stretch[max(filled - 1, 0) : last_gap + 1]
+            found += [replaced_candle(candle, minutes.get(candle.start_ms)) for candle in wanted if not _is_filled(candle)]
+    return [candle for candle in found if candle not in candles]
+
+
+def levels_within(levels: Iterable[dict[str, Any]], candle: Candle) -> list[dict[str, Any]]:
+    """Return a minute's footprint with no more unclassified volume than its candle has: the largest levels lose it first."""
+    found = sorted(levels, key=lambda level: (-level["unclassified_volume"], level["price"]))
+    surplus = max(0, sum(level["unclassified_volume"] for level in found) - candle.unclassified_volume)
+    kept: list[dict[str, Any]] = []
+    for level in found:
+        taken = min(surplus, level["unclassified_volume"])
+        surplus -= taken
+        rest = level | {"unclassified_volume": level["unclassified_volume"] - taken}
+        if any(rest[f"{side}_volume"] for side in ("buy", "sell", "unclassified")):
+            kept.append(rest)
+    return sorted(kept, key=lambda level: level["price"])
+
+
+def _is_fixed(candle: Candle) -> bool:
+    return candle.exchange_bar and candle.source != "backfill"
+
+
+def _is_filled(candle: Candle) -> bool:
+    return candle.source == "backfill" and not candle.tick_count and not candle.gap
 
 
 def _pairs(candle: Candle, minute: ExchangeMinute) -> list[tuple[str, float | None, float]]:

@@ -217,13 +217,13 @@ def _volume_by_minute(ticks: pa.Table, settled_ms: int) -> dict[str, dict[int, i
 
 
 def _candle_volumes(candles: pa.Table, settled_ms: int) -> dict[str, dict[int, int]]:
-    """Return the tick_volume of minute candles by instrument and minute; a backfilled one holds no tick."""
-    minutes = candles.filter(_equal(candles, "window_minutes", 1)).select(["instrument", "window_start", "tick_volume", "source"])
+    """Return the tick_volume of minute candles by instrument and minute."""
+    minutes = candles.filter(_equal(candles, "window_minutes", 1)).select(["instrument", "window_start", "tick_volume"])
     found: dict[str, dict[int, int]] = {}
     for row in minutes.to_pylist():
         start_ms = _start_ms(row["window_start"])
         if start_ms + _MINUTE_MS <= settled_ms:
-            found.setdefault(row["instrument"], {})[start_ms] = 0 if row["source"] == "backfill" else row["tick_volume"]
+            found.setdefault(row["instrument"], {})[start_ms] = row["tick_volume"]
     return found
 
 

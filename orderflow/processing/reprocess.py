@@ -78,14 +78,17 @@ def judged_candles(stored: DataFrame, recomputed: DataFrame, reached: DataFrame,
     """Judge candles, see `judged`; `reached` comes from `reach`, windows that end after `final_ms` are not recomputed.
 
     A stored candle that is not recomputed is to be removed where every tick of it is stored: its volume belongs to a
-    neighbour. Backfilled ones stay. One of more volume than is recomputed stays too: ticks of it are not stored.
+    neighbour. Backfilled ones stay. One of more volume than is recomputed stays too: ticks of it are not stored. So does one
+    with the exchange's volume (see `orderflow.lake.reconciliation`), unless its ticks are others now or a bar says more.
     """
     judgement = judged(stored, recomputed, CANDLE_KEY)
     end_ms = F.unix_millis(F.to_timestamp(F.col("old.window_end")))
     sure = F.col("complete") & (end_ms <= F.col("until_ms")) & (end_ms <= F.lit(final_ms))
     wrong = (F.col("verdict") == "surplus") & (F.col("old.source") != "backfill") & F.coalesce(sure, F.lit(False))
-    fuller = (F.col("verdict") == "changed") & (F.col("old.source") != "backfill")
-    short = fuller & (F.col("new.tick_volume") < F.col("old.tick_volume"))
+    backfilled = F.col("old.source") == "backfill"
+    fuller = ~backfilled & (F.col("new.tick_volume") < F.col("old.tick_volume"))
+    truer = backfilled & (F.col("new.tick_volume") == F.col("old.tick_volume")) & ~F.col("new.exchange_bar")
+    short = (F.col("verdict") == "changed") & (fuller | truer)
     verdict = F.when(wrong, "removed").when(short, "short").otherwise(F.col("verdict"))
     with_reach = judgement.join(F.broadcast(reached), F.col("old.instrument") == F.col("instrument"), "left")
     return with_reach.select("old", "new", verdict.alias("verdict"))

@@ -7,10 +7,17 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from flow import OPEN, frame, measures, trade_tick
+from flow import KEY, OPEN, frame, measures, trade_tick
+from fsspec.implementations.local import LocalFileSystem
 from pyspark.sql import DataFrame, SparkSession
 
+from orderflow.lake.catalogue import report
+from orderflow.lake.exchange_candles import ExchangeMinute, backfill_candle
+from orderflow.lake.exchange_commands import store_missing
+from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError, Table
+from orderflow.lake.maintenance import LakeFiles
+from orderflow.lake.outages import replace_outages
 from orderflow.market.tick import Bar, Tick
 from orderflow.processing.candles import candle_records, footprint_records
 from orderflow.reprocess import reprocess
@@ -117,3 +124,58 @@ def test_reprocess_when_ticks_of_a_minute_are_lost_then_its_candle_and_levels_st
 def test_reprocess_when_no_ticks_are_stored_then_says_so(spark, tmp_path) -> None:
     with pytest.raises(LakeError, match="no ticks of 2025-12-15 are stored"):
         reprocess(spark, settings(tmp_path), DAY, apply=True)
+
+
+def test_backfill_when_an_outage_is_filled_then_its_volume_counts_once_and_reprocess_leaves_it_so(
+    spark, tmp_path, capsys
+) -> None:
+    back = {"gap": True, "feed_time_ms": OPEN + 320_000}
+    stored_day(
+        spark,
+        tmp_path,
+        [
+            trade_tick(10, 100.0, 50, 1_050, since=5, sequence=1),
+            trade_tick(305, 100.2, 400, 1_450, since=10, sequence=2, **back),
+            trade_tick(310, 100.3, 30, 1_480, since=305, sequence=3),
+            trade_tick(900, 100.3, 0, 1_480, since=310, sequence=4),
+        ],
+    )
+    bars = {0: 90, 1: 100, 3: 200, 5: 90}
+    exchange = [ExchangeMinute(OPEN + 60_000 * number, 100.0, 101.0, 99.0, 100.5, volume) for number, volume in bars.items()]
+    history = History(LocalFileSystem(), f"{tmp_path}/trading")
+    filling = [backfill_candle(KEY, minute) for minute in exchange[1:3]]
+
+    assert store_missing(history, LocalFiles(tmp_path), DAY, filling) == 2
+    assert sum(total for _, total, _ in minutes(tmp_path)) == 780
+    assert replace_outages(spark, f"file://{tmp_path}", DAY, {KEY: exchange}) == 2
+
+    found = read(tmp_path, CANDLES)
+    assert [(row["window_start"][11:16], row["total_volume"], row["source"]) for row in found] == [
+        ("09:15", 90, "backfill"),
+        ("09:16", 100, "backfill"),
+        ("09:18", 200, "backfill"),
+        ("09:20", 90, "backfill"),
+    ]
+    assert [(row["buy_volume"] + row["sell_volume"], row["unclassified_volume"]) for row in found] == [
+        (50, 40),
+        (0, 100),
+        (0, 200),
+        (30, 60),
+    ]
+    assert levels(tmp_path) == [("09:15", 10_000, 50), ("09:20", 10_020, 60), ("09:20", 10_030, 30)]
+    assert report(history, DAY).sound
+    assert replace_outages(spark, f"file://{tmp_path}", DAY, {KEY: exchange}) == 0
+    capsys.readouterr()
+    reprocess(spark, settings(tmp_path), DAY, apply=True)
+    assert "nothing to apply" in capsys.readouterr().out
+
+
+class LocalFiles(LakeFiles):
+    """Stores files in a local directory."""
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def add(self, table: Table, date: str, kind: str, content: bytes) -> str:
+        (self._root / table.day(date)[1:] / f"{kind}-1.parquet").write_bytes(content)
+        return f"{kind}-1.parquet"

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -16,12 +17,14 @@ from fsspec.implementations.local import LocalFileSystem
 
 from orderflow.__main__ import main
 from orderflow.lake.exchange_candles import ExchangeCandles, ExchangeMinute, backfill_candle
-from orderflow.lake.exchange_commands import asked_for
+from orderflow.lake.exchange_commands import asked_for, store_missing
 from orderflow.lake.export import export
 from orderflow.lake.history import History
-from orderflow.lake.layout import TICKS, LakeError, arrow_schema
-from orderflow.lake.reconciliation import reconcile
+from orderflow.lake.layout import TICKS, LakeError, Table, arrow_schema
+from orderflow.lake.maintenance import LakeFiles
+from orderflow.lake.reconciliation import levels_within, reconcile, without_outages
 from orderflow.lake.retention import expired
+from orderflow.market.candle import Candle
 from orderflow.settings import Settings, load
 
 TCS = "NSE_EQ|INE467B01029"
@@ -145,6 +148,77 @@ def test_backfill_candle_when_made_then_all_volume_is_unclassified_and_its_sourc
 
     assert (made["total_volume"], made["unclassified_volume"], made["delta"], made["source"]) == (10, 10, 0, "backfill")
     assert (made["window_start"], made["window_minutes"]) == ("2025-12-15T09:15:00+05:30", 1)
+
+
+class LocalFiles(LakeFiles):
+    """Stores files below a local directory; `meanwhile` is what another process stores at the same time, once."""
+
+    def __init__(self, root: Path, meanwhile: Sequence[Candle] = ()) -> None:
+        self.root = root
+        self.meanwhile = meanwhile
+        self.deleted: list[str] = []
+
+    def add(self, table: Table, date: str, kind: str, content: bytes) -> str:
+        name = f"{kind}-{len(self.deleted)}.parquet"
+        self.put(f"{table.day(date)}/{name}", pq.read_table(pa.BufferReader(content)))
+        if self.meanwhile:
+            rows = [candle.to_record() for candle in self.meanwhile]
+            self.put(f"{table.day(date)}/other.parquet", pa.Table.from_pylist(rows, schema=arrow_schema(table.fields)))
+            self.meanwhile = ()
+        return name
+
+    def put(self, path: str, rows: pa.Table) -> None:
+        target = self.root / path[1:]
+        target.parent.mkdir(parents=True, exist_ok=True)
+        pq.write_table(rows, target)
+
+    def delete(self, table: Table, date: str, name: str) -> None:
+        self.deleted.append(name)
+        (self.root / table.day(date)[1:] / name).unlink()
+
+
+def test_store_missing_when_others_store_a_minute_at_the_same_moment_then_each_is_stored_once(
+    history, tmp_path, monkeypatch
+) -> None:
+    monkeypatch.setattr("time.sleep", lambda _: None)
+    candles = [backfill_candle(TCS, minute(number)) for number in range(3)]
+    files = LocalFiles(tmp_path, meanwhile=[candles[1]])
+
+    assert store_missing(history, files, "2025-12-15", candles) == 2
+
+    assert files.deleted == ["backfill-0.parquet"]
+    starts = history.candles(TCS, "2025-12-15").column("window_start").to_pylist()
+    assert starts == [f"2025-12-15T09:{number}:00+05:30" for number in (15, 16, 17)]
+    assert store_missing(history, files, "2025-12-15", candles) == 0
+
+
+def test_without_outages_when_no_minute_has_a_bar_then_only_the_outages_own_change() -> None:
+    parts = [(0, 0, False), (1, 3, False), (3, 26, True), (4, 7, False)]
+    stored = [
+        replace(backfill_candle(TCS, minute(number)), total_volume=volume, gap=gap, source="stream", tick_count=1)
+        for number, volume, gap in parts
+    ]
+    exchange = [minute(number) for number in range(5)]
+
+    assert without_outages(stored, exchange) == []
+    stored = [replace(candle, exchange_bar=False) for candle in stored]
+    found = without_outages([*stored, backfill_candle(TCS, minute(2))], exchange)
+
+    assert [(one.start_ms, one.total_volume, one.exchange_bar) for one in found] == [
+        (OPEN_MS + 60_000 * number, 10, True) for number in (1, 3)
+    ]
+
+
+def test_levels_within_when_the_candle_has_less_unclassified_volume_then_the_largest_level_loses_it() -> None:
+    candle = replace(backfill_candle(TCS, minute(0)), buy_volume=4, unclassified_volume=6)
+    levels = [{"price": price, "buy_volume": buy, "sell_volume": 0, "unclassified_volume": rest}
+              for price, buy, rest in ((10_000, 4, 5), (10_005, 0, 90), (10_010, 0, 2))]  # fmt: skip
+
+    assert [(level["price"], level["unclassified_volume"]) for level in levels_within(levels, candle)] == [
+        (10_000, 4),
+        (10_010, 2),
+    ]
+    assert levels_within(levels[:1], candle) == levels[:1]
 
 
 class Upstox(HTTPServer):
