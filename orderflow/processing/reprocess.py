@@ -9,7 +9,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any, Final
 
-from pyspark.sql import DataFrame
+from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from orderflow.market import records
@@ -27,7 +27,7 @@ class Difference:
     """How recomputed rows differ from stored ones.
 
     `surplus` rows are stored only and stay, `removed` ones are stored only and wrong; of `short` ones the stored ticks
-    no longer hold all that the stored row was made of, so it stays.
+    no longer hold all that the stored row was made of, so it stays. `doubled` ones are stored beside another of the same key.
     """
 
     stored: int
@@ -37,17 +37,19 @@ class Difference:
     changed: int
     removed: int
     short: int
+    doubled: int
     examples: tuple[str, ...]
 
     @property
     def to_apply(self) -> bool:
         """Say whether there is anything that `merged` would change."""
-        return bool(self.missing or self.changed or self.removed)
+        return bool(self.missing or self.changed or self.removed or self.doubled)
 
     def __str__(self) -> str:
         return (
             f"{self.stored} stored, {self.recomputed} recomputed: {self.missing} not stored yet, {self.surplus} stored only, "
-            f"{self.changed} with other values, {self.removed} to be removed, {self.short} whose ticks are not all stored"
+            f"{self.changed} with other values, {self.removed} to be removed, {self.short} whose ticks are not all stored, "
+            f"{self.doubled} stored twice"
         )
 
 
@@ -101,7 +103,7 @@ def judged_footprint(stored: DataFrame, recomputed: DataFrame, candles: DataFram
     """
     judgement = judged(stored, recomputed, FOOTPRINT_KEY)
     candle = F.coalesce(F.col("new"), F.col("old"))
-    minutes = candles.select(candle.alias("candle"), F.col("verdict").alias("candle_verdict"))
+    minutes = candles.where("verdict != 'doubled'").select(candle.alias("candle"), F.col("verdict").alias("candle_verdict"))
     minutes = minutes.where("candle.window_minutes = 1").select("candle.instrument", "candle.window_start", "candle_verdict")
     minutes = minutes.dropDuplicates(["instrument", "window_start"])
     taken = F.col("candle_verdict").isin("equal", "missing", "changed", "removed")
@@ -118,11 +120,15 @@ def judged_footprint(stored: DataFrame, recomputed: DataFrame, candles: DataFram
 def judged(stored: DataFrame, recomputed: DataFrame, key: tuple[str, ...]) -> DataFrame:
     """Join both by `key` into structs `old` and `new` with a `verdict`: equal, missing (not stored), surplus or changed.
 
-    `source` is not compared; doubles are equal to nine digits.
+    `source` is not compared; floats are equal to nine digits. Of stored rows of one key, one is judged, of candles that with the
+    most volume from ticks; the others are doubled.
     """
     fields = records.CANDLE if "window_minutes" in key else records.FOOTPRINT
     names = [field.name for field in fields]
-    old = stored.select(F.struct(*names).alias("old"))
+    fullest = "tick_volume" if "window_minutes" in key else "unclassified_volume"
+    order = Window.partitionBy(*key).orderBy(F.col(fullest).desc_nulls_last(), F.struct(*names))
+    ranked = stored.select(F.struct(*names).alias("old"), F.row_number().over(order).alias("rank"))
+    old = ranked.where("rank = 1").select("old")
     new = recomputed.select(F.struct(*names).alias("new"))
     joined = old.join(new, [F.col(f"old.{name}") == F.col(f"new.{name}") for name in key], "full_outer")
     equal: Any = F.lit(True)
@@ -140,7 +146,8 @@ def judged(stored: DataFrame, recomputed: DataFrame, key: tuple[str, ...]) -> Da
         .when(F.col("new").isNull(), "surplus")
         .otherwise(F.when(equal, "equal").otherwise("changed"))
     )
-    return joined.withColumn("verdict", verdict)
+    doubled = ranked.where("rank > 1").select("old", F.lit("doubled").alias("verdict"))
+    return joined.withColumn("verdict", verdict).unionByName(doubled, allowMissingColumns=True)
 
 
 def difference(judgement: DataFrame, key: tuple[str, ...]) -> Difference:
@@ -158,12 +165,13 @@ def difference(judgement: DataFrame, key: tuple[str, ...]) -> Difference:
         changed=counts.get("changed", 0),
         removed=counts.get("removed", 0),
         short=counts.get("short", 0),
+        doubled=counts.get("doubled", 0),
         examples=tuple(f"{row['verdict']}: {row['place']}" for row in shown.collect()),
     )
 
 
 def merged(judgement: DataFrame) -> DataFrame:
-    """Return the day with the difference applied: what changed or was missing is new, all else stays unless it is removed."""
+    """Return the day with the difference applied: what changed or was missing is new, all else stays unless it is removed or doubled."""
     take_new = F.col("verdict").isin("missing", "changed")
-    stays = take_new | (F.col("old").isNotNull() & (F.col("verdict") != "removed"))
+    stays = take_new | (F.col("old").isNotNull() & ~F.col("verdict").isin("removed", "doubled"))
     return judgement.where(stays).select(F.when(take_new, F.col("new")).otherwise(F.col("old")).alias("row")).select("row.*")

@@ -121,6 +121,24 @@ def test_reprocess_when_ticks_of_a_minute_are_lost_then_its_candle_and_levels_st
     assert (minutes(tmp_path), levels(tmp_path)) == before
 
 
+def test_reprocess_when_candles_and_levels_are_stored_twice_then_one_of_each_stays(spark, tmp_path, capsys) -> None:
+    stored_day(spark, tmp_path, ticks())
+    reprocess(spark, settings(tmp_path), DAY, apply=True)
+    once = (minutes(tmp_path), levels(tmp_path))
+    repeated = measures(frame(spark, ticks()), live=False)
+    store(tmp_path, CANDLES, candle_records(repeated, 1, "backfill"))
+    store(tmp_path, FOOTPRINT, footprint_records(repeated))
+    capsys.readouterr()
+
+    reprocess(spark, settings(tmp_path), DAY, apply=True)
+
+    assert [(start, volume) for start, volume, _ in minutes(tmp_path)] == [(start, volume) for start, volume, _ in once[0]]
+    assert levels(tmp_path) == once[1]
+    said = capsys.readouterr().out
+    assert "2 stored twice" in said
+    assert "4 stored twice" in said
+
+
 def test_reprocess_when_no_ticks_are_stored_then_says_so(spark, tmp_path) -> None:
     with pytest.raises(LakeError, match="no ticks of 2025-12-15 are stored"):
         reprocess(spark, settings(tmp_path), DAY, apply=True)
