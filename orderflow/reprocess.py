@@ -11,7 +11,6 @@ from pyspark.sql import functions as F
 
 from orderflow.lake.compaction import DayChangedError, DayRewriter, StoredMeanwhileError
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError
-from orderflow.market.tick import ist_date
 from orderflow.processing import reprocess as recomputation
 from orderflow.processing.session import spark_session
 from orderflow.settings import Settings
@@ -23,7 +22,8 @@ _FILE_IS_GONE: Final = ("FILE_NOT_EXIST", "FileNotFoundException", "PATH_NOT_FOU
 def run(settings: Settings, date: str, *, apply: bool) -> int:
     """Print the difference of candles and footprint of `date`, and apply it unless told not to; returns the exit code.
 
-    Of today only minutes older than twice the watermark are taken: younger ones are the stream's to finish.
+    Of today only minutes older than twice the watermark are taken, counted from the newest stored tick where that is earlier:
+    younger ones are the stream's to finish, or not all their ticks are stored yet.
 
     Raises LakeError when no ticks of the date are stored, or the day kept changing under it.
     """
@@ -49,16 +49,16 @@ def reprocess(spark: SparkSession, settings: Settings, date: str, *, apply: bool
     """Do what `run` says once. Raises DayChangedError or StoredMeanwhileError when storage came in between."""
     rewriter = DayRewriter(spark, settings.namenode_url)
     ticks = rewriter.rows(TICKS, date)
-    if not ticks.take(1):
+    newest_tick_ms = ticks.agg(F.max("feed_time_ms")).collect()[0][0]
+    if newest_tick_ms is None:
         raise LakeError(f"no ticks of {date} are stored; python -m orderflow lake lists the days that are")
     candles, footprint = rewriter.rows(CANDLES, date), rewriter.rows(FOOTPRINT, date)
     lengths = {row["window_minutes"] for row in candles.select("window_minutes").distinct().collect()}
     wanted = tuple(sorted({1, settings.window_minutes, *lengths}))
     new_candles, new_footprint = recomputation.recompute(ticks, settings, wanted)
     now_ms = int(time.time() * 1000)
-    final_ms = now_ms
-    if date == ist_date(now_ms):
-        final_ms = now_ms - 2 * settings.watermark_seconds * 1000
+    final_ms = recomputation.final_before(date, now_ms, newest_tick_ms, settings.watermark_seconds)
+    if final_ms < now_ms:
         final = F.unix_millis(F.to_timestamp("window_end")) <= final_ms
         new_candles, new_footprint = new_candles.where(final), new_footprint.where(final)
     reached = recomputation.reach(ticks)

@@ -13,6 +13,7 @@ from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
 
 from orderflow.market import records
+from orderflow.market.tick import ist_date
 from orderflow.processing.candles import candle_records, footprint_records, roll_up
 from orderflow.processing.minutes import minute_candles, minute_groups, minute_pieces, minute_rows
 from orderflow.settings import Settings
@@ -67,6 +68,15 @@ def recompute(ticks: DataFrame, settings: Settings, window_minutes: tuple[int, .
     if candles is None or footprint is None:
         raise ValueError("window_minutes must hold 1")
     return candles, footprint
+
+
+def final_before(date: str, now_ms: int, newest_tick_ms: int, watermark_seconds: int) -> int:
+    """Return the time until which the windows of a date may be taken, `now_ms` for a date that is over.
+
+    Younger ones of today are the stream's to finish, and of those near the newest stored tick (by the feed's time) storage may
+    not have all ticks yet: such a candle would displace the true one.
+    """
+    return now_ms if date != ist_date(now_ms) else min(now_ms, newest_tick_ms) - 2 * watermark_seconds * 1000
 
 
 def reach(ticks: DataFrame) -> DataFrame:
@@ -171,7 +181,7 @@ def difference(judgement: DataFrame, key: tuple[str, ...]) -> Difference:
 
 
 def merged(judgement: DataFrame) -> DataFrame:
-    """Return the day with the difference applied: what changed or was missing is new, all else stays unless it is removed or doubled."""
+    """Return the day with the difference applied: what changed or was missing is new, what is removed or doubled goes."""
     take_new = F.col("verdict").isin("missing", "changed")
     stays = take_new | (F.col("old").isNotNull() & ~F.col("verdict").isin("removed", "doubled"))
     return judgement.where(stays).select(F.when(take_new, F.col("new")).otherwise(F.col("old")).alias("row")).select("row.*")
