@@ -75,7 +75,8 @@ def report(history: History, date: str, now_ms: int | None = None) -> DayReport:
     candles = history.table(CANDLES, date, columns=CANDLE_COLUMNS)
     footprint = history.table(FOOTPRINT, date, columns=FOOTPRINT_COLUMNS)
     days = [day for ticks in _portions(history, date) for day in instrument_days(ticks, candles, settled_ms)]
-    without_ticks = sorted({*pc.unique(candles.column("instrument")).to_pylist()} - {day.instrument for day in days})
+    seen = candles.filter(pc.fill_null(pc.not_equal(candles.column("source"), "backfill"), True))
+    without_ticks = sorted({*pc.unique(seen.column("instrument")).to_pylist()} - {day.instrument for day in days})
     return DayReport(
         date=date,
         instruments=tuple(sorted(days, key=lambda day: day.instrument)),

@@ -323,6 +323,17 @@ def test_report_when_a_minute_is_young_then_its_candle_is_not_missed_yet(tmp_pat
     assert not catalogue.report(history, DAY, now_ms=OPEN_MS + 16 * 60_000).sound
 
 
+def test_report_when_candles_have_no_tick_then_only_backfilled_ones_are_sound(tmp_path) -> None:
+    write(tmp_path, TICKS, DAY, "a.parquet", [tick(1, traded_volume=None)])
+    sides = {"buy_volume": 0, "sell_volume": 0, "delta": 0, "unclassified_volume": 100}
+    write(tmp_path, CANDLES, DAY, "a.parquet", [candle(0, INFY, source="backfill", **sides)])
+    history = History(LocalFileSystem(), f"{tmp_path}/trading")
+    assert catalogue.report(history, DAY).sound
+
+    write(tmp_path, CANDLES, DAY, "b.parquet", [candle(1, INFY, **sides)])
+    assert f"{INFY}: candles without any tick" in catalogue.report(history, DAY).faults
+
+
 @pytest.mark.parametrize(("first", "last"), [("15-12-2025", None), ("2025-12-15", "2025-13-01"), ("2025-12-16", "2025-12-15")])
 def test_period_when_it_is_none_then_says_so(tmp_path, first, last) -> None:
     with pytest.raises(LakeError, match=r"date|period"):
