@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import math
 import time
@@ -119,6 +120,27 @@ class DayRewriter:
     def _rewrite(self, table: Table, date: str, names: tuple[str, ...], frame: DataFrame, rows: int | None) -> Rewritten:
         day, mark = table.day(date), uuid.uuid4().hex[:8]
         new = f"{STAGING}/{table.name}-{date}-{mark}"
+        try:
+            written = self._stage(table, date, names, frame, rows, new)
+            sizes = {file.name: file.size_bytes for file in self._files.files(day)}
+            after = [file.size_bytes for file in self._files.files(new) if file.name.endswith(".parquet")]
+            present = [COVERED] if COVERED in sizes else []
+            beside = None if rows is not None else self._added(table, date, names, new)
+        except Exception:
+            # Once a swap is announced, whoever finishes it needs the directory.
+            with contextlib.suppress(Exception):
+                self._files.delete(new)
+            raise
+        if not self._swaps.replace(table, date, new, [*names, *present], beside):
+            raise DayChangedError(f"{day} was rewritten by someone else meanwhile; their result stands")
+        result = Rewritten(len(names), len(after), sum(sizes.get(name, 0) for name in names), sum(after), written)
+        log.info("%s: %d files, %d bytes became %d files, %d bytes; %d rows", day, result.files_before,
+                 result.bytes_before, result.files_after, result.bytes_after, written)  # fmt: skip
+        return result
+
+    def _stage(self, table: Table, date: str, names: tuple[str, ...], frame: DataFrame, rows: int | None, new: str) -> int:
+        """Write the directory that is to take the day's place; returns its rows."""
+        day = table.day(date)
         (
             frame.repartitionByRange(self._wanted_files(table, date, names), *table.sorting[:2])
             .sortWithinPartitions(*table.sorting)
@@ -128,11 +150,11 @@ class DayRewriter:
             .option("parquet.writer.version", "v2")
             .parquet(self._files.url(new))
         )
-        written = self._spark.read.schema(spark_schema(table.fields)).parquet(self._files.url(new)).count()
+        written: int = self._spark.read.schema(spark_schema(table.fields)).parquet(self._files.url(new)).count()
         if rows is not None and written != rows:
-            self._files.delete(new)
             raise LakeError(f"{day}: {rows} rows were read but {written} written; the day is left as it was")
         covered = union(read_covered(self._files, day), *map(offsets_of, names))
+        mark = new.rpartition("-")[2]
         for number, name in enumerate(self._files.names(new) or ()):
             if name.endswith(".parquet"):
                 self._files.keep_copies(f"{new}/{name}")
@@ -140,16 +162,7 @@ class DayRewriter:
             else:
                 self._files.delete(f"{new}/{name}")
         self._files.create_text(f"{new}/{COVERED}", covered_to_json(covered))
-        sizes = {file.name: file.size_bytes for file in self._files.files(day)}
-        after = [file.size_bytes for file in self._files.files(new) if file.name.endswith(".parquet")]
-        present = [COVERED] if COVERED in sizes else []
-        beside = None if rows is not None else self._added(table, date, names, new)
-        if not self._swaps.replace(table, date, new, [*names, *present], beside):
-            raise DayChangedError(f"{day} was rewritten by someone else meanwhile; their result stands")
-        result = Rewritten(len(names), len(after), sum(sizes.get(name, 0) for name in names), sum(after), written)
-        log.info("%s: %d files, %d bytes became %d files, %d bytes; %d rows", day, result.files_before,
-                 result.bytes_before, result.files_after, result.bytes_after, written)  # fmt: skip
-        return result
+        return written
 
     def _added(self, table: Table, date: str, names: tuple[str, ...], new: str) -> tuple[str, ...]:
         """Return the files added since `names` were read; raise StoredMeanwhileError when `new` holds a row of theirs."""
@@ -158,7 +171,6 @@ class DayRewriter:
             identity = list(table.identity)
             rows = self._spark.read.schema(spark_schema(table.fields)).parquet(self._files.url(new)).select(identity)
             if self._frame(table, date, added).select(identity).join(rows, identity).limit(1).count():
-                self._files.delete(new)
                 raise StoredMeanwhileError(
                     f"{table.day(date)}: storage is behind and has just stored rows that were recomputed too; try again later"
                 )
@@ -232,7 +244,6 @@ class Upkeep:
     def _delete_expired(self) -> None:
         if (self._keep_days is None and self._keep_bytes is None) or self._now_ms() - self._deleted_ms < RETENTION_MS:
             return
-        self._deleted_ms = self._now_ms()
         sizes: dict[str, int] = {}
         for table in TABLES.values():
             for directory in self._files.files(table.directory):
@@ -244,6 +255,7 @@ class Upkeep:
             log.info("deleting %s: beyond LAKE_KEEP_DAYS or LAKE_KEEP_GIGABYTES", date)
             for table in TABLES.values():
                 self._files.delete(table.day(date))
+        self._deleted_ms = self._now_ms()
 
     def _compact_all(self, table: Table) -> None:
         for directory in self._files.files(table.directory):

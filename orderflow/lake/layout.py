@@ -159,7 +159,9 @@ def covered_from_json(text: str) -> Ranges:
     try:
         return {str(source): tuple((int(a), int(b)) for a, b in pairs) for source, pairs in json.loads(text)["covered"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
-        raise LakeError(f"{COVERED} is not readable ({error}); restore it or compact the date again") from error
+        raise LakeError(
+            f"{COVERED} is not readable ({error}); restore it, or delete it: what storage repeats is then found by its rows alone"
+        ) from error
 
 
 def _joined(pairs: list[tuple[int, int]]) -> list[tuple[int, int]]:

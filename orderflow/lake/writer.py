@@ -269,9 +269,15 @@ class HdfsParquetSink:
 
 
 def read_covered(files: HadoopFiles, directory: str) -> Ranges:
-    """Return the offsets that a directory's compacted files hold; empty when none are compacted."""
+    """Return the offsets that a directory's compacted files hold; empty when none are compacted.
+
+    Raises LakeError, which names the directory, when they are not readable.
+    """
     text = files.read_text(f"{directory}/{COVERED}")
-    return covered_from_json(text) if text is not None else {}
+    try:
+        return covered_from_json(text) if text is not None else {}
+    except LakeError as error:
+        raise LakeError(f"{directory}/{error}") from error
 
 
 def _raise(greatest: dict[Series, Any], series: Series, order: Any) -> None:

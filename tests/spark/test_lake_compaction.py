@@ -85,6 +85,22 @@ def test_compact_when_another_compaction_was_faster_then_its_result_stands(spark
     assert not list((tmp_path / "trading/_staging/compact").iterdir())
 
 
+def test_compact_when_the_covered_offsets_are_unreadable_then_says_what_to_do_and_leaves_nothing_behind(spark, tmp_path) -> None:
+    write = sink(spark, tmp_path)
+    write(batch(spark, TICKS, tick(1, 1)), 0)
+    covered = tmp_path / TICKS.day(DAY)[1:] / "_covered.json"
+    covered.write_text("{")
+
+    with pytest.raises(LakeError, match=r"/trading/ticks/date=2025-12-15/_covered.json is not readable .* or delete it"):
+        rewriter(spark, tmp_path).compact(TICKS, DAY)
+    assert not list((tmp_path / "trading/_staging/compact").iterdir())
+
+    covered.unlink()
+    rewriter(spark, tmp_path).compact(TICKS, DAY)
+    write(batch(spark, TICKS, tick(1, 1), tick(2, 2)), 1)
+    assert stored(tmp_path) == [(TCS, 1), (TCS, 2)]
+
+
 def test_replace_when_day_is_recomputed_then_only_new_rows_remain_and_a_retry_adds_none(spark, tmp_path) -> None:
     old = batch(spark, TICKS, tick(1, 1), tick(2, 2))
     sink(spark, tmp_path)(old, 0)
@@ -172,6 +188,24 @@ def test_upkeep_when_hdfs_does_not_answer_then_storing_goes_on(spark, tmp_path, 
     monkeypatch.setattr(upkeep._files, "files", fail)
 
     upkeep()
+
+
+def test_upkeep_when_a_deletion_fails_then_the_next_call_tries_again(spark, tmp_path, monkeypatch) -> None:
+    for date in ("2025-12-15", "2025-12-16"):
+        (tmp_path / TICKS.day(date)[1:]).mkdir(parents=True)
+    upkeep = Upkeep(spark, f"file://{tmp_path}", (TICKS,), keep_days=1, now_ms=lambda: 1_765_878_000_000)
+    delete, failures = upkeep._files.delete, iter([OSError("no NameNode")])
+
+    def fail_once(path: str) -> None:
+        for failure in failures:
+            raise failure
+        delete(path)
+
+    monkeypatch.setattr(upkeep._files, "delete", fail_once)
+    upkeep()
+    assert (tmp_path / TICKS.day("2025-12-15")[1:]).exists()
+    upkeep()
+    assert not (tmp_path / TICKS.day("2025-12-15")[1:]).exists()
 
 
 def test_upkeep_when_the_owner_of_a_swap_died_then_brings_the_day_back(spark, tmp_path) -> None:
