@@ -36,7 +36,8 @@ def main() -> int:
     }
     watch = QueryWatch(spark, starts)
     with HealthServer(told.health_host, told.health_port, watch.health):
-        return watch.wait(Upkeep(spark, told.namenode_url, (CANDLES, FOOTPRINT)))
+        upkeep = Upkeep(spark, told.namenode_url, (CANDLES, FOOTPRINT))
+        return watch.wait(upkeep, upkeep.finish_swaps)
 
 
 if __name__ == "__main__":

@@ -34,7 +34,7 @@ def main() -> int:
     watch = QueryWatch(spark, {TICKS.name: start})
     with HealthServer(told.health_host, told.health_port, watch.health):
         upkeep = Upkeep(spark, told.namenode_url, (TICKS,), keep_days=told.lake_keep_days, keep_bytes=told.lake_keep_bytes)
-        return watch.wait(upkeep)
+        return watch.wait(upkeep, upkeep.finish_swaps)
 
 
 if __name__ == "__main__":

@@ -42,7 +42,7 @@ IDLE_MS: Final = 15 * 60 * 1000
 TASKS_PER_READ: Final = 8
 LEFTOVER_MS: Final = 6 * 60 * 60 * 1000
 # A swap takes a second or two.
-DEAD_SWAP_MS: Final = 60 * 1000
+DEAD_SWAP_MS: Final = 8 * 1000
 RETENTION_MS: Final = 60 * 60 * 1000
 MOST_BATCH_FILES: Final = 240
 ATTEMPTS: Final = 3
@@ -221,7 +221,7 @@ class Upkeep:
 
     def __call__(self) -> None:
         """Look at every day that changed since it was last compacted, and clear what a killed rewrite left."""
-        steps: list[Callable[[], None]] = [self._clear, self._delete_expired]
+        steps: list[Callable[[], None]] = [self.finish_swaps, self._clear, self._delete_expired]
         steps += [partial(self._compact_all, table) for table in self._tables]
         for step in steps:
             try:
@@ -229,11 +229,14 @@ class Upkeep:
             except Exception:  # whatever it was, storing must go on
                 log.exception("stored days could not be looked after; it is tried again later")
 
-    def _clear(self) -> None:
-        """Finish swaps whose owner died, and delete what is left of rewrites."""
+    def finish_swaps(self) -> None:
+        """Bring back the days of swaps whose owner died: mostly one look into an empty directory, to be taken often."""
         if any(self._age_ms(marker) >= DEAD_SWAP_MS for marker in self._files.files(SWAPS)):
             for table in self._tables:
                 self._swaps.finish_all(table)
+
+    def _clear(self) -> None:
+        """Delete what is left of rewrites."""
         for left in self._files.files(STAGING):
             if self._age_ms(left) >= LEFTOVER_MS:
                 self._files.delete(f"{STAGING}/{left.name}")

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 _POLL_SECONDS: Final = 2.0
 _LOG_SECONDS: Final = 60.0
 _UPKEEP_SECONDS: Final = 300.0
+_LOOK_SECONDS: Final = 10.0
 _SILENT_SECONDS: Final = 180.0
 _RETRY_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)
 _GIVE_UP_SECONDS: Final = 300.0
@@ -130,18 +131,20 @@ class QueryWatch:
             return Health(False, f"no progress for {_SILENT_SECONDS:.0f} s: {', '.join(silent)}", detail)
         return Health(True, "running", detail)
 
-    def wait(self, upkeep: Callable[[], None] | None = None) -> int:
-        """Block until SIGTERM or SIGINT, then stop the queries and return 0; call `upkeep` every five minutes on its own thread.
+    def wait(self, upkeep: Callable[[], None] | None = None, look: Callable[[], None] | None = None) -> int:
+        """Block until SIGTERM or SIGINT, then stop the queries and return 0.
 
-        A failure of `upkeep` is logged, and it is called again; the end does not wait for it, so it must bear being cut off.
+        `upkeep` is called every five minutes and `look`, which must be cheap, every ten seconds, each on a thread of its own. A
+        failure is logged, and it is called again; the end does not wait for it, so it must bear being cut off.
         A query that ends because a server is away, or HDFS full, is started again, at first after a second, then less often.
         Raises OrderflowError with the cause and what to do when one ends otherwise, does not work again within five minutes, or
         when Spark's JVM is gone.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
-        if upkeep is not None:
-            threading.Thread(target=self._keep_up, args=(upkeep,), name="upkeep", daemon=True).start()
+        for name, task, seconds in (("upkeep", upkeep, _UPKEEP_SECONDS), ("look", look, _LOOK_SECONDS)):
+            if task is not None:
+                threading.Thread(target=self._keep_up, args=(name, task, seconds), name=name, daemon=True).start()
         try:
             self._watch_until_stopped()
         except Py4JNetworkError as error:
@@ -174,13 +177,17 @@ class QueryWatch:
             while time.monotonic() < until and query.isActive and query.status["isTriggerActive"]:
                 time.sleep(0.05)
 
-    def _keep_up(self, upkeep: Callable[[], None]) -> None:
-        while not self._stop.wait(_UPKEEP_SECONDS):
+    def _keep_up(self, name: str, task: Callable[[], None], seconds: float) -> None:
+        failed = False
+        while not self._stop.wait(seconds):
             try:
-                upkeep()
+                task()
+                failed = False
             except Exception:
-                if not self._stop.is_set():
-                    log.exception("upkeep failed; it is tried again in %.0f s, and storing goes on", _UPKEEP_SECONDS)
+                # While HDFS is away each call fails.
+                if not failed and not self._stop.is_set():
+                    log.exception("%s failed; it is tried again every %.0f s, and storing goes on", name, seconds)
+                failed = True
 
     def _observe(self, name: str, query: StreamingQuery) -> None:
         if not query.isActive:

@@ -225,6 +225,8 @@ def test_upkeep_when_the_owner_of_a_swap_died_then_brings_the_day_back(spark, tm
     assert not (tmp_path / TICKS.day(DAY)[1:]).exists()
     marked_ms = int((tmp_path / "trading/_staging/swaps/ticks-2025-12-15.json").stat().st_mtime * 1000)
 
-    Upkeep(spark, f"file://{tmp_path}", (TICKS,), now_ms=lambda: marked_ms + 61_000)()
+    Upkeep(spark, f"file://{tmp_path}", (TICKS,), now_ms=lambda: marked_ms + 7_000).finish_swaps()
+    assert not (tmp_path / TICKS.day(DAY)[1:]).exists()
+    Upkeep(spark, f"file://{tmp_path}", (TICKS,), now_ms=lambda: marked_ms + 10_000).finish_swaps()
 
     assert stored(tmp_path) == [(TCS, 1), (TCS, 2)]

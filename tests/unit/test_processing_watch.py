@@ -120,6 +120,28 @@ def test_watch_when_upkeep_takes_long_then_a_query_that_ends_is_still_seen() -> 
 
 
 @pytest.mark.usefixtures("impatient")
+def test_watch_when_upkeep_takes_long_then_looks_go_on_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("orderflow.processing.watch._LOOK_SECONDS", 0.001)
+    began, end = threading.Event(), threading.Event()
+    looks: list[bool] = []
+
+    def look() -> None:
+        looks.append(began.wait(30))
+        if len(looks) == 3:
+            end.set()
+
+    def upkeep() -> None:
+        began.set()
+        end.wait(30)
+
+    watch = QueryWatch(FakeSession(), {"ticks": lambda: FakeQueryUntil(end)})  # type: ignore[arg-type, dict-item]
+    with pytest.raises(OrderflowError, match="query ticks has ended"):
+        watch.wait(upkeep, look)
+    watch._stop.set()
+    assert len(looks) >= 3
+
+
+@pytest.mark.usefixtures("impatient")
 def test_watch_when_upkeep_fails_then_it_is_logged_and_tried_again(caplog: pytest.LogCaptureFixture) -> None:
     again = threading.Event()
     calls = 0
