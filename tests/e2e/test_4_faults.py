@@ -35,6 +35,7 @@ KILLED = (
     "kill -9 datanode1",
 )
 RECOVERY_SECONDS = 240.0
+BROKEN_STATE = b'{"owner": "x", "status": 7}'
 JUNK: tuple[bytes | None, ...] = (
     None,
     b"",
@@ -96,7 +97,7 @@ def began_ms(rig: Rig) -> int:
 
 
 def rejects(rig: Rig) -> Counter[str]:
-    """Count the rejects of the tick and candle topics by source, as Kafka holds them."""
+    """Count the rejects by source, as Kafka holds them."""
     found: Counter[str] = Counter()
     for _, value, _ in rig.topic(topics.REJECTS):
         if value and value.startswith(b'{"reason"'):
@@ -124,6 +125,9 @@ def test_poison_when_on_every_topic_then_it_is_rejected_and_the_stream_goes_on(r
                     producer.produce(topic, junk, key, on_delivery=arrived(topic))
     for record in mutants(began).values():
         producer.produce(topics.TICKS, json.dumps(record), record["instrument_key"], on_delivery=arrived(topics.TICKS))
+    # The first is not published again before the streamer is killed: its next start meets it.
+    producer.produce(topics.INSTRUMENT_STATE, BROKEN_STATE, b"segment|NSE_EQ")
+    producer.produce(topics.INSTRUMENT_STATE, b'{"owner": "x", "state": {"instrument_key": 7}}', KEY.encode())
     for key in (b"NSE_EQ|another", b"*"):
         producer.produce(topics.TICKS, json.dumps(sound_tick(began)), key, on_delivery=arrived(topics.TICKS))
     huge: list[str] = []
@@ -164,3 +168,9 @@ def test_faults_when_processes_are_killed_then_all_works_again_and_nothing_is_lo
     print(verdict)
     assert verdict.sound, str(verdict)
     assert verdict.candles_checked > 0
+
+
+def test_state_when_broken_under_a_streamers_key_then_its_next_start_rejected_it(rig: Rig) -> None:
+    placed = [source for _, value, source in rig.topic(topics.INSTRUMENT_STATE) if value == BROKEN_STATE]
+    assert len(placed) == 1
+    assert placed[0] in rejects(rig)
