@@ -167,8 +167,7 @@ def _trades(spark: SparkSession, settings: Settings) -> StreamingQuery:
 
 def _candles(spark: SparkSession, settings: Settings) -> StreamingQuery:
     """Final one-minute candles and their footprint levels, from one aggregation."""
-    messages = flow_messages(_minute_measures(spark, settings, 1), 1)
-    return _start(messages, settings, "orderflow", settings.candles_trigger_seconds)
+    return _start(minute_messages(spark, settings), settings, "orderflow", settings.candles_trigger_seconds)
 
 
 def _rolled_up(spark: SparkSession, settings: Settings) -> StreamingQuery:
@@ -176,6 +175,11 @@ def _rolled_up(spark: SparkSession, settings: Settings) -> StreamingQuery:
     n = settings.window_minutes
     messages = flow_messages(roll_up(_minute_measures(spark, settings, n), n), n)
     return _start(messages, settings, f"orderflow-{n}", settings.candles_trigger_seconds)
+
+
+def minute_messages(spark: SparkSession, settings: Settings) -> DataFrame:
+    """Return final one-minute candles and footprint levels of the stream of ticks, as messages for Kafka."""
+    return flow_messages(_minute_measures(spark, settings, 1), 1)
 
 
 def _minute_measures(spark: SparkSession, settings: Settings, window_minutes: int) -> DataFrame:
