@@ -65,6 +65,8 @@ _PASSING: Final = (
     "CANNOT_WRITE_STATE_STORE.CANNOT_COMMIT",
     "All datanodes",
     "BlockMissingException",
+    # A storage looked for repeats in files that a compaction has just replaced.
+    "FAILED_READ_FILE.FILE_NOT_EXIST",
     "Timed out waiting for a node assignment",
     "org.apache.kafka.common.errors.TimeoutException",
     "cannot look up topic",
@@ -183,10 +185,13 @@ class QueryWatch:
             try:
                 task()
                 failed = False
-            except Exception:
+            except Exception as error:
                 # While HDFS is away each call fails.
                 if not failed and not self._stop.is_set():
-                    log.exception("%s failed; it is tried again every %.0f s, and storing goes on", name, seconds)
+                    text = str(error)
+                    why = f": {_reason(text)}" if any(sign in text for sign in _PASSING) else ""
+                    words = "%s failed; it is tried again every %.0f s, and storing goes on%s"
+                    log.warning(words, name, seconds, why, exc_info=not why)
                 failed = True
 
     def _observe(self, name: str, query: StreamingQuery) -> None:

@@ -151,13 +151,15 @@ def test_watch_when_upkeep_fails_then_it_is_logged_and_tried_again(caplog: pytes
         calls += 1
         if calls > 1:
             again.set()
-        raise ConnectionRefusedError("the NameNode is away")
+        raise ConnectionRefusedError("[Errno 111] Connection refused")
 
     watch = QueryWatch(FakeSession(), {"ticks": lambda: FakeQueryUntil(again)})  # type: ignore[arg-type, dict-item]
     with pytest.raises(OrderflowError, match="query ticks has ended"):
         watch.wait(upkeep)
     watch._stop.set()
-    assert "upkeep failed; it is tried again" in caplog.text
+    (record,) = [one for one in caplog.records if "upkeep failed; it is tried again" in one.message]
+    assert "Connection refused" in record.message
+    assert not record.exc_info  # a server that is away is told in one line
 
 
 def test_watch_when_a_query_ends_then_it_names_the_cause_and_the_cure() -> None:
@@ -206,6 +208,7 @@ def failed(name: str, text: str = AWAY) -> FakeQuery:
         "The DiskSpace quota of /trading is exceeded: quota = 1048576 B = 1 MB but diskspace consumed = 9 MB",
         "HDFS at hdfs://x:9000 does not take files yet (Cannot delete /trading/_staging/ticks. Name node is in safe mode.)",
         "[CANNOT_WRITE_STATE_STORE.CANNOT_COMMIT] Error writing state store files for provider HDFSStateStore",
+        "[FAILED_READ_FILE.FILE_NOT_EXIST] Encountered error while reading file hdfs://x:9000/trading/candles/date=2025-12-15/a.parquet",
     ],
 )
 def test_watch_when_hdfs_takes_no_files_then_the_query_starts_again_in_its_process(clock: Clock, text: str) -> None:
