@@ -9,14 +9,13 @@ from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from orderflow.lake.compaction import DayChangedError, DayRewriter, StoredMeanwhileError
+from orderflow.lake.compaction import FILE_IS_GONE, DayChangedError, DayRewriter, StoredMeanwhileError
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError
 from orderflow.processing import reprocess as recomputation
 from orderflow.processing.session import spark_session
 from orderflow.settings import Settings
 
 ATTEMPTS: Final = 3
-_FILE_IS_GONE: Final = ("FILE_NOT_EXIST", "FileNotFoundException", "PATH_NOT_FOUND")
 
 
 def run(settings: Settings, date: str, *, apply: bool) -> int:
@@ -37,7 +36,7 @@ def run(settings: Settings, date: str, *, apply: bool) -> int:
                     raise
                 print(f"{error}; recomputing")
             except PySparkException as error:
-                if attempt == ATTEMPTS or not any(sign in str(error) for sign in _FILE_IS_GONE):
+                if attempt == ATTEMPTS or not any(sign in str(error) for sign in FILE_IS_GONE):
                     raise
                 print(f"files of {date} were compacted meanwhile; recomputing")
         raise AssertionError("every attempt returns or raises")

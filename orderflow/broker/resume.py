@@ -70,12 +70,12 @@ class StateReader:
         except DecodeError as error:
             self._refuse(key, value, stored_ms, source, error)
             return
+        self.doubtful.discard(key)
         if is_position:
             self.positions[key.removeprefix(POSITIONS)] = record["positions"]
             return
         self.stored.states[key] = record
         self.stored_ms[key] = stored_ms
-        self.doubtful.discard(key)
 
     def told_positions(self) -> list[dict[str, int]]:
         """Return where the tick topic stood at the last flush of each owner of a state."""
@@ -87,12 +87,16 @@ class StateReader:
         return max((self.stored_ms[key] for key in self.stored.states), default=0)
 
     def doubtful_ms(self, instrument_keys: Iterable[str]) -> int | None:
-        """Return since when ticks must be read for the instruments whose last record is broken; None when there is none."""
+        """Return since when ticks must be read for the instruments whose last record is broken, or whose owner's positions are.
+
+        None when there are none.
+        """
+        broken = {key.removeprefix(POSITIONS) for key in self.doubtful if key.startswith(POSITIONS)}
         before_ms = (self.newest_ms() or int(time.time() * 1000)) - _WITHOUT_STATE_MS
         since = [
             self.stored_ms[key] - _MARGIN_MS if key in self.stored.states else before_ms
             for key in instrument_keys
-            if key in self.doubtful
+            if key in self.doubtful or str(self.stored.states.get(key, {}).get("owner")) in broken
         ]
         return min(since, default=None)
 

@@ -46,6 +46,8 @@ DEAD_SWAP_MS: Final = 8 * 1000
 RETENTION_MS: Final = 60 * 60 * 1000
 MOST_BATCH_FILES: Final = 240
 ATTEMPTS: Final = 3
+# What Spark says when a compaction took files away that it had listed.
+FILE_IS_GONE: Final = ("FILE_NOT_EXIST", "FileNotFoundException", "PATH_NOT_FOUND")
 
 log = logging.getLogger(__name__)
 

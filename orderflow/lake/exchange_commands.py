@@ -38,8 +38,9 @@ def backfill(
 ) -> int:
     """Store a candle with source `backfill` for every minute the exchange has and the lake has not.
 
-    Minutes that ended less than a quarter of an hour ago are left to the stream. Where the candle after an outage holds the
-    volume of minutes that are filled, it and its neighbours become the exchange's; only that asks for `spark`.
+    Minutes that ended less than a quarter of an hour ago are left to the stream, unless it has stored a later one already. Where
+    the candle after an outage holds the volume of minutes that are filled, it and its neighbours become the exchange's; only that
+    asks for `spark`.
     """
     now = datetime.now(UTC)
     history, files = History.connect(settings.namenode_http_url), LakeFiles(settings.namenode_http_url)
@@ -47,7 +48,8 @@ def backfill(
     missing: dict[str, list[Candle]] = {}
     doubled: dict[str, dict[str, list[ExchangeMinute]]] = {}
     for found, stored, exchange in _days(settings, instruments, first, last, now):
-        holes = [minute for minute in found.missing if minute.start_ms < now_ms - SETTLED_MS]
+        streamed_ms = max((candle.start_ms for candle in stored if candle.source != "backfill"), default=0)
+        holes = [minute for minute in found.missing if minute.start_ms < max(now_ms - SETTLED_MS, streamed_ms)]
         print(f"{found.date} {found.instrument}: {len(holes)} of {found.minutes} minutes missing")
         filling = [backfill_candle(found.instrument, minute) for minute in holes]
         missing.setdefault(found.date, []).extend(filling)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from pyspark.errors import PySparkException
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
-from orderflow.lake.compaction import DayChangedError, DayRewriter, StoredMeanwhileError
+from orderflow.lake.compaction import FILE_IS_GONE, DayChangedError, DayRewriter, StoredMeanwhileError
 from orderflow.lake.exchange_candles import ExchangeMinute
 from orderflow.lake.layout import CANDLES, FOOTPRINT, Table, spark_schema
 from orderflow.lake.reconciliation import levels_within, without_outages
@@ -28,6 +29,9 @@ def replace_outages(spark: SparkSession, url: str, date: str, exchange: Mapping[
             return _replace_outages(spark, DayRewriter(spark, url), date, exchange)
         except (DayChangedError, StoredMeanwhileError):
             if attempt == ATTEMPTS:
+                raise
+        except PySparkException as error:
+            if attempt == ATTEMPTS or not any(sign in str(error) for sign in FILE_IS_GONE):
                 raise
     raise AssertionError("every attempt returns or raises")
 

@@ -75,7 +75,7 @@ def without_outages(stored: Iterable[Candle], exchange: Iterable[ExchangeMinute]
 
     What an outage missed is in a candle after it, marked `gap`, and would count twice. Only a bar fixes where a minute begins in
     the volume, so from one such minute to the next the candles hold together what traded: all of them become the exchange's.
-    Where no minute of the date has a bar, those from just before the outage to the `gap` do.
+    Where no minute of the date has a bar, those from just before each outage to the `gap` that ends it do.
     """
     minutes = {minute.start_ms: minute for minute in exchange}
     candles = sorted((c for c in stored if c.start_ms <= max(minutes, default=-1)), key=lambda candle: candle.start_ms)
@@ -86,7 +86,7 @@ def without_outages(stored: Iterable[Candle], exchange: Iterable[ExchangeMinute]
         filled = next((at for at, candle in enumerate(stretch) if _is_filled(candle)), len(stretch))
         last_gap = max((at for at, candle in enumerate(stretch) if candle.gap), default=-1)
         if not fixed and filled < last_gap:
-            wanted = stretch if bars else stretch[max(filled - 1, 0) : last_gap + 1]
+            wanted = stretch if bars else _around_outages(stretch)
             found += [replaced_candle(candle, minutes.get(candle.start_ms)) for candle in wanted if not _is_filled(candle)]
     return [candle for candle in found if candle not in candles]
 
@@ -103,6 +103,18 @@ def levels_within(levels: Iterable[dict[str, Any]], candle: Candle) -> list[dict
         if any(rest[f"{side}_volume"] for side in ("buy", "sell", "unclassified")):
             kept.append(rest)
     return sorted(kept, key=lambda level: level["price"])
+
+
+def _around_outages(candles: list[Candle]) -> list[Candle]:
+    """Return, for each run of filled minutes that a `gap` follows, the candle before it, the run, and the `gap`."""
+    found: list[Candle] = []
+    at = 0
+    for filled, group in groupby(candles, _is_filled):
+        begin, at = at, at + len(list(group))
+        end = next((after for after in range(at, len(candles)) if not candles[after].gap), len(candles))
+        if filled and end > at:
+            found += candles[max(begin - 1, 0) : end]
+    return list(dict.fromkeys(found))
 
 
 def _is_fixed(candle: Candle) -> bool:

@@ -6,8 +6,10 @@ import json
 import threading
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from types import SimpleNamespace
 
 import pyarrow as pa
 import pyarrow.csv as pa_csv
@@ -16,6 +18,7 @@ import pytest
 from fsspec.implementations.local import LocalFileSystem
 
 from orderflow.__main__ import main
+from orderflow.lake import exchange_commands
 from orderflow.lake.exchange_candles import ExchangeCandles, ExchangeMinute, backfill_candle
 from orderflow.lake.exchange_commands import asked_for, store_missing
 from orderflow.lake.export import export
@@ -207,6 +210,36 @@ def test_without_outages_when_no_minute_has_a_bar_then_only_the_outages_own_chan
     assert [(one.start_ms, one.total_volume, one.exchange_bar) for one in found] == [
         (OPEN_MS + 60_000 * number, 10, True) for number in (1, 3)
     ]
+
+
+def test_without_outages_when_two_are_far_apart_and_no_minute_has_a_bar_then_sound_minutes_between_stay() -> None:
+    parts = [(0, 3, False), (2, 17, True), (3, 4, False), (4, 5, False), (5, 6, False), (7, 20, True), (8, 2, False)]
+    stored = [
+        replace(backfill_candle(TCS, minute(n)), total_volume=size, gap=gap, source="stream", tick_count=1, exchange_bar=False)
+        for n, size, gap in parts
+    ]
+    filled = [backfill_candle(TCS, minute(n)) for n in (1, 6)]
+    found = without_outages([*stored, *filled], [minute(n) for n in range(9)])
+    assert [(one.start_ms - OPEN_MS) // 60_000 for one in found] == [0, 2, 5, 7]
+
+
+def test_backfill_when_the_stream_has_stored_a_later_minute_fills_all_of_the_outage(monkeypatch: pytest.MonkeyPatch) -> None:
+    now = datetime.fromtimestamp((OPEN_MS + 20 * 60_000) / 1000, UTC)
+    after = replace(backfill_candle(TCS, minute(10)), gap=True, source="stream", tick_count=1)
+    exchange = [minute(n) for n in range(19)]
+
+    def filled(stored: list[Candle]) -> list[int]:
+        found: list[Candle] = []
+        day = (reconcile(TCS, "2025-12-15", stored, exchange), stored, exchange)
+        monkeypatch.setattr(exchange_commands, "_days", lambda *_: iter([day]))
+        monkeypatch.setattr(exchange_commands, "store_missing", lambda _, __, ___, candles: found.extend(candles))
+        monkeypatch.setattr("orderflow.lake.outages.replace_outages", lambda *_: 1)
+        monkeypatch.setattr(exchange_commands, "datetime", SimpleNamespace(now=lambda _: now))
+        exchange_commands.backfill(load({}), [TCS], "2025-12-15", "2025-12-15", dry_run=False, spark=lambda: None)
+        return [(candle.start_ms - OPEN_MS) // 60_000 for candle in found]
+
+    assert filled([]) == [0, 1, 2, 3, 4]  # the others may still come
+    assert filled([after]) == list(range(10))
 
 
 def test_levels_within_when_the_candle_has_less_unclassified_volume_then_the_largest_level_loses_it() -> None:

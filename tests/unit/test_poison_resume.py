@@ -78,6 +78,18 @@ def read(*values: Any, key: str = KEY) -> StateReader:
     return reader
 
 
+def test_positions_when_broken_then_ticks_are_read_since_their_owners_states_were_stored() -> None:
+    reader = read(stored_state())
+    assert reader.doubtful_ms([KEY]) is None
+    owner = stored_state()["owner"]
+    reader.take(f"positions|{owner}", b'{"positions": "far"}', OPEN_MS + 90_000, "t[0]@9")
+    since = reader.doubtful_ms([KEY])
+    assert since is not None
+    assert since <= OPEN_MS + 60_000
+    reader.take(f"positions|{owner}", b'{"positions": {"0": 5}}', OPEN_MS + 95_000, "t[0]@10")
+    assert reader.doubtful_ms([KEY]) is None
+
+
 def test_state_when_it_is_sound_then_read_back_and_nothing_is_rejected() -> None:
     reader = read(stored_state())
     assert reader.stored.states == {KEY: stored_state()}
