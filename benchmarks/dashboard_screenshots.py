@@ -92,6 +92,7 @@ def main() -> int:
     pictures: list[tuple[str, int, int, dict[str, str], str]] = [
         ("dashboard", 1440, 860, {}, ""),
         ("footprint", 1440, 860, {"mode": "footprint"}, ""),
+        ("footprint-delta", 1440, 860, {"mode": "footprint", "cells": "delta"}, ""),
         ("footprint-far", 1440, 860, {"mode": "footprint"}, far),
         ("phone", 412, 915, {}, ""),
         ("colour-blind", 1440, 860, {"palette": "safe"}, ""),
