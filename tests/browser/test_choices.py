@@ -104,7 +104,7 @@ def test_footprint_when_its_cells_are_chosen_writes_both_sides_the_delta_or_the_
     press(browser, "x")
     words, levels = browser.execute_script(WRITTEN)
     assert "cells=delta" in browser.current_url
-    assert {signed(buy - sell) for sell, buy, _ in levels} <= set(words["of-live"])
+    assert {signed(buy - sell) for sell, buy, _ in levels} <= set(words["of-numbers"])
     pick(browser, "of-cells", "volume")
     words, levels = browser.execute_script(WRITTEN)
     assert {str(sum(volumes)) for volumes in levels} <= set(words["of-numbers"])

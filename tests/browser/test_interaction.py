@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from typing import Any
 
 import pytest
@@ -224,9 +223,14 @@ def test_page_when_it_is_hidden_between_a_message_and_its_frame_goes_on(browser:
     browser.execute_script(
         "window.seen = 0; orderflow.on('message', () => window.seen += 1); window.requestAnimationFrame = () => 0"
     )
-    time.sleep(1)
+
+    def ten_more_batches() -> None:
+        before = page.store.revision
+        wait_until(lambda: page.store.revision >= before + 10, "ten more batches of trades")
+
+    ten_more_batches()
     stuck = browser.execute_script("return window.seen")
-    time.sleep(1)
+    ten_more_batches()
     assert browser.execute_script("return window.seen") == stuck
     browser.execute_script(
         "Object.defineProperty(document, 'hidden', { value: true, configurable: true });"

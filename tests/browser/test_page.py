@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -232,7 +231,8 @@ def test_page_when_no_socket_opens_polls_the_same_view(browser: Any, page: Page)
             "window.hellos = 0; orderflow.on('hello', () => window.hellos += 1)"
         )
         wait_until(lambda: rows(browser)["total_volume"][-1] != before, "a polled update")
-        time.sleep(4)
+        told = "return window.states.length"
+        wait_until(lambda: browser.execute_script(told) >= 4, "four polls, with attempts at a socket between them")
         assert set(browser.execute_script("return window.states")) == {"polling"}
         assert browser.execute_script("return window.hellos") == 0
 

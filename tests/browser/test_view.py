@@ -164,7 +164,7 @@ def test_footprint_when_seen_from_far_shades_levels_instead_of_numbers_that_woul
     wait_until(lambda: browser.execute_script("return orderflow.chart.style.form") == "heat", "the far view")
     assert browser.execute_script(NUMBERS) == []
     drawn = browser.execute_script(
-        "const c = orderflow.liveCanvas(), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
+        "const c = document.getElementById('of-numbers'), d = c.getContext('2d').getImageData(0, 0, c.width, c.height).data;"
         "let n = 0; for (let i = 3; i < d.length; i += 4) if (d[i]) n += 1; return n"
     )
     assert drawn > 5_000

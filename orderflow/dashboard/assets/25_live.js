@@ -321,7 +321,10 @@
     const at = (value) => x._offset + x.l2p(value);
     if (!of.chart.style) return;
     if (cell && cell.gap) for (const y of [full.yaxis, full.yaxis2]) panel(x, y, () => shade(at, y, colors.gap));
-    if (of.chart.style.form === "heat") panel(x, full.yaxis, (y) => heat(cell, full, at, y, colors));
+    if (cell && of.chart.style.form === "heat") {
+      const levels = cell.levels.map(([price, sell, buy, none]) => [of.chart.column, price, sell, buy, none]);
+      panel(x, full.yaxis, (y) => heat(levels, Math.max(of.chart.most || 1, largestOf(levels)), at, y, colors));
+    }
     if (cell) panel(x, full.yaxis, (y) => paintCell(cell, at, y, colors));
     if (cell) sums(full, of.base() + of.chart.column, of.rows.x.length - 1, colors);
     const rows = of.rows;
@@ -329,20 +332,18 @@
     if (last >= 0) panel(x, full.yaxis, (y) => lastPrice(x, y, rows.close[last], rows.close[last] >= rows.open[last] ? colors.buy : colors.sell));
   }
 
-  /* One number a level, its delta or its volume, on the colour of the side that led, the stronger the more traded. */
-  function heat(cell, full, at, y, colors) {
-    const { step, style, column: newest } = of.chart;
-    const [from, to] = full.xaxis.range;
-    const [low, high] = full.yaxis.range;
-    const shown = (cell ? cell.levels.map(([price, sell, buy, none]) => [newest, price, sell, buy, none]) : []).concat(of.levels()).filter(([column, price]) => column > from - 1 && column < to + 1 && price > low - step && price < high + step);
-    const most = Math.max(1, ...shown.map(([, , sell, buy, none]) => sell + buy + none));
+  const largestOf = (levels) => levels.reduce((found, [, , sell, buy, none]) => Math.max(found, sell + buy + none), 1);
+
+  /* One number a level, its delta or its volume, on the colour of the side that led, the stronger the nearer to `largest`. */
+  function heat(levels, largest, at, y, colors) {
+    const { step, style } = of.chart;
     const height = Math.max(Math.abs(y(0) - y(step)) - 0.5, 1);
     const size = Math.min(Math.floor(Math.min(style.row * 0.8, style.column / 3.2)), 11);
     pen.textBaseline = "middle";
-    for (const [column, price, sell, buy, none] of shown) {
+    for (const [column, price, sell, buy, none] of levels) {
       const delta = buy - sell;
       pen.fillStyle = delta === 0 || none > buy + sell ? NEUTRAL : delta > 0 ? colors.buy : colors.sell;
-      pen.globalAlpha = 0.1 + 0.65 * Math.sqrt((sell + buy + none) / most);
+      pen.globalAlpha = 0.1 + 0.65 * Math.sqrt((sell + buy + none) / largest);
       pen.fillRect(at(column - 0.42), y(price) - height / 2, at(column + 0.42) - at(column - 0.42), height);
       pen.globalAlpha = 1;
       const signed = delta > 0 ? "+" + style.brief(delta) : delta < 0 ? "−" + style.brief(-delta) : "0";
@@ -457,8 +458,19 @@
     });
   }
 
+  function settledHeat(full, colors) {
+    const { xaxis: x, yaxis } = full;
+    const { chart } = of;
+    const [from, to] = x.range;
+    const [low, high] = yaxis.range;
+    const shown = of.levels().filter(([column, price]) => column > from - 1 && column < to + 1 && price > low - chart.step && price < high + chart.step);
+    chart.most = largestOf(shown);
+    panel(x, yaxis, (y) => heat(shown, chart.most, (value) => x._offset + x.l2p(value), y, colors));
+  }
+
   function settledColumns(full, colors) {
-    if (of.chart.style.form !== "heat") numbers(full, colors);
+    if (of.chart.style.form === "heat") settledHeat(full, colors);
+    else numbers(full, colors);
     sums(full, 0, of.base() + of.chart.column - 1, colors);
   }
 
