@@ -125,9 +125,7 @@ class _Sums:
             buy, sell = trade.buy, trade.sell
         else:
             buy, sell = _part(trade, trade.buy, low, high), _part(trade, trade.sell, low, high)
-            if trade.buy + trade.sell == whole:
-                sell = volume - buy
-            elif buy + sell > volume:
+            if trade.buy + trade.sell == whole or buy + sell > volume:
                 sell = volume - buy
         price = trade.price
         self.buy += buy

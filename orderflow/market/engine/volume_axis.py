@@ -72,7 +72,7 @@ class VolumeAxis:
     `origin` is the cumulative volume at which the updates begin: what lies below was not seen.
     """
 
-    __slots__ = ("_bounds", "_changed", "base", "base_bounds", "bars", "marks", "origin", "unplaced", "used")
+    __slots__ = ("_bounds", "_changed", "bars", "base", "base_bounds", "marks", "origin", "unplaced", "used")
 
     def __init__(self, first_minute: int, origin: int) -> None:
         self.origin = origin
