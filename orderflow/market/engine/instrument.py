@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterator
+from itertools import takewhile
 from typing import Final, NamedTuple
 
 from orderflow.market.engine.minute import AxisTrade, FinalBy, FinalMinute, OwnTicks, Quote, Stretch, final_minute
+from orderflow.market.engine.tail import Tail
 from orderflow.market.engine.volume_axis import UNKNOWN_HIGH, UNKNOWN_LOW, Bounds, VolumeAxis
 from orderflow.market.tick import MINUTE_MS, Bar, Tick
 
@@ -42,29 +44,37 @@ class InstrumentMinutes:
     """
 
     __slots__ = (
-        "axis", "bars", "closed", "date", "done", "first_minute", "highest_vtt", "key", "last_ltt_ms", "last_sequence", "measured",
-        "own", "quotes", "session_end_ms", "session_start_ms", "source", "trades", "trades_dropped",
+        "axis", "bars", "closed", "date", "done", "first_minute", "highest_vtt", "key", "last_ltt_ms",
+        "last_sequence", "measured", "own", "quotes", "session_end_ms", "session_start_ms", "source", "trades",
     )  # fmt: skip
 
-    def __init__(self, tick: Tick, source: str) -> None:
-        self.key = tick.instrument_key
-        self.date = tick.trading_date
+    def __init__(self, key: str, date: str, source: str, first_minute: int) -> None:
+        self.key = key
+        self.date = date
         self.source = source
-        self.session_start_ms = tick.session_start_ms or 0
-        self.session_end_ms = tick.session_end_ms or 0
-        self.first_minute = max(tick.feed_time_ms, self.session_start_ms) // MINUTE_MS
-        self.closed = self.first_minute
+        self.session_start_ms = 0
+        self.session_end_ms = 0
+        self.first_minute = first_minute
+        self.closed = first_minute
         self.done: set[int] = set()
         self.measured: set[int] = set()
         self.axis: VolumeAxis | None = None
-        self.trades: list[AxisTrade] = []
-        self.trades_dropped = 0
+        self.trades: Tail[AxisTrade] = Tail()
         self.own: dict[int, OwnTicks] = {}
         self.quotes: dict[int, Quote] = {}
         self.bars: dict[int, Bar] = {}
         self.highest_vtt = 0
         self.last_ltt_ms = 0
         self.last_sequence = 0
+
+    @classmethod
+    def beginning(cls, tick: Tick, source: str) -> InstrumentMinutes:
+        """Begin a trading date with its first tick: what traded before was not seen."""
+        minutes = cls(
+            tick.instrument_key, tick.trading_date, source, max(tick.feed_time_ms, tick.session_start_ms or 0) // MINUTE_MS
+        )
+        minutes.session_start_ms, minutes.session_end_ms = tick.session_start_ms or 0, tick.session_end_ms or 0
+        return minutes
 
     def take(self, tick: Tick, sides: Sides | None, *, use_bar: bool = True) -> bool:
         """Fold one tick; `sides` is given where it carries volume. Returns whether minutes may have become final.
@@ -97,26 +107,29 @@ class InstrumentMinutes:
 
     def has_open_minutes(self) -> bool:
         """Whether anything is known of a minute that is not published yet."""
-        return bool(self.own or self.bars or self.trades)
+        return bool(self.own or self.bars or self.trades.items)
 
     def settle(self, clock_ms: int | None, watermark_ms: int | None) -> Iterator[Settled]:
         """Yield what is final: late volume first, then minutes in order.
 
-        A minute whose end the clock has passed by `watermark_ms` is final whatever is missing; without a clock everything that
-        has begun is, and without a watermark nothing is for that reason.
+        A minute whose end the clock has passed by `watermark_ms` is final whatever is missing, or by twice that where later bars
+        are about to tell its edge; without a clock everything that has begun is, and without a watermark nothing is for that
+        reason.
         """
         axis = self.axis
-        limit = 0
+        limit = overdue = 0
         if clock_ms is None:
-            limit = self._newest() + 1
+            limit = overdue = self._newest() + 1
         elif watermark_ms is not None:
             limit = (clock_ms - watermark_ms) // MINUTE_MS
+            overdue = (clock_ms - 2 * watermark_ms) // MINUTE_MS
         end = min(max(self._newest() + 1, limit), self.end_minute)
         if axis is not None:
             yield from self._late(axis)
         for minute in range(self.closed, end):
             if minute not in self.done:
-                stretch = self._stretch(minute, by_clock=minute < limit)
+                by_clock = minute < overdue or (minute < limit and not self._will_be_known(minute))
+                stretch = self._stretch(minute, by_clock=by_clock)
                 if stretch is not None:
                     yield from self._publish(minute, stretch)
         while self.closed in self.done:
@@ -133,8 +146,7 @@ class InstrumentMinutes:
     def restart_axis(self) -> None:
         """Begin a new axis after cumulative volume was set back; the minutes of the old one must be settled before."""
         self.axis = None
-        self.trades_dropped += len(self.trades)
-        self.trades = []
+        self.trades.drop(len(self.trades.items))
         self.highest_vtt = 0
 
     def is_set_back(self, tick: Tick) -> bool:
@@ -164,10 +176,12 @@ class InstrumentMinutes:
         trade = AxisTrade(
             vtt - volume, vtt, tick.ltp, sides.buy, sides.sell, sides.wrong_share, bool(tick.gap) or is_silent(tick)
         )
-        if not self.trades or trade.low >= self.trades[-1].high:
-            self.trades.append(trade)
+        trades = self.trades.items
+        if not trades or trade.low >= trades[-1].high:
+            trades.append(trade)
             return ready
-        insort(self.trades, trade, key=_low)
+        insort(trades, trade, key=_low)
+        self.trades.write_again()
         return True
 
     def _count(self, tick: Tick, minute: int, sides: Sides | None) -> None:
@@ -198,6 +212,15 @@ class InstrumentMinutes:
         if self.axis is not None and self.axis.marks:
             newest = max(newest, self.axis.marks[-1].minute)
         return newest
+
+    def _will_be_known(self, minute: int) -> bool:
+        """Whether the minute, or the open one before it, lacks its bar, and the bars behind it will soon tell where it ends."""
+        axis = self.axis
+        if axis is None or not axis.later_bar_than(minute - 1):
+            return False
+        if axis.volume_of(minute) is None:
+            return axis.later_bar_than(minute) and not axis.bounds(minute + 1).exact
+        return minute != self.closed and minute - 1 not in self.done and not axis.bounds(minute).exact
 
     def _stretch(self, minute: int, *, by_clock: bool) -> Stretch | None:
         """Return the minute's place on the axis once it is final, else None."""
@@ -267,11 +290,11 @@ class InstrumentMinutes:
             self.axis.use(minute, stretch.low, binds=measured)
             self.axis.use(minute + 1, stretch.high, binds=measured)
         if own is not None or stretch.total or stretch.exchange_bar:
-            trades = (trade for trade in self.trades if trade.high > stretch.low and trade.low < stretch.high)
+            trades = (trade for trade in self.trades.items if trade.high > stretch.low and trade.low < stretch.high)
             yield final_minute(self.key, minute * MINUTE_MS, stretch, trades, own, quote, bar, self.source)
 
     def _late(self, axis: VolumeAxis) -> Iterator[LateVolume]:
-        """Yield what has come for published minutes: volume before the end of one that was measured, behind which another begins."""
+        """Yield what came for a published minute: volume before an end it was measured to, behind which another minute begins."""
         for edge in sorted(axis.used):
             used = axis.used[edge]
             if used.binds and edge - 1 in self.measured and edge not in self.measured:
@@ -285,22 +308,16 @@ class InstrumentMinutes:
         if axis is None:
             return
         if self.closed >= self.end_minute:
-            self.trades_dropped += len(self.trades)
-            self.trades.clear()
+            self.trades.drop(len(self.trades.items))
         axis.prune(self.closed, self._newest())
         self.measured = {minute for minute in self.measured if minute >= axis.base}
         begin = axis.bounds(self.closed).low
         used = axis.used.get(self.closed)
         if used is not None and used.binds:
             begin = max(begin, used.value)
-        count = 0
-        for trade in self.trades:
-            if trade.high > begin:
-                break
-            count += 1
-        if count:
-            del self.trades[:count]
-            self.trades_dropped += count
+        passed = sum(1 for _ in takewhile(lambda trade: trade.high <= begin, self.trades.items))
+        if passed:
+            self.trades.drop(passed)
 
 
 def is_silent(tick: Tick) -> bool:

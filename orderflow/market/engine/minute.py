@@ -31,7 +31,7 @@ class AxisTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 class OwnTicks(msgspec.Struct, array_like=True, gc=False):
-    """The updates whose last trade fell into one minute: their prices, and their volume before it is cut at the minute's edges."""
+    """The updates whose last trade fell into one minute: their prices, and their volume before it is cut at the edges."""
 
     count: int
     open: float

@@ -74,10 +74,12 @@ class Instrument:
 
     __slots__ = ("deadline_ms", "minutes", "seen", "streamer", "windows")
 
-    def __init__(self, minutes: InstrumentMinutes, windows: tuple[WindowRollUp, ...], streamer: str) -> None:
+    def __init__(
+        self, minutes: InstrumentMinutes, window_lengths: Iterable[int], streamer: str, runs: Iterable[Run] = ()
+    ) -> None:
         self.minutes = minutes
-        self.windows = windows
-        self.seen = SeenTicks()
+        self.windows = WindowRollUp(window_lengths)
+        self.seen = SeenTicks(runs)
         self.streamer = streamer
         self.deadline_ms = NO_DEADLINE
 
@@ -93,6 +95,7 @@ class PartitionEngine:
         self.instruments: dict[str, Instrument] = {}
         self.clocks: dict[str, int] = {}
         self.changed: set[str] = set()
+        """Instruments that changed since the state was written last."""
         self._deadlines: dict[str, int] = {}
         self._newest_ms = 0
         self._sweep_ms = 0
@@ -128,7 +131,14 @@ class PartitionEngine:
         own_ms = self.clocks.get(streamer, 0)
         return own_ms if self._newest_ms - own_ms < SILENT_STREAMER_MS else self._newest_ms
 
-    def rest(self, streamer: str) -> None:
+    def resume(self) -> None:
+        """Compute what follows from instruments and clocks, after these were put back."""
+        self._newest_ms = max(self.clocks.values(), default=0)
+        self._deadlines.clear()
+        for known in self.instruments.values():
+            self._set_deadline(known)
+
+    def _rest(self, streamer: str) -> None:
         """Compute anew when the next minute of the streamer's instruments is final because time ran out."""
         deadlines = (each.deadline_ms for each in self.instruments.values() if each.streamer == streamer)
         self._deadlines[streamer] = min(deadlines, default=NO_DEADLINE)
@@ -150,7 +160,7 @@ class PartitionEngine:
         self.changed.add(key)
         if known.streamer != streamer:
             before, known.streamer = known.streamer, streamer
-            self.rest(before)
+            self._rest(before)
             self._deadlines[streamer] = min(self._deadlines.get(streamer, NO_DEADLINE), known.deadline_ms)
         minutes = known.minutes
         if minutes.is_set_back(tick):
@@ -160,10 +170,9 @@ class PartitionEngine:
             self._settle(known, max(self.clock_ms(streamer), tick.feed_time_ms), out)
 
     def _begin(self, tick: Tick, streamer: str) -> Instrument:
-        windows = tuple(WindowRollUp(n) for n in self.settings.window_minutes if n > 1)
-        known = Instrument(InstrumentMinutes(tick, self.settings.source), windows, streamer)
+        minutes = InstrumentMinutes.beginning(tick, self.settings.source)
+        known = Instrument(minutes, (n for n in self.settings.window_minutes if n > 1), streamer)
         self.instruments[tick.instrument_key] = known
-        self._set_deadline(known)
         return known
 
     def _advance(self, streamer: str, out: list[Output]) -> None:
@@ -176,7 +185,7 @@ class PartitionEngine:
             if known.deadline_ms <= clock_ms:
                 self._settle(known, clock_ms, out)
                 self.changed.add(key)
-        self.rest(streamer)
+        self._rest(streamer)
 
     def _drop_ended_dates(self, out: list[Output]) -> None:
         """Forget instruments whose trading date is over, once a day; their last minutes are final by then."""
@@ -198,14 +207,14 @@ class PartitionEngine:
                 out.append(_late_event(final, at_ms))
                 continue
             out.append(final)
-            for window in known.windows:
-                window.add(final.candle, minutes.session_start_ms, minutes.session_end_ms)
-        for window in known.windows:
-            out.extend(window.close(NO_DEADLINE if clock_ms is None else minutes.closed * MINUTE_MS))
+            known.windows.add(final.candle)
+        open_ms = NO_DEADLINE if clock_ms is None else minutes.closed * MINUTE_MS
+        out.extend(known.windows.close(open_ms, minutes.session_start_ms, minutes.session_end_ms))
         self._set_deadline(known)
 
     def _set_deadline(self, known: Instrument) -> None:
-        waits = known.minutes.has_open_minutes() or any(window.open for window in known.windows)
+        """Note when the clock makes the instrument's next minute final."""
+        waits = known.minutes.has_open_minutes() or bool(known.windows.minutes.items)
         known.deadline_ms = known.minutes.deadline_ms(self.settings.watermark_ms) if waits else NO_DEADLINE
         if known.deadline_ms < self._deadlines.get(known.streamer, NO_DEADLINE):
             self._deadlines[known.streamer] = known.deadline_ms
