@@ -44,7 +44,7 @@ class Settings:
     processor_cores: int
     default_parallelism: int
     shuffle_partitions: int
-    window_minutes: int
+    windows: tuple[int, ...]
     watermark_seconds: int
     aggressor_rule: str
     exchange_bars: bool
@@ -98,7 +98,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         processor_cores=read.integer("PROCESSOR_CORES", 4, least=1),
         default_parallelism=read.integer("SPARK_DEFAULT_PARALLELISM", 2, least=1),
         shuffle_partitions=read.integer("SPARK_SQL_SHUFFLE_PARTITIONS", 2, least=1),
-        window_minutes=int(read.choice("WINDOW_MINUTES", "1", tuple(map(str, WINDOW_MINUTES)))),
+        windows=read.choices("WINDOW_MINUTES", "1", WINDOW_MINUTES),
         watermark_seconds=read.integer("WATERMARK_SECONDS", 120, least=60),
         aggressor_rule=read.choice("AGGRESSOR_RULE", "split", AGGRESSOR_RULES),
         exchange_bars=read.choice("EXCHANGE_BARS", "true", ("true", "false")) == "true",
@@ -153,6 +153,14 @@ class _Reader:
         if value not in valid:
             raise SettingsError(f"{name}={value!r} is not one of {', '.join(valid)}; for example {name}={default}")
         return value
+
+    def choices(self, name: str, default: str, valid: tuple[int, ...]) -> tuple[int, ...]:
+        value = self.text(name, default)
+        found = sorted({part.strip() for part in value.split(",") if part.strip()}, key=lambda part: (len(part), part))
+        if not found or any(part not in map(str, valid) for part in found):
+            shown = ", ".join(map(str, valid))
+            raise SettingsError(f"{name}={value!r} must be one or more of {shown}; for example {name}=1,5,15")
+        return tuple(map(int, found))
 
     def integer(self, name: str, default: int, *, least: int, most: int | None = None) -> int:
         value = self.text(name, str(default))
