@@ -6,11 +6,11 @@ import json
 from collections.abc import Iterable
 from typing import Any
 
+from orderflow.processing.candles import candle_records, footprint_records, roll_up
+from orderflow.processing.minutes import minute_candles, minute_groups, minute_pieces, minute_rows
 from pyspark.sql import DataFrame, SparkSession
 
 from orderflow.market.tick import Tick, tick_record
-from orderflow.processing.candles import candle_records, footprint_records, roll_up
-from orderflow.processing.minutes import minute_candles, minute_groups, minute_pieces, minute_rows
 from orderflow.processing.schemas import TICK
 
 OPEN = 1_765_770_300_000  # 2025-12-15 09:15:00 IST

@@ -9,6 +9,7 @@ import pyarrow.parquet as pq
 import pytest
 from flow import KEY, OPEN, frame, measures, trade_tick
 from fsspec.implementations.local import LocalFileSystem
+from orderflow.processing.candles import candle_records, footprint_records
 from pyspark.sql import DataFrame, SparkSession
 
 from orderflow.lake.catalogue import report
@@ -19,7 +20,6 @@ from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError, Table
 from orderflow.lake.maintenance import LakeFiles
 from orderflow.lake.outages import replace_outages
 from orderflow.market.tick import Bar, Tick
-from orderflow.processing.candles import candle_records, footprint_records
 from orderflow.reprocess import reprocess
 from orderflow.settings import Settings, load
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from typing import Final, NamedTuple
 
@@ -180,7 +180,8 @@ class InstrumentMinutes:
         if not trades or trade.low >= trades[-1].high:
             trades.append(trade)
             return ready
-        insort(trades, trade, key=_low)
+        for part in _uncovered(trade, trades):
+            insort(trades, part, key=_low)
         self.trades.write_again()
         return True
 
@@ -325,6 +326,20 @@ def is_silent(tick: Tick) -> bool:
     if tick.prev_feed_time_ms is None or tick.feed_time_ms - tick.prev_feed_time_ms <= SILENT_MS:
         return False
     return (tick.traded_volume or 0) > (tick.ltq or 0)
+
+
+def _uncovered(trade: AxisTrade, trades: Iterable[AxisTrade]) -> list[AxisTrade]:
+    """Return the parts of a trade that none of `trades` covers, which are in order: two streamers may report the same volume."""
+    parts, low = [], trade.low
+    for known in trades:
+        if known.low >= trade.high:
+            break
+        if known.low > low:
+            parts.append(trade.part(low, known.low))
+        low = max(low, known.high)
+    if low < trade.high:
+        parts.append(trade.part(low, trade.high))
+    return parts
 
 
 def _low(trade: AxisTrade) -> int:
