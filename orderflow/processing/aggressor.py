@@ -72,17 +72,17 @@ def wrong_share_column() -> Column:
     usable = ltp.isNotNull() & (prev_bid < prev_ask).eqNullSafe(True)
     inside = ~usable | ((prev_bid + tolerance < ltp) & (ltp < prev_ask - tolerance)).eqNullSafe(True)
     still = usable & (F.abs(moved) <= tolerance).eqNullSafe(True)
-    standstill = still & (_prints() >= sure.BUSY_PRINTS) & (_trade_age_ms() < sure.BUSY_AGE_MS).eqNullSafe(True)
+    standstill = still & (_prints() >= twin.BUSY_PRINTS) & (_trade_age_ms() < twin.BUSY_AGE_MS).eqNullSafe(True)
     against = usable & ~still & (F.abs(distance) > tolerance).eqNullSafe(True) & ((moved > 0) != (distance > 0)).eqNullSafe(True)
     window_seconds = F.coalesce(_window_ms(), F.lit(twin.LONGEST_WINDOW_MS)).cast("double") / F.lit(1000.0)
-    share = F.lit(sure.WRONG_AT_LEAST) + F.lit(sure.WRONG_PER_SECOND) * window_seconds
+    share = F.lit(twin.WRONG_AT_LEAST) + F.lit(twin.WRONG_PER_SECOND) * window_seconds
     for condition, more in (
-        (inside, sure.WRONG_INSIDE_SPREAD),
-        (standstill, sure.WRONG_BUSY_STANDSTILL),
-        (against, sure.WRONG_MID_AGAINST),
+        (inside, twin.WRONG_INSIDE_SPREAD),
+        (standstill, twin.WRONG_BUSY_STANDSTILL),
+        (against, twin.WRONG_MID_AGAINST),
     ):
         share = share + F.when(condition, F.lit(more)).otherwise(F.lit(0.0))
-    return F.least(share, F.lit(sure.WRONG_AT_MOST))
+    return F.least(share, F.lit(twin.WRONG_AT_MOST))
 
 
 def band_column(sum_v2p: Column) -> Column:

@@ -16,17 +16,15 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from orderflow.market import records
-from orderflow.market.aggressor import RULES, split
-from orderflow.market.confidence import band, grade, wrong_share
+from orderflow.market.aggressor import RULES, Evidence, verdict
+from orderflow.market.confidence import band, grade
 from orderflow.processing.aggressor import band_column, grade_column, split_columns, wrong_share_column
 from orderflow.processing.schemas import spark_schema
 
 pytestmark = pytest.mark.spark
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "data" / "aggressor"
-TIMES_USED = ("feed_time_ms", "prev_feed_time_ms", "ltt_ms", "prev_ltt_ms")
-PRICES_USED = ("ltp", "ltq", "prev_bid", "prev_ask")
-USED = ("traded_volume", *PRICES_USED, "bid", "ask", "tick_direction", *TIMES_USED, "gap", "auction")
+USED = (*Evidence._fields, "bid", "ask")
 SCHEMA = spark_schema(field for field in records.TICK if field.name in USED).add("row", "long")
 
 
@@ -38,28 +36,15 @@ def frame(spark: SparkSession, ticks: Iterable[dict[str, Any]], folder: Path) ->
 
 def expected(tick: dict[str, Any]) -> tuple[Any, ...]:
     bid, ask = ((tick[side] or [{}])[0] for side in ("bid", "ask"))
-    splits = [
-        tuple(
-            split(
-                rule,
-                tick["traded_volume"],
-                *(tick[name] for name in PRICES_USED),
-                tick["tick_direction"],
-                *(tick[name] for name in (*TIMES_USED, "gap", "auction")),
-                bid.get("quantity"),
-                ask.get("quantity"),
-            )
-        )
-        for rule in RULES
-    ]
-    wrong = wrong_share(
-        tick["traded_volume"],
-        *(tick[name] for name in PRICES_USED),
-        bid.get("price"),
-        ask.get("price"),
-        *(tick[name] for name in TIMES_USED),
-    )
-    return (*splits, wrong)
+    best = {
+        "bid": bid.get("price"),
+        "bid_quantity": bid.get("quantity"),
+        "ask": ask.get("price"),
+        "ask_quantity": ask.get("quantity"),
+    }
+    evidence = Evidence(**{name: tick[name] for name in Evidence._fields if name not in best}, **best)
+    verdicts = [verdict(rule, evidence) for rule in RULES]
+    return (*((found.buy, found.sell, found.unclassified) for found in verdicts), verdicts[0].wrong_share)
 
 
 def computed(ticks: DataFrame) -> list[tuple[Any, ...]]:
