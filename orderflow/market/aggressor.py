@@ -134,8 +134,8 @@ def verdict(rule: str, evidence: Evidence) -> Verdict:
     leaning = lean(rule, ltp, prev_bid, prev_ask, tick_direction)
     if leaning is None or gap or auction:
         return Verdict(0, 0, traded, wrong)
-    mixed = 0.0
-    if rule == "split" and span_ms is not None and age_ms is not None:
+    mixed = 0.0  # stays 0 with a one-sided quote: nobody was there for the other side's orders to meet
+    if rule == "split" and (prev_bid is None) == (prev_ask is None) and span_ms is not None and age_ms is not None:
         mixed = mixing(prints, book_pull(leaning, bid_quantity, ask_quantity), span_ms, age_ms)
     buy = math.floor(traded * (0.5 + 0.5 * leaning / (1.0 + mixed)) + 0.5)
     return Verdict(buy, traded - buy, 0, wrong)
@@ -152,13 +152,22 @@ def lean(
                a touch its side, else the tick rule.
     split      1 at or beyond a touch; between them the square root of the distance from the mid in half-spreads, 0 at
                the mid; the tick rule with a missing, locked or crossed quote.
+
+    All rules: when the quote before had bids only (a stock at its upper circuit), a price at the best bid or below hit
+    the bids and is a seller's; with offers only, a price at the best ask or above is a buyer's.
     """
     if rule not in RULES:
         raise ValueError(f"aggressor rule {rule!r} is not one of {', '.join(RULES)}")
     if ltp is None:
         return None
     tick = float(tick_direction) if tick_direction else None
-    if prev_bid is None or prev_ask is None or prev_bid > prev_ask:
+    if prev_bid is None or prev_ask is None:
+        if prev_bid is not None and ltp - prev_bid <= PRICE_TOLERANCE * abs(prev_bid):
+            return -1.0
+        if prev_ask is not None and prev_ask - ltp <= PRICE_TOLERANCE * abs(prev_ask):
+            return 1.0
+        return tick
+    if prev_bid > prev_ask:
         return tick
     tolerance = PRICE_TOLERANCE * (prev_bid + prev_ask)
     if rule == "lee_ready":

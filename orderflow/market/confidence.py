@@ -11,6 +11,8 @@ from typing import Final
 
 # Updates err in runs, so the plain variance is too small: widened until the band held.
 CLUSTERING: Final = 2.4
+# Share of volume traded against a one-sided quote that counts as doubtful: all of it that way is never `high`.
+ONE_SIDED_DOUBT: Final = 0.4
 HIGH_AT_MOST: Final = 0.3
 MEDIUM_AT_MOST: Final = 0.5
 
@@ -23,15 +25,16 @@ def band(sum_v2p: float) -> float:
     return float(math.floor(2.0 * math.sqrt(CLUSTERING * max(sum_v2p, 0.0)) + 0.5))
 
 
-def grade(delta_band: float, volume: int, classified: int) -> str:
+def grade(delta_band: float, volume: int, classified: int, one_sided: int = 0) -> str:
     """Return high, medium, low or none: how far delta may be off, as a share of `volume`.
 
-    What may be off is the band and all volume that is not `classified`: high up to 0.3 of the volume, medium up to 0.5,
-    low above; none when nothing is classified.
+    What may be off is the band, all volume that is not `classified`, and two fifths of what traded while the quote was
+    `one_sided` (a rule's error there does not average out): high up to 0.3 of the volume, medium up to 0.5, low above;
+    none when nothing is classified.
     """
     if classified <= 0 or volume <= 0:
         return "none"
-    doubt = (delta_band + max(volume - classified, 0)) / volume
+    doubt = (delta_band + max(volume - classified, 0) + ONE_SIDED_DOUBT * one_sided) / volume
     if doubt <= HIGH_AT_MOST:
         return "high"
     return "medium" if doubt <= MEDIUM_AT_MOST else "low"

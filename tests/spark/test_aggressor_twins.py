@@ -18,7 +18,13 @@ from pyspark.sql import functions as F
 from orderflow.market import records
 from orderflow.market.aggressor import RULES, Evidence, verdict
 from orderflow.market.confidence import band, grade
-from orderflow.processing.aggressor import band_column, grade_column, split_columns, wrong_share_column
+from orderflow.processing.aggressor import (
+    band_column,
+    grade_column,
+    one_sided_volume_column,
+    split_columns,
+    wrong_share_column,
+)
 from orderflow.processing.schemas import spark_schema
 
 pytestmark = pytest.mark.spark
@@ -130,24 +136,33 @@ def test_twins_when_run_on_random_ticks_then_equal(spark, tmp_path):
 
 
 CASES = [
-    (0.0, 0, 0),
-    (30.0, 100, 100),
-    (30.4, 100, 100),
-    (10.0, 100, 80),
-    (10.0, 100, 79),
-    (50.0, 100, 100),
-    (51.0, 100, 100),
-    (5.0, 100, 0),
-    (5.0, 0, 10),
-    (5.0, 100, 120),
-    (1e9, 100, 1),
+    (0.0, 0, 0, 0),
+    (30.0, 100, 100, 0),
+    (30.4, 100, 100, 0),
+    (10.0, 100, 80, 0),
+    (10.0, 100, 79, 0),
+    (50.0, 100, 100, 0),
+    (51.0, 100, 100, 0),
+    (5.0, 100, 0, 0),
+    (5.0, 0, 10, 0),
+    (5.0, 100, 120, 0),
+    (1e9, 100, 1, 0),
+    (0.0, 100, 100, 75),
+    (0.0, 100, 100, 76),
+    (11.0, 100, 100, 100),
 ]
 
 
 def test_grades_when_computed_by_spark_then_equal_to_the_twin(spark):
-    rows = spark.createDataFrame(CASES, "delta_band double, volume long, classified long")
-    column = grade_column(F.col("delta_band"), F.col("volume"), F.col("classified"))
+    rows = spark.createDataFrame(CASES, "delta_band double, volume long, classified long, one_sided long")
+    column = grade_column(F.col("delta_band"), F.col("volume"), F.col("classified"), F.col("one_sided"))
     assert [row[0] for row in rows.select(column).collect()] == [grade(*case) for case in CASES]
+
+
+def test_one_sided_volume_when_the_previous_quote_lacks_a_side_then_what_traded(spark):
+    rows = [(50, 10.5, None), (50, None, 10.5), (50, 10.4, 10.5), (50, None, None), (None, 10.5, None)]
+    ticks = spark.createDataFrame(rows, "traded_volume long, prev_bid double, prev_ask double")
+    assert [row[0] for row in ticks.select(one_sided_volume_column()).collect()] == [50, 50, 0, 0, 0]
 
 
 def test_bands_when_computed_by_spark_then_equal_to_the_twin(spark):

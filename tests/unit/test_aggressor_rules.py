@@ -53,12 +53,28 @@ def test_lean_when_price_stands_against_the_previous_quote_then_each_rule_as_pub
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize(("bid", "ask"), [(None, 100.1), (100.0, None), (None, None), (100.2, 100.1)])
+@pytest.mark.parametrize(("bid", "ask"), [(None, 100.2), (100.0, None), (None, None), (100.2, 100.1)])
 def test_lean_when_the_quote_is_missing_or_crossed_then_tick_rule(rule, bid, ask):
     assert lean(rule, 100.1, bid, ask, 1) == 1
     assert lean(rule, 100.1, bid, ask, -1) == -1
     assert lean(rule, 100.1, bid, ask, 0) is None
     assert lean(rule, 100.1, bid, ask, None) is None
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("tick", [-1, 0, 1, None])
+def test_lean_when_only_bids_or_only_offers_exist_then_who_traded_there_hit_them(rule, tick):
+    assert lean(rule, 10.50, 10.50, None, tick) == -1
+    assert lean(rule, 10.45, 10.50, None, tick) == -1
+    assert lean(rule, 9.50, None, 9.50, tick) == 1
+    assert lean(rule, 9.55, None, 9.50, tick) == 1
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_verdict_when_a_stock_is_locked_at_its_circuit_then_none_of_it_is_the_missing_sides(rule):
+    busy = {"traded_volume": 8_345, "ltq": 1, "tick_direction": 1, "ask_quantity": None, "bid_quantity": 250_000}
+    assert one(rule, ltp=10.50, prev_bid=10.50, prev_ask=None, **busy) == (0, 8_345, 0)
+    assert one(rule, ltp=10.50, prev_bid=None, prev_ask=10.50, **busy) == (8_345, 0, 0)
 
 
 @pytest.mark.parametrize("rule", ["emo", "clnv", "split"])
@@ -92,7 +108,7 @@ def test_verdict_when_nothing_traded_then_zeros(rule):
 @pytest.mark.parametrize("rule", RULES)
 def test_verdict_when_price_is_missing_or_nothing_is_known_then_unclassified(rule):
     assert one(rule, ltp=None) == (0, 0, 100)
-    assert one(rule, prev_bid=None, tick_direction=None) == (0, 0, 100)
+    assert one(rule, prev_bid=None, prev_ask=None, tick_direction=None) == (0, 0, 100)
 
 
 def test_verdict_when_estimator_and_one_second_of_many_prints_then_some_of_the_other_side():
@@ -257,3 +273,9 @@ def test_band_when_updates_are_summed_then_twice_the_root_in_whole_shares():
 )
 def test_grade_when_band_and_unclassified_volume_are_weighed_then_by_their_share(width, volume, classified, expected):
     assert grade(width, volume, classified) == expected
+
+
+def test_grade_when_the_volume_met_a_one_sided_quote_then_never_high():
+    assert grade(0, 100, 100, one_sided=100) == "medium"
+    assert grade(11, 100, 100, one_sided=100) == "low"
+    assert grade(0, 100, 100, one_sided=75) == "high"
