@@ -104,11 +104,13 @@ def infer(
     *,
     after_gap: bool = False,
     watermark_ms: int = 120_000,
+    streamer: str | None = None,
 ) -> Inference:
     """Return the next state and the tick for one update of one instrument.
 
     `session` is the trading session of the update's feed time; `after_gap` says that updates may have been missed since
-    the previous one. Updates must come in the order of their receipt. Nothing is raised: input is decoded and sane.
+    the previous one; `streamer` is the name to put on the tick. Updates must come in the order of their receipt. Nothing is
+    raised: input is decoded and sane.
     """
     if state.trading_date != session.trading_date:
         state = InstrumentState(state.instrument_key, session.trading_date, ltp=state.ltp)
@@ -173,6 +175,7 @@ def infer(
         tick_direction=direction,
         gap=gap,
         auction=phase != CONTINUOUS and bool(traded),
+        streamer=streamer,
     )
     if out_of_order:
         return Inference(replace(state, sequence=tick.sequence), tick, tuple(events))

@@ -109,6 +109,7 @@ TICK: Final = (
     Field("tick_direction", "int", "sign of the last change of ltp before or at this update: -1, 0 (none yet), 1"),
     Field("gap", "boolean", "the traded volume spans an outage"),
     Field("auction", "boolean", "the traded volume belongs to an auction: it has no aggressor"),
+    Field("streamer", "string", "name of the streamer that published it (STREAMER_NAME)"),
 )
 
 TRADE: Final = (
@@ -190,6 +191,7 @@ FEED_EVENT: Final = (
     Field("cause", "string", "why, in words"),
     Field("volume", "long", "volume that passed meanwhile"),
     Field("detail", "string", "JSON with what else is known"),
+    Field("streamer", "string", "name of the streamer that saw it (STREAMER_NAME)"),
 )
 
 BAR_CHAIN: Final = Struct(

@@ -131,6 +131,7 @@ class Tick:
     tick_direction: int | None = None
     gap: bool = False
     auction: bool = False
+    streamer: str | None = None
 
 
 TICK_FIELDS: Final = records.names(records.TICK)
@@ -195,8 +196,8 @@ def ist_date(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, IST).date().isoformat()
 
 
-def heartbeat_tick(feed_time_ms: int, received_time_ms: int) -> Tick:
-    """Return a heartbeat: it carries the feed's clock through the aggregation and nothing else."""
+def heartbeat_tick(feed_time_ms: int, received_time_ms: int, streamer: str | None = None) -> Tick:
+    """Return a heartbeat: it carries the feed's clock, as that streamer sees it, through the aggregation and nothing else."""
     return Tick(
         schema_version=records.SCHEMA_VERSION,
         instrument_key=HEARTBEAT_KEY,
@@ -206,4 +207,5 @@ def heartbeat_tick(feed_time_ms: int, received_time_ms: int) -> Tick:
         received_time_ms=received_time_ms,
         event_time_ms=feed_time_ms,
         trading_date=ist_date(feed_time_ms),
+        streamer=streamer,
     )

@@ -99,12 +99,16 @@ class _Ledger:
 
 @dataclass(slots=True)
 class FeedEngine:
-    """The streamer's core. Call it from one thread; `states` and `book` may be restored ones."""
+    """The streamer's core. Call it from one thread; `states` and `book` may be restored ones.
+
+    `streamer` is the name that ticks, heartbeats and events carry, so that two streamers can be told apart.
+    """
 
     sink: Sink
     book: SessionBook
     states: dict[str, InstrumentState] = field(default_factory=dict)
     watermark_ms: int = 120_000
+    streamer: str | None = None
     figures: EngineFigures = field(default_factory=EngineFigures)
     keys: set[str] = field(default_factory=set)
     last_message_ms: int | None = None
@@ -235,7 +239,7 @@ class FeedEngine:
             return False
         clock_ms = self.last_feed_time_ms + min(max(0, now_ms - self.last_message_ms), self._awake_ms)
         self._last_beat_ms = max(self._last_beat_ms, clock_ms)
-        self.sink.heartbeat(heartbeat_tick(self._last_beat_ms, now_ms))
+        self.sink.heartbeat(heartbeat_tick(self._last_beat_ms, now_ms, self.streamer))
         self.figures.heartbeats += 1
         return True
 
@@ -266,6 +270,7 @@ class FeedEngine:
             self.book.status(key),
             after_gap=cause is not None,
             watermark_ms=self.watermark_ms,
+            streamer=self.streamer,
         )
         if not self.sink.tick(result.tick):
             self._gap_cause.setdefault(key, "the spool was full")
@@ -368,6 +373,8 @@ class FeedEngine:
         record = {"event": name, "at_ms": at_ms, **{field: value for field, value in known.items() if value is not None}}
         if detail is not None:
             record["detail"] = json.dumps(detail)
+        if self.streamer is not None:
+            record["streamer"] = self.streamer
         self.sink.event(record)
 
     def _reject(self, reason: str, text: str, payload: bytes | str, received_ms: int) -> None:

@@ -141,4 +141,4 @@ def _inferred(state: InstrumentState, tick: Tick, *, after_gap: bool) -> Inferen
     auction_end_ms = max(end_ms, tick.event_time_ms + 1) if tick.session_phase == "closing_auction" else end_ms
     last_ms = max(auction_end_ms, tick.event_time_ms + 1) if tick.session_phase == "post_close" else auction_end_ms
     session = Session(tick.trading_date, min(start_ms, tick.event_time_ms), start_ms, end_ms, auction_end_ms, last_ms)
-    return infer(state, update_from_tick(tick), session, tick.segment_status, after_gap=after_gap)
+    return infer(state, update_from_tick(tick), session, tick.segment_status, after_gap=after_gap, streamer=tick.streamer)

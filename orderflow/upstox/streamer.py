@@ -146,6 +146,7 @@ class UpstoxStreamer:
             self._storage.publisher(self._owner, self._lag.observe),
             SessionBook(SessionCalendar(resolution.holidays), resolution.with_derivatives, restored_segments(stored.states)),
             watermark_ms=settings.watermark_seconds * 1000,
+            streamer=settings.streamer_name,
         )
         engine.refused(stored.rejects, stored.rejected)
         self._restore(engine, self._keys, stored)

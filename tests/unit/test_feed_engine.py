@@ -38,6 +38,21 @@ def test_heartbeat_when_the_snapshot_is_stored_then_the_feeds_clock_goes_on() ->
     assert [(tick.instrument_key, tick.kind, tick.event_time_ms) for tick in sink.heartbeats] == [("*", "heartbeat", TEN + 1_000)]
 
 
+def test_records_when_published_then_ticks_heartbeats_and_events_carry_the_streamers_name() -> None:
+    sink = ListSink()
+    engine = FeedEngine(sink, SessionBook(SessionCalendar()), streamer="mumbai")
+    engine.own((TCS, INFY))
+    engine.opened(RECEIVED)
+    for content in opening():
+        feed(engine, content)
+    assert engine.beat(RECEIVED + 1_000)
+    assert [tick.streamer for tick in (*sink.ticks, *sink.heartbeats)] == ["mumbai"] * 3
+    assert [(event["event"], event["streamer"]) for event in sink.events] == [
+        ("connected", "mumbai"),
+        ("market_status", "mumbai"),
+    ]
+
+
 def test_heartbeat_when_an_instrument_is_missing_from_the_snapshot_then_waits_three_seconds() -> None:
     engine = running(ListSink(), (TCS, INFY, "NSE_EQ|QUIET"))
     for content in opening():
