@@ -219,6 +219,9 @@ INSTRUMENT_STATE: Final = (
     Field("in_session", "boolean", "vtt is of continuous trading", required=True),
     Field("bar_start_ms", "long", "the last minute bar taken"),
     Field("day_bar", DAY_BAR, "the exchange's running day; its values in order"),
+    Field("volume_time_ms", "long", "feed time of the last update whose cumulative volume was counted"),
+    Field("doubtful_vtt", "long", "a cumulative volume that waits to be confirmed"),
+    Field("doubtful_ms", "long", "feed time of the first update that stated it"),
     Field("chain", BAR_CHAIN, "where minute bars lie on the vtt axis", required=True),
 )
 

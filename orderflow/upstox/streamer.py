@@ -147,6 +147,7 @@ class UpstoxStreamer:
             SessionBook(SessionCalendar(resolution.holidays), resolution.with_derivatives, restored_segments(stored.states)),
             watermark_ms=settings.watermark_seconds * 1000,
             streamer=settings.streamer_name,
+            mode=settings.feed_mode,
         )
         engine.refused(stored.rejects, stored.rejected)
         self._restore(engine, self._keys, stored)
@@ -353,7 +354,7 @@ def _change(
     """Apply a changed watch list to the engine, on the worker's thread."""
     engine.refused(stored.rejects, stored.rejected)
     engine.disown(removed)
-    engine.states.update(states)
+    engine.restore(states.values())
     engine.own(added, "the instrument was not watched")
 
 
