@@ -35,6 +35,10 @@ class SteadyClock:
         return (elapsed_ns + self._ahead_ns) // 1_000_000
 
 
+SYSTEM: Final = SteadyClock()
+"""The process's clock."""
+
+
 class FeedClock:
     """Makes up for a machine's clock that is behind the feed's by up to four and a half minutes.
 

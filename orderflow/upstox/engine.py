@@ -18,7 +18,7 @@ from orderflow.market.inference import Inference, InstrumentState, infer
 from orderflow.market.rejects import reject_record
 from orderflow.market.session import SegmentState, Session, SessionBook, segment_of
 from orderflow.market.stored_state import SEGMENT, segment_state
-from orderflow.market.tick import FeedUpdate, Tick, heartbeat_tick
+from orderflow.market.tick import UPDATE, FeedUpdate, Tick, heartbeat_tick
 from orderflow.market.volume import stated_volume
 from orderflow.upstox.clock import FeedClock
 from orderflow.upstox.decode import EMPTY, MARKET_INFO, AheadOfClockError, Decoded, decode
@@ -66,6 +66,7 @@ class EngineFigures:
     """Counters since the start."""
 
     messages: int = 0
+    live_messages: int = 0
     ticks: int = 0
     trades: int = 0
     rejects: int = 0
@@ -203,6 +204,7 @@ class FeedEngine:
             self._event("closing_auction", at_ms, to_ms=decoded.feed_time_ms, detail=dict(decoded.closing_auction_status))
         if decoded.kind == MARKET_INFO:
             return decoded
+        self.figures.live_messages += decoded.kind == UPDATE
         if decoded.updates:
             self.rejects.useful()
         elif decoded.rejections:

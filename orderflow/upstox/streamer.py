@@ -118,12 +118,12 @@ class UpstoxStreamer:
             "last_message_seconds_ago": None if status.last_message_at is None else round(now - status.last_message_at, 1),
             "publish_lag_seconds": round(self._lag.last_seconds, 3),
             "spool_bytes": running.publisher.spool_bytes,
-            "market_open": running.worker.continuous,
+            "market_open": running.worker.report.continuous,
         }
         if max(unconfirmed, running.publisher.spooling_seconds()) > _UNCONFIRMED_SECONDS:
             return Health(False, "Kafka does not confirm", {**detail, "oldest_unconfirmed_seconds": round(unconfirmed, 1)})
         if status.state == "connected":
-            return Health(True, "connected" if running.worker.continuous else "connected, market closed", detail)
+            return Health(True, "connected" if running.worker.report.continuous else "connected, market closed", detail)
         patient = status.state in ("connecting", "retrying") and now - status.since < _UNHEALTHY_AFTER_SECONDS
         return Health(patient and status.connections > 0, status.state, detail)
 
@@ -166,7 +166,8 @@ class UpstoxStreamer:
             inbox,
             self._keys,
             settings.feed_mode,
-            lambda: worker.continuous,
+            lambda: worker.report.continuous,
+            lambda: engine.figures.live_messages,
             housekeeping=self._housekeep,
         )
         self._running = _Running(engine, publisher, inbox, worker, supervisor)
