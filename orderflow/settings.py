@@ -127,11 +127,19 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
 
 
 def _from_file(path: Path) -> dict[str, str]:
+    """Return what the file sets. Raises SettingsError when it is no UTF-8 text; a byte-order mark does no harm."""
     try:
         there = path.is_file()
     except PermissionError:  # a directory that this account cannot enter, as a private clone is for a container's
         there = False
-    return {key: value for key, value in dotenv_values(path).items() if value and value.strip()} if there else {}
+    if not there:
+        return {}
+    try:
+        values = dotenv_values(path, encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        cure = 'save it as UTF-8 (PowerShell 5 and Notepad\'s "Unicode" write UTF-16)'
+        raise SettingsError(f"{path} is not UTF-8 text; {cure}") from error
+    return {key: value for key, value in values.items() if value and value.strip()}
 
 
 class _Reader:
