@@ -109,6 +109,7 @@ class FeedEngine:
         self._connected = False
         self._opened_ms = 0
         self._outage_from_ms: int | None = None
+        self._stalled_keys: set[str] = set()
         self._closing_auction_status: dict[str, str] = {}
 
     def own(self, keys: Iterable[str], cause: str = "restart") -> None:
@@ -239,6 +240,23 @@ class FeedEngine:
         continuous = {key: by_segment.get(segment_of(key), False) for key in self.keys}
         feed_now_ms = self._heartbeat.feed_now_ms(self.clock.corrected(now_ms))
         return self.paces.health(sorted(self.keys), feed_now_ms, continuous)
+
+    def examine(self, now_ms: int) -> dict[str, InstrumentHealth]:
+        """Return the health of every instrument, and tell of those that have stalled, or speak again, on a feed that goes on."""
+        found = self.health(now_ms)
+        stalled = {key for key, each in found.items() if each.state == "stalled"}
+        if not self._connected or 2 * len(stalled) > len(found):
+            return found
+        at_ms = self.clock.corrected(now_ms)
+        for key in sorted(stalled ^ self._stalled_keys):
+            each = found.get(key)
+            if each is not None and key in stalled:
+                cause = f"no update for {each.last_update_seconds} s; {each.usual_seconds} s is usual"
+                self._event("instrument_stalled", at_ms, instrument_key=key, cause=cause)
+            elif each is not None and each.state == "live":
+                self._event("instrument_live", at_ms, instrument_key=key, cause="it is heard of again")
+        self._stalled_keys = stalled
+        return found
 
     def trouble(self, now_ms: int) -> str | None:
         """Return why nothing of the feed can be used, in words; None while it can."""

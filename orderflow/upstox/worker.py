@@ -171,7 +171,7 @@ class Worker:
         instruments = self.report.instruments
         if now_ms - self._examined_ms >= _EXAMINE_MS:
             self._examined_ms = now_ms
-            instruments = self._engine.health(now_ms)
+            instruments = self._engine.examine(now_ms)
         self.report = FeedReport(self._engine.is_in_continuous_trading(now_ms), self._engine.trouble(now_ms), instruments)
 
     def _handle(self, item: tuple[bytes | str, int] | Call) -> None:
