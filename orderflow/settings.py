@@ -6,6 +6,7 @@ The explicit environment wins over `.env`. Empty values count as absent. Secrets
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -63,6 +64,7 @@ class Settings:
     spool_max_bytes: int
     record_dir: Path | None
     standby: bool
+    streamer_name: str
     log_level: str
 
 
@@ -74,6 +76,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
     explicit = {key: value for key, value in (os.environ if environ is None else environ).items() if value.strip()}
     path = env_file or Path(explicit.get("ENV_FILE", ".env"))
     read = _Reader({**_from_file(path), **explicit})
+    health_port = read.integer("HEALTH_PORT", 9100, least=0, most=65535)
     token = read.text("UPSTOX_ACCESS_TOKEN", "")
     return Settings(
         access_token=None if token in ("", "your_access_token_here") else token,
@@ -112,21 +115,31 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         dashboard_port=read.integer("DASHBOARD_PORT", 8050, least=1, most=65535),
         dashboard_buffer=read.integer("DASHBOARD_BUFFER", 100, least=10, most=5000),
         health_host=read.text("HEALTH_HOST", "127.0.0.1"),
-        health_port=read.integer("HEALTH_PORT", 9100, least=0, most=65535),
+        health_port=health_port,
         spool_dir=read.path("SPOOL_DIR") or Path("/var/lib/orderflow/spool"),
         spool_max_bytes=read.integer("SPOOL_MAX_BYTES", 2 << 30, least=1 << 20),
         record_dir=read.path("RECORD_DIR"),
+        # The port tells two streamers on one host apart, and is the same after a restart.
+        streamer_name=read.text("STREAMER_NAME", f"{socket.gethostname()}:{health_port}"),
         standby=read.choice("STANDBY", "false", ("true", "false")) == "true",
         log_level=read.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
     )
 
 
 def _from_file(path: Path) -> dict[str, str]:
+    """Return what the file sets. Raises SettingsError when it is no UTF-8 text; a byte-order mark does no harm."""
     try:
         there = path.is_file()
     except PermissionError:  # a directory that this account cannot enter, as a private clone is for a container's
         there = False
-    return {key: value for key, value in dotenv_values(path).items() if value and value.strip()} if there else {}
+    if not there:
+        return {}
+    try:
+        values = dotenv_values(path, encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        cure = 'save it as UTF-8 (PowerShell 5 and Notepad\'s "Unicode" write UTF-16)'
+        raise SettingsError(f"{path} is not UTF-8 text; {cure}") from error
+    return {key: value for key, value in values.items() if value and value.strip()}
 
 
 class _Reader:

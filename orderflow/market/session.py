@@ -265,6 +265,11 @@ def has_opening_auction(instrument_key: str) -> bool:
     return segment_of(instrument_key) in _EQUITY
 
 
+def may_trade_below_zero(instrument_key: str) -> bool:
+    """Say whether the exchange allows prices below zero: for commodities (MCX crude oil settled at -2,884 in April 2020)."""
+    return segment_of(instrument_key) in _COMMODITY
+
+
 def segment_of(instrument_key: str) -> str:
     """Return the segment of an Upstox key: `NSE_EQ|INE467B01029` is of `NSE_EQ`."""
     return instrument_key.partition("|")[0]
