@@ -163,7 +163,7 @@ CANDLE: Final = (
     Field("tick_close", "double", "last price built from the updates seen"),
     Field("tick_buy_volume", "long", "buy volume by exchange time of the last trade, before clipping at the minute's edges"),
     Field("tick_sell_volume", "long", "sell volume likewise"),
-    Field("source", "string", "stream | reprocess | backfill", required=True),
+    Field("source", "string", "stream | reprocess | backfill | exchange", required=True),
 )
 
 FOOTPRINT: Final = (
