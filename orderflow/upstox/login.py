@@ -22,7 +22,6 @@ import time
 import webbrowser
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
 from pathlib import Path
 from typing import Any, Final
 from urllib.parse import parse_qs, urlencode, urlsplit
@@ -32,7 +31,6 @@ import urllib3.exceptions
 from upstox_client.rest import ApiException
 
 from orderflow.logs import hide
-from orderflow.market.candle import IST
 from orderflow.market.errors import SettingsError
 from orderflow.settings import Settings
 from orderflow.upstox.redirect import ForeignAnswerError, LoginError, RedirectListener
@@ -91,9 +89,9 @@ def login(
         raise LoginError("the login was cancelled; nothing has changed") from None
     token = exchanged(settings.rest_url, settings.ca_file, app, code)
     if token.is_expired(now_ms()):
-        raise LoginError(f"Upstox gave a token that has ended already, {_until(token)}: set this machine's clock and try again")
+        raise LoginError(f"Upstox gave a token that has ended already, {token.end()}: set this machine's clock and try again")
     write_token(file, token)
-    say(f"The token is in {file}, and good until {_until(token)}. A running streamer takes it by itself.")
+    say(f"The token is in {file}, and good until {token.end()}. A running streamer takes it by itself.")
     return 0
 
 
@@ -219,9 +217,3 @@ def _refusal(error: Any) -> str:
     except (ValueError, KeyError, IndexError, TypeError, AttributeError):
         return f"Upstox refused the code (HTTP {error.status} {error.reason}); run the command again"
     return f"Upstox refused the code ({code} {message.rstrip('.')}): {_CURES.get(code, 'run the command again')}"
-
-
-def _until(token: Token) -> str:
-    if token.expires_ms is None:
-        return "03:30 IST, as Upstox's daily tokens are"
-    return f"{datetime.fromtimestamp(token.expires_ms / 1000, IST):%d %B %Y, %H:%M} IST"
