@@ -34,6 +34,7 @@ from orderflow.logs import hide
 from orderflow.market.errors import SettingsError
 from orderflow.settings import Settings
 from orderflow.upstox.redirect import ForeignAnswerError, LoginError, RedirectListener
+from orderflow.upstox.rest import checked_rest_url, rest_client
 from orderflow.upstox.token import Token, expiry_ms
 
 WAIT_SECONDS: Final = 300.0
@@ -133,9 +134,9 @@ def token_file_of(settings: Settings) -> Path:
 
 
 def authorization_url(rest_url: str, app: UpstoxApp, state: str) -> str:
-    """Return the address of Upstox's authorization dialog."""
+    """Return the address of Upstox's authorization dialog. Raises SettingsError for one without TLS that is not loopback."""
     query = {"response_type": "code", "client_id": app.client_id, "redirect_uri": app.redirect_uri, "state": state}
-    return f"{rest_url.rstrip('/')}/v2/login/authorization/dialog?{urlencode(query)}"
+    return f"{checked_rest_url(rest_url)}/v2/login/authorization/dialog?{urlencode(query)}"
 
 
 def code_in(address: str, redirect_uri: str, state: str) -> str:
@@ -163,29 +164,23 @@ def code_in(address: str, redirect_uri: str, state: str) -> str:
 
 def exchanged(rest_url: str, ca_file: Path | None, app: UpstoxApp, code: str) -> Token:
     """Return the token for a code, by the SDK. Raises LoginError with Upstox's own words and a cure."""
-    configuration = upstox_client.Configuration()
-    configuration.host = rest_url.rstrip("/")
-    if ca_file is not None:
-        configuration.ssl_ca_cert = str(ca_file)
-    client = upstox_client.ApiClient(configuration)
     try:
-        answer = upstox_client.LoginApi(client).token(
-            _API_VERSION,
-            code=code,
-            client_id=app.client_id,
-            client_secret=app.client_secret,
-            redirect_uri=app.redirect_uri,
-            grant_type="authorization_code",
-            _request_timeout=_TIMEOUT_SECONDS,
-        )
+        with rest_client(rest_url, ca_file) as client:
+            answer = upstox_client.LoginApi(client).token(
+                _API_VERSION,
+                code=code,
+                client_id=app.client_id,
+                client_secret=app.client_secret,
+                redirect_uri=app.redirect_uri,
+                grant_type="authorization_code",
+                _request_timeout=_TIMEOUT_SECONDS,
+            )
     except ApiException as error:
         raise LoginError(_refusal(error)) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise LoginError(
             f"Upstox does not answer at {rest_url} ({type(error).__name__}); try again, or look at the network"
         ) from error
-    finally:
-        client.pool.close()
     if not answer.access_token:
         raise LoginError("Upstox's answer carries no access token; run the command again and log in anew")
     hide(answer.access_token)

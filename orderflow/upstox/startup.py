@@ -17,6 +17,8 @@ import upstox_client
 import urllib3.exceptions
 from upstox_client.rest import ApiException
 
+from orderflow.market.errors import SettingsError
+from orderflow.upstox.rest import rest_client
 from orderflow.upstox.token import Token
 
 log = logging.getLogger(__name__)
@@ -63,17 +65,13 @@ def market_statuses(modes: Mapping[str, str], token: Token | None, rest_url: str
     """Return the status of each exchange of the keys, for example NORMAL_OPEN, or `unknown (cause)`; without a token, none."""
     if token is None:
         return {}
-    configuration = upstox_client.Configuration()
-    configuration.host = rest_url.rstrip("/")
-    configuration.access_token = token.value
-    if ca_file is not None:
-        configuration.ssl_ca_cert = str(ca_file)
-    client = upstox_client.ApiClient(configuration)
+    exchanges = sorted(set(map(exchange_of, modes)))
     try:
-        api = upstox_client.MarketHolidaysAndTimingsApi(client)
-        return {exchange: _status(api, exchange) for exchange in sorted(set(map(exchange_of, modes)))}
-    finally:
-        client.pool.close()
+        with rest_client(rest_url, ca_file, token.value) as client:
+            api = upstox_client.MarketHolidaysAndTimingsApi(client)
+            return {exchange: _status(api, exchange) for exchange in exchanges}
+    except SettingsError as error:
+        return dict.fromkeys(exchanges, f"unknown ({error})")
 
 
 def _status(api: upstox_client.MarketHolidaysAndTimingsApi, exchange: str) -> str:

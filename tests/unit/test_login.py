@@ -258,6 +258,7 @@ def test_login_when_upstox_is_unreachable_then_says_where(free_port: int, upstox
         ("UPSTOX_CLIENT_SECRET_FILE", "/nowhere/secret", "UPSTOX_CLIENT_SECRET_FILE=/nowhere/secret cannot be read"),
         ("UPSTOX_ACCESS_TOKEN_FILE", "", "UPSTOX_ACCESS_TOKEN_FILE is not set"),
         ("UPSTOX_ACCESS_TOKEN_FILE", "/dev/null/token", "UPSTOX_ACCESS_TOKEN_FILE=/dev/null/token cannot be written"),
+        ("UPSTOX_REST_URL", "http://example.com", "neither https:// nor http:// on loopback"),
         ("UPSTOX_REDIRECT_URI", "https://example.com/x", "not http:// on this machine.*--paste"),
         ("UPSTOX_REDIRECT_URI", "http://127.0.0.1:ninety/", "not http:// on this machine"),
     ],

@@ -67,6 +67,8 @@ def test_status_when_asked_for_then_each_exchange_once(upstox: SimulatorServer) 
 def test_status_when_it_cannot_be_had_then_unknown_with_the_cause(upstox: SimulatorServer) -> None:
     assert market_statuses({TCS: "full"}, Token("wrong"), upstox.rest_url, None) == {"NSE": "unknown (HTTP 401)"}
     assert market_statuses({TCS: "full"}, None, upstox.rest_url, None) == {}
+    in_the_clear = market_statuses({TCS: "full"}, Token("right"), "http://example.com", None)
+    assert in_the_clear["NSE"].startswith("unknown (UPSTOX_REST_URL='http://example.com' is neither https://")
     with socket.socket() as closed:
         closed.bind(("127.0.0.1", 0))
         address = f"http://127.0.0.1:{closed.getsockname()[1]}"
