@@ -11,6 +11,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
@@ -138,7 +139,7 @@ def fetch(directory: Path, ivy: Ivy, lock: str, say: Callable[[str], None]) -> N
     if complete.is_file() and complete.read_text().strip() == mark:
         return
     directory.mkdir(parents=True, exist_ok=True)
-    with _locked(directory / "lock"):
+    with _locked(directory / "lock") as lock_descriptor:
         if complete.is_file() and complete.read_text().strip() == mark:
             return
         complete.unlink(missing_ok=True)
@@ -147,7 +148,7 @@ def fetch(directory: Path, ivy: Ivy, lock: str, say: Callable[[str], None]) -> N
         if missing:
             size = sum(artifact.size_bytes for artifact in missing)
             say(f"JVM artifacts: fetching {len(missing)} jars ({size / 1e6:.0f} MB) for Kafka, HDFS and Spark's Kafka connector")
-            sound |= _downloaded(directory / "ivy", missing, ivy, say)
+            sound |= _downloaded(directory / "ivy", missing, ivy, say, lock_descriptor)
         _arrange(directory, sound)
         shutil.rmtree(directory / "ivy", ignore_errors=True)
         complete.write_text(f"{mark}\n")
@@ -175,7 +176,9 @@ def resolve(ivy: Ivy, wanted: Path) -> list[Artifact]:
         ]
 
 
-def _downloaded(directory: Path, artifacts: list[Artifact], ivy: Ivy, say: Callable[[str], None]) -> dict[Artifact, Path]:
+def _downloaded(
+    directory: Path, artifacts: list[Artifact], ivy: Ivy, say: Callable[[str], None], lock: int
+) -> dict[Artifact, Path]:
     """Download the artifacts in several processes; each keeps a cache, so that a second run goes on where the first stopped."""
     directory.mkdir(exist_ok=True)
     (directory / "settings.xml").write_text(_SETTINGS)
@@ -195,7 +198,7 @@ def _downloaded(directory: Path, artifacts: list[Artifact], ivy: Ivy, say: Calla
             ]
             arguments += ["-retrieve", f"{directory}/jars/[artifact]-[revision](-[classifier]).[ext]"]
             with log.open("wb") as output:
-                process = subprocess.Popen(ivy.command(arguments), stdout=output, stderr=subprocess.STDOUT)
+                process = subprocess.Popen(ivy.command(arguments), stdout=output, stderr=subprocess.STDOUT, pass_fds=(lock,))
             running.append((process, log))
         for process, log in running:
             while True:
@@ -254,11 +257,14 @@ def _arrange(directory: Path, sound: Mapping[Artifact, Path]) -> None:
 
 
 @contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    """Let one set-up at a time work on a directory: two stacks may be set up at once."""
+def _locked(path: Path) -> Iterator[int]:
+    """Let one set-up at a time work on a directory: two stacks may be set up at once.
+
+    Gives the lock's descriptor. Processes that inherit it hold the lock too, should this one be killed before them.
+    """
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
-        yield
+        yield file.fileno()
 
 
 def _named(paths: Iterable[Path]) -> set[str]:
@@ -275,6 +281,7 @@ def _sha256(content: bytes) -> str:
 
 def main(arguments: Sequence[str]) -> int:
     """Run `fetch` or `lock`; return the exit code."""
+    signal.signal(signal.SIGTERM, signal.default_int_handler)
     java = f"{os.environ['JAVA_HOME']}/bin/java" if os.environ.get("JAVA_HOME") else "java"
     ivy = Ivy(java, Path(os.environ["SPARK_HOME"], "jars"))
     try:
@@ -286,6 +293,9 @@ def main(arguments: Sequence[str]) -> int:
     except ArtifactsError as error:
         print(error, file=sys.stderr)
         return 1
+    except KeyboardInterrupt:
+        print("JVM artifacts: interrupted; run the same command again, and it goes on where it stopped.", file=sys.stderr)
+        return 130
     return 0
 
 
