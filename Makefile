@@ -7,7 +7,7 @@ export PYTHON := $(if $(filter /%,$(PYTHON)),$(PYTHON),$(CURDIR)/$(PYTHON))
 export DATA_DIR PORT_OFFSET FEED_RECORDING FEED_SESSION FEED_SPEED FEED_TIMES INSTRUMENT TIMEOUT S LINES FOLLOW
 LOCAL := $(PYTHON) -m deploy.local
 
-.PHONY: help setup java chromium artifacts lock demo up stop status logs wait clean shell check test test-unit test-parts test-e2e bench chaos chaos-short fuzz soak
+.PHONY: help setup python java chromium artifacts lock demo up stop status logs wait clean shell check test test-unit test-parts test-e2e bench chaos chaos-short fuzz soak
 
 help: ## List the targets and variables
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -26,7 +26,7 @@ help: ## List the targets and variables
 
 # Steps that do not need one another run side by side. pyspark comes first of all, since its Ivy fetches the JVM artifacts.
 setup: ## Install everything that runs: Python packages, Java, JVM artifacts (demo and up do it, too)
-	@$(MAKE) --no-print-directory --jobs=4 java artifacts $(VENV)/.complete
+	@$(MAKE) --no-print-directory --jobs=4 java artifacts python
 
 ifeq ($(PYTHON),$(CURDIR)/$(VENV)/bin/python)
 $(VENV)/.created: requirements.txt
@@ -48,6 +48,9 @@ else
 $(VENV)/.pyspark $(VENV)/.complete $(VENV)/.tools:
 	@true
 endif
+
+python: $(VENV)/.complete
+	@true
 
 java:
 	@deploy/install-java
