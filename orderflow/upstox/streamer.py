@@ -29,6 +29,7 @@ from orderflow.upstox.lease import InstrumentLeases
 from orderflow.upstox.metrics import FigureCollector, PublishLag
 from orderflow.upstox.recording import RawRecorder
 from orderflow.upstox.resume import continue_spool, restored_state
+from orderflow.upstox.startup import announce
 from orderflow.upstox.storage import Storage, Stored, TickPublisher
 from orderflow.upstox.supervisor import FeedStatus, FeedSupervisor
 from orderflow.upstox.token import Token, TokenSource
@@ -171,6 +172,7 @@ class UpstoxStreamer:
         if self._stop.is_set():
             supervisor.stop()
         worker.start()
+        announce(dict.fromkeys(self._keys, settings.feed_mode), self._tokens.current(), settings.rest_url, settings.ca_file)
         supervisor.run()
 
     def _end(self) -> None:
