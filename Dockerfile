@@ -1,6 +1,8 @@
 # One image for every service: Python, Java and the same pinned packages and jars that `make demo` runs as local processes.
 # The jars can come from a directory instead of the network: docker build --build-context artifacts=.cache/artifacts .
 
+# The stages up to `artifacts` do not need one another but for pyspark's Ivy, which fetches the jars: BuildKit builds them side by side.
+
 FROM python:3.11-slim-bookworm AS base
 # Debian's own security updates are wanted, so packages carry no versions; curl is for people (docker exec … curl).
 # hadolint ignore=DL3008
@@ -11,17 +13,27 @@ ENV PYTHON=/opt/venv/bin/python \
     ARTIFACTS_DIR=/opt/artifacts \
     LANG=C.UTF-8
 
-FROM base AS packages
+FROM python:3.11-slim-bookworm AS pyspark
+COPY requirements.txt constraints.txt /tmp/
+# pyspark comes as source only. Packing the jars into a wheel without deflating them saves half a minute.
+RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --target /opt/pyspark -c /tmp/constraints.txt \
+      --config-settings=--build-option=--compression=stored "$(grep ^pyspark== /tmp/requirements.txt)" \
+    && rm -rf /opt/pyspark/bin \
+    && find /opt/pyspark -depth -type d \( -name tests -o -name examples \) -exec rm -rf {} +
+
+FROM python:3.11-slim-bookworm AS packages
 COPY requirements.txt constraints.txt /tmp/
 RUN python -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check -r /tmp/requirements.txt \
-    && find /opt/venv -depth -type d \( -name tests -o -name examples \) -path '*/pyspark/*' -exec rm -rf {} +
+    && grep -v -e ^pyspark== -e ^-c /tmp/requirements.txt >/tmp/others.txt \
+    && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check -c /tmp/constraints.txt -r /tmp/others.txt \
+         "$(grep ^py4j== /tmp/constraints.txt)"
 
-FROM packages AS fetched
-COPY deploy/env.sh deploy/fetch-artifacts deploy/ivy.xml /opt/orderflow/deploy/
+FROM base AS fetched
+COPY --from=pyspark /opt/pyspark/pyspark/jars /opt/pyspark/jars
+COPY deploy/env.sh deploy/fetch-artifacts deploy/artifacts.py deploy/artifacts.lock /opt/orderflow/deploy/
 RUN sed -i 's/\r$//' /opt/orderflow/deploy/* \
-    && bash /opt/orderflow/deploy/fetch-artifacts \
-    && rm -f /opt/artifacts/ivy.log
+    && PYTHON=/usr/local/bin/python SPARK_HOME=/opt/pyspark /opt/orderflow/deploy/fetch-artifacts \
+    && rm -f /opt/artifacts/lock
 
 FROM scratch AS artifacts
 COPY --from=fetched /opt/artifacts/ /
@@ -37,6 +49,7 @@ RUN useradd --uid 1000 --create-home orderflow \
     && mkdir /host \
     && chown -R orderflow:orderflow /var/lib/orderflow
 COPY --from=packages /opt/venv /opt/venv
+COPY --from=pyspark /opt/pyspark /opt/venv/lib/python3.11/site-packages
 COPY --chown=1000:1000 --from=artifacts / /opt/artifacts/
 WORKDIR /opt/orderflow
 COPY . .

@@ -20,6 +20,15 @@ def main(arguments: Sequence[str] | None = None) -> int:
     setup = commands.add_parser("setup", help="create the Kafka topics")
     setup.add_argument("what", choices=["topics"])
     setup.set_defaults(run=_setup)
+    login = commands.add_parser(
+        "login",
+        help="log in at Upstox and write the token file",
+        description="Log in at Upstox and write UPSTOX_ACCESS_TOKEN_FILE, which a running streamer takes by itself. The token "
+        "lasts until 03:30 IST. An Analytics Token lasts a year and needs no login: docs/DEPLOYMENT.md.",
+    )
+    login.add_argument("--no-browser", action="store_true", help="only print the address to open")
+    login.add_argument("--paste", action="store_true", help="the browser is on another machine: paste the address it ends at")
+    login.set_defaults(run=_login)
     cli.add_parsers(commands)
     reprocess = commands.add_parser("reprocess", help="recompute a stored day from its ticks; show and apply the difference")
     reprocess.add_argument("--date", required=True, help="trading date, YYYY-MM-DD")
@@ -39,6 +48,14 @@ def _setup(_arguments: argparse.Namespace, told: Settings) -> int:
 
     setup_topics(told)
     return 0
+
+
+def _login(arguments: argparse.Namespace, told: Settings) -> int:
+    from orderflow.upstox.login import login
+
+    if arguments.paste:
+        return login(told, paste=lambda: input("> "))
+    return login(told, open_browser=(lambda _: None)) if arguments.no_browser else login(told)
 
 
 def _reprocess(arguments: argparse.Namespace, told: Settings) -> int:

@@ -27,6 +27,10 @@ class Settings:
 
     access_token: str | None = field(repr=False)
     access_token_file: Path | None
+    client_id: str | None
+    client_secret: str | None = field(repr=False)
+    client_secret_file: Path | None
+    redirect_uri: str
     feed_url: str
     rest_url: str
     ca_file: Path | None
@@ -81,6 +85,10 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
     return Settings(
         access_token=None if token in ("", "your_access_token_here") else token,
         access_token_file=read.path("UPSTOX_ACCESS_TOKEN_FILE"),
+        client_id=read.text("UPSTOX_CLIENT_ID", "") or None,
+        client_secret=read.text("UPSTOX_CLIENT_SECRET", "") or None,
+        client_secret_file=read.path("UPSTOX_CLIENT_SECRET_FILE"),
+        redirect_uri=read.text("UPSTOX_REDIRECT_URI", "http://127.0.0.1:8766/"),
         feed_url=read.text("UPSTOX_FEED_URL", "wss://api.upstox.com/v3/feed/market-data-feed"),
         rest_url=read.text("UPSTOX_REST_URL", "https://api.upstox.com"),
         ca_file=read.path("UPSTOX_CA_FILE"),

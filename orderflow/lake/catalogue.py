@@ -23,6 +23,7 @@ from orderflow.lake.verification import (
     footprint_faults,
     instrument_days,
 )
+from orderflow.market.day_so_far import WITHOUT_TICKS
 
 # A minute is final in the stream two minutes after its end and stored half a minute later.
 SETTLED_MS: Final = 15 * 60 * 1000
@@ -75,7 +76,7 @@ def report(history: History, date: str, now_ms: int | None = None) -> DayReport:
     candles = history.table(CANDLES, date, columns=CANDLE_COLUMNS)
     footprint = history.table(FOOTPRINT, date, columns=FOOTPRINT_COLUMNS)
     days = [day for ticks in _portions(history, date) for day in instrument_days(ticks, candles, settled_ms)]
-    seen = candles.filter(pc.fill_null(pc.not_equal(candles.column("source"), "backfill"), True))
+    seen = candles.filter(pc.invert(pc.is_in(candles.column("source"), value_set=pa.array(sorted(WITHOUT_TICKS)))))
     without_ticks = sorted({*pc.unique(seen.column("instrument")).to_pylist()} - {day.instrument for day in days})
     return DayReport(
         date=date,

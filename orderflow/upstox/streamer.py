@@ -31,6 +31,7 @@ from orderflow.upstox.metrics import FigureCollector, InstrumentCollector, Publi
 from orderflow.upstox.pace import InstrumentHealth
 from orderflow.upstox.recording import RawRecorder
 from orderflow.upstox.resume import continue_spool, restored_state
+from orderflow.upstox.startup import announce
 from orderflow.upstox.storage import Storage, Stored, TickPublisher
 from orderflow.upstox.supervisor import FeedStatus, FeedSupervisor
 from orderflow.upstox.token import Token, TokenSource
@@ -184,6 +185,7 @@ class UpstoxStreamer:
             supervisor.stop()
         worker.start()
         watching.start()
+        announce(dict.fromkeys(self._keys, settings.feed_mode), self._tokens.current(), settings.rest_url, settings.ca_file)
         supervisor.run()
 
     def _end(self) -> None:

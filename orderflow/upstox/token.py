@@ -8,10 +8,12 @@ import codecs
 import json
 import logging
 from dataclasses import dataclass, field
+from datetime import datetime
 from pathlib import Path
 from typing import Final
 
 from orderflow.logs import hide
+from orderflow.market.candle import IST
 from orderflow.market.errors import SettingsError
 
 log = logging.getLogger(__name__)
@@ -29,6 +31,12 @@ class Token:
     def is_expired(self, at_ms: int) -> bool:
         """Say whether its own expiry has passed."""
         return self.expires_ms is not None and at_ms >= self.expires_ms
+
+    def end(self) -> str:
+        """Say when it ends, in words."""
+        if self.expires_ms is None:
+            return "an hour that it does not tell (daily tokens end at 03:30 IST)"
+        return f"{datetime.fromtimestamp(self.expires_ms / 1000, IST):%d %B %Y, %H:%M} IST"
 
 
 def cleaned(text: str) -> str:
