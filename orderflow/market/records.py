@@ -98,7 +98,11 @@ TICK: Final = (
     Field("bar", BAR, "the exchange's last completed minute, only when new"),
     Field("day_bar", DAY_BAR, "the exchange's running day, only when new"),
     Field("segment_status", "string", "last status the feed gave for the segment, for example NORMAL_OPEN"),
-    Field("session_phase", "string", "pre_open | continuous | closing_auction | post_close | closed, of the event time"),
+    Field(
+        "session_phase",
+        "string",
+        "pre_open | opening_auction | continuous | halt | closing_auction | post_close | closed, of the event time",
+    ),
     Field("session_start_ms", "long", "start of continuous trading of the instrument's segment on the trading date"),
     Field("session_end_ms", "long", "end of continuous trading"),
     Field("traded_volume", "long", "vtt minus the previous vtt of the session; null with no baseline"),
@@ -220,7 +224,23 @@ INSTRUMENT_STATE: Final = (
     Field("chain", BAR_CHAIN, "where minute bars lie on the vtt axis", required=True),
 )
 
+SEGMENT_CHANGE: Final = Struct(
+    (
+        Field("at_ms", "long", "feed time of the announcement", required=True),
+        Field("status", "string", "the status from then on", required=True),
+    )
+)
+
 SEGMENT_STATE: Final = (
+    Field("version", "int", "version of this record: 2", required=True),
+    Field("status", "string", "last status announced"),
+    Field("trading_date", "string", "of the announcements", required=True),
+    Field("changes", ListOf(SEGMENT_CHANGE), "the date's statuses in order, each other than the one before", required=True),
+    Field("carried", "boolean", "traded over midnight", required=True),
+    Field("unscheduled", "boolean", "trades beyond its forecast", required=True),
+)
+
+SEGMENT_STATE_1: Final = (
     Field("status", "string", "last status announced"),
     Field("trading_date", "string", "of the announcements", required=True),
     Field("opened_ms", "long", "start of continuous trading, where the feed moved it"),

@@ -175,8 +175,9 @@ def test_names_when_resolved_apart_then_keys_holidays_and_errors_come_back(tmp_p
     resolution = resolve_apart(("TCS",), str(file), tmp_path / "cache", None, 5)
     assert resolution.keys == ("NSE_EQ|INE000T01001",)
     assert resolution.with_derivatives == frozenset({"NSE_EQ|INE000T01001"})
-    assert resolution.warning == ""
-    assert any(day.endswith(("-01-26", "-08-15", "-10-02")) for day in resolution.holidays)
+    assert resolution.warnings == ()
+    assert resolution.calendar.is_trading_day("NSE_EQ", "2025-12-15")
+    assert not resolution.calendar.is_trading_day("NSE_EQ", "2025-12-25")
     with pytest.raises(SettingsError, match="did you mean TCS"):
         resolve_apart(("TSC",), str(file), tmp_path / "cache", None, 5)
 
@@ -187,3 +188,7 @@ def test_holidays_when_asked_then_weekdays_without_trading() -> None:
     assert "2026-01-26" in found
     assert "2025-12-15" not in found
     assert "2025-12-20" not in found
+
+
+def test_holidays_when_the_package_does_not_cover_the_year_then_none() -> None:
+    assert equity_holidays(date(2027, 1, 1), date(2027, 3, 31)) == frozenset()
