@@ -17,7 +17,7 @@ from orderflow.market.tick import IST, MINUTE_MS, ist_date
 DAYS_AHEAD: Final = 7
 """Timings are asked for today and so many days more: a special session is announced days before."""
 
-_TIMEOUT_SECONDS: Final = 5
+_TIMEOUT_SECONDS: Final = 3
 _DAY_MINUTES: Final = 24 * 60
 
 
