@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from orderflow import logs, settings
+from orderflow import calendar_report, logs, settings
 from orderflow.lake import cli
 from orderflow.settings import Settings
 
@@ -21,6 +21,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     setup.add_argument("what", choices=["topics"])
     setup.set_defaults(run=_setup)
     cli.add_parsers(commands)
+    calendar_report.add_parser(commands)
     reprocess = commands.add_parser("reprocess", help="recompute a stored day from its ticks; show and apply the difference")
     reprocess.add_argument("--date", required=True, help="trading date, YYYY-MM-DD")
     reprocess.add_argument("--dry-run", action="store_true", help="only show the difference")

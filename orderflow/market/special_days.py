@@ -6,13 +6,12 @@ import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
+from importlib.resources import files
 from typing import Any, Final, Literal
 
 from orderflow.market.timetable import Hours, Plan
 
 Kind = Literal["phases", "ordinary", "morning", "evening", "closed", "unknown"]
-FILE: Final = Path(__file__).with_name("sessions.toml")
 SOURCE: Final = "sessions.toml"
 
 
@@ -42,9 +41,9 @@ class SpecialDays:
 
 
 @cache
-def special_days(path: Path = FILE) -> SpecialDays:
+def special_days() -> SpecialDays:
     """Return the content of the file. Raises KeyError, TypeError or ValueError when it is not written as it should be."""
-    content = tomllib.loads(path.read_text(encoding="utf-8"))
+    content = tomllib.loads(files(__package__).joinpath(SOURCE).read_text(encoding="utf-8"))
     days: dict[tuple[str, str], Special] = {}
     for lists in content["mcx"].values():
         for kind, why in (
@@ -73,7 +72,7 @@ def _kind(entry: Mapping[str, Any]) -> Kind:
     kinds: tuple[Kind, ...] = ("phases", "ordinary", "evening", "closed", "unknown")
     found = [kind for kind in kinds if entry.get(kind)]
     if len(found) != 1:
-        raise ValueError(f"{FILE.name}: {entry['date']} must be one of {', '.join(kinds)}")
+        raise ValueError(f"{SOURCE}: {entry['date']} must be one of {', '.join(kinds)}")
     return found[0]
 
 

@@ -40,7 +40,9 @@ class UpstoxCalls:
         configuration = upstox_client.Configuration()
         configuration.host = rest_url.rstrip("/")
         configuration.ssl_ca_cert = str(ca_file) if ca_file is not None else None
-        self._api = upstox_client.MarketHolidaysAndTimingsApi(upstox_client.ApiClient(configuration))
+        client = upstox_client.ApiClient(configuration)
+        client.rest_client.pool_manager.connection_pool_kw["retries"] = False  # the next start asks again
+        self._api = upstox_client.MarketHolidaysAndTimingsApi(client)
 
     def holidays(self) -> Any:
         """Return the current year's holidays."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from session_days import shown
 
@@ -223,3 +225,11 @@ def test_contracts_when_the_master_is_known_then_each_has_its_hours_group() -> N
 def test_next_months_future_when_the_last_days_before_expiry_begin_then_it_has_an_auction() -> None:
     future = Contract("future", "2025-12-22")
     assert [future.group_on(day) for day in ("2025-12-19", "2025-12-22", "2025-12-31")] == ["option", "future", "future"]
+
+
+def test_page_when_the_file_names_a_date_or_commodity_pair_then_the_page_does_too() -> None:
+    page = (Path(__file__).parents[2] / "docs" / "SESSIONS.md").read_text(encoding="utf-8")
+    special = special_days()
+    missing = [name for name in {day for day, _ in special.days} | special.cross_pairs if name not in page]
+    assert missing == []
+    assert len(special.days) > 50

@@ -192,5 +192,5 @@ def test_sdk_when_it_asks_a_server_then_both_calls_answer() -> None:
 
 
 def test_sdk_when_the_server_is_away_then_a_plain_error() -> None:
-    with pytest.raises(OSError, match="MaxRetryError"):
+    with pytest.raises(OSError, match="NewConnectionError"):
         UpstoxCalls("http://127.0.0.1:9").holidays()
