@@ -51,13 +51,13 @@ class Change(NamedTuple):
 
 
 class Override(NamedTuple):
-    """`phase` from `start_ms` to before `end_ms`: everywhere, or only where there would be continuous trading."""
+    """`phase` from `start_ms` to before `end_ms`: in place of the phase `over`, or of everything when that is None."""
 
     phase: Phase
     start_ms: int
     end_ms: int
     session: int
-    everywhere: bool
+    over: Phase | None
 
 
 def confirmed(day: Day, reference: Day, changes: Sequence[Change], *, carried: bool = False) -> Day:
@@ -81,7 +81,7 @@ def announced(reference: Day, changes: Sequence[Change], *, carried: bool = Fals
     timeline = _Timeline(reference)
     before: str | None = None
     if carried:
-        timeline.begin(CONTINUOUS, reference.midnight_ms, 1, everywhere=True)
+        timeline.begin(CONTINUOUS, reference.midnight_ms, 1)
         timeline.opened, before = True, NORMAL_OPEN
     for at_ms, status in changes:
         if status == NORMAL_OPEN:
@@ -113,9 +113,9 @@ class _Timeline:
         """Return the overrides in order of their announcement."""
         return [*self._done, self._current] if self._current is not None else list(self._done)
 
-    def begin(self, phase: Phase, at_ms: int, session: int, *, everywhere: bool) -> None:
+    def begin(self, phase: Phase, at_ms: int, session: int, *, over: Phase | None = None) -> None:
         """Let a phase hold from an instant on."""
-        self._current = Override(phase, at_ms, self._forecast.midnight_ms + DAY_MS, session, everywhere)
+        self._current = Override(phase, at_ms, self._forecast.midnight_ms + DAY_MS, session, over)
 
     def open(self, at_ms: int, before: str | None) -> None:
         """Take NORMAL_OPEN; `before` is the date's status before it."""
@@ -131,14 +131,14 @@ class _Timeline:
         starting = self._about_to_start(at_ms)
         if starting is not None and current is None:
             if before is not None:
-                self.begin(CONTINUOUS, opens_ms, starting.session, everywhere=True)
+                self.begin(CONTINUOUS, opens_ms, starting.session)
         elif current is not None:
-            self.begin(CONTINUOUS, opens_ms, current.session, everywhere=True)
+            self.begin(CONTINUOUS, opens_ms, current.session)
         elif withdrawn or before is None:
             session = self._latest_session(at_ms) if self._ended is None else self._unscheduled_session(opens_ms)
-            self.begin(CONTINUOUS, opens_ms, session, everywhere=True)
+            self.begin(CONTINUOUS, opens_ms, session)
         else:
-            self.begin(CONTINUOUS, opens_ms, self._unscheduled_session(opens_ms), everywhere=True)
+            self.begin(CONTINUOUS, opens_ms, self._unscheduled_session(opens_ms))
 
     def pre_open(self, at_ms: int, status: str, before: str | None) -> None:
         """Take PRE_OPEN_START or PRE_OPEN_END."""
@@ -147,15 +147,16 @@ class _Timeline:
         self._finish(starts_ms)
         self._closed_ms = None
         if current is not None and current.phase != CONTINUOUS:
-            everywhere = current.everywhere or scheduled != CONTINUOUS
-            self.begin(phase, starts_ms, current.session, everywhere=everywhere)
+            self.begin(phase, starts_ms, current.session, over=current.over if scheduled == CONTINUOUS else None)
+        elif scheduled == "pre_open" and phase == "opening_auction":
+            self._match(at_ms)
         elif scheduled == CONTINUOUS:
             span = self._span(at_ms)
             if at_ms >= span.start_ms + TOLERANCE_MS:
                 delayed = not self.opened and before in PRE_OPEN
-                self.begin(phase, span.start_ms if delayed else starts_ms, span.session, everywhere=False)
+                self.begin(phase, span.start_ms if delayed else starts_ms, span.session, over=CONTINUOUS)
         elif scheduled not in BEFORE_TRADING and not self._is_before_a_start(at_ms):
-            self.begin(phase, starts_ms, self._unscheduled_session(starts_ms), everywhere=True)
+            self.begin(phase, starts_ms, self._unscheduled_session(starts_ms))
 
     def close(self, at_ms: int, status: str) -> None:
         """Take NORMAL_CLOSE, or a status of the closing session, which ends unscheduled trading only."""
@@ -175,7 +176,14 @@ class _Timeline:
             span = self._span(at_ms)
             not_yet_open = not self.opened and at_ms < span.start_ms + TOLERANCE_MS
             if not not_yet_open and at_ms < span.end_ms - TOLERANCE_MS:
-                self.begin("halt", closes_ms, span.session, everywhere=False)
+                self.begin("halt", closes_ms, span.session, over=CONTINUOUS)
+
+    def _match(self, at_ms: int) -> None:
+        """Take PRE_OPEN_END in a pre-open for which no time of matching is forecast."""
+        at = next(index for index, span in enumerate(self._forecast.spans) if span.start_ms <= at_ms < span.end_ms)
+        span, following = self._forecast.spans[at : at + 2]
+        if following.phase == CONTINUOUS:
+            self._done.append(Override("opening_auction", _edge(at_ms), span.end_ms, span.session, "pre_open"))
 
     def _finish(self, at_ms: int) -> None:
         """End what holds; it never did if it would end before its start."""
@@ -209,7 +217,7 @@ class _Timeline:
         ended, self._ended = self._ended, None
         if ended is not None:
             if ended.end_ms < at_ms:
-                self._done.append(Override("halt", ended.end_ms, at_ms, ended.session, True))
+                self._done.append(Override("halt", ended.end_ms, at_ms, ended.session, None))
             return ended.session
         scheduled = [span.session for span in self._forecast.spans]
         return 1 + max([0, *scheduled, *(done.session for done in self._done)])
@@ -240,15 +248,15 @@ def _painted(spans: Sequence[Span], overrides: Iterable[Override]) -> tuple[Span
 
 def _with(spans: Sequence[Span], override: Override) -> list[Span]:
     """Return spans with one override put over them."""
-    phase, start_ms, end_ms, session, everywhere = override
-    found: list[Span] = [Span(phase, start_ms, end_ms, session)] if everywhere else []
+    phase, start_ms, end_ms, session, over = override
+    found: list[Span] = [Span(phase, start_ms, end_ms, session)] if over is None else []
     for span in spans:
-        if span.end_ms <= start_ms or end_ms <= span.start_ms or not (everywhere or span.phase == CONTINUOUS):
+        if span.end_ms <= start_ms or end_ms <= span.start_ms or over not in (None, span.phase):
             found.append(span)
             continue
         found.append(span._replace(end_ms=start_ms))
         found.append(span._replace(start_ms=end_ms))
-        if not everywhere:
+        if over is not None:
             found.append(span._replace(phase=phase, start_ms=max(start_ms, span.start_ms), end_ms=min(end_ms, span.end_ms)))
     return sorted((span for span in found if span.start_ms < span.end_ms), key=lambda span: span.start_ms)
 

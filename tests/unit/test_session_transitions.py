@@ -185,6 +185,17 @@ def test_session_when_two_are_scheduled_then_each_has_its_own_start_and_the_firs
     assert book.session(TCS, ist("2024-03-02T12:00")).phase(ist("2024-03-02T09:20")) == "continuous"
 
 
+def test_pre_open_when_no_time_of_matching_is_forecast_then_the_feed_gives_it() -> None:
+    book = book_after(
+        ("2024-03-02T09:00:00.100", "PRE_OPEN_START"), ("2024-03-02T09:08:00.100", "PRE_OPEN_END"), calendar=SessionCalendar()
+    )
+    assert shown(book.day(TCS, "2024-03-02").spans)[:3] == [
+        "09:00 pre_open 09:08",
+        "09:08 opening_auction 09:15",
+        "09:15 continuous 10:00",
+    ]
+
+
 def test_session_when_an_evening_one_follows_an_ordinary_day_then_it_is_a_session_of_its_own() -> None:
     book = book_after(
         ("2026-01-27T15:30:00.100", "NORMAL_CLOSE"),
