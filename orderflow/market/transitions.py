@@ -202,7 +202,7 @@ class _Timeline:
         for span in self._forecast.spans:
             if span.phase == CONTINUOUS and at_ms < span.start_ms:
                 first_ms = min(other.start_ms for other in self._forecast.spans if other.session == span.session)
-                return span if first_ms == span.start_ms or first_ms <= at_ms + _DOUBTED_MS else None
+                return span if first_ms <= at_ms + _DOUBTED_MS else None
         return None
 
     def _is_before_a_start(self, at_ms: int) -> bool:

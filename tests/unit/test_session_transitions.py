@@ -249,6 +249,12 @@ def test_session_when_open_is_the_first_status_in_the_pre_open_then_believed_onl
     assert in_force(changed, "2026-01-27T09:08:20") == ("09:03", "00:00", "continuous")
 
 
+@pytest.mark.parametrize(("at", "start"), [("06:52:10", "06:52"), ("08:20:00", "09:00")])
+def test_session_without_pre_open_when_open_is_the_first_status_then_doubted_in_the_last_hour(at: str, start: str) -> None:
+    book = book_after((f"2025-12-16T{at}", "NORMAL_OPEN"), segment="MCX_FO")
+    assert clock(book.session(GOLD, ist("2025-12-16T09:01")).start_ms) == start
+
+
 def test_session_when_left_open_days_ago_then_todays_forecast_stands() -> None:
     book = book_after(("2026-01-23T14:00", "NORMAL_OPEN"), ("2026-01-27T10:00", "NORMAL_OPEN"))
     assert in_force(book, "2026-01-27T10:01") == ("09:15", "15:30", "continuous")
