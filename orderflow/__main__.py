@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from orderflow import calendar_report, logs, settings
+from orderflow import calendar_report, logs, replay, settings
 from orderflow.lake import cli
 from orderflow.settings import Settings
 
@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reprocess.add_argument("--date", required=True, help="trading date, YYYY-MM-DD")
     reprocess.add_argument("--dry-run", action="store_true", help="only show the difference")
     reprocess.set_defaults(run=_reprocess)
+    replay.add_parser(commands)
     chosen = parser.parse_args(arguments)
     told = settings.load()
     logs.configure(told.log_level, [told.access_token])

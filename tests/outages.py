@@ -5,6 +5,8 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from orderflow.market.inference import InstrumentState, infer
 from orderflow.market.session import SessionCalendar
 from orderflow.market.tick import MINUTE_MS, Bar, FeedUpdate, Level, Tick
@@ -36,8 +38,8 @@ def market(seed: int, minutes: int = 24, *, backwards: float = 0.0) -> Market:
     for at, price, quantity in trades:
         minute_ms = at - at % MINUTE_MS
         bar = bars.get(minute_ms) or Bar(minute_ms, price, price, price, price, 0)
-        bars[minute_ms] = bar._replace(
-            high=max(bar.high, price), low=min(bar.low, price), close=price, volume=(bar.volume or 0) + quantity
+        bars[minute_ms] = replace(
+            bar, high=max(bar.high, price), low=min(bar.low, price), close=price, volume=(bar.volume or 0) + quantity
         )
     updates, shown, vtt = [], 0, BASELINE
     now = start - 30_000

@@ -8,7 +8,6 @@ from array import array
 from bisect import bisect_left
 from collections import deque
 from collections.abc import Iterable, Iterator
-from dataclasses import fields
 from itertools import islice
 from operator import attrgetter
 from typing import Final
@@ -20,7 +19,7 @@ REMEMBERED_TRADES: Final = 2_000
 _BIG_SAMPLE: Final = 400
 _BIG_REFRESH: Final = 20
 _CHUNK: Final = 256
-_NAMES: Final = tuple(field.name for field in fields(Trade) if field.name != "instrument_key")
+_NAMES: Final = tuple(name for name in Trade.__struct_fields__ if name != "instrument_key")
 _values = attrgetter(*_NAMES)
 
 Entry = tuple[int, Trade, bool]

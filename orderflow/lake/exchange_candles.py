@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import date as calendar_date
 from datetime import timedelta
 from pathlib import Path
@@ -11,6 +11,7 @@ from typing import Any, Final
 from urllib.parse import quote
 
 import requests
+from msgspec.structs import replace
 
 from orderflow.lake.layout import LakeError
 from orderflow.market.candle import Candle, iso_from_ms, ms_from_iso

@@ -18,8 +18,9 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+import msgspec
+
 from orderflow.market import records
-from orderflow.market.bar_chain import BarChain
 from orderflow.market.conformity import MOST_PRICE, MOST_VOLUME, problem
 from orderflow.market.errors import DecodeError
 from orderflow.market.session import has_opening_auction
@@ -28,7 +29,6 @@ from orderflow.market.tick import Bar, DayBar, FeedUpdate, Level, Tick, ist_date
 if TYPE_CHECKING:
     from orderflow.market.session import Session
 
-_NO_CHAIN: Final = BarChain()
 CONTINUOUS: Final = "continuous"
 CLOSING_AUCTION: Final = "closing_auction"
 BUFFER_MS: Final = 180_000
@@ -52,31 +52,24 @@ class InstrumentState:
     in_session: bool = False
     bar_start_ms: int | None = None
     day_bar: DayBar | None = None
-    chain: BarChain = _NO_CHAIN
 
     def to_record(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
         record = {name: getattr(self, name) for name in self.__slots__}
-        record["day_bar"] = list(self.day_bar) if self.day_bar else None
-        record["chain"] = self.chain.to_record()
+        record["day_bar"] = list(msgspec.structs.astuple(self.day_bar)) if self.day_bar else None
         return record
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> InstrumentState:
         """Rebuild from `to_record`'s dict. Raises DecodeError on anything else, and on numbers that cannot be true."""
         day_bar = record.get("day_bar")
-        if isinstance(day_bar, list) and len(day_bar) == len(DayBar._fields):
-            record = {**record, "day_bar": dict(zip(DayBar._fields, day_bar, strict=True))}
+        if isinstance(day_bar, list) and len(day_bar) == len(DayBar.__struct_fields__):
+            record = {**record, "day_bar": dict(zip(DayBar.__struct_fields__, day_bar, strict=True))}
+        record = {name: value for name, value in record.items() if name != "chain"}  # of version 1
         wrong = problem(records.INSTRUMENT_STATE, record, exact=True) or _absurd(record)
         if wrong is not None:
             raise DecodeError("bad_state", wrong)
-        return cls(
-            **{
-                **record,
-                "day_bar": DayBar(**record["day_bar"]) if record["day_bar"] else None,
-                "chain": BarChain.from_record(record["chain"]),
-            }
-        )
+        return cls(**{**record, "day_bar": DayBar(**record["day_bar"]) if record["day_bar"] else None})
 
 
 class Event(NamedTuple):
@@ -135,7 +128,7 @@ def infer(
     if not out_of_order and update.ltp is not None and state.ltp is not None and update.ltp != state.ltp:
         direction = 1 if update.ltp > state.ltp else -1
 
-    chain, bar = _chain(state, update, session, out_of_order, after_gap, watermark_ms)
+    bar = None if out_of_order else _new_bar(state, update, session)
     bid, ask = _best(update.bid), _best(update.ask)
     tick = Tick(
         schema_version=records.SCHEMA_VERSION,
@@ -190,7 +183,6 @@ def infer(
         in_session=state.in_session or started,
         bar_start_ms=bar.start_ms if bar else state.bar_start_ms,
         day_bar=update.day_bar or state.day_bar,
-        chain=chain,
     )
     if update.kind != "snapshot" and _repeats(state, after):
         events.append(Event("duplicate", state.feed_time_ms, update.feed_time_ms, None))
@@ -216,29 +208,12 @@ def _is_baseline(state: InstrumentState, session: Session) -> bool:
     return state.vtt == 0 and not has_opening_auction(state.instrument_key)
 
 
-def _chain(
-    state: InstrumentState, update: FeedUpdate, session: Session, out_of_order: bool, after_gap: bool, watermark_ms: int
-) -> tuple[BarChain, Bar | None]:
-    """Add the update's bounds, then its bar when new; the bar comes back with its place on the vtt axis.
-
-    A bar is `late` when its end is older than three quarters of the watermark: the live candle may be final by then.
-    """
-    chain, bar = state.chain._replace(strict=state.chain.strict or after_gap), update.minute_bar
-    if out_of_order:
-        return chain, None
-    if update.vtt is not None and update.ltt_ms is not None and max(session.start_ms, state.ltt_ms or 0) <= update.ltt_ms:
-        chain = chain.observe(update.ltt_ms, update.vtt, update.ltq or 0)
-    if bar is None or bar.start_ms == state.bar_start_ms or not session.start_ms <= bar.start_ms < session.end_ms:
-        return chain, None
-    if state.bar_start_ms is not None and bar.start_ms < state.bar_start_ms:
-        return chain, None
-    oldest_live_ms = update.feed_time_ms - watermark_ms * 3 // 4
-    late = bar.end_ms < oldest_live_ms
-    if update.vtt is None or bar.volume is None:
-        return chain, bar._replace(late=late)
-    chain, (close_vtt, opens) = chain.add(bar, update.vtt, late=late)
-    open_vtt = close_vtt - bar.volume if close_vtt is not None and opens and bar.start_ms >= oldest_live_ms else None
-    return chain, bar._replace(close_vtt=close_vtt, open_vtt=open_vtt, late=late)
+def _new_bar(state: InstrumentState, update: FeedUpdate, session: Session) -> Bar | None:
+    """Return the update's minute bar when it is of the session and newer than the last one."""
+    bar = update.minute_bar
+    if bar is None or not session.start_ms <= bar.start_ms < session.end_ms:
+        return None
+    return None if state.bar_start_ms is not None and bar.start_ms <= state.bar_start_ms else bar
 
 
 def _absurd(state: dict[str, Any]) -> str | None:

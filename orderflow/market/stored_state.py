@@ -40,7 +40,7 @@ def require_usable(key: str, record: Mapping[str, Any], stored_ms: int) -> None:
     state = InstrumentState.from_record(record["state"])
     if state.instrument_key != key:
         raise DecodeError("wrong_key", f"the state of {state.instrument_key[:40]}")
-    times = (state.feed_time_ms, state.ltt_ms, state.bar_start_ms, state.chain.end_ms)
+    times = (state.feed_time_ms, state.ltt_ms, state.bar_start_ms)
     if max(at_ms or 0 for at_ms in times) > stored_ms + _FUTURE_MS:
         raise DecodeError("state_in_future", f"fed at {state.feed_time_ms}, stored at {stored_ms}")
 

@@ -5,38 +5,41 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from typing import Any, Final, NamedTuple
+from typing import Annotated, Any, Final
 
-from orderflow.market import records
+import msgspec
+
+from orderflow.market.schema import meaning
 
 IST: Final = timezone(timedelta(hours=5, minutes=30), "IST")
 MINUTE_MS: Final = 60_000
 HEARTBEAT_KEY: Final = "*"
+
+SCHEMA_VERSION: Final = 2
+READABLE_VERSIONS: Final = (1, 2)
+"""The present version of a tick and the one before, which every reader still accepts."""
 
 SNAPSHOT: Final = "snapshot"
 UPDATE: Final = "update"
 HEARTBEAT: Final = "heartbeat"
 
 
-class Level(NamedTuple):
-    """One level of the book; `price` is None for market orders in an auction."""
+class Level(msgspec.Struct, frozen=True, gc=False):
+    """One level of the book."""
 
-    price: float | None
-    quantity: int
+    price: Annotated[float | None, meaning("price; null for a level without one (market orders in an auction)")]
+    quantity: Annotated[int, meaning("resting quantity")]
 
 
-class Bar(NamedTuple):
-    """The exchange's own completed minute, with the cumulative volume at its edges where known (records.BAR)."""
+class Bar(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """The exchange's own completed minute."""
 
-    start_ms: int
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: int | None
-    close_vtt: int | None = None
-    open_vtt: int | None = None
-    late: bool = False
+    start_ms: Annotated[int, meaning("start of the minute the bar describes")]
+    open: Annotated[float, meaning("exchange's first price")]
+    high: Annotated[float, meaning("exchange's highest price")]
+    low: Annotated[float, meaning("exchange's lowest price")]
+    close: Annotated[float, meaning("exchange's last price")]
+    volume: Annotated[int | None, meaning("exchange's volume of the minute; null for an index")] = None
 
     @property
     def end_ms(self) -> int:
@@ -44,24 +47,24 @@ class Bar(NamedTuple):
         return self.start_ms + MINUTE_MS
 
 
-class DayBar(NamedTuple):
+class DayBar(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     """The exchange's running day."""
 
-    open: float
-    high: float
-    low: float
-    close: float
-    volume: int | None
+    open: Annotated[float, meaning("day's open so far")]
+    high: Annotated[float, meaning("day's high so far")]
+    low: Annotated[float, meaning("day's low so far")]
+    close: Annotated[float, meaning("day's close so far")]
+    volume: Annotated[int | None, meaning("day's volume so far; lags vtt")] = None
 
 
-class Greeks(NamedTuple):
+class Greeks(msgspec.Struct, frozen=True, gc=False):
     """Option greeks."""
 
-    delta: float
-    theta: float
-    gamma: float
-    vega: float
-    rho: float
+    delta: Annotated[float, meaning("delta")]
+    theta: Annotated[float, meaning("theta")]
+    gamma: Annotated[float, meaning("gamma")]
+    vega: Annotated[float, meaning("vega")]
+    rho: Annotated[float, meaning("rho")]
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,81 +95,84 @@ class FeedUpdate:
     day_bar: DayBar | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Tick:
-    """One published update; the fields and their meaning are records.TICK, in the same order."""
+class Tick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
+    """One published update of an instrument: what the feed said, and what was inferred from it and the update before."""
 
-    schema_version: int
-    instrument_key: str
-    kind: str
-    sequence: int
-    feed_time_ms: int
-    received_time_ms: int
-    event_time_ms: int
-    trading_date: str
-    ltp: float | None = None
-    ltt_ms: int | None = None
-    ltq: int | None = None
-    close_price: float | None = None
-    vtt: int | None = None
-    atp: float | None = None
-    oi: float | None = None
-    iv: float | None = None
-    tbq: int | None = None
-    tsq: int | None = None
-    bid: tuple[Level, ...] = ()
-    ask: tuple[Level, ...] = ()
-    greeks: Greeks | None = None
-    bar: Bar | None = None
-    day_bar: DayBar | None = None
-    segment_status: str | None = None
-    session_phase: str | None = None
-    session_start_ms: int | None = None
-    session_end_ms: int | None = None
-    traded_volume: int | None = None
-    prev_bid: float | None = None
-    prev_ask: float | None = None
-    prev_feed_time_ms: int | None = None
-    prev_ltt_ms: int | None = None
-    tick_direction: int | None = None
-    gap: bool = False
-    auction: bool = False
+    schema_version: Annotated[int, meaning("version of this record", scalar="int")]
+    instrument_key: Annotated[str, meaning("Upstox key, for example NSE_EQ|INE467B01029; `*` on a heartbeat")]
+    kind: Annotated[str, meaning("snapshot | update | heartbeat")]
+    sequence: Annotated[int, meaning("counts the instrument's updates of its trading date, from 1")]
+    feed_time_ms: Annotated[int, meaning("currentTs: when Upstox sent the message")]
+    received_time_ms: Annotated[int, meaning("when the streamer received it")]
+    event_time_ms: Annotated[int, meaning("ltt when a trade was inferred, else feed_time_ms")]
+    trading_date: Annotated[str, meaning("YYYY-MM-DD in IST of the event time")]
+    ltp: Annotated[float | None, meaning("last traded price")] = None
+    ltt_ms: Annotated[int | None, meaning("exchange time of the last trade")] = None
+    ltq: Annotated[int | None, meaning("quantity of the last trade")] = None
+    close_price: Annotated[float | None, meaning("previous day's close")] = None
+    vtt: Annotated[int | None, meaning("volume traded today, cumulative")] = None
+    atp: Annotated[float | None, meaning("day's volume-weighted average price")] = None
+    oi: Annotated[float | None, meaning("open interest (derivatives)")] = None
+    iv: Annotated[float | None, meaning("implied volatility (options)")] = None
+    tbq: Annotated[int | None, meaning("total pending buy quantity in the book")] = None
+    tsq: Annotated[int | None, meaning("total pending sell quantity in the book")] = None
+    bid: Annotated[tuple[Level, ...], meaning("bid levels after the trade, best first")] = ()
+    ask: Annotated[tuple[Level, ...], meaning("ask levels after the trade, best first")] = ()
+    greeks: Annotated[Greeks | None, meaning("option greeks")] = None
+    bar: Annotated[Bar | None, meaning("the exchange's last completed minute, only when new")] = None
+    day_bar: Annotated[DayBar | None, meaning("the exchange's running day, only when new")] = None
+    segment_status: Annotated[str | None, meaning("last status the feed gave for the segment, for example NORMAL_OPEN")] = None
+    session_phase: Annotated[
+        str | None,
+        meaning("pre_open | opening_auction | continuous | halt | closing_auction | post_close | closed, of the event time"),
+    ] = None
+    session_start_ms: Annotated[
+        int | None, meaning("start of continuous trading of the instrument's segment on the trading date")
+    ] = None
+    session_end_ms: Annotated[int | None, meaning("end of continuous trading")] = None
+    traded_volume: Annotated[int | None, meaning("vtt minus the previous vtt of the session; null with no baseline")] = None
+    prev_bid: Annotated[float | None, meaning("best bid of the previous update")] = None
+    prev_ask: Annotated[float | None, meaning("best ask of the previous update")] = None
+    prev_feed_time_ms: Annotated[int | None, meaning("feed_time_ms of the previous update")] = None
+    prev_ltt_ms: Annotated[int | None, meaning("ltt_ms of the previous update")] = None
+    tick_direction: Annotated[
+        int | None,
+        meaning("sign of the last change of ltp before or at this update: -1, 0 (none yet), 1", scalar="int"),
+    ] = None
+    gap: Annotated[bool | None, meaning("the traded volume spans an outage")] = None
+    auction: Annotated[bool | None, meaning("the traded volume belongs to an auction: it has no aggressor")] = None
+    streamer: Annotated[str | None, meaning("name of the streamer that published it")] = None
 
 
-TICK_FIELDS: Final = records.names(records.TICK)
+_DECODER: Final = msgspec.json.Decoder(Tick)
+
+
+def encode_tick(tick: Tick) -> bytes:
+    """Return the tick's JSON; fields that are None, empty or False are left out."""
+    return msgspec.json.encode(tick)
+
+
+def decode_tick(value: bytes | str) -> Tick:
+    """Read a tick's JSON of this version or the one before; fields it does not know are ignored.
+
+    Raises msgspec.MsgspecError (`DecodeError` on what is no JSON, `ValidationError` on a missing field or a wrong type).
+    """
+    return _DECODER.decode(value)
 
 
 def tick_record(tick: Tick) -> dict[str, Any]:
-    """Return the tick as a JSON-ready dict; nested tuples become dicts, and fields that are None are left out."""
-    record: dict[str, Any] = {}
-    for name in TICK_FIELDS:
-        value = getattr(tick, name)
-        if value is not None and value != ():
-            record[name] = value
-    for name in ("bar", "day_bar", "greeks"):
-        if name in record:
-            record[name] = record[name]._asdict()
-    for name in ("bid", "ask"):
-        if name in record:
-            record[name] = [{"price": price, "quantity": quantity} for price, quantity in record[name]]
-    return record
+    """Return the tick as a JSON-ready dict, without the fields that are None, empty or False."""
+    record: dict[str, Any] = msgspec.to_builtins(tick)
+    return record | {name: list(record[name]) for name in ("bid", "ask") if name in record}
 
 
 def tick_from_record(record: Mapping[str, Any]) -> Tick:
-    """Rebuild a tick from `tick_record`'s dict. Raises KeyError or TypeError on a record that is not a tick."""
-    values = {name: record[name] for name in TICK_FIELDS if record.get(name) is not None}
-    for name, kind in (("bar", Bar), ("day_bar", DayBar), ("greeks", Greeks)):
-        if name in values:
-            values[name] = kind(**values[name])
-    for name in ("bid", "ask"):
-        if name in values:
-            values[name] = tuple(Level(level.get("price"), level["quantity"]) for level in values[name])
-    return Tick(**values)
+    """Rebuild a tick from `tick_record`'s dict. Raises msgspec.ValidationError on a record that is not a tick."""
+    return msgspec.convert(record, Tick)
 
 
 def update_from_tick(tick: Tick) -> FeedUpdate:
     """Return what the feed said, without what was inferred; used to restore state from published ticks."""
-    bar = tick.bar
     return FeedUpdate(
         instrument_key=tick.instrument_key,
         kind=tick.kind,
@@ -185,7 +191,7 @@ def update_from_tick(tick: Tick) -> FeedUpdate:
         bid=tick.bid,
         ask=tick.ask,
         greeks=tick.greeks,
-        minute_bar=bar._replace(close_vtt=None, open_vtt=None, late=False) if bar else None,
+        minute_bar=tick.bar,
         day_bar=tick.day_bar,
     )
 
@@ -195,10 +201,10 @@ def ist_date(at_ms: int) -> str:
     return datetime.fromtimestamp(at_ms / 1000, IST).date().isoformat()
 
 
-def heartbeat_tick(feed_time_ms: int, received_time_ms: int) -> Tick:
-    """Return a heartbeat: it carries the feed's clock through the aggregation and nothing else."""
+def heartbeat_tick(feed_time_ms: int, received_time_ms: int, streamer: str | None = None) -> Tick:
+    """Return a heartbeat: it carries the feed's clock to every partition and nothing else."""
     return Tick(
-        schema_version=records.SCHEMA_VERSION,
+        schema_version=SCHEMA_VERSION,
         instrument_key=HEARTBEAT_KEY,
         kind=HEARTBEAT,
         sequence=0,
@@ -206,4 +212,5 @@ def heartbeat_tick(feed_time_ms: int, received_time_ms: int) -> Tick:
         received_time_ms=received_time_ms,
         event_time_ms=feed_time_ms,
         trading_date=ist_date(feed_time_ms),
+        streamer=streamer,
     )

@@ -3,33 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, fields
-from typing import Any, Final
+from typing import Annotated, Any, Final
+
+import msgspec
 
 from orderflow.market.errors import DecodeError
+from orderflow.market.schema import meaning
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Trade:
-    """The volume one update of an instrument traded; `records.TRADE` says what each field means."""
+class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
+    """The volume one update of an instrument traded."""
 
-    instrument_key: str
-    trade_id: str
-    event_time_ms: int
-    received_time_ms: int
-    price: float
-    volume: int
-    buy_volume: int
-    sell_volume: int
-    unclassified_volume: int
-    side: str
-    bid: float | None = None
-    ask: float | None = None
-    tbq: int | None = None
-    tsq: int | None = None
-    session_start_ms: int | None = None
-    session_end_ms: int | None = None
-    gap: bool = False
+    instrument_key: Annotated[str, meaning("Upstox key")]
+    trade_id: Annotated[str, meaning("instrument_key:trading date:vtt; repeats after a crash carry the same id")]
+    event_time_ms: Annotated[int, meaning("exchange time")]
+    received_time_ms: Annotated[int, meaning("when the streamer received the update")]
+    price: Annotated[float, meaning("last traded price")]
+    volume: Annotated[int, meaning("traded volume of the update")]
+    buy_volume: Annotated[int, meaning("volume whose aggressor was the buyer")]
+    sell_volume: Annotated[int, meaning("volume whose aggressor was the seller")]
+    unclassified_volume: Annotated[int, meaning("auction, gap, or nothing known")]
+    side: Annotated[str, meaning("the dominant one: buy | sell | unclassified")]
+    bid: Annotated[float | None, meaning("best bid before the trade")] = None
+    ask: Annotated[float | None, meaning("best ask before the trade")] = None
+    tbq: Annotated[int | None, meaning("total pending buy quantity")] = None
+    tsq: Annotated[int | None, meaning("total pending sell quantity")] = None
+    session_start_ms: Annotated[int | None, meaning("start of continuous trading")] = None
+    session_end_ms: Annotated[int | None, meaning("end of continuous trading")] = None
+    gap: Annotated[bool, meaning("spans an outage")] = False
 
     @property
     def delta(self) -> int:
@@ -56,5 +57,5 @@ def dominant_side(buy_volume: int, sell_volume: int) -> str:
     return "buy" if buy_volume > sell_volume else "sell"
 
 
-_NAMES: Final = tuple(field.name for field in fields(Trade))
+_NAMES: Final = Trade.__struct_fields__
 _NEEDED: Final = _NAMES[: _NAMES.index("bid")]

@@ -119,7 +119,7 @@ def day_columns(rng: np.random.Generator, stock: Instrument, day: dt.date, rate:
         "tsq": (rng.integers(2_000, 4_000, count) * stock.typical_order),
         "bid": _levels(rng, best_bid, -1, tick, stock.typical_order),
         "ask": _levels(rng, best_ask, 1, tick, stock.typical_order),
-        "bar": _minute_bars(feed_time, ltt, price, volume, traded, vtt),
+        "bar": _minute_bars(feed_time, ltt, price, volume, traded),
         "day_bar": _day_bars(price, traded, vtt, volume),
         "segment_status": constant("NORMAL_OPEN"),
         "session_phase": constant("continuous"),
@@ -151,7 +151,6 @@ def _minute_bars(
     price: np.ndarray[Any, Any],
     volume: np.ndarray[Any, Any],
     traded: np.ndarray[Any, Any],
-    vtt: np.ndarray[Any, Any],
 ) -> pa.Array:
     """Put each traded minute's bar on the first update that comes 1.5 s or more after the minute's end."""
     index = np.flatnonzero(traded)
@@ -159,7 +158,6 @@ def _minute_bars(
     first = np.flatnonzero(np.diff(minutes, prepend=-1))
     last = np.append(first[1:], len(index)) - 1
     shown = np.searchsorted(feed_time, (minutes[first] + 1) * MINUTE_MS + _BAR_DELAY_MS)
-    ends = vtt[index[last]]
     columns = {
         "start_ms": minutes[first] * MINUTE_MS,
         "open": price[index[first]],
@@ -167,11 +165,7 @@ def _minute_bars(
         "low": np.minimum.reduceat(price[index], first),
         "close": price[index[last]],
         "volume": np.add.reduceat(volume[index], first),
-        "close_vtt": ends,
-        "open_vtt": ends - np.add.reduceat(volume[index], first),
-        "late": np.zeros(len(first), dtype=bool),
     }
-    follows = np.diff(minutes[first], prepend=-1) == 1
     inside = shown < len(feed_time)
     rows = shown[inside]
     present = np.zeros(len(feed_time), dtype=bool)
@@ -181,11 +175,7 @@ def _minute_bars(
         values = columns[field.name]
         full = np.zeros(len(feed_time), dtype=values.dtype)
         full[rows] = values[inside]
-        shows = present
-        if field.name == "open_vtt":
-            shows = np.zeros(len(feed_time), dtype=bool)
-            shows[rows[~follows[inside]]] = True
-        arrays.append(pa.array(full, mask=~shows))
+        arrays.append(pa.array(full, mask=~present))
     return pa.StructArray.from_arrays(arrays, [field.name for field in records.BAR.fields], mask=pa.array(~present))
 
 

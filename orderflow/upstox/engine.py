@@ -11,7 +11,6 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, Protocol
 
-from orderflow.market.bar_chain import BarChain
 from orderflow.market.errors import DecodeError
 from orderflow.market.inference import InstrumentState, infer
 from orderflow.market.rejects import reject_record
@@ -313,7 +312,7 @@ class FeedEngine:
             return
         del self._backwards[key]
         cause = f"vtt stayed below {self.states[key].vtt} for {count + 1} updates: a new baseline is taken"
-        self.states[key] = replace(self.states[key], vtt=None, chain=BarChain())
+        self.states[key] = replace(self.states[key], vtt=None)
         log.warning("%s: %s", key, cause)
         self._event("reset", received_ms, instrument_key=key, from_ms=since_ms, to_ms=update.feed_time_ms, cause=cause)
 

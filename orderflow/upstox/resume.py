@@ -9,12 +9,14 @@ import time
 from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 
+import msgspec
+
 from orderflow.market import records, topics
 from orderflow.market.conformity import MOST_VOLUME, problem
 from orderflow.market.inference import Inference, InstrumentState, infer
 from orderflow.market.phases import CONTINUOUS, Phase, Session, Span
 from orderflow.market.rejects import reject_record
-from orderflow.market.tick import MINUTE_MS, Tick, ist_date, tick_from_record, update_from_tick
+from orderflow.market.tick import MINUTE_MS, READABLE_VERSIONS, Tick, ist_date, tick_from_record, update_from_tick
 from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.storage import Storage, TickPublisher
 
@@ -24,8 +26,6 @@ _ROOM_SECONDS: Final = 0.002
 _OTHERS: Final = {topics.FEED_EVENTS: records.FEED_EVENT, topics.REJECTS: records.REJECT}
 _DAY_MS: Final = 24 * 60 * MINUTE_MS
 _INTERRUPTIONS: Final[tuple[Phase, ...]] = ("pre_open", "opening_auction", "halt")
-_BAR_PRICES: Final = 5
-"""A bar's start and its four prices come first."""
 
 
 class Continued(NamedTuple):
@@ -54,16 +54,16 @@ def restored_state(key: str, record: Mapping[str, Any] | None, newer: Iterable[M
 def valid_tick(key: str, record: Mapping[str, Any]) -> Tick | None:
     """Return a stored record as the tick of `key` that it is by this version's definition; None when it is none."""
     complete = all(record.get(field.name) is not None for field in records.TICK if field.required)
-    ours = record.get("schema_version") == records.SCHEMA_VERSION and record.get("instrument_key") == key
+    ours = record.get("schema_version") in READABLE_VERSIONS and record.get("instrument_key") == key
     if not complete or not ours or problem(records.TICK, record) is not None or record["event_time_ms"] <= 0:
         return None
     try:
         tick = tick_from_record(record)
-    except (KeyError, TypeError):  # a nested part lacks a field, or has one too many
+    except msgspec.ValidationError:  # a nested part lacks a field
         return None
     dates = [ist_date(tick.event_time_ms + days * _DAY_MS) for days in (0, 1)]
     sane = tick.trading_date in dates and 0 <= tick.sequence <= MOST_VOLUME and 0 <= (tick.vtt or 0) <= MOST_VOLUME
-    return tick if sane and (tick.bar is None or None not in tick.bar[:_BAR_PRICES]) else None
+    return tick if sane else None
 
 
 def continued(state: InstrumentState, tick: Tick) -> Continued:

@@ -161,14 +161,13 @@ def test_first_trade_when_an_option_was_seen_untraded_before_the_open_then_its_b
 
 
 def test_ltt_when_it_goes_backwards_then_the_trade_keeps_it_and_the_next_refers_to_the_later_one() -> None:
-    ticks, state, _ = run(
+    ticks, _, _ = run(
         update(OPEN + 60_000, ltt_ms=OPEN + 59_000, vtt=1_000),
         update(OPEN + 61_000, ltt_ms=OPEN + 40_000, vtt=1_010),
         update(OPEN + 62_000, ltt_ms=OPEN + 61_500, vtt=1_030),
     )
     assert [tick.event_time_ms for tick in ticks[1:]] == [OPEN + 40_000, OPEN + 61_500]
     assert ticks[2].prev_ltt_ms == OPEN + 59_000
-    assert all(bounds.minute_ms != OPEN or bounds.least_at_end == 1_000 for bounds in state.chain.minutes)
 
 
 def test_trade_after_the_close_when_inferred_then_it_is_outside_the_session() -> None:
@@ -192,7 +191,7 @@ def test_bar_when_it_repeats_then_it_is_published_once() -> None:
     first = replace(update(OPEN + 61_500, ltt_ms=OPEN + 59_000, vtt=500), minute_bar=Bar(OPEN, 1.0, 2.0, 1.0, 2.0, 400))
     ticks, _, _ = run(update(OPEN + 58_000, ltt_ms=OPEN + 57_000, vtt=450), first, replace(first, feed_time_ms=OPEN + 62_500))
     assert ticks[1].bar is not None
-    assert (ticks[1].bar.close_vtt, ticks[1].bar.open_vtt, ticks[1].bar.late) == (500, 100, False)
+    assert ticks[1].bar.volume == 400
     assert ticks[2].bar is None
 
 

@@ -40,6 +40,7 @@ CANDLE_RECORD = {
     "tick_buy_volume": 690,
     "tick_sell_volume": 250,
     "source": "stream",
+    "final_by": "complete",
 }
 
 TRADE_RECORD = {

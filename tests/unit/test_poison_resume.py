@@ -65,7 +65,7 @@ def test_state_when_a_newer_record_is_no_tick_then_it_is_left_out(junk: dict[str
 
 
 def stored_state(**changed: Any) -> dict[str, Any]:
-    """A complete state as it is published, with a day's bar and a chain of bars, and some of its values changed."""
+    """A complete state as it is published, with a day's bar, and some of its values changed."""
     state = replace(restored_state(KEY, None, [stored(1), stored(2)]), day_bar=DayBar(99.0, 101.0, 98.5, 100.0, 900))
     return {"state": {**state.to_record(), **changed}, "owner": "x"}
 
@@ -124,10 +124,6 @@ def test_state_when_it_is_sound_then_read_back_and_nothing_is_rejected() -> None
         (stored_state(day_bar=[1.0]), "bad_state"),
         (stored_state(day_bar="12345"), "bad_state"),
         (stored_state(day_bar={"open": 1.0}), "bad_state"),
-        (stored_state(chain={}), "bad_state"),
-        (stored_state(chain=None), "bad_state"),
-        (stored_state(chain={**stored_state()["state"]["chain"], "minutes": [[1]]}), "bad_state"),
-        (stored_state(chain={**stored_state()["state"]["chain"], "low": 10**14}), "bad_state"),
         (stored_state(surprise=1), "bad_state"),
         (stored_state(instrument_key="NSE_EQ|another"), "wrong_key"),
         (stored_state(feed_time_ms=4_000_000_000_000, trading_date="2096-10-02"), "state_in_future"),
@@ -239,8 +235,6 @@ def test_state_when_it_was_mutated_at_random_then_rejected_or_good_for_every_upd
     for _ in range(2_000):
         kept = json.loads(sound)
         place: Any = kept[TCS]["state"]
-        if rng.random() < 0.3:
-            place = place["chain"]
         place[rng.choice(list(place))] = rng.choice(values)
         segment = kept["segment|NSE_EQ"]
         segment[rng.choice(list(segment))] = rng.choice(values)

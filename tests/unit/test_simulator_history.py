@@ -70,4 +70,3 @@ def test_history_when_a_minute_has_ended_then_its_bar_is_what_traded(rows: list[
         prices = [row["ltp"] for row in trades]
         assert (bar["open"], bar["high"], bar["low"], bar["close"]) == (prices[0], max(prices), min(prices), prices[-1])
         assert bar["volume"] == sum(row["traded_volume"] for row in trades)
-        assert bar["close_vtt"] == trades[-1]["vtt"]

@@ -1,0 +1,331 @@
+"""One instrument's minutes of one trading date: ticks in, final minutes out, as docs/decisions/0012 describes."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Iterator
+from itertools import takewhile
+from typing import Final, NamedTuple
+
+from orderflow.market.engine.minute import AxisTrade, FinalBy, FinalMinute, OwnTicks, Quote, Stretch, final_minute
+from orderflow.market.engine.tail import Tail
+from orderflow.market.engine.volume_axis import UNKNOWN_HIGH, UNKNOWN_LOW, Bounds, VolumeAxis
+from orderflow.market.tick import MINUTE_MS, Bar, Tick
+
+CONTINUOUS: Final = "continuous"
+NO_DEADLINE: Final = 1 << 62
+SILENT_MS: Final = 10_000
+"""Updates further apart than this hide trades that nobody saw: unless it was a single one, its volume stays unclassified."""
+
+
+class LateVolume(NamedTuple):
+    """Volume that belongs to a minute which is already final."""
+
+    instrument: str
+    start_ms: int
+    volume: int
+
+
+class Sides(NamedTuple):
+    """How a tick's volume is split, and the expected share of it on the wrong side."""
+
+    buy: int
+    sell: int
+    wrong_share: float
+
+
+Settled = FinalMinute | LateVolume
+
+
+class InstrumentMinutes:
+    """Folds the ticks of one instrument on one trading date; minutes are counted since the epoch.
+
+    `closed` is the first minute that is still open; `done` holds later ones that were published before it.
+    """
+
+    __slots__ = (
+        "axis", "bars", "closed", "date", "done", "first_minute", "highest_vtt", "key", "last_ltt_ms",
+        "last_sequence", "measured", "own", "quotes", "session_end_ms", "session_start_ms", "source", "trades",
+    )  # fmt: skip
+
+    def __init__(self, key: str, date: str, source: str, first_minute: int) -> None:
+        self.key = key
+        self.date = date
+        self.source = source
+        self.session_start_ms = 0
+        self.session_end_ms = 0
+        self.first_minute = first_minute
+        self.closed = first_minute
+        self.done: set[int] = set()
+        self.measured: set[int] = set()
+        self.axis: VolumeAxis | None = None
+        self.trades: Tail[AxisTrade] = Tail()
+        self.own: dict[int, OwnTicks] = {}
+        self.quotes: dict[int, Quote] = {}
+        self.bars: dict[int, Bar] = {}
+        self.highest_vtt = 0
+        self.last_ltt_ms = 0
+        self.last_sequence = 0
+
+    @classmethod
+    def beginning(cls, tick: Tick, source: str) -> InstrumentMinutes:
+        """Begin a trading date with its first tick: what traded before was not seen."""
+        minutes = cls(
+            tick.instrument_key, tick.trading_date, source, max(tick.feed_time_ms, tick.session_start_ms or 0) // MINUTE_MS
+        )
+        minutes.session_start_ms, minutes.session_end_ms = tick.session_start_ms or 0, tick.session_end_ms or 0
+        return minutes
+
+    def take(self, tick: Tick, sides: Sides | None, *, use_bar: bool = True) -> bool:
+        """Fold one tick; `sides` is given where it carries volume. Returns whether minutes may have become final.
+
+        Ticks come in the order of their topic, without repeats; one out of order still finds its place on the axis.
+        """
+        if tick.session_start_ms is not None and tick.session_end_ms is not None:
+            self.session_start_ms, self.session_end_ms = tick.session_start_ms, tick.session_end_ms
+        ready = False
+        at_ms = tick.ltt_ms if sides is not None and tick.ltt_ms is not None else tick.event_time_ms
+        if tick.vtt is not None and tick.ltt_ms is not None and tick.ltt_ms >= self.session_start_ms:
+            ready = self._place(tick, tick.vtt, tick.ltt_ms, sides)
+        if tick.session_phase == CONTINUOUS:
+            minute = at_ms // MINUTE_MS
+            if minute >= self.closed and minute not in self.done:
+                self._count(tick, minute, sides)
+                if tick.tbq is not None:
+                    known = self.quotes.get(minute)
+                    if known is None or tick.event_time_ms >= known.event_time_ms:
+                        self.quotes[minute] = Quote(tick.event_time_ms, tick.tbq, tick.tsq)
+        if use_bar and tick.bar is not None:
+            ready = self._take_bar(tick.bar, tick.vtt) or ready
+        self.last_sequence = max(self.last_sequence, tick.sequence)
+        return ready
+
+    @property
+    def end_minute(self) -> int:
+        """The first minute after the session."""
+        return -(-self.session_end_ms // MINUTE_MS)
+
+    def has_open_minutes(self) -> bool:
+        """Whether anything is known of a minute that is not published yet."""
+        return bool(self.own or self.bars or self.trades.items)
+
+    def settle(self, clock_ms: int | None, watermark_ms: int | None) -> Iterator[Settled]:
+        """Yield what is final: late volume first, then minutes in order.
+
+        A minute whose end the clock has passed by `watermark_ms` is final whatever is missing, or by twice that where later bars
+        are about to tell its edge; without a clock everything that has begun is, and without a watermark nothing is for that
+        reason.
+        """
+        axis = self.axis
+        limit = overdue = 0
+        if clock_ms is None:
+            limit = overdue = self._newest() + 1
+        elif watermark_ms is not None:
+            limit = (clock_ms - watermark_ms) // MINUTE_MS
+            overdue = (clock_ms - 2 * watermark_ms) // MINUTE_MS
+        end = min(max(self._newest() + 1, limit), self.end_minute)
+        if axis is not None:
+            yield from self._late(axis)
+        for minute in range(self.closed, end):
+            if minute not in self.done:
+                by_clock = minute < overdue or (minute < limit and not self._will_be_known(minute))
+                stretch = self._stretch(minute, by_clock=by_clock)
+                if stretch is not None:
+                    yield from self._publish(minute, stretch)
+        while self.closed in self.done:
+            self.done.remove(self.closed)
+            self.closed += 1
+        self._prune()
+
+    def deadline_ms(self, watermark_ms: int | None) -> int:
+        """Return the time on the clock from which the oldest open minute is final; far away once the session's are published."""
+        if watermark_ms is None or self.closed >= self.end_minute:
+            return NO_DEADLINE
+        return (self.closed + 1) * MINUTE_MS + watermark_ms
+
+    def restart_axis(self) -> None:
+        """Begin a new axis after cumulative volume was set back; the minutes of the old one must be settled before."""
+        self.axis = None
+        self.trades.drop(len(self.trades.items))
+        self.highest_vtt = 0
+
+    def is_set_back(self, tick: Tick) -> bool:
+        """Whether the tick begins a new baseline below the cumulative volume so far."""
+        if self.axis is None or tick.vtt is None or tick.vtt >= self.highest_vtt or tick.sequence <= self.last_sequence:
+            return False
+        return tick.traded_volume is None
+
+    def _place(self, tick: Tick, vtt: int, ltt_ms: int, sides: Sides | None) -> bool:
+        """Put the tick on the axis; returns whether it began a new minute there or came out of order."""
+        volume = 0 if sides is None or tick.traded_volume is None else tick.traded_volume
+        minute = ltt_ms // MINUTE_MS
+        axis = self.axis
+        if axis is None:
+            axis = self.axis = VolumeAxis(self.closed, vtt - volume)
+        ready = False
+        if ltt_ms >= self.last_ltt_ms and vtt >= self.highest_vtt:
+            self.last_ltt_ms = ltt_ms
+            if minute <= self.end_minute or not axis.marks or axis.marks[-1].minute < self.end_minute:
+                ready = axis.observe(minute, vtt, tick.ltq or 0)
+        self.highest_vtt = max(self.highest_vtt, vtt)
+        if not volume or sides is None or tick.ltp is None or self.closed >= self.end_minute:
+            return ready
+        if minute < self.first_minute == self.closed == axis.base and not self.done:
+            self.first_minute = self.closed = minute
+            axis.begin_at(minute)
+        trade = AxisTrade(
+            vtt - volume, vtt, tick.ltp, sides.buy, sides.sell, sides.wrong_share, bool(tick.gap) or is_silent(tick)
+        )
+        trades = self.trades.items
+        if not trades or trade.low >= trades[-1].high:
+            trades.append(trade)
+            return ready
+        insort(trades, trade, key=_low)
+        self.trades.write_again()
+        return True
+
+    def _count(self, tick: Tick, minute: int, sides: Sides | None) -> None:
+        """Count a tick in the minute of its last trade."""
+        price = tick.ltp
+        if price is None or (sides is None and (tick.vtt is not None or tick.event_time_ms != tick.ltt_ms)):
+            return
+        volume, buy, sell = (0, 0, 0) if sides is None else (tick.traded_volume or 0, sides.buy, sides.sell)
+        own = self.own.get(minute)
+        if own is None:
+            self.own[minute] = OwnTicks(1, price, price, price, price, volume, buy, sell)
+        else:
+            own.add(price, volume, buy, sell)
+
+    def _take_bar(self, bar: Bar, vtt: int | None) -> bool:
+        minute = bar.start_ms // MINUTE_MS
+        if minute < self.first_minute or not self.session_start_ms <= bar.start_ms < self.session_end_ms:
+            return False
+        if bar.volume is not None and self.axis is not None:
+            self.axis.add_bar(minute, bar.volume, self.highest_vtt if vtt is None else vtt)
+        if minute >= self.closed and minute not in self.done:
+            self.bars[minute] = bar
+        return True
+
+    def _newest(self) -> int:
+        """Return the newest minute of which anything is known."""
+        newest = max(max(self.own, default=0), max(self.bars, default=0), self.closed - 1)
+        if self.axis is not None and self.axis.marks:
+            newest = max(newest, self.axis.marks[-1].minute)
+        return newest
+
+    def _will_be_known(self, minute: int) -> bool:
+        """Whether the minute, or the open one before it, lacks its bar, and the bars behind it will soon tell where it ends."""
+        axis = self.axis
+        if axis is None or not axis.later_bar_than(minute - 1):
+            return False
+        if axis.volume_of(minute) is None:
+            return axis.later_bar_than(minute) and not axis.bounds(minute + 1).exact
+        return minute != self.closed and minute - 1 not in self.done and not axis.bounds(minute).exact
+
+    def _stretch(self, minute: int, *, by_clock: bool) -> Stretch | None:
+        """Return the minute's place on the axis once it is final, else None."""
+        axis, bar = self.axis, self.bars.get(minute)
+        if axis is None or (bar is not None and bar.volume is None):
+            if bar is not None:
+                return Stretch(0, 0, 0, exchange_bar=bar.volume is None, final_by="bar")
+            return Stretch(0, 0, 0, exchange_bar=False, final_by="clock") if by_clock else None
+        volume = axis.volume_of(minute)
+        left, right = axis.bounds(minute), axis.bounds(minute + 1)
+        if volume is not None:
+            return self._with_bar(axis, minute, volume, left, right, by_clock=by_clock)
+        if left.exact and right.exact:
+            empty = left.low == right.low and minute < axis.marks[-1].minute
+            if empty or axis.later_bar_than(minute):
+                return Stretch(left.low, right.low, right.low - left.low, exchange_bar=False, final_by="complete")
+        return self._by_clock(axis, minute, left, right) if by_clock else None
+
+    def _with_bar(
+        self, axis: VolumeAxis, minute: int, volume: int, left: Bounds, right: Bounds, *, by_clock: bool
+    ) -> Stretch | None:
+        """Place a minute whose volume its bar gives: at exact edges, behind a minute that is published, or by a fair guess."""
+        used = axis.used.get(minute)
+        if left.exact and right.exact and not (used is not None and used.binds):
+            return Stretch(left.low, right.low, volume, exchange_bar=True, final_by="complete")
+        begin = self._edge(axis, minute, left)
+        if minute != self.closed and minute - 1 not in self.done and not by_clock:
+            return None  # a minute without a bar lies before it, and both are cut at this edge
+        if begin is not None:
+            end = min(max(begin + volume, right.low), right.high)
+        elif by_clock or right.high - right.low <= volume // 2:
+            end = (right.low + right.high) // 2 if right.high < UNKNOWN_HIGH else right.low
+        else:
+            return None
+        final_by: FinalBy = "complete" if left.exact and right.exact else "bar"
+        if used is not None and used.binds and begin is not None and end - begin != volume:
+            return Stretch(begin, max(begin, end), max(begin, end) - begin, exchange_bar=False, final_by=final_by)
+        return Stretch(end - volume, end, volume, exchange_bar=True, final_by=final_by)
+
+    def _by_clock(self, axis: VolumeAxis, minute: int, left: Bounds, right: Bounds) -> Stretch:
+        """Place a minute without a bar by what has certainly traded before its end."""
+        begin = self._edge(axis, minute, left)
+        if begin is None:
+            begin = axis.origin if left.low == UNKNOWN_LOW else max(left.low, axis.origin)
+        end = max(begin, right.low)
+        used = axis.used.get(minute + 1)
+        if used is not None and not right.exact:
+            end = max(begin, min(max(used.value, right.low), right.high))
+        return Stretch(begin, end, end - begin, exchange_bar=False, final_by="clock")
+
+    def _edge(self, axis: VolumeAxis, edge: int, bounds: Bounds) -> int | None:
+        """Return where an edge lies: where a published volume was measured from, else exactly, else where it was used before."""
+        used = axis.used.get(edge)
+        if used is not None and used.binds:
+            return used.value
+        if bounds.exact:
+            return bounds.low
+        return None if used is None else min(max(used.value, bounds.low), bounds.high)
+
+    def _publish(self, minute: int, stretch: Stretch) -> Iterator[Settled]:
+        own, quote, bar = self.own.pop(minute, None), self.quotes.pop(minute, None), self.bars.pop(minute, None)
+        self.done.add(minute)
+        if self.axis is not None and (bar is None or bar.volume is not None):
+            measured = not stretch.exchange_bar
+            if measured:
+                self.measured.add(minute)
+            self.axis.use(minute, stretch.low, binds=measured)
+            self.axis.use(minute + 1, stretch.high, binds=measured)
+        if own is not None or stretch.total or stretch.exchange_bar:
+            trades = (trade for trade in self.trades.items if trade.high > stretch.low and trade.low < stretch.high)
+            yield final_minute(self.key, minute * MINUTE_MS, stretch, trades, own, quote, bar, self.source)
+
+    def _late(self, axis: VolumeAxis) -> Iterator[LateVolume]:
+        """Yield what came for a published minute: volume before an end it was measured to, behind which another minute begins."""
+        for edge in sorted(axis.used):
+            used = axis.used[edge]
+            if used.binds and edge - 1 in self.measured and edge not in self.measured:
+                low = axis.bounds(edge).low
+                if low > used.value:
+                    axis.use(edge, low, binds=True)
+                    yield LateVolume(self.key, (edge - 1) * MINUTE_MS, low - used.value)
+
+    def _prune(self) -> None:
+        axis = self.axis
+        if axis is None:
+            return
+        if self.closed >= self.end_minute:
+            self.trades.drop(len(self.trades.items))
+        axis.prune(self.closed, self._newest())
+        self.measured = {minute for minute in self.measured if minute >= axis.base}
+        begin = axis.bounds(self.closed).low
+        used = axis.used.get(self.closed)
+        if used is not None and used.binds:
+            begin = max(begin, used.value)
+        passed = sum(1 for _ in takewhile(lambda trade: trade.high <= begin, self.trades.items))
+        if passed:
+            self.trades.drop(passed)
+
+
+def is_silent(tick: Tick) -> bool:
+    """Whether the tick's volume is of trades that nobody saw one by one, because no update came between."""
+    if tick.prev_feed_time_ms is None or tick.feed_time_ms - tick.prev_feed_time_ms <= SILENT_MS:
+        return False
+    return (tick.traded_volume or 0) > (tick.ltq or 0)
+
+
+def _low(trade: AxisTrade) -> int:
+    return trade.low

@@ -1,0 +1,234 @@
+"""A final minute: its stretch of the volume axis, the trades that lie on it, and the candle and footprint they give."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final, Literal, NamedTuple
+
+import msgspec
+
+from orderflow.market.candle import Candle
+from orderflow.market.confidence import band, grade
+from orderflow.market.tick import MINUTE_MS, Bar
+
+FinalBy = Literal["complete", "bar", "clock"]
+PAISE: Final = 100
+
+
+class AxisTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """What one update traded: volume (low, high] of the axis at its last price, split by aggressor.
+
+    `wrong_share` is the expected share of its volume on the wrong side; `unseen` says that nobody saw its trades one by one.
+    """
+
+    low: int
+    high: int
+    price: float
+    buy: int
+    sell: int
+    wrong_share: float
+    unseen: bool
+
+
+class OwnTicks(msgspec.Struct, array_like=True, gc=False):
+    """The updates whose last trade fell into one minute: their prices, and their volume before it is cut at the edges."""
+
+    count: int
+    open: float
+    high: float
+    low: float
+    close: float
+    volume: int = 0
+    buy: int = 0
+    sell: int = 0
+
+    def add(self, price: float, volume: int, buy: int, sell: int) -> None:
+        """Take one more update."""
+        self.count += 1
+        self.close = price
+        if price > self.high:
+            self.high = price
+        elif price < self.low:
+            self.low = price
+        self.volume += volume
+        self.buy += buy
+        self.sell += sell
+
+
+class Quote(msgspec.Struct, array_like=True, frozen=True, gc=False):
+    """The book's totals at the latest update of a minute."""
+
+    event_time_ms: int
+    tbq: int
+    tsq: int | None
+
+
+class PriceLevel(NamedTuple):
+    """Volume of one minute at one price; price in paise, volumes in shares or contracts."""
+
+    price: int
+    buy_volume: int
+    sell_volume: int
+    unclassified_volume: int
+
+
+class FinalMinute(NamedTuple):
+    """A minute that will not change: its candle, and its footprint from the lowest price up."""
+
+    candle: Candle
+    levels: tuple[PriceLevel, ...]
+
+
+class Stretch(NamedTuple):
+    """A minute's place on the axis and its volume, which is the bar's, or the distance of the edges where no bar gave it."""
+
+    low: int
+    high: int
+    total: int
+    exchange_bar: bool
+    final_by: FinalBy
+
+
+class _Sums:
+    """Adds up the pieces of a minute's trades, in the order of the axis."""
+
+    __slots__ = (
+        "buy",
+        "close",
+        "greatest",
+        "high",
+        "least",
+        "levels",
+        "low",
+        "open",
+        "seen",
+        "sell",
+        "turnover",
+        "unseen",
+        "variance",
+    )
+
+    def __init__(self) -> None:
+        self.buy = self.sell = self.seen = self.least = self.greatest = 0
+        self.turnover = self.variance = 0.0
+        self.unseen = False
+        self.open: float | None = None
+        self.high: float | None = None
+        self.low: float | None = None
+        self.close: float | None = None
+        self.levels: dict[float, list[int]] = {}
+
+    def add(self, trade: AxisTrade, low: int, high: int) -> None:
+        """Add the part (low, high] of a trade; parts of one trade in neighbouring minutes add up to it exactly."""
+        volume, whole = high - low, trade.high - trade.low
+        if volume == whole:
+            buy, sell = trade.buy, trade.sell
+        else:
+            buy, sell = _part(trade, trade.buy, low, high), _part(trade, trade.sell, low, high)
+            if trade.buy + trade.sell == whole or buy + sell > volume:
+                sell = volume - buy
+        price = trade.price
+        self.buy += buy
+        self.sell += sell
+        self.seen += volume
+        self.turnover += price * volume
+        self.variance += trade.wrong_share * volume * volume
+        if trade.unseen:
+            self.unseen = True
+        running = self.buy - self.sell
+        if running < self.least:
+            self.least = running
+        elif running > self.greatest:
+            self.greatest = running
+        level = self.levels.get(price)
+        if level is None:
+            self.levels[price] = [buy, sell, volume - buy - sell]
+            if self.low is None or self.high is None:
+                self.open = self.low = self.high = price
+            elif price < self.low:
+                self.low = price
+            elif price > self.high:
+                self.high = price
+        else:
+            level[0] += buy
+            level[1] += sell
+            level[2] += volume - buy - sell
+        self.close = price
+
+
+def final_minute(
+    instrument: str,
+    start_ms: int,
+    stretch: Stretch,
+    trades: Iterable[AxisTrade],
+    own: OwnTicks | None,
+    quote: Quote | None,
+    bar: Bar | None,
+    source: str,
+) -> FinalMinute:
+    """Compute a minute from its stretch of the axis; `trades` are those that touch it, in the order of the axis.
+
+    Prices are the bar's where there is one, else those of the minute's own updates, else those of the trades that reach into
+    it. Volume of the stretch that no trade covers stays unclassified and marks the candle as a gap.
+    """
+    sums = _Sums()
+    for trade in trades:
+        low, high = max(trade.low, stretch.low), min(trade.high, stretch.high)
+        if high > low:
+            sums.add(trade, low, high)
+    classified = sums.buy + sums.sell
+    delta = sums.buy - sums.sell
+    delta_band = band(sums.variance)
+    ticks = own if own is not None else sums
+    shown = bar if bar is not None else ticks
+    candle = Candle(
+        start_ms=start_ms,
+        end_ms=start_ms + MINUTE_MS,
+        instrument=instrument,
+        open=shown.open,
+        high=shown.high,
+        low=shown.low,
+        close=shown.close,
+        buy_volume=sums.buy,
+        sell_volume=sums.sell,
+        total_volume=stretch.total,
+        delta=delta,
+        tbq=None if quote is None else quote.tbq,
+        tsq=None if quote is None else quote.tsq,
+        window_minutes=1,
+        unclassified_volume=stretch.total - classified,
+        tick_volume=0 if own is None else own.volume,
+        vwap=sums.turnover / sums.seen if sums.seen else None,
+        tick_count=0 if own is None else own.count,
+        min_delta=sums.least,
+        max_delta=sums.greatest,
+        imbalance=delta / classified if classified else None,
+        delta_band=delta_band,
+        confidence=grade(delta_band, stretch.total, classified),
+        exchange_bar=stretch.exchange_bar,
+        gap=sums.unseen or stretch.total > sums.seen,
+        tick_open=ticks.open,
+        tick_high=ticks.high,
+        tick_low=ticks.low,
+        tick_close=ticks.close,
+        tick_buy_volume=0 if own is None else own.buy,
+        tick_sell_volume=0 if own is None else own.sell,
+        source=source,
+        final_by=stretch.final_by,
+    )
+    return FinalMinute(candle, _levels(sums.levels))
+
+
+def _part(trade: AxisTrade, share: int, low: int, high: int) -> int:
+    """Return how much of `share` lies in (low, high]: whole numbers that add up over neighbouring parts."""
+    whole = trade.high - trade.low
+    return share * (high - trade.low) // whole - share * (low - trade.low) // whole
+
+
+def _levels(by_price: dict[float, list[int]]) -> tuple[PriceLevel, ...]:
+    levels: dict[int, list[int]] = {}
+    for price, volumes in by_price.items():
+        paise = round(price * PAISE)
+        known = levels.get(paise)
+        levels[paise] = volumes if known is None else [one + other for one, other in zip(known, volumes, strict=True)]
+    return tuple(PriceLevel(price, *levels[price]) for price in sorted(levels))
