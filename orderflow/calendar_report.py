@@ -40,7 +40,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
     trading_date = _date(arguments.date)
     rest_url = None if arguments.offline else settings.rest_url
-    calendar, warning = load_calendar(rest_url, settings.spool_dir, settings.ca_file)
+    calendar, warning = load_calendar(rest_url, settings.spool_dir, settings.ca_file, date.fromisoformat(trading_date))
     heard: dict[str, Heard] = {}
     notes = [warning] if warning else []
     if arguments.offline:

@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from orderflow.market.errors import SettingsError
-from orderflow.upstox.calendar import equity_holidays
+from orderflow.upstox.calendar import equity_calendar, equity_holidays
 from orderflow.upstox.instruments import InstrumentMaster, load_master, resolve_apart, resolved, watch_list
 
 ROWS = [
@@ -188,6 +188,12 @@ def test_holidays_when_asked_then_weekdays_without_trading() -> None:
     assert "2026-01-26" in found
     assert "2025-12-15" not in found
     assert "2025-12-20" not in found
+
+
+def test_calendar_when_a_date_long_ago_is_asked_for_then_it_is_covered_and_saturdays_with_trading_too() -> None:
+    found = equity_calendar(date(2024, 1, 15))
+    assert [found.covers(day) for day in ("2024-01-14", "2024-01-15", "2026-12-31", "2027-01-01")] == [False, True, True, False]
+    assert [found.trades(day) for day in ("2024-01-19", "2024-01-20", "2024-01-26", "2024-01-27")] == [True, True, False, False]
 
 
 def test_holidays_when_the_package_does_not_cover_the_year_then_none() -> None:
