@@ -8,6 +8,7 @@ import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import date, timedelta
 from pathlib import Path
 from typing import IO, Any, Final
 
@@ -23,7 +24,7 @@ from orderflow.market.engine.partition import EngineSettings, Output, PartitionE
 from orderflow.market.errors import OrderflowError
 from orderflow.market.rejects import reject_record
 from orderflow.market.session import SessionBook, SessionCalendar
-from orderflow.market.tick import Tick
+from orderflow.market.tick import Tick, ist_date
 from orderflow.market.trades import trade_of
 from orderflow.market.validation import tick_problem
 from orderflow.settings import AGGRESSOR_RULES, WINDOW_MINUTES, Settings
@@ -131,7 +132,6 @@ def run(
 
     With `status_made_up`, sessions follow the calendar alone: the market status is the recorder's and not the exchange's.
     """
-    book = SessionBook(SessionCalendar(equity_calendar()), status_made_up=status_made_up)
     engine = PartitionEngine(
         EngineSettings(rule, settings.watermark_seconds * 1000, settings.exchange_bars, windows, source="stream")
     )
@@ -149,6 +149,8 @@ def run(
                 print(f"{recording.name}, line {number}: {error}", file=sys.stderr)
                 continue
             if feed is None:
+                calendar = SessionCalendar(equity_calendar(date.fromisoformat(ist_date(at_ms)) - timedelta(days=7)))
+                book = SessionBook(calendar, status_made_up=status_made_up)
                 feed = FeedEngine(sink, book, watermark_ms=settings.watermark_seconds * 1000)
                 feed.opened(at_ms)
             keys = message.get("feeds", {})
