@@ -1,4 +1,4 @@
-"""`python -m orderflow calendar`: a date's phases in every segment, who forecasts them, and what the feed has confirmed."""
+"""`python -m orderflow calendar`: a date's phases, who forecasts them, and what the feed has confirmed."""
 
 from __future__ import annotations
 
@@ -57,7 +57,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def stored_announcements(brokers: str) -> dict[str, Heard]:
-    """Return each segment's announcements of its latest date from the state topic. Raises OrderflowError without Kafka."""
+    """Return each segment's announcements of its latest date. Raises OrderflowError when Kafka does not answer."""
     from orderflow.broker.lookout import leaders_answer
     from orderflow.broker.resume import read_stored
 

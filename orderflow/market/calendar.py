@@ -1,7 +1,8 @@
 """Forecasts the phases of any date, from the sources that cover it; a date that none covers is unknown.
 
-In order: what Upstox says of the date, `sessions.toml`, Upstox's list of the year's holidays, exchange_calendars, weekends and
-public holidays on fixed dates. What Upstox's and the package's calendars hold is fetched elsewhere (`orderflow.upstox.calendar`).
+In order: what Upstox says of the date, `sessions.toml`, Upstox's list of the year's holidays, exchange_calendars,
+weekends and public holidays on fixed dates. What Upstox's and the package's calendars hold is fetched elsewhere
+(`orderflow.upstox.calendar`).
 """
 
 from __future__ import annotations
@@ -51,7 +52,7 @@ _MOST_KEPT: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class EquityCalendar:
-    """What exchange_calendars knows: from `first` to `last` every weekday trades but `holidays`, and no weekend but `weekends`.
+    """What exchange_calendars knows: from `first` to `last`, weekdays trade but for `holidays`, weekends only in `weekends`.
 
     Dates are YYYY-MM-DD, both ends included. Without dates it covers nothing.
     """
@@ -76,8 +77,8 @@ class EquityCalendar:
 class UpstoxCalendar:
     """What Upstox's REST calls said.
 
-    `hours` holds, by (date, exchange), the trading hours in minutes since IST midnight, in order; none when closed. `years` are
-    those whose list of holidays was read: their other weekdays are ordinary.
+    `hours` holds, by (date, exchange), the trading hours in minutes since IST midnight, in order; none when closed.
+    `years` are those whose list of holidays was read: their other weekdays are ordinary.
     """
 
     years: frozenset[str] = frozenset()
@@ -93,7 +94,7 @@ class _Forecast(NamedTuple):
 
 
 class SessionCalendar:
-    """Forecasts days from `equity` (exchange_calendars), `upstox` and `special` (the reviewed file, read unless given)."""
+    """Forecasts days from `equity` (exchange_calendars), `upstox` and `special` (the reviewed file unless given)."""
 
     def __init__(
         self,
@@ -107,7 +108,7 @@ class SessionCalendar:
         self._days: dict[tuple[str, str, str], Day] = {}
 
     def day(self, segment: str, trading_date: str, group: Group | None = None) -> Day:
-        """Return the forecast of a date (YYYY-MM-DD, IST) for a group of instruments, by default the segment's widest."""
+        """Return the forecast of a date (YYYY-MM-DD, IST) for a group, by default the segment's reference group."""
         group = group or reference_group(segment)
         wanted = (segment, trading_date, group)
         if wanted not in self._days:
@@ -117,7 +118,7 @@ class SessionCalendar:
         return self._days[wanted]
 
     def session(self, instrument_key: str, trading_date: str, *, closing_auction: bool = False) -> Session:
-        """Return the forecast of a date's first session; `closing_auction` says that the key is a stock with derivatives.
+        """Return the forecast of a date's first session; `closing_auction` marks a stock with derivatives.
 
         Where no source covers the date, the segment's usual hours are assumed.
         """
@@ -162,7 +163,7 @@ class SessionCalendar:
     def _as_told(
         self, segment: str, trading_date: str, group: Group, told: tuple[tuple[int, int], ...], special: Special | None
     ) -> Plan:
-        """Return the phases for the hours that Upstox gives; those of the file where their trading hours are the same."""
+        """Return the phases for the hours that Upstox gives: those of the file where the hours are the same."""
         if not told:
             return ()
         edges = (told[0][0], told[-1][1])
@@ -188,7 +189,7 @@ class SessionCalendar:
         return _Forecast(plan, SOURCE, special.kind != "unknown", special.why)
 
     def _commodity(self, segment: str, trading_date: str, plan: Plan, weekend: bool) -> _Forecast:
-        """Return the forecast for commodities, which no package covers: MCX trades in the evening on most holidays of NSE."""
+        """Return the forecast for commodities, which no package covers: MCX trades on most evenings of NSE's holidays."""
         listed = segment != "NSE_COM"
         if weekend or trading_date[5:] in self._special.fixed_holidays or not listed:
             return self._uncovered(trading_date, plan, weekend)

@@ -16,7 +16,7 @@ AUCTION_TRADING_DAYS: Final = 5
 
 
 class Terms(NamedTuple):
-    """One row of the master: its key, `FUT`, `CE`, `PE` or another type, the underlying's symbol, the expiry as YYYY-MM-DD."""
+    """One row of the master: key, type (`FUT`, `CE`, `PE` …), underlying's symbol, and expiry as YYYY-MM-DD."""
 
     key: str
     kind: str
@@ -41,11 +41,11 @@ _OPTION: Final = Contract("option")
 def contracts(
     keys: Iterable[str], rows: Iterable[Terms], special: SpecialDays, is_trading_day: Callable[[str], bool]
 ) -> dict[str, Contract]:
-    """Return the contracts of derivatives, currency pairs and commodities among `keys`; others keep their segment's usual hours.
+    """Return the contracts among `keys` by key; instruments without one keep their segment's usual hours.
 
-    `rows` must hold every future of an underlying, since which month is current follows from them; a derivative of which they
-    hold no future is an option. The rule for futures is that of NSE/FAOP/71092; a share's ex-date, on which its futures have no
-    auction, is not in the master.
+    `rows` must hold every future of an underlying, since which month is current follows from them; a derivative of
+    which they hold no future is an option. The rule for futures is that of NSE/FAOP/71092; a share's ex-date, on which
+    its futures have no auction, is not in the master.
     """
     wanted = frozenset(keys)
     found = {key: _OPTION for key in wanted if key.partition("|")[0] in DERIVATIVES}

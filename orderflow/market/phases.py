@@ -5,8 +5,8 @@ A stock with derivatives, from 2026-08-03 (IST):
     09:00      09:08             09:15        15:15             15:35    15:50        16:00
       | pre_open | opening_auction | continuous | closing_auction |  closed | post_close |
 
-A *session* is continuous trading that was scheduled in one piece. A halt interrupts it; what trades after the halt still belongs
-to it. A day may hold several sessions, for example a Saturday drill on the disaster-recovery site:
+A *session* is continuous trading that was scheduled in one piece. A halt interrupts it; what trades after the halt
+still belongs to it. A day may hold several sessions, for example a Saturday drill on the disaster-recovery site:
 
     09:15        10:00   11:15      11:30        12:30
       | continuous |       | pre_open | continuous |
@@ -84,9 +84,9 @@ class Session:
 class Day:
     """One trading date of one group of instruments.
 
-    `spans` are in order and do not overlap; what they leave out is closed. `source` says who forecasts it. When not `known`, no
-    source covers the date: `spans` are then the group's usual hours, which hold only if the feed says that the market is open.
-    `confirmed` says in words what the feed announced; empty when it announced nothing yet.
+    `spans` are in order and do not overlap; what they leave out is closed. `source` says who forecasts it. When not
+    `known`, no source covers the date: `spans` are then the group's usual hours, which hold only if the feed says that
+    the market is open. `confirmed` says in words what the feed announced; empty when it announced nothing yet.
     """
 
     segment: str
@@ -149,10 +149,10 @@ def phase_at(spans: Sequence[Span], at_ms: int) -> Phase:
 def window(spans: Sequence[Span], at_ms: int, minutes: int) -> Window | None:
     """Return the window of `minutes` that an instant's volume belongs to; None where nothing trades.
 
-    Windows are counted from the start of the session. A halt keeps that grid: a window ends where the last trading in it
-    ends, and the window in which trading resumes starts on the grid, before the end of the halt. The auction before
-    continuous trading, also after a halt, belongs to the window in which that trading begins. A closing auction is a window of
-    its own.
+    Windows are counted from the start of the session. A halt keeps that grid: a window ends where the last trading in
+    it ends, and the window in which trading resumes starts on the grid, before the end of the halt. The auction before
+    continuous trading, also after a halt, belongs to the window in which that trading begins. A closing auction is a
+    window of its own.
     """
     at = next((index for index, span in enumerate(spans) if span.start_ms <= at_ms < span.end_ms), None)
     if at is None:

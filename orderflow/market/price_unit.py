@@ -6,8 +6,8 @@ Units are written as their number in a rupee, which is whole for every tick that
     unit     0.05   0.01   0.0025   0.0001   1   1
     a rupee    20    100      400    10000   1   1
 
-A price that is no multiple of the tick exists: the master is of today, and a tick changes with the share's price. Such a price
-needs a finer unit (`PriceUnit.including`). Levels of one instrument and day must have one unit.
+A price that is no multiple of the tick exists: the master is of today, and a tick changes with the share's price. Such
+a price needs a finer unit (`PriceUnit.including`). Levels of one instrument and day must have one unit.
 """
 
 from __future__ import annotations
@@ -38,7 +38,7 @@ class PriceUnit(NamedTuple):
         return 1 / self.in_rupee
 
     def units(self, price: float) -> int:
-        """Return a price in units, the nearest where it is no multiple; at least 1. Raises ValueError unless positive."""
+        """Return a price in units: the nearest, at least 1. Raises ValueError unless it is a positive price."""
         if not 0.0 < price < MOST_PRICE:
             raise ValueError(f"{price} is no price")
         return max(1, round(price * self.in_rupee))
@@ -52,7 +52,7 @@ class PriceUnit(NamedTuple):
         return _fraction(price) * self.in_rupee % 1 == 0
 
     def including(self, price: float) -> PriceUnit:
-        """Return this unit if it holds the price, else the coarsest finer one that holds what both do, down to `FINEST`."""
+        """Return this unit if it holds the price, else the coarsest finer one that does, down to `FINEST`."""
         if self.holds(price):
             return self
         in_rupee = lcm(self.in_rupee, _fraction(price).denominator)

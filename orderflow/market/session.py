@@ -1,8 +1,8 @@
 """Which session an instrument is in: the calendar's forecast, corrected by what the feed announces.
 
-`orderflow.market.calendar` forecasts the phases of a date, `orderflow.market.transitions` states how announcements change them.
-Trades are judged by their own time against the phases, so a trade of 15:29:59 that arrives after the close still belongs to
-continuous trading. Times are epoch milliseconds.
+`orderflow.market.calendar` forecasts the phases of a date, `orderflow.market.transitions` states how announcements
+change them. Trades are judged by their own time against the phases, so a trade of 15:29:59 that arrives after the
+close still belongs to continuous trading. Times are epoch milliseconds.
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ _MOST_KEPT: Final = 256
 class SegmentState:
     """What the feed has announced for one segment on `trading_date`.
 
-    `changes` are the statuses in order, each other than the one before. `carried` says that the segment traded over midnight,
-    `unscheduled` that it now trades beyond its forecast.
+    `changes` are the statuses in order, each other than the one before. `carried` says that the segment traded over
+    midnight, `unscheduled` that it now trades beyond its forecast.
     """
 
     status: str | None = None
@@ -83,7 +83,7 @@ class SegmentState:
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Self:
-        """Rebuild from `to_record`'s dict, or from that of version 1, which had none. Raises DecodeError on anything else."""
+        """Rebuild from `to_record`'s dict, or version 1's, which names no version. Raises DecodeError on anything else."""
         if "version" not in record:
             return cls._from_version_1(record)
         wrong = problem(records.SEGMENT_STATE, record, exact=True)
@@ -100,7 +100,7 @@ class SegmentState:
 
     @classmethod
     def _from_version_1(cls, record: Mapping[str, Any]) -> Self:
-        """Take the edges that version 1 had moved as announcements; what was not settled follows from the feed's next status."""
+        """Take the edges that version 1 had moved as announcements; the feed's next status settles the rest."""
         wrong = problem(records.SEGMENT_STATE_1, record, exact=True)
         if wrong is not None:
             raise DecodeError("bad_state", wrong)
@@ -115,9 +115,9 @@ class SegmentState:
 class SessionBook:
     """Keep the announcements of every segment and answer which session an instrument is in.
 
-    `closing_auction_keys` are stocks with derivatives, `contracts` what the master says of other instruments. `listings` are
-    (key, date) of shares with a special pre-open. With `status_made_up`, announcements are those of a recorder and not of
-    the exchange: they are noted as the status and change no session.
+    `closing_auction_keys` are stocks with derivatives, `contracts` what the master says of other instruments.
+    `listings` are (key, date) of shares with a special pre-open. With `status_made_up`, announcements are those of a
+    recorder and not of the exchange: they are noted as the status and change no session.
     """
 
     calendar: SessionCalendar

@@ -26,7 +26,7 @@ class Special:
 
 @dataclass(frozen=True, slots=True)
 class SpecialDays:
-    """The file's content. `days` is by (date, segment); `mcx_years` are the years whose list of MCX's holidays is complete."""
+    """The file's content. `days` is by (date, segment); of `mcx_years`, all of MCX's holidays are listed."""
 
     days: Mapping[tuple[str, str], Special]
     fixed_holidays: frozenset[str] = frozenset()
@@ -42,7 +42,7 @@ class SpecialDays:
 
 @cache
 def special_days() -> SpecialDays:
-    """Return the content of the file. Raises KeyError, TypeError or ValueError when it is not written as it should be."""
+    """Return the content of the file. Raises KeyError, TypeError or ValueError when it is not well formed."""
     content = tomllib.loads(files(__package__).joinpath(SOURCE).read_text(encoding="utf-8"))
     days: dict[tuple[str, str], Special] = {}
     for lists in content["mcx"].values():

@@ -112,10 +112,10 @@ def trading_hours(plan: Plan) -> tuple[int, int] | None:
 
 
 def between(plan: Plan, reference: Plan, start: int, end: int) -> Plan:
-    """Return a group's usual plan on a day on which its segment, usually as in `reference`, trades from `start` to `end`.
+    """Return a group's plan on a day on which its segment, usually as in `reference`, trades from `start` to `end`.
 
-    When one edge is the usual one, the day is a part of the ordinary day and each group keeps its part of it; otherwise it is a
-    special session, the same for every group. Auctions stay only beside an edge that stays.
+    When one edge is the usual one, the day is a part of the ordinary day and each group keeps its part of it;
+    otherwise it is a special session, the same for every group. Auctions stay only beside an edge that stays.
     """
     usual_hours, own = trading_hours(reference), trading_hours(plan)
     if usual_hours is None or own is None:
@@ -136,7 +136,8 @@ def between(plan: Plan, reference: Plan, start: int, end: int) -> Plan:
 def fitted(plan: Plan, group: str, trading_date: str) -> Plan:
     """Return the phases of a special day as far as the group has such phases on that date.
 
-    Options have no auctions, futures none before 2025-12-08: where others have a pre-open after a halt, the halt lasts longer.
+    Options have no auctions, futures none before 2025-12-08: where others have a pre-open after a halt, the halt lasts
+    longer.
     """
     usual_phases = {hours.phase for hours in usual(group, trading_date)}
     found: list[Hours] = []
@@ -154,7 +155,7 @@ def fitted(plan: Plan, group: str, trading_date: str) -> Plan:
 
 
 def us_summer_time(day: date) -> bool:
-    """Say whether the United States keep summer time: second Sunday of March to first Sunday of November; MCX follows."""
+    """Say whether US summer time holds: second Sunday of March to first Sunday of November; MCX follows it."""
     march, november = date(day.year, 3, 8), date(day.year, 11, 1)
     begin = march + timedelta(days=(6 - march.weekday()) % 7)
     end = november + timedelta(days=(6 - november.weekday()) % 7)

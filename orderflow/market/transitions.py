@@ -63,8 +63,8 @@ class Override(NamedTuple):
 def confirmed(day: Day, reference: Day, changes: Sequence[Change], *, carried: bool = False) -> Day:
     """Return a group's day as the feed's changes of its segment make it.
 
-    `day` is the group's forecast and `reference` that of the segment's reference group for the same date; `changes` are in
-    order, each with another status than the one before. `carried` says that the segment was open over midnight.
+    `day` is the group's forecast and `reference` that of the segment's reference group for the same date; `changes`
+    are in order, each with another status than the one before. `carried` says that the segment was open over midnight.
     """
     if not changes and not carried:
         return day

@@ -1,7 +1,7 @@
 """Decode what the feed says only while an auction runs: indicative price, quantity and imbalance, and its statuses.
 
-As in `orderflow.upstox.decode`, what is absent on the wire reads as zero and is taken as absent, and a value that cannot be true
-is left out and told.
+As in `orderflow.upstox.decode`, what is absent on the wire reads as zero and is taken as absent, and a value that
+cannot be true is left out and told.
 """
 
 from __future__ import annotations
@@ -16,10 +16,10 @@ _MOST_QUANTITY: Final = 10**15
 class AuctionFields(NamedTuple):
     """One instrument's auction; None for what the feed did not say.
 
-    `price` (iep) is the price at which the auction would match now, in rupees, and `quantity` (ieq) what would trade at
-    it. `imbalance` (iiqTotal) is the quantity left over, of which `market_imbalance` (iiqM) are market orders; their signs
-    are the feed's, whose documentation does not explain them. `reference_price` (rp) is the closing auction's.
-    `closing_auction` (casEligible) says that the share has one.
+    `price` (iep) is the price at which the auction would match now, in rupees, and `quantity` (ieq) what would trade
+    at it. `imbalance` (iiqTotal) is the quantity left over, of which `market_imbalance` (iiqM) are market orders;
+    their signs are the feed's, whose documentation does not explain them. `reference_price` (rp) is the closing
+    auction's. `closing_auction` (casEligible) says that the share has one.
     """
 
     price: float | None = None

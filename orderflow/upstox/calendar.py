@@ -1,4 +1,4 @@
-"""The exchange's calendar from Upstox's REST calls and exchange_calendars, as plain data for `orderflow.market.calendar`."""
+"""The calendar from Upstox's REST calls and exchange_calendars, as plain data for `orderflow.market.calendar`."""
 
 from __future__ import annotations
 
@@ -74,8 +74,8 @@ def load_calendar(
 ) -> tuple[SessionCalendar, str]:
     """Return the calendar from every source, and a warning, empty when all is well.
 
-    Upstox is asked once a day; what it said is kept in `spool_dir` and used when it cannot be asked. Without `rest_url` it
-    is not asked at all. Dates before `since`, and those more than a year ago, may be unknown.
+    Upstox is asked once a day; what it said is kept in `spool_dir` and used when it cannot be asked. Without
+    `rest_url` it is not asked at all. Dates before `since`, and those more than a year ago, may be unknown.
     """
     upstox, warning = UpstoxCalendar(), ""
     if rest_url is not None:
@@ -120,8 +120,8 @@ def upstox_calendar(connect: Any, cache: Path, today: date) -> tuple[UpstoxCalen
 def parsed(answers: Mapping[str, Any]) -> UpstoxCalendar:
     """Return the calendar for `holidays` by date, `timings` by date and `years`, each as Upstox answers.
 
-    An exchange that a list of timings leaves out says nothing: it may be closed, or unknown to the call. Raises KeyError,
-    TypeError or ValueError when an answer is not what Upstox's documentation says.
+    An exchange that a list of timings leaves out says nothing: it may be closed, or unknown to the call. Raises
+    KeyError, TypeError or ValueError when an answer is not what Upstox's documentation says.
     """
     hours: dict[tuple[str, str], tuple[tuple[int, int], ...]] = {}
     why: dict[str, str] = {}
@@ -135,7 +135,7 @@ def parsed(answers: Mapping[str, Any]) -> UpstoxCalendar:
 
 
 def equity_calendar(since: date | None = None) -> EquityCalendar:
-    """Return what exchange_calendars knows of the Bombay exchange, whose holidays are NSE's, since a date or a year ago.
+    """Return what exchange_calendars knows of the Bombay exchange, whose holidays are NSE's, from `since` on.
 
     The package works out every session from the start on, which takes 3 s for its 20 years and 0.4 s for one.
     """
