@@ -19,7 +19,9 @@ RUN python -m venv /opt/venv \
 
 FROM packages AS fetched
 COPY deploy/env.sh deploy/fetch-artifacts deploy/ivy.xml /opt/orderflow/deploy/
-RUN /opt/orderflow/deploy/fetch-artifacts && rm -f /opt/artifacts/ivy.log
+RUN sed -i 's/\r$//' /opt/orderflow/deploy/* \
+    && bash /opt/orderflow/deploy/fetch-artifacts \
+    && rm -f /opt/artifacts/ivy.log
 
 FROM scratch AS artifacts
 COPY --from=fetched /opt/artifacts/ /
@@ -38,8 +40,13 @@ COPY --from=packages /opt/venv /opt/venv
 COPY --chown=1000:1000 --from=artifacts / /opt/artifacts/
 WORKDIR /opt/orderflow
 COPY . .
-# A clone made under umask 077 keeps its modes. Byte code is compiled here, since the root file system is read-only at run time.
-RUN chmod -R a+rX . && /opt/venv/bin/python -m compileall -q .
+# Whatever the host's line ends and modes are (Windows, umask 077), they are right here. Byte code is compiled now, since the root
+# file system is read-only at run time.
+RUN chmod -R a+rX . \
+    && find . -type f -exec grep -qIP '\r$' {} \; -exec sed -i 's/\r$//' {} + \
+    && ln -sfn python3 bin/python \
+    && chmod a+x bin/* deploy/launch/* deploy/health/* deploy/fetch-artifacts \
+    && /opt/venv/bin/python -m compileall -q .
 ENV PATH=/opt/orderflow/bin:$PATH \
     IN_CONTAINER=yes \
     ENV_FILE=/host/.env \

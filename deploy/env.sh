@@ -50,6 +50,7 @@ fi
 export PORT_OFFSET
 
 # Hosts: BIND_HOST is where servers listen, the others are where they are found.
+export PYSPARK_PYTHON=${PYSPARK_PYTHON:-$PYTHON}
 export BIND_HOST=${BIND_HOST:-127.0.0.1}
 export ZOOKEEPER_HOST=${ZOOKEEPER_HOST:-127.0.0.1}
 export KAFKA_HOST=${KAFKA_HOST:-127.0.0.1}

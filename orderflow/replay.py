@@ -18,8 +18,8 @@ from tqdm import tqdm
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
 from orderflow.market import records
-from orderflow.market.candle import Candle, iso_from_ms
-from orderflow.market.engine.minute import FinalMinute
+from orderflow.market.candle import Candle
+from orderflow.market.engine.messages import levels_of
 from orderflow.market.engine.partition import EngineSettings, Output, PartitionEngine
 from orderflow.market.errors import OrderflowError
 from orderflow.market.rejects import reject_record
@@ -88,7 +88,7 @@ class ReplaySink:
                 self._lines.write("candles", output.to_record())
             else:
                 self._lines.write("candles", output.candle.to_record())
-                for level in footprint_levels(output):
+                for level in levels_of(output):
                     self._lines.write("footprint", level)
 
     def heartbeat(self, tick: Tick) -> None:
@@ -116,13 +116,6 @@ class ReplaySink:
     def oldest_unacknowledged_seconds(self) -> float:
         """Return 0: nothing waits."""
         return 0.0
-
-
-def footprint_levels(minute: FinalMinute) -> Iterator[records.FootprintLevel]:
-    """Yield a minute's price levels as they are published."""
-    start, end = iso_from_ms(minute.candle.start_ms), iso_from_ms(minute.candle.end_ms)
-    for level in minute.levels:
-        yield records.FootprintLevel(start, end, minute.candle.instrument, *level)
 
 
 def run(

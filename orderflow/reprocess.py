@@ -53,7 +53,7 @@ def reprocess(spark: SparkSession, settings: Settings, date: str, *, apply: bool
         raise LakeError(f"no ticks of {date} are stored; python -m orderflow lake lists the days that are")
     candles, footprint = rewriter.rows(CANDLES, date), rewriter.rows(FOOTPRINT, date)
     lengths = {row["window_minutes"] for row in candles.select("window_minutes").distinct().collect()}
-    wanted = tuple(sorted({1, settings.window_minutes, *lengths}))
+    wanted = tuple(sorted({1, *settings.windows, *lengths}))
     new_candles, new_footprint = recomputation.recompute(ticks, settings, wanted)
     now_ms = int(time.time() * 1000)
     final_ms = recomputation.final_before(date, now_ms, newest_tick_ms, settings.watermark_seconds)

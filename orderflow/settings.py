@@ -6,6 +6,7 @@ The explicit environment wins over `.env`. Empty values count as absent. Secrets
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -44,7 +45,7 @@ class Settings:
     processor_cores: int
     default_parallelism: int
     shuffle_partitions: int
-    window_minutes: int
+    windows: tuple[int, ...]
     watermark_seconds: int
     aggressor_rule: str
     exchange_bars: bool
@@ -63,6 +64,7 @@ class Settings:
     spool_max_bytes: int
     record_dir: Path | None
     standby: bool
+    streamer_name: str
     log_level: str
 
 
@@ -74,6 +76,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
     explicit = {key: value for key, value in (os.environ if environ is None else environ).items() if value.strip()}
     path = env_file or Path(explicit.get("ENV_FILE", ".env"))
     read = _Reader({**_from_file(path), **explicit})
+    health_port = read.integer("HEALTH_PORT", 9100, least=0, most=65535)
     token = read.text("UPSTOX_ACCESS_TOKEN", "")
     return Settings(
         access_token=None if token in ("", "your_access_token_here") else token,
@@ -98,7 +101,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         processor_cores=read.integer("PROCESSOR_CORES", 4, least=1),
         default_parallelism=read.integer("SPARK_DEFAULT_PARALLELISM", 2, least=1),
         shuffle_partitions=read.integer("SPARK_SQL_SHUFFLE_PARTITIONS", 2, least=1),
-        window_minutes=int(read.choice("WINDOW_MINUTES", "1", tuple(map(str, WINDOW_MINUTES)))),
+        windows=read.choices("WINDOW_MINUTES", "1", WINDOW_MINUTES),
         watermark_seconds=read.integer("WATERMARK_SECONDS", 120, least=60),
         aggressor_rule=read.choice("AGGRESSOR_RULE", "split", AGGRESSOR_RULES),
         exchange_bars=read.choice("EXCHANGE_BARS", "true", ("true", "false")) == "true",
@@ -112,21 +115,31 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         dashboard_port=read.integer("DASHBOARD_PORT", 8050, least=1, most=65535),
         dashboard_buffer=read.integer("DASHBOARD_BUFFER", 100, least=10, most=5000),
         health_host=read.text("HEALTH_HOST", "127.0.0.1"),
-        health_port=read.integer("HEALTH_PORT", 9100, least=0, most=65535),
+        health_port=health_port,
         spool_dir=read.path("SPOOL_DIR") or Path("/var/lib/orderflow/spool"),
         spool_max_bytes=read.integer("SPOOL_MAX_BYTES", 2 << 30, least=1 << 20),
         record_dir=read.path("RECORD_DIR"),
+        # The port tells two streamers on one host apart, and is the same after a restart.
+        streamer_name=read.text("STREAMER_NAME", f"{socket.gethostname()}:{health_port}"),
         standby=read.choice("STANDBY", "false", ("true", "false")) == "true",
         log_level=read.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
     )
 
 
 def _from_file(path: Path) -> dict[str, str]:
+    """Return what the file sets. Raises SettingsError when it is no UTF-8 text; a byte-order mark does no harm."""
     try:
         there = path.is_file()
     except PermissionError:  # a directory that this account cannot enter, as a private clone is for a container's
         there = False
-    return {key: value for key, value in dotenv_values(path).items() if value and value.strip()} if there else {}
+    if not there:
+        return {}
+    try:
+        values = dotenv_values(path, encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        cure = 'save it as UTF-8 (PowerShell 5 and Notepad\'s "Unicode" write UTF-16)'
+        raise SettingsError(f"{path} is not UTF-8 text; {cure}") from error
+    return {key: value for key, value in values.items() if value and value.strip()}
 
 
 class _Reader:
@@ -153,6 +166,14 @@ class _Reader:
         if value not in valid:
             raise SettingsError(f"{name}={value!r} is not one of {', '.join(valid)}; for example {name}={default}")
         return value
+
+    def choices(self, name: str, default: str, valid: tuple[int, ...]) -> tuple[int, ...]:
+        value = self.text(name, default)
+        found = sorted({part.strip() for part in value.split(",") if part.strip()}, key=lambda part: (len(part), part))
+        if not found or any(part not in map(str, valid) for part in found):
+            shown = ", ".join(map(str, valid))
+            raise SettingsError(f"{name}={value!r} must be one or more of {shown}; for example {name}=1,5,15")
+        return tuple(map(int, found))
 
     def integer(self, name: str, default: int, *, least: int, most: int | None = None) -> int:
         value = self.text(name, str(default))

@@ -51,7 +51,7 @@ class FeedEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaul
     cause: Annotated[str | None, meaning("why, in words")] = None
     volume: Annotated[int | None, meaning("volume that passed meanwhile, or that came late")] = None
     detail: Annotated[str | None, meaning("JSON with what else is known")] = None
-    streamer: Annotated[str | None, meaning("name of the streamer concerned")] = None
+    streamer: Annotated[str | None, meaning("name of the streamer that saw it (STREAMER_NAME)")] = None
 
 
 class Reject(msgspec.Struct, frozen=True, gc=False):
@@ -87,6 +87,9 @@ INSTRUMENT_STATE: Final = (
     Field("in_session", "boolean", "vtt is of continuous trading", required=True),
     Field("bar_start_ms", "long", "the last minute bar taken"),
     Field("day_bar", DAY_BAR, "the exchange's running day; its values in order"),
+    Field("volume_time_ms", "long", "feed time of the last update whose cumulative volume was counted"),
+    Field("doubtful_vtt", "long", "a cumulative volume that waits to be confirmed"),
+    Field("doubtful_ms", "long", "feed time of the first update that stated it"),
 )
 
 SEGMENT_CHANGE: Final = Struct(

@@ -19,7 +19,7 @@ from orderflow.market.contract import Contract
 from orderflow.market.errors import DecodeError
 from orderflow.market.phases import Day, Phase, Session, Span
 from orderflow.market.tick import MINUTE_MS, ist_date
-from orderflow.market.timetable import CLOSING_AUCTION_FROM, EQUITY, Group, reference_group
+from orderflow.market.timetable import CLOSING_AUCTION_FROM, COMMODITY, EQUITY, Group, reference_group
 from orderflow.market.transitions import NORMAL_OPEN, Change, announced, confirmed, is_unscheduled
 
 __all__ = [
@@ -194,6 +194,11 @@ class SessionBook:
 def has_opening_auction(instrument_key: str) -> bool:
     """Say whether an opening auction trades before the continuous session of the instrument's segment on every day."""
     return segment_of(instrument_key) in EQUITY
+
+
+def may_trade_below_zero(instrument_key: str) -> bool:
+    """Say whether the exchange allows prices below zero: for commodities (MCX crude oil settled at -2,884 in April 2020)."""
+    return segment_of(instrument_key) in COMMODITY
 
 
 def segment_of(instrument_key: str) -> str:

@@ -141,7 +141,7 @@ class Tick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     ] = None
     gap: Annotated[bool | None, meaning("the traded volume spans an outage")] = None
     auction: Annotated[bool | None, meaning("the traded volume belongs to an auction: it has no aggressor")] = None
-    streamer: Annotated[str | None, meaning("name of the streamer that published it")] = None
+    streamer: Annotated[str | None, meaning("name of the streamer that published it (STREAMER_NAME)")] = None
 
 
 _DECODER: Final = msgspec.json.Decoder(Tick)

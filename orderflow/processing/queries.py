@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from functools import partial
 from typing import Final, Protocol
 
 from prometheus_client import Counter
@@ -20,10 +19,9 @@ from pyspark.sql.streaming import StreamingQuery
 
 from orderflow.market import records, topics
 from orderflow.processing import schemas
-from orderflow.processing.candles import flow_messages, roll_up
 from orderflow.processing.checkpoint_files import CheckpointFiles
-from orderflow.processing.minutes import minute_candles, minute_groups, minute_pieces, minute_rows
-from orderflow.processing.state_guard import Extent, require_compatible_state, require_reachable_offsets
+from orderflow.processing.final_flow import engine_settings, final_messages, spreading_keys
+from orderflow.processing.state_guard import Extent, require_compatible_state, require_reachable_offsets, require_same_partitions
 from orderflow.processing.trades import trades
 from orderflow.settings import Settings
 
@@ -33,6 +31,8 @@ BatchWriter = Callable[[DataFrame, int], None]
 Start = Callable[[], StreamingQuery]
 # Storage holds and sorts a batch in its executor's heap of 480 MiB; batches of 300,000 ticks ran out of memory again and again.
 _STORAGE_BATCH_ROWS: Final = 60_000
+CANDLE_BATCH_ROWS: Final = 100_000
+"""Bounds a batch while the candle query catches up: about 100 MB of messages over all partitions."""
 # How soon a full batch follows another. Sooner than a table's own trigger, or storage could never catch up.
 _STORAGE_LOOK_SECONDS: Final = 2.0
 
@@ -52,20 +52,23 @@ def checkpoints(settings: Settings) -> str:
 def processor_queries(spark: SparkSession, settings: Settings, extent: Callable[[], Extent]) -> dict[str, Start]:
     """Map names, which are also those of the checkpoints, to the functions that start the queries; all read ticks.
 
-    They are trades, candles with their footprint and, for a window above one minute, its roll-up. Each start compares its
-    checkpoint with what Kafka holds of the topic (`extent`).
+    They are trades, and final candles of all lengths with their footprint. Each start compares its checkpoint with what Kafka
+    holds of the topic (`extent`).
     """
     files = CheckpointFiles(spark, checkpoints(settings))
     require_compatible_state(files)
-    starts = {"trades": _trades, "orderflow": _candles}
-    if settings.window_minutes > 1:
-        starts[f"orderflow-{settings.window_minutes}"] = _rolled_up
 
-    def start(name: str) -> StreamingQuery:
-        require_reachable_offsets(files, {name: extent()})
-        return starts[name](spark, settings)
+    def start_trades() -> StreamingQuery:
+        require_reachable_offsets(files, {"trades": extent()})
+        return _trades(spark, settings)
 
-    return {name: partial(start, name) for name in starts}
+    def start_candles() -> StreamingQuery:
+        present = extent()
+        require_reachable_offsets(files, {"orderflow": present})
+        require_same_partitions(files, "orderflow", present)
+        return _candles(spark, settings, len(present.ends))
+
+    return {"trades": start_trades, "orderflow": start_candles}
 
 
 class Stored(Protocol):
@@ -165,28 +168,20 @@ def _trades(spark: SparkSession, settings: Settings) -> StreamingQuery:
     )
 
 
-def _candles(spark: SparkSession, settings: Settings) -> StreamingQuery:
-    """Final one-minute candles and their footprint levels, from one aggregation."""
-    return _start(minute_messages(spark, settings), settings, "orderflow", settings.candles_trigger_seconds)
-
-
-def _rolled_up(spark: SparkSession, settings: Settings) -> StreamingQuery:
-    """Final candles of `window_minutes`, from minutes computed in the same query; a checkpoint of its own for each length."""
-    n = settings.window_minutes
-    messages = flow_messages(roll_up(_minute_measures(spark, settings, n), n), n)
-    return _start(messages, settings, f"orderflow-{n}", settings.candles_trigger_seconds)
-
-
-def minute_messages(spark: SparkSession, settings: Settings) -> DataFrame:
-    """Return final one-minute candles and footprint levels of the stream of ticks, as messages for Kafka."""
-    return flow_messages(_minute_measures(spark, settings, 1), 1)
-
-
-def _minute_measures(spark: SparkSession, settings: Settings, window_minutes: int) -> DataFrame:
-    ticks = schemas.valid_ticks(_messages(spark, settings, topics.TICKS))
-    rows = minute_rows(ticks, settings.aggressor_rule, exchange_bars=settings.exchange_bars, window_minutes=window_minutes)
-    groups = minute_groups(rows.withWatermark("event_time", f"{settings.watermark_seconds} seconds"))
-    return minute_candles(minute_pieces(groups), window_minutes)
+def _candles(spark: SparkSession, settings: Settings, partitions: int) -> StreamingQuery:
+    """Final candles of all lengths and their footprint levels, from one engine for each partition."""
+    messages = _messages(spark, settings, topics.TICKS, most=CANDLE_BATCH_ROWS)
+    keys = spreading_keys(spark, partitions, settings.shuffle_partitions)
+    flow = final_messages(messages, engine_settings(settings), keys, "orderflow")
+    return (
+        flow.writeStream.queryName("orderflow")
+        .format("kafka")
+        .options(**_sink(settings))
+        .option("checkpointLocation", checkpoint(settings, "orderflow"))
+        .outputMode("append")
+        .trigger(processingTime=f"{round(settings.candles_trigger_seconds * 1000)} milliseconds")
+        .start()
+    )
 
 
 def _messages(
@@ -198,14 +193,15 @@ def _messages(
     most: int | None = None,
     every_seconds: float = 0,
 ) -> DataFrame:
-    """Read a topic from its beginning; a batch has `most` messages, or what there is after `every_seconds`.
+    """Read a topic from its beginning.
 
-    Queries with a watermark take all that is there, or partitions would drift apart in event time.
+    A batch has at most `most` messages; with `every_seconds` it waits for that many, or until the time is over.
     """
     reader = spark.readStream.format("kafka")
     if most is not None:
-        reader = reader.option("maxOffsetsPerTrigger", most).option("minOffsetsPerTrigger", most)
-        reader = reader.option("maxTriggerDelay", f"{round(every_seconds * 1000)}ms")
+        reader = reader.option("maxOffsetsPerTrigger", most)
+    if most is not None and every_seconds:
+        reader = reader.option("minOffsetsPerTrigger", most).option("maxTriggerDelay", f"{round(every_seconds * 1000)}ms")
     return (
         reader.option("kafka.bootstrap.servers", settings.kafka_brokers)
         .option("subscribe", topic)
@@ -220,18 +216,6 @@ def _message(rows: DataFrame, fields: tuple[records.Field, ...], topic: str, key
         F.lit(topic).alias("topic"),
         (F.col(key) if key else F.lit(None).cast("string")).alias("key"),
         F.to_json(F.struct(*records.names(fields))).alias("value"),
-    )
-
-
-def _start(messages: DataFrame, settings: Settings, name: str, trigger_seconds: float) -> StreamingQuery:
-    return (
-        messages.writeStream.queryName(name)
-        .format("kafka")
-        .options(**_sink(settings))
-        .option("checkpointLocation", checkpoint(settings, name))
-        .outputMode("append")
-        .trigger(processingTime=f"{round(trigger_seconds * 1000)} milliseconds")
-        .start()
     )
 
 

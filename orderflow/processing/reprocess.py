@@ -1,4 +1,4 @@
-"""Recompute a day's candles and footprint from its stored ticks, with the transforms of the streaming queries.
+"""Recompute a day's candles and footprint from its stored ticks, with the candle engine that streaming runs.
 
 Where nothing came late the result equals what streaming wrote, row by row. Late ticks and late exchange bars, which the live
 candle could not take any more, are applied here.
@@ -6,16 +6,17 @@ candle could not take any more, are applied here.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 from pyspark.sql import DataFrame, Window
 from pyspark.sql import functions as F
+from pyspark.sql.types import StructType
 
-from orderflow.market import records
+from orderflow.market import records, topics
 from orderflow.market.tick import ist_date
-from orderflow.processing.candles import candle_records, footprint_records, roll_up
-from orderflow.processing.minutes import minute_candles, minute_groups, minute_pieces, minute_rows
+from orderflow.processing import schemas
+from orderflow.processing.final_flow import engine_settings, recomputed
 from orderflow.settings import Settings
 
 CANDLE_KEY: Final = ("instrument", "window_start", "window_minutes")
@@ -56,18 +57,14 @@ class Difference:
 
 def recompute(ticks: DataFrame, settings: Settings, window_minutes: tuple[int, ...]) -> tuple[DataFrame, DataFrame]:
     """Return (records.CANDLE rows of every length in `window_minutes`, records.FOOTPRINT rows of the minutes)."""
-    candles: DataFrame | None = None
-    footprint: DataFrame | None = None
-    for n in window_minutes:
-        rows = minute_rows(ticks, settings.aggressor_rule, exchange_bars=settings.exchange_bars, window_minutes=n, live=False)
-        measures = minute_candles(minute_pieces(minute_groups(rows)), n)
-        if n == 1:
-            footprint = footprint_records(measures)
-        wanted = candle_records(measures if n == 1 else roll_up(measures, n), n, source="reprocess")
-        candles = wanted if candles is None else candles.unionByName(wanted)
-    if candles is None or footprint is None:
-        raise ValueError("window_minutes must hold 1")
-    return candles, footprint
+    engine = replace(engine_settings(settings), watermark_ms=None, source="reprocess", window_minutes=window_minutes)
+    messages = recomputed(ticks, engine).cache()
+    return _records(messages, topics.ORDERFLOW, schemas.CANDLE), _records(messages, topics.FOOTPRINT, schemas.FOOTPRINT)
+
+
+def _records(messages: DataFrame, topic: str, schema: StructType) -> DataFrame:
+    record = F.from_json(F.col("value").cast("string"), schema)
+    return messages.where(F.col("topic") == topic).select(record.alias("record")).select("record.*")
 
 
 def final_before(date: str, now_ms: int, newest_tick_ms: int, watermark_seconds: int) -> int:
@@ -130,8 +127,8 @@ def judged_footprint(stored: DataFrame, recomputed: DataFrame, candles: DataFram
 def judged(stored: DataFrame, recomputed: DataFrame, key: tuple[str, ...]) -> DataFrame:
     """Join both by `key` into structs `old` and `new` with a `verdict`: equal, missing (not stored), surplus or changed.
 
-    `source` is not compared; floats are equal to nine digits. Of stored rows of one key, one is judged, of candles that with the
-    most volume from ticks; the others are doubled.
+    `source` and `final_by` are not compared; floats are equal to nine digits. Of stored rows of one key one is judged, of candles
+    that with the most volume from ticks; the others are doubled.
     """
     fields = records.CANDLE if "window_minutes" in key else records.FOOTPRINT
     names = [field.name for field in fields]
@@ -143,7 +140,7 @@ def judged(stored: DataFrame, recomputed: DataFrame, key: tuple[str, ...]) -> Da
     joined = old.join(new, [F.col(f"old.{name}") == F.col(f"new.{name}") for name in key], "full_outer")
     equal: Any = F.lit(True)
     for field in fields:
-        if field.name in (*key, "source"):
+        if field.name in (*key, "source", "final_by"):
             continue
         left, right = F.col(f"old.{field.name}"), F.col(f"new.{field.name}")
         same = left.eqNullSafe(right)

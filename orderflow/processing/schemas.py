@@ -11,6 +11,7 @@ from pyspark.sql import types as T
 
 from orderflow.market import records
 from orderflow.market.records import Field, FieldType, ListOf, Struct
+from orderflow.market.tick import READABLE_VERSIONS
 from orderflow.settings import WINDOW_MINUTES
 
 _SCALARS: Final[dict[str, T.DataType]] = {
@@ -95,7 +96,7 @@ def tick_reason() -> Column:
     bar_ahead_ms = F.try_subtract(bar_ms, record["received_time_ms"])
     session_ms = [F.abs(F.try_subtract(record[f"session_{edge}_ms"], record["event_time_ms"])) for edge in ("start", "end")]
     return F.coalesce(
-        F.when(record["schema_version"] != records.SCHEMA_VERSION, F.lit("unknown_schema_version")),
+        F.when(~record["schema_version"].isin(*READABLE_VERSIONS), F.lit("unknown_schema_version")),
         F.when(
             (record["kind"] != "heartbeat") & ~F.col("key").cast("string").eqNullSafe(record["instrument_key"]),
             F.lit("wrong_key"),
@@ -218,7 +219,7 @@ def _times(record: Column) -> list[Column]:
 def _volumes(record: Column) -> list[Column]:
     own = ("sequence", "vtt", "traded_volume", "ltq", "tbq", "tsq")
     best = [F.get(record[side], F.lit(0))["quantity"] for side in ("bid", "ask")]
-    return [*[record[name] for name in own], *[record["bar"][name] for name in ("volume", "close_vtt", "open_vtt")], *best]
+    return [*[record[name] for name in own], record["bar"]["volume"], *best]
 
 
 def _prices(record: Column) -> list[Column]:
@@ -240,11 +241,10 @@ def _any_absurd(values: Iterable[Column], is_sound: Callable[[Column], Column]) 
 
 
 def _is_sound_bar(bar: Column) -> Column:
-    """Null for no bar. A published one has all its prices, the low lowest, and no place on the vtt axis without a volume."""
+    """Null for no bar. A published one has all its prices, and the low is the lowest."""
     ordered = (bar["low"] <= bar["open"]) & (bar["low"] <= bar["close"])
     ordered = ordered & (bar["open"] <= bar["high"]) & (bar["close"] <= bar["high"])
-    placed = bar["volume"].isNotNull() | (bar["close_vtt"].isNull() & bar["open_vtt"].isNull())
-    return F.when(bar.isNotNull(), F.coalesce(ordered, F.lit(False)) & placed)
+    return F.when(bar.isNotNull(), F.coalesce(ordered, F.lit(False)))
 
 
 def valid_ticks(messages: DataFrame) -> DataFrame:

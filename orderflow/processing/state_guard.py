@@ -15,13 +15,11 @@ from collections.abc import Mapping
 from typing import Any, Final, Protocol
 
 from orderflow.market import topics
+from orderflow.market.engine.state import STATE_VERSION
 from orderflow.market.errors import SettingsError
 from orderflow.market.tick import ist_date
 
 log = logging.getLogger(__name__)
-
-STATE_VERSION: Final = 2
-"""Raised whenever the shape or meaning of the candle queries' state changes."""
 
 _VERSION: Final = "orderflow-version.json"
 _TOPIC: Final = "topic.json"
@@ -130,6 +128,21 @@ def require_reachable_offsets(files: Files, extents: Mapping[str, Extent]) -> No
         raise SettingsError(
             f"{'; '.join(refused)}. To go on with what Kafka still holds: hdfs dfs -rm -r {paths} (what is stored stays, and is "
             f"not stored again){_afterwards(names)}; see docs/TROUBLESHOOTING.md, 'Retention overtook'"
+        )
+
+
+def require_same_partitions(files: Files, query: str, extent: Extent) -> None:
+    """Raise SettingsError when a topic has gained partitions since the query began.
+
+    Kafka then sends an instrument to another partition than the one that holds its open minutes.
+    """
+    known = _resumes_at(files, query)
+    gained = sorted(extent.ends.keys() - known.keys())
+    if known and gained:
+        raise SettingsError(
+            f"topic {extent.topic} has {len(extent.ends)} partitions, but query {query} has state of {len(known)}: an instrument "
+            f"may have moved to another one. Start the candles afresh from what Kafka still holds: {_AFRESH}, then run "
+            "python -m orderflow reprocess --date YYYY-MM-DD for today"
         )
 
 

@@ -35,6 +35,11 @@ class EngineSettings:
     window_minutes: tuple[int, ...] = ()
     source: str = "stream"
 
+    @property
+    def longer_windows(self) -> tuple[int, ...]:
+        """The lengths that are rolled up from minutes."""
+        return tuple(n for n in self.window_minutes if n > 1)
+
 
 class Run(NamedTuple):
     """Ticks that came in one go: their first and last sequence, and the feed times of these."""
@@ -171,7 +176,7 @@ class PartitionEngine:
 
     def _begin(self, tick: Tick, streamer: str) -> Instrument:
         minutes = InstrumentMinutes.beginning(tick, self.settings.source)
-        known = Instrument(minutes, (n for n in self.settings.window_minutes if n > 1), streamer)
+        known = Instrument(minutes, self.settings.longer_windows, streamer)
         self.instruments[tick.instrument_key] = known
         return known
 

@@ -6,6 +6,7 @@ change   the header after a batch, and the trades and minutes that are new since
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Final
 
 import msgspec
@@ -15,7 +16,7 @@ from orderflow.market.engine.instrument import InstrumentMinutes
 from orderflow.market.engine.minute import AxisTrade, OwnTicks, Quote
 from orderflow.market.engine.partition import Instrument, Run
 from orderflow.market.engine.volume_axis import Bounds, Mark, Span, Used, VolumeAxis
-from orderflow.market.tick import Bar
+from orderflow.market.tick import MINUTE_MS, Bar
 
 STATE_VERSION: Final = 3
 """Raised whenever the shape or meaning of the state changes; 1 and 2 were those of the queries before this engine."""
@@ -81,13 +82,14 @@ def change_of(key: str, known: Instrument | None, *, whole: bool = False) -> Cha
     return Change(key, _header(known), *trades.unsaved(), *minutes.unsaved())
 
 
-def changed(change: Change, before: Instrument | None) -> Instrument | None:
+def changed(change: Change, before: Instrument | None, window_lengths: Iterable[int]) -> Instrument | None:
     """Return the instrument after a change; `before` is what the changes until then have made of it."""
     header = change.header
     if header is None:
         return None
     known = Instrument(_minutes(change.key, header), (), header.streamer, header.runs)
     known.windows.closed_ms = header.windows_closed_ms
+    known.windows.use_lengths(window_lengths, header.closed * MINUTE_MS, header.session_start_ms)
     if before is not None and before.minutes.date == header.date:
         known.minutes.trades, known.windows.minutes = before.minutes.trades, before.windows.minutes
     known.minutes.trades.take(change.trades_from, change.trades, header.trades_dropped)

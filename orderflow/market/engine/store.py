@@ -153,7 +153,7 @@ def _applied(engine: PartitionEngine, parts: Iterable[Part]) -> PartitionEngine:
     """Return the engine after the changes of `parts`, in order."""
     for part in parts:
         for change in part.changes:
-            known = changed(change, engine.instruments.pop(change.key, None))
+            known = changed(change, engine.instruments.pop(change.key, None), engine.settings.longer_windows)
             if known is not None:
                 engine.instruments[change.key] = known
         engine.clocks = dict(part.clocks)

@@ -22,6 +22,14 @@ class WindowRollUp:
         self.closed_ms = dict.fromkeys(lengths, 0)
         self.minutes: Tail[Candle] = Tail()
 
+    def use_lengths(self, lengths: Iterable[int], open_ms: int, session_start_ms: int) -> None:
+        """Change the lengths after a restart; one that is new begins with its next whole window."""
+        known = self.closed_ms
+        self.closed_ms = {}
+        for length in lengths:
+            span_ms = length * MINUTE_MS
+            self.closed_ms[length] = known.get(length, open_ms + (session_start_ms - open_ms) % span_ms)
+
     def add(self, candle: Candle) -> None:
         """Take a final minute, in any order."""
         if self.closed_ms:

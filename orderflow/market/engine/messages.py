@@ -1,0 +1,63 @@
+"""The engine between Kafka messages: what a partition's messages say goes in, the messages of what became final come out."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from typing import NamedTuple
+
+import msgspec
+
+from orderflow.market import topics
+from orderflow.market.candle import Candle, iso_from_ms
+from orderflow.market.engine.minute import FinalMinute
+from orderflow.market.engine.partition import Output, PartitionEngine
+from orderflow.market.records import FeedEvent, FootprintLevel
+from orderflow.market.tick import decode_tick
+from orderflow.market.validation import tick_problem
+
+
+class Message(NamedTuple):
+    """A message to publish."""
+
+    topic: str
+    key: str
+    value: bytes
+
+
+def fold(engine: PartitionEngine, records: Iterable[tuple[bytes | None, bytes | None, int]]) -> Iterator[Message]:
+    """Yield the messages of what became final; `records` are (key, value, when it was sent) in the order of offsets.
+
+    Messages that are no valid ticks are passed over: tick storage sends them to the rejects topic.
+    """
+    for key, value, sent_ms in records:
+        if value is None:
+            continue
+        try:
+            tick = decode_tick(value)
+        except msgspec.MsgspecError:
+            continue
+        if tick_problem(tick, None if key is None else key.decode(errors="replace"), sent_ms) is None:
+            for output in engine.take(tick):
+                yield from messages_of(output)
+
+
+def messages_of(output: Output) -> Iterator[Message]:
+    """Yield the messages of one thing that became final: a candle, then its footprint levels; or volume that came late."""
+    encode = msgspec.json.encode
+    if isinstance(output, FinalMinute):
+        candle = output.candle
+        yield Message(topics.ORDERFLOW, candle.instrument, encode(candle.to_record()))
+        for level in levels_of(output):
+            yield Message(topics.FOOTPRINT, candle.instrument, encode(level))
+    elif isinstance(output, Candle):
+        yield Message(topics.ORDERFLOW, output.instrument, encode(output.to_record()))
+    elif isinstance(output, FeedEvent):
+        yield Message(topics.FEED_EVENTS, output.instrument_key or "", encode(output))
+
+
+def levels_of(minute: FinalMinute) -> Iterator[FootprintLevel]:
+    """Yield a minute's price levels as they are published, from the lowest price up."""
+    candle = minute.candle
+    start, end = iso_from_ms(candle.start_ms), iso_from_ms(candle.end_ms)
+    for level in minute.levels:
+        yield FootprintLevel(start, end, candle.instrument, *level)
