@@ -38,10 +38,13 @@ class PriceUnit(NamedTuple):
         return 1 / self.in_rupee
 
     def units(self, price: float) -> int:
-        """Return a price in units: the nearest, at least 1. Raises ValueError unless it is a positive price."""
-        if not 0.0 < price < MOST_PRICE:
+        """Return a price in units: the nearest that is not 0. Raises ValueError on 0 and on what cannot be a price.
+
+        Prices of commodities may be negative.
+        """
+        if price == 0.0 or not -MOST_PRICE < price < MOST_PRICE:
             raise ValueError(f"{price} is no price")
-        return max(1, round(price * self.in_rupee))
+        return round(price * self.in_rupee) or (1 if price > 0.0 else -1)
 
     def price(self, units: int) -> float:
         """Return the price of a level in rupees: the float nearest to it, as its decimals would be read."""

@@ -50,7 +50,13 @@ def test_premium_when_it_is_one_tick_then_it_is_one_unit_and_not_zero() -> None:
     assert price_unit("NSE_FO", 5.0).units(0.01) == 1
 
 
-@pytest.mark.parametrize("price", [0.0, -1.0, float("nan"), float("inf"), 1e9])
+def test_units_when_a_commoditys_price_is_negative_then_levels_are_in_order_and_none_is_zero() -> None:
+    unit = price_unit("MCX_FO", 100.0)
+    assert [unit.units(price) for price in (-2884.0, -1.0, -0.2, 0.3, 1.0)] == [-2884, -1, -1, 1, 1]
+    assert unit.price(-2884) == -2884.0
+
+
+@pytest.mark.parametrize("price", [0.0, float("nan"), float("inf"), -float("inf"), 1e9, -1e9])
 def test_units_when_it_is_no_price_then_an_error(price: float) -> None:
     with pytest.raises(ValueError, match="is no price"):
         PriceUnit(100).units(price)
