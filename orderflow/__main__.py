@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from orderflow import logs, replay, settings
+from orderflow import calendar_report, logs, replay, settings
 from orderflow.lake import cli
 from orderflow.settings import Settings
 
@@ -30,6 +30,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     login.add_argument("--paste", action="store_true", help="the browser is on another machine: paste the address it ends at")
     login.set_defaults(run=_login)
     cli.add_parsers(commands)
+    calendar_report.add_parser(commands)
     reprocess = commands.add_parser("reprocess", help="recompute a stored day from its ticks; show and apply the difference")
     reprocess.add_argument("--date", required=True, help="trading date, YYYY-MM-DD")
     reprocess.add_argument("--dry-run", action="store_true", help="only show the difference")

@@ -20,7 +20,8 @@ from orderflow.market.trade import Trade
 
 __all__ = [
     "BAR", "CANDLE", "DAY_BAR", "FEED_EVENT", "FOOTPRINT", "GREEKS", "INSTRUMENT_STATE", "REJECT", "SCHEMA_VERSION",
-    "SEGMENT_STATE", "TICK", "TRADE", "FeedEvent", "Field", "FieldType", "FootprintLevel", "ListOf", "Reject", "Struct", "names",
+    "SEGMENT_STATE", "SEGMENT_STATE_1", "TICK", "TRADE", "FeedEvent", "Field", "FieldType", "FootprintLevel", "ListOf", "Reject",
+    "Struct", "names",
 ]  # fmt: skip
 
 
@@ -91,7 +92,23 @@ INSTRUMENT_STATE: Final = (
     Field("doubtful_ms", "long", "feed time of the first update that stated it"),
 )
 
+SEGMENT_CHANGE: Final = Struct(
+    (
+        Field("at_ms", "long", "feed time of the announcement", required=True),
+        Field("status", "string", "the status from then on", required=True),
+    )
+)
+
 SEGMENT_STATE: Final = (
+    Field("version", "int", "version of this record: 2", required=True),
+    Field("status", "string", "last status announced"),
+    Field("trading_date", "string", "of the announcements", required=True),
+    Field("changes", ListOf(SEGMENT_CHANGE), "the date's statuses in order, each other than the one before", required=True),
+    Field("carried", "boolean", "traded over midnight", required=True),
+    Field("unscheduled", "boolean", "trades beyond its forecast", required=True),
+)
+
+SEGMENT_STATE_1: Final = (
     Field("status", "string", "last status announced"),
     Field("trading_date", "string", "of the announcements", required=True),
     Field("opened_ms", "long", "start of continuous trading, where the feed moved it"),

@@ -98,9 +98,14 @@ class RestApi:
             return failure(HTTPStatus.BAD_REQUEST, "UDAPI1088", "Invalid date, expected YYYY-MM-DD")
         if day.weekday() > 4 or date in dict(_HOLIDAYS):
             return _success([])
-        hours = of_date(day).without_derivatives
-        row = {"start_time": hours.open_ms, "end_time": hours.close_ms}
-        return _success([{"exchange": exchange, **row} for exchange in ("NSE", "BSE", "NFO", "BFO")])
+        plan = of_date(day)
+        hours = {
+            "NSE": plan.without_derivatives,
+            "BSE": plan.without_derivatives,
+            "NFO": plan.derivatives,
+            "BFO": plan.derivatives,
+        }
+        return _success([{"exchange": name, "start_time": one.open_ms, "end_time": one.close_ms} for name, one in hours.items()])
 
 
 def roll_up(bars: Sequence[Candle], minutes: int) -> list[Candle]:

@@ -21,14 +21,18 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from orderflow.market.calendar import SessionCalendar
+from orderflow.market.contract import Contract, Terms, contracts
 from orderflow.market.errors import OrderflowError, SettingsError
+from orderflow.market.special_days import special_days
 from orderflow.market.tick import ist_date
-from orderflow.upstox.calendar import holidays_around_now
+from orderflow.upstox.calendar import load_calendar
 
 _FRESH_SECONDS: Final = 20 * 3600
 _ASK_AGAIN_SECONDS: Final = 600
 _TIMEOUT_SECONDS: Final = 30
 _CASH_SEGMENTS: Final = 4
+_OPTIONS: Final = ("CE", "PE")
 _PREFERRED: Final = ("NSE_EQ", "NSE_INDEX", "BSE_EQ", "BSE_INDEX", "NSE_FO", "BSE_FO", "MCX_FO", "NCD_FO", "BCD_FO")
 _CONTRACTS: Final = ("FUT", "CE", "PE")
 _FUTURE: Final = " fut"
@@ -60,10 +64,11 @@ class Instrument(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class InstrumentMaster:
-    """The instruments that exist, and which stocks have derivatives (they close by auction)."""
+    """The instruments that exist, which stocks have derivatives (they close by auction), and the terms of all but options."""
 
     by_key: dict[str, Instrument]
     with_derivatives: frozenset[str]
+    terms: tuple[Terms, ...] = ()
     _by_symbol: dict[str, list[str]] = field(default_factory=dict)
     _by_name: dict[str, list[str]] = field(default_factory=dict)
 
@@ -74,6 +79,7 @@ class InstrumentMaster:
         by_symbol: dict[str, list[str]] = {}
         by_name: dict[str, list[str]] = {}
         with_derivatives: set[str] = set()
+        terms: list[Terms] = []
         for row in rows:
             key = row.get("instrument_key")
             if not isinstance(key, str):
@@ -90,7 +96,9 @@ class InstrumentMaster:
             underlying = row.get("underlying_key")
             if isinstance(underlying, str) and underlying.startswith(("NSE_EQ|", "BSE_EQ|")):
                 with_derivatives.add(underlying)
-        return cls(by_key, frozenset(with_derivatives), by_symbol, by_name)
+            if row.get("expiry") and row.get("instrument_type") not in _OPTIONS:
+                terms.append(_terms(key, row))
+        return cls(by_key, frozenset(with_derivatives), tuple(terms), by_symbol, by_name)
 
     def resolve(self, name: str, at_ms: int) -> str:
         """Return the key of an instrument given as key, trading symbol, ISIN or name (case does not matter).
@@ -212,32 +220,55 @@ def _on_trust(name: str) -> str:
 
 
 class Resolution(NamedTuple):
-    """The instruments to stream, which stocks close by auction, equity holidays, and what the user should know."""
+    """The instruments to stream, which stocks close by auction, the calendar, contracts by key, and what to warn of."""
 
     selection: Selection
     with_derivatives: frozenset[str]
-    holidays: frozenset[str]
-    warning: str
+    calendar: SessionCalendar
+    contracts: dict[str, Contract]
+    warnings: tuple[str, ...]
 
 
 def resolve_apart(
-    names: Sequence[str], source: str, cache: Path, ca_file: Path | None, mode_limit: int, at_ms: int
+    names: Sequence[str],
+    source: str,
+    cache: Path,
+    ca_file: Path | None,
+    mode_limit: int,
+    at_ms: int,
+    rest_url: str | None = None,
 ) -> Resolution:
     """Resolve names in a process of its own, which ends with its memory: a full master takes 300 MB, the calendar 100.
+
+    The calendar is Upstox's at `rest_url`, kept beside the master, and that of exchange_calendars.
 
     Raises SettingsError like `selected` and `load_master`, OrderflowError when that process was killed.
     """
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
         try:
-            return pool.submit(_resolve, tuple(names), source, cache, ca_file, mode_limit, at_ms).result()
+            return pool.submit(_resolve, tuple(names), source, cache, ca_file, mode_limit, at_ms, rest_url).result()
         except BrokenProcessPool as error:
             raise OrderflowError("the process that resolves instruments was killed; is there too little memory?") from error
 
 
-def _resolve(names: tuple[str, ...], source: str, cache: Path, ca_file: Path | None, mode_limit: int, at_ms: int) -> Resolution:
+def _resolve(
+    names: tuple[str, ...],
+    source: str,
+    cache: Path,
+    ca_file: Path | None,
+    mode_limit: int,
+    at_ms: int,
+    rest_url: str | None,
+) -> Resolution:
     master, warning = load_master(source, cache, ca_file, names)
-    with_derivatives = master.with_derivatives if master is not None else frozenset()
-    return Resolution(selected(names, master, mode_limit, at_ms), with_derivatives, holidays_around_now(), warning)
+    selection = selected(names, master, mode_limit, at_ms)
+    calendar, doubt = load_calendar(rest_url, cache.parent, ca_file)
+    warnings = tuple(text for text in (warning, doubt) if text)
+    if master is None:
+        return Resolution(selection, frozenset(), calendar, {}, warnings)
+    known = [key for key in selection.keys if key in master.by_key]
+    terms = contracts(known, master.terms, special_days(), lambda day: calendar.is_trading_day("NSE_EQ", day))
+    return Resolution(selection, master.with_derivatives, calendar, terms, warnings)
 
 
 def load_master(
@@ -298,6 +329,14 @@ def watch_list(path: Path) -> tuple[str, ...]:
 def _preference(key: str) -> tuple[int, str]:
     segment = key.partition("|")[0]
     return (_PREFERRED.index(segment) if segment in _PREFERRED else len(_PREFERRED), key)
+
+
+def _terms(key: str, row: dict[str, Any]) -> Terms:
+    """Return a row's terms; its expiry comes as epoch milliseconds, or as a date in some files."""
+    expiry = row["expiry"]
+    date = ist_date(int(expiry)) if isinstance(expiry, (int, float)) else str(expiry)[:10]
+    underlying = row.get("underlying_symbol") or row.get("asset_symbol") or row.get("name") or ""
+    return Terms(key, str(row.get("instrument_type") or ""), str(underlying), date)
 
 
 def _parsed(content: bytes) -> InstrumentMaster:

@@ -14,8 +14,8 @@ import msgspec
 from orderflow.market import records, topics
 from orderflow.market.conformity import MOST_VOLUME, problem
 from orderflow.market.inference import Inference, InstrumentState, infer
+from orderflow.market.phases import CONTINUOUS, Phase, Session, Span
 from orderflow.market.rejects import reject_record
-from orderflow.market.session import Session
 from orderflow.market.tick import MINUTE_MS, READABLE_VERSIONS, Tick, ist_date, tick_from_record, update_from_tick
 from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.storage import Storage, TickPublisher
@@ -25,7 +25,7 @@ log = logging.getLogger(__name__)
 _ROOM_SECONDS: Final = 0.002
 _OTHERS: Final = {topics.FEED_EVENTS: records.FEED_EVENT, topics.REJECTS: records.REJECT}
 _DAY_MS: Final = 24 * 60 * MINUTE_MS
-"""A bar's start and its four prices come first."""
+_INTERRUPTIONS: Final[tuple[Phase, ...]] = ("pre_open", "opening_auction", "halt")
 
 
 class Continued(NamedTuple):
@@ -151,5 +151,16 @@ def _inferred(state: InstrumentState, tick: Tick, *, after_gap: bool) -> Inferen
     start_ms, end_ms = tick.session_start_ms or 0, tick.session_end_ms or 0
     auction_end_ms = max(end_ms, tick.event_time_ms + 1) if tick.session_phase == "closing_auction" else end_ms
     last_ms = max(auction_end_ms, tick.event_time_ms + 1) if tick.session_phase == "post_close" else auction_end_ms
-    session = Session(tick.trading_date, min(start_ms, tick.event_time_ms), start_ms, end_ms, auction_end_ms, last_ms)
+    first_ms = min(start_ms, tick.event_time_ms)
+    session = Session(tick.trading_date, first_ms, start_ms, end_ms, auction_end_ms, last_ms, _interruption(tick))
     return infer(state, update_from_tick(tick), session, tick.segment_status, after_gap=after_gap, streamer=tick.streamer)
+
+
+def _interruption(tick: Tick) -> tuple[Span, ...]:
+    """Return the phases around a tick of a halt, or of the auction after it; none when a session's edges tell its phase."""
+    start_ms, at_ms, end_ms = tick.session_start_ms or 0, tick.event_time_ms, tick.session_end_ms or 0
+    phase = next((known for known in _INTERRUPTIONS if known == tick.session_phase), None)
+    if phase is None or not start_ms <= at_ms < end_ms:
+        return ()
+    around = (Span(CONTINUOUS, start_ms, at_ms), Span(phase, at_ms, at_ms + 1), Span(CONTINUOUS, at_ms + 1, end_ms))
+    return tuple(span for span in around if span.start_ms < span.end_ms)

@@ -18,7 +18,7 @@ from prometheus_client import REGISTRY
 
 from orderflow.health import Health, HealthServer
 from orderflow.market.errors import OrderflowError
-from orderflow.market.session import SessionBook, SessionCalendar
+from orderflow.market.session import SessionBook
 from orderflow.market.stored_state import SEGMENT
 from orderflow.settings import Settings
 from orderflow.upstox.client import KEY_LIMITS, Listener, UpstoxConnection, checked_url, tls_options
@@ -141,7 +141,7 @@ class UpstoxStreamer:
         stored = self._storage.read(lambda name: name in wanted or name.startswith(SEGMENT), wanted, self._stop.is_set)
         engine = FeedEngine(
             self._storage.publisher(self._owner, self._lag.observe),
-            SessionBook(SessionCalendar(resolution.holidays), resolution.with_derivatives, restored_segments(stored.states)),
+            SessionBook(resolution.calendar, resolution.with_derivatives, restored_segments(stored.states), resolution.contracts),
             watermark_ms=settings.watermark_seconds * 1000,
             streamer=settings.streamer_name,
             mode=settings.feed_mode,
@@ -201,9 +201,10 @@ class UpstoxStreamer:
     def _resolve(self, names: tuple[str, ...]) -> Resolution:
         settings, source = self._settings, self._settings.instrument_master
         cache = settings.spool_dir / f"instrument-master-{zlib.crc32(source.encode()):08x}.json.gz"
-        resolution = resolve_apart(names, source, cache, settings.ca_file, KEY_LIMITS[settings.feed_mode], _now_ms())
-        if resolution.warning:
-            log.warning("%s", resolution.warning)
+        limit = KEY_LIMITS[settings.feed_mode]
+        resolution = resolve_apart(names, source, cache, settings.ca_file, limit, _now_ms(), settings.rest_url)
+        for warning in resolution.warnings:
+            log.warning("%s", warning)
         return resolution
 
     def _wanted_names(self) -> tuple[str, ...]:
