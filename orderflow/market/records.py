@@ -234,6 +234,10 @@ REJECT: Final = (
     Field("source", "string", "feed, spool, or topic[partition]@offset", required=True),
     Field("received_time_ms", "long", "when it was seen", required=True),
     Field("payload", "string", "the input, base64, cut at 512 KiB", required=True),
+    Field("key", "string", "the message's key, base64, cut at 1 KiB; null when it had none, and for what came from the feed"),
+    Field(
+        "topic_id", "string", "eight hex digits of the topic's id, in whose life the offset is; null for what came from the feed"
+    ),
 )
 
 
