@@ -90,6 +90,7 @@ class KafkaTickPublisher:
                 "enable.idempotence": True,
                 "partitioner": "murmur2_random",
                 "linger.ms": 2,
+                "compression.type": "zstd",
                 "message.timeout.ms": 0,
                 "queue.buffering.max.kbytes": memory_bytes >> 10,
                 "queue.buffering.max.messages": 200_000,

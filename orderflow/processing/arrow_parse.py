@@ -25,7 +25,7 @@ PARTITION: Final = "_partition"
 OFFSET: Final = "_offset"
 
 _ARROW: Final = {"string": pa.string(), "long": pa.int64(), "int": pa.int32(), "double": pa.float64(), "boolean": pa.bool_()}
-_LEAST_CHUNK: Final = 64
+_LEAST_CHUNK: Final = 4
 
 
 def arrow_type(kind: FieldType) -> pa.DataType:

@@ -22,7 +22,7 @@ from pyspark.sql.streaming import StreamingQuery
 
 from orderflow.market import records, topics
 from orderflow.processing import arrow_sound, schemas
-from orderflow.processing.arrow_parse import KEY, SENT_MS, Sound, parse
+from orderflow.processing.arrow_parse import KEY, OFFSET, PARTITION, SENT_MS, Sound, parse
 from orderflow.processing.checkpoint_files import CheckpointFiles
 from orderflow.processing.queries import checkpoint, checkpoints, message, read_messages, sink_options
 from orderflow.processing.state_guard import Extent, require_reachable_offsets
@@ -35,7 +35,7 @@ Packing = Callable[[pa.Table, pa.Table | None], Sequence[Any]]
 BatchWriter = Callable[[Sequence[Any], int], None]
 
 MESSAGE: Final = ("key", "value", "topic", "partition", "offset", "timestamp")
-_MESSAGE_SCHEMA: Final = "key BINARY, value BINARY, topic STRING, `partition` INT, offset BIGINT, timestamp TIMESTAMP"
+MESSAGE_SCHEMA: Final = "key BINARY, value BINARY, topic STRING, `partition` INT, offset BIGINT, timestamp TIMESTAMP"
 _BATCH_ROWS: Final = 120_000
 # How soon a full batch follows another. Sooner than a table's own trigger, or storage could never catch up.
 _LOOK_SECONDS: Final = 2.0
@@ -144,24 +144,14 @@ class StorageBatches:
             self._store(packs, batch_id)
             return
         rows = [tuple(row[name] for name in MESSAGE) for row in pa.concat_tables(doubtful).to_pylist()]
-        frame = batch.sparkSession.createDataFrame(rows, _MESSAGE_SCHEMA)
+        frame = batch.sparkSession.createDataFrame(rows, MESSAGE_SCHEMA)
         judged = schemas.parse(frame, self._table.fields, self._rules.reason).persist()
         try:
-            valid = self.valid_rows(judged)
+            valid = valid_rows(judged, self._table.fields)
             self._store([*packs, *self._packing(valid, None)], batch_id)
             self._reject(judged.where(F.col("reason").isNotNull()))
         finally:
             judged.unpersist()
-
-    def valid_rows(self, judged: DataFrame) -> pa.Table:
-        """Return the valid records of `schemas.parse`'s result, without heartbeats."""
-        names = [field.name for field in self._table.fields]
-        columns = [
-            *[F.col(f"record.{name}") for name in names],
-            F.col("partition").alias("_partition"),
-            F.col("offset").alias("_offset"),
-        ]
-        return _stored_rows(judged.where(F.col("reason").isNull()).select(*columns).toArrow())
 
     def _reject(self, invalid: DataFrame) -> None:
         """Send invalid messages to the rejects topic, count them by reason, and say so in one line."""
@@ -175,6 +165,13 @@ class StorageBatches:
             _REJECTS.labels(self._table.topic, reason).inc(number)
         listed = ", ".join(f"{number} {reason}" for reason, number in sorted(counts.items(), key=lambda one: -one[1]))
         log.warning("%d messages of %s rejected: %s", sum(counts.values()), self._table.topic, listed)
+
+
+def valid_rows(judged: DataFrame, fields: tuple[records.Field, ...]) -> pa.Table:
+    """Return the valid records of `schemas.parse`'s result, with PARTITION and OFFSET behind them, without heartbeats."""
+    columns = [F.col(f"record.{field.name}") for field in fields]
+    places = [F.col("partition").alias(PARTITION), F.col("offset").alias(OFFSET)]
+    return _stored_rows(judged.where(F.col("reason").isNull()).select(*columns, *places).toArrow())
 
 
 def packed(
