@@ -2,9 +2,9 @@
 
     python benchmarks/storage.py [--codec zstd] [--ticks 600000] [--instruments 2000] [--partitions 2] [--cores 1] [--offset 9000]
 
-Starts Kafka and HDFS of its own in a temporary directory, fills the topic, and runs tick storage's query on it in local Spark until
-all is stored. Prints CPU seconds of the query's processes, rows and bytes, and bytes in Kafka by codec. Exit code 1 unless every
-tick is stored once.
+Starts Kafka and HDFS of its own in a temporary directory, fills the topic, and runs tick storage's query on it in local Spark
+until all is stored. Prints CPU seconds of the query's processes, rows and bytes, and bytes in Kafka by codec. Exit code 1 unless
+every tick is stored once.
 """
 
 from __future__ import annotations
@@ -84,17 +84,18 @@ def ticks(count: int, instruments: int) -> Iterator[tuple[bytes, bytes]]:
             ]
             for side, base in ((-1, 0), (1, 5))
         ]
+        before = {name: levels[side][0]["price"] for side, name in enumerate(("prev_bid", "prev_ask"))}
+        times = {"feed_time_ms": at, "received_time_ms": at + 37, "event_time_ms": at - 180, "ltt_ms": at - 180}
+        session = {"session_start_ms": OPEN_MS, "session_end_ms": OPEN_MS + 22_500_000, "session_phase": "continuous"}
+        day_bar = {"open": last, "high": last + 3, "low": last - 4, "close": last, "volume": vtt[who] - 7}
+        pending = {"tbq": int(sizes[number, :5].sum()) * 40, "tsq": int(sizes[number, 5:].sum()) * 40}
+        size = int(volume[number])
         record = {
-            "schema_version": 1, "instrument_key": key, "kind": "update", "sequence": turn + 1, "feed_time_ms": at,
-            "received_time_ms": at + 37, "event_time_ms": at - 180, "trading_date": DATE, "ltp": last,
-            "ltt_ms": at - 180, "ltq": int(volume[number]) // 3 + 1, "close_price": 1_000.5, "vtt": vtt[who], "atp": round(last - 0.31, 2), "oi": None,
-            "iv": None, "tbq": int(sizes[number, :5].sum()) * 40, "tsq": int(sizes[number, 5:].sum()) * 40, "bid": levels[0],
-            "ask": levels[1], "greeks": None, "bar": None,
-            "day_bar": {"open": last, "high": last + 3, "low": last - 4, "close": last, "volume": vtt[who] - 7},
-            "segment_status": "NORMAL_OPEN", "session_phase": "continuous", "session_start_ms": OPEN_MS,
-            "session_end_ms": OPEN_MS + 22_500_000, "traded_volume": int(volume[number]), "prev_bid": levels[0][0]["price"],
-            "prev_ask": levels[1][0]["price"], "prev_feed_time_ms": at - 1_000, "prev_ltt_ms": at - 1_180, "tick_direction": 1,
-            "gap": False, "auction": False,
+            "schema_version": 1, "instrument_key": key, "kind": "update", "sequence": turn + 1, **times, "trading_date": DATE,
+            "ltp": last, "ltq": size // 3 + 1, "close_price": 1_000.5, "vtt": vtt[who], "atp": round(last - 0.31, 2), "oi": None,
+            "iv": None, **pending, "bid": levels[0], "ask": levels[1], "greeks": None, "bar": None, "day_bar": day_bar,
+            "segment_status": "NORMAL_OPEN", **session, "traded_volume": size, **before, "prev_feed_time_ms": at - 1_000,
+            "prev_ltt_ms": at - 1_180, "tick_direction": 1, "gap": False, "auction": False,
         }  # fmt: skip
         yield key.encode(), orjson.dumps(record)
 
