@@ -19,6 +19,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     setup = commands.add_parser("setup", help="create the Kafka topics")
     setup.add_argument("what", choices=["topics"])
+    setup.add_argument("--alter", action="store_true", help="also change existing topics: partitions and settings that differ")
     setup.set_defaults(run=_setup)
     login = commands.add_parser(
         "login",
@@ -36,6 +37,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reprocess.add_argument("--dry-run", action="store_true", help="only show the difference")
     reprocess.set_defaults(run=_reprocess)
     replay.add_parser(commands)
+    rejects = commands.add_parser("rejects", help="list what was rejected and why; store what is valid by now")
+    rejects.add_argument("--replay", action="store_true", help="judge rejected messages anew and store those that are valid")
+    rejects.add_argument("--local", action="store_true", help="run Spark inside this process instead of on the cluster")
+    rejects.set_defaults(run=_rejects)
     chosen = parser.parse_args(arguments)
     told = settings.load()
     logs.configure(told.log_level, [told.access_token])
@@ -44,10 +49,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(chosen.run(chosen, told))
 
 
-def _setup(_arguments: argparse.Namespace, told: Settings) -> int:
+def _setup(arguments: argparse.Namespace, told: Settings) -> int:
     from orderflow.broker.setup import setup_topics
 
-    setup_topics(told)
+    setup_topics(told, alter=arguments.alter)
     return 0
 
 
@@ -63,6 +68,12 @@ def _reprocess(arguments: argparse.Namespace, told: Settings) -> int:
     from orderflow.reprocess import run
 
     return run(told, arguments.date, apply=not arguments.dry_run)
+
+
+def _rejects(arguments: argparse.Namespace, told: Settings) -> int:
+    from orderflow.rejects import run
+
+    return run(told, lambda: arguments.spark(arguments.local), replay=arguments.replay)
 
 
 def _access_token(told: Settings) -> str | None:

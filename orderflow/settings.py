@@ -42,11 +42,15 @@ class Settings:
     kafka_partitions: int
     kafka_retention_hours: int
     kafka_retention_bytes: int
+    kafka_replication_factor: int
+    kafka_min_insync_replicas: int
     zookeeper_hosts: str
     namenode_url: str
     namenode_http_url: str
     spark_master_url: str
     processor_cores: int
+    tick_storage_cores: int
+    candle_storage_cores: int
     default_parallelism: int
     shuffle_partitions: int
     windows: tuple[int, ...]
@@ -59,6 +63,7 @@ class Settings:
     candle_storage_trigger_seconds: int
     lake_keep_days: int | None
     lake_keep_bytes: int | None
+    lake_trash_hours: int
     dashboard_host: str
     dashboard_port: int
     dashboard_buffer: int
@@ -102,11 +107,15 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         kafka_partitions=read.integer("KAFKA_PARTITIONS", 2, least=1),
         kafka_retention_hours=read.integer("KAFKA_RETENTION_HOURS", 168, least=1),
         kafka_retention_bytes=read.integer("KAFKA_RETENTION_BYTES", 1 << 30, least=1 << 20),
+        kafka_replication_factor=read.integer("KAFKA_REPLICATION_FACTOR", 1, least=1),
+        kafka_min_insync_replicas=read.integer("KAFKA_MIN_INSYNC_REPLICAS", 1, least=1),
         zookeeper_hosts=read.text("ZOOKEEPER_HOSTS", "zookeeper:2181"),
         namenode_url=read.text("NAMENODE_URL", "hdfs://namenode:9000").rstrip("/"),
         namenode_http_url=read.text("NAMENODE_HTTP_URL", "http://namenode:50070").rstrip("/"),
         spark_master_url=read.text("SPARK_MASTER_URL", "spark://spark-master:7077"),
         processor_cores=read.integer("PROCESSOR_CORES", 4, least=1),
+        tick_storage_cores=read.integer("TICK_STORAGE_CORES", 1, least=1),
+        candle_storage_cores=read.integer("CANDLE_STORAGE_CORES", 1, least=1),
         default_parallelism=read.integer("SPARK_DEFAULT_PARALLELISM", 2, least=1),
         shuffle_partitions=read.integer("SPARK_SQL_SHUFFLE_PARTITIONS", 2, least=1),
         windows=read.choices("WINDOW_MINUTES", "1", WINDOW_MINUTES),
@@ -119,6 +128,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         candle_storage_trigger_seconds=read.integer("CANDLE_STORAGE_TRIGGER_SECONDS", 30, least=1),
         lake_keep_days=read.integer("LAKE_KEEP_DAYS", 0, least=0) or None,
         lake_keep_bytes=int(read.number("LAKE_KEEP_GIGABYTES", 0.0, least=0.0) * 1e9) or None,
+        lake_trash_hours=read.integer("LAKE_TRASH_HOURS", 24, least=0),
         dashboard_host=read.text("DASHBOARD_HOST", "0.0.0.0"),
         dashboard_port=read.integer("DASHBOARD_PORT", 8050, least=1, most=65535),
         dashboard_buffer=read.integer("DASHBOARD_BUFFER", 100, least=10, most=5000),

@@ -72,6 +72,7 @@ def options(brokers: str, owner: str, memory_bytes: int, on_error: Callable[[Kaf
         "enable.idempotence": True,
         "partitioner": "murmur2_random",
         "linger.ms": 2,
+        "compression.type": "zstd",
         "message.timeout.ms": 0,
         "queue.buffering.max.kbytes": memory_bytes >> 10,
         "queue.buffering.max.messages": 200_000,

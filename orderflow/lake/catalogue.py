@@ -1,10 +1,10 @@
-"""List what the lake holds, day by day, with its volume checked and its replicas counted."""
+"""Read and judge a stored day with its volume checked, name the instruments of a period, count replicas."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -91,17 +91,6 @@ def report(history: History, date: str, now_ms: int | None = None) -> DayReport:
             *footprint_faults(footprint, candles, settled_ms),
         ),
     )
-
-
-def reports(history: History, dates: Sequence[str]) -> Iterator[DayReport]:
-    """Yield the report of each date, one at a time: a day's columns fit in memory, a month's need not."""
-    for date in dates:
-        yield report(history, date)
-
-
-def stored_dates(history: History) -> list[str]:
-    """Return every date of which anything is stored, oldest first."""
-    return sorted({date for table in (TICKS, CANDLES, FOOTPRINT) for date in history.dates(table)})
 
 
 def stored_instruments(history: History, first: str, last: str) -> list[str]:

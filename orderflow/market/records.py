@@ -61,6 +61,14 @@ class Reject(msgspec.Struct, frozen=True, gc=False):
     source: Annotated[str, meaning("feed, spool, or topic[partition]@offset")]
     received_time_ms: Annotated[int, meaning("when it was seen")]
     payload: Annotated[str, meaning("the input, base64, cut at 512 KiB")]
+    key: Annotated[
+        str | None,
+        meaning("the message's key, base64, cut at 1 KiB; null when it had none, and for what came from the feed"),
+    ] = None
+    topic_id: Annotated[
+        str | None,
+        meaning("eight hex digits of the topic's id, in whose life the offset is; null for what came from the feed"),
+    ] = None
 
 
 BAR: Final = Struct(fields_of(Bar))

@@ -16,12 +16,10 @@ from hypothesis import strategies as st
 from orderflow.broker import publisher as publishing
 from orderflow.broker.lookout import Lookout
 from orderflow.broker.publisher import KafkaTickPublisher
-from orderflow.broker.setup import _apply, topic_settings
 from orderflow.broker.spool import Spool, Spooled
 from orderflow.market import topics
 from orderflow.market.errors import OrderflowError
 from orderflow.market.tick import Tick, heartbeat_tick
-from orderflow.settings import load
 
 
 def record(number: int) -> Spooled:
@@ -514,53 +512,3 @@ def test_close_when_kafka_is_away_then_what_was_never_sent_is_first_in_the_spool
     left = list(next_spool.leftovers())
     next_spool.close()
     assert [orjson.loads(item.value)["sequence"] for item in left] == [1, 2, 3, 4]
-
-
-def test_topics_when_set_up_then_retention_by_time_and_bytes_and_states_compacted(tmp_path: Path) -> None:
-    settings = load(
-        {"KAFKA_PARTITIONS": "3", "KAFKA_RETENTION_HOURS": "10", "KAFKA_RETENTION_BYTES": "100000000"}, tmp_path / "none"
-    )
-    wanted = topic_settings(settings)
-    assert set(wanted) == set(topics.ALL)
-    partitions, config = wanted[topics.TICKS]
-    assert (partitions, config["retention.ms"], config["retention.bytes"]) == (3, "36000000", "100000000")
-    assert wanted[topics.TRADES][1]["retention.bytes"] == "12500000"
-    assert wanted[topics.INSTRUMENT_STATE][1]["cleanup.policy"] == "compact,delete"
-    assert wanted[topics.REJECTS][0] == 1
-
-
-def test_topics_when_set_up_by_default_then_kafka_takes_less_than_four_gigabytes(tmp_path: Path) -> None:
-    wanted = topic_settings(load({}, tmp_path / "none"))
-    sizes = [
-        partitions * (int(config["retention.bytes"]) + int(config["segment.bytes"]))
-        for name, (partitions, config) in wanted.items()
-        if name != topics.INSTRUMENT_STATE
-    ]
-    assert sum(sizes) == int(3.375 * (1 << 30))
-
-
-class FakeAdmin:
-    """Holds one topic's settings in the shape that a KafkaAdminClient describes them."""
-
-    def __init__(self, **present: str) -> None:
-        self.present = present
-        self.altered: list[tuple[str, dict[str, str], bool]] = []
-
-    def describe_configs(self, resources: list[Any]) -> dict[str, Any]:
-        settings = {setting.replace("_", "."): {"value": value} for setting, value in self.present.items()}
-        return {"topic": {resource.name: settings for resource in resources}}
-
-    def alter_configs(self, resources: list[Any], incremental: bool) -> None:
-        self.altered += [(resource.name, resource.configs, incremental) for resource in resources]
-
-
-def test_topics_when_a_setting_changed_then_only_that_one_is_altered() -> None:
-    admin = FakeAdmin(retention_ms="1", retention_bytes="2", flush_ms="3")
-    _apply(admin, {"upstox_ticks": {"retention.ms": "9", "retention.bytes": "2"}})  # type: ignore[arg-type]
-    assert admin.altered == [("upstox_ticks", {"retention.ms": "9"}, True)]
-
-
-def test_topics_when_nothing_changed_then_nothing_is_altered() -> None:
-    admin = FakeAdmin(retention_ms="9")
-    _apply(admin, {"upstox_ticks": {"retention.ms": "9"}})  # type: ignore[arg-type]
-    assert admin.altered == []
