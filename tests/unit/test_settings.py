@@ -16,14 +16,18 @@ def test_settings_when_nothing_is_told_then_the_promised_defaults_hold(tmp_path:
     settings = load({}, tmp_path / "none")
     assert settings.instruments == ("NSE_EQ|INE467B01029",)
     assert (settings.kafka_brokers, settings.namenode_url) == ("kafka:29092", "hdfs://namenode:9000")
-    assert (settings.window_minutes, settings.dashboard_port, settings.dashboard_buffer) == (1, 8050, 100)
+    assert (settings.windows, settings.dashboard_port, settings.dashboard_buffer) == ((1,), 8050, 100)
 
 
 def test_settings_when_both_are_given_then_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     file = tmp_path / ".env"
     file.write_text("INSTRUMENT=NSE_EQ|INE009A01021\nWINDOW_MINUTES=5\n")
     settings = load({"WINDOW_MINUTES": "15"}, file)
-    assert (settings.instruments, settings.window_minutes) == (("NSE_EQ|INE009A01021",), 15)
+    assert (settings.instruments, settings.windows) == (("NSE_EQ|INE009A01021",), (15,))
+
+
+def test_windows_when_several_are_named_then_each_is_taken_once_from_the_shortest_up(tmp_path: Path) -> None:
+    assert load({"WINDOW_MINUTES": "15, 5,,125,5"}, tmp_path / "none").windows == (5, 15, 125)
 
 
 @contextmanager
@@ -44,7 +48,7 @@ def test_settings_when_the_directory_is_private_then_there_is_no_file(tmp_path: 
     tmp_path.chmod(0o000)
     try:
         with another_account():
-            assert load({}, tmp_path / ".env").window_minutes == 1
+            assert load({}, tmp_path / ".env").windows == (1,)
     finally:
         tmp_path.chmod(0o700)
 
@@ -62,7 +66,9 @@ def test_token_when_shown_then_it_is_not_in_the_text(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("name", "value", "message"),
     [
-        ("WINDOW_MINUTES", "7", "WINDOW_MINUTES='7' is not one of 1, 2, 3, 5"),
+        ("WINDOW_MINUTES", "7", "WINDOW_MINUTES='7' must be one or more of 1, 2, 3, 5"),
+        ("WINDOW_MINUTES", "5,7", "WINDOW_MINUTES='5,7' must be one or more of 1, 2, 3, 5"),
+        ("WINDOW_MINUTES", ",", "WINDOW_MINUTES=',' must be one or more of 1, 2, 3, 5"),
         ("KAFKA_PARTITIONS", "two", "KAFKA_PARTITIONS='two' is not a whole number; for example KAFKA_PARTITIONS=2"),
         ("DASHBOARD_PORT", "70000", "DASHBOARD_PORT=70000 is outside 1..65535"),
         ("AGGRESSOR_RULE", "tick", "AGGRESSOR_RULE='tick' is not one of split, lee_ready, emo, clnv"),

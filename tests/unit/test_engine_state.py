@@ -1,0 +1,171 @@
+"""The engine's state across restarts: windows and their lengths, versions, and parts that are missing or broken."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import msgspec
+import pytest
+from msgspec.structs import replace
+from ticks import KEY, OPEN, bar_of, quiet_tick, trade_tick
+
+from orderflow.market.candle import Candle
+from orderflow.market.engine.minute import FinalMinute
+from orderflow.market.engine.partition import EngineSettings, Output, PartitionEngine
+from orderflow.market.engine.state import STATE_VERSION
+from orderflow.market.engine.store import EngineStore, StateError
+from orderflow.market.tick import MINUTE_MS, Tick, heartbeat_tick
+
+WINDOWS = EngineSettings(rule="lee_ready", window_minutes=(1, 5))
+
+
+class DictMap(dict[str, bytes]):
+    """Parts in memory."""
+
+    def put(self, name: str, value: bytes) -> None:
+        self[name] = value
+
+    def remove(self, name: str) -> None:
+        del self[name]
+
+
+def beat(second: float) -> Tick:
+    at_ms = OPEN + round(second * 1000)
+    return heartbeat_tick(at_ms, at_ms)
+
+
+def windows(outputs: Iterable[Output]) -> list[tuple[int, int, int]]:
+    """Return (length, minute since the open at which it begins, volume) of each longer candle."""
+    candles = [output for output in outputs if isinstance(output, Candle)]
+    return [(candle.window_minutes, (candle.start_ms - OPEN) // MINUTE_MS, candle.total_volume) for candle in candles]
+
+
+def trades(*minutes: int, volume: int = 10) -> list[Tick]:
+    """One trade ten seconds into each of the minutes; a quiet second before it makes its minute's beginning certain."""
+    return [trade_tick(at * 60 + 10, 100.0, volume, 1_000 + volume * (i + 1), since=at * 60 + 9, ltq=volume)
+            for i, at in enumerate(minutes)]  # fmt: skip
+
+
+def taken(ticks: Iterable[Tick], settings: EngineSettings) -> list[Output]:
+    engine = PartitionEngine(settings)
+    return [output for tick in ticks for output in engine.take(tick)]
+
+
+def test_window_when_its_last_minute_is_final_then_it_is_published_with_it() -> None:
+    outputs = taken([*trades(0, 1, 2, 3, 4), beat(5 * 60 + 119), beat(5 * 60 + 120)], WINDOWS)
+    assert windows(outputs) == [(5, 0, 50)]
+    assert isinstance(outputs[-2], FinalMinute)
+    assert outputs[-2].candle.start_ms == OPEN + 4 * MINUTE_MS
+    assert isinstance(outputs[-1], Candle)
+    assert (outputs[-1].start_ms, outputs[-1].end_ms, outputs[-1].buy_volume) == (OPEN, OPEN + 5 * MINUTE_MS, 50)
+
+
+def test_window_when_two_of_its_minutes_are_idle_then_it_closes_without_them() -> None:
+    """Minutes 2 and 3 have no trade: an update with a later trade shows that nothing traded in them."""
+    ticks = [*trades(0, 1, 4, 5), quiet_tick(6 * 60 + 2, 1_040, last_trade=310, bar=bar_of(5, 10))]
+    assert windows(taken(ticks[:-1], WINDOWS)) == []
+    outputs = taken(ticks, WINDOWS)
+    assert windows(outputs) == [(5, 0, 30)]
+    assert len([output for output in outputs if isinstance(output, FinalMinute)]) == 4
+
+
+def test_window_when_its_last_minutes_are_idle_then_the_clock_closes_it() -> None:
+    ticks = [*trades(0, 1), quiet_tick(121, 1_020, last_trade=70, bar=bar_of(1, 10))]
+    assert windows(taken([*ticks, beat(5 * 60 + 119)], WINDOWS)) == []
+    assert windows(taken([*ticks, beat(5 * 60 + 120)], WINDOWS)) == [(5, 0, 20)]
+
+
+def test_windows_when_several_lengths_are_wanted_then_each_begins_at_the_open() -> None:
+    settings = EngineSettings(rule="lee_ready", window_minutes=(1, 2, 3))
+    outputs = taken([*trades(0, 1, 2, 3, 4, 5), beat(600)], settings)
+    assert sorted(windows(outputs)) == [(2, 0, 20), (2, 2, 20), (2, 4, 20), (3, 0, 30), (3, 3, 30)]
+
+
+def test_window_when_a_minute_is_final_before_the_one_ahead_of_it_then_it_waits_for_it() -> None:
+    settings = EngineSettings(rule="lee_ready", window_minutes=(1, 2))
+    ticks = [
+        trade_tick(50, 100.0, 5, 1_000, since=45),
+        trade_tick(62, 100.0, 50, 1_050, since=61, ltq=2),
+        quiet_tick(121, 1_050, last_trade=62, bar=bar_of(1, 50)),
+    ]
+    outputs = taken(ticks, settings)
+    assert windows(outputs) == []
+    assert windows(taken([*ticks, beat(600)], settings)) == [(2, 0, 55)]
+
+
+def resumed(parts: DictMap, settings: EngineSettings, ticks: Iterable[Tick]) -> list[Output]:
+    """One batch of a worker that knows nothing but the stored parts."""
+    stored = EngineStore(parts, settings).load()
+    outputs = [output for tick in ticks for output in stored.engine.take(tick)]
+    EngineStore(parts, settings).save(stored)
+    return outputs
+
+
+def test_windows_when_a_length_is_added_at_a_restart_then_it_begins_with_its_next_whole_window() -> None:
+    parts = DictMap()
+    first = resumed(parts, WINDOWS, [*trades(0, 1, 2, 3), beat(5 * 60)])
+    more = EngineSettings(rule="lee_ready", window_minutes=(1, 2, 5))
+    second = resumed(parts, more, [replace(tick, vtt=tick.vtt + 40) for tick in trades(4, 5, 6, 7)])
+    third = resumed(parts, more, [beat(20 * 60)])
+    assert windows(first) == []
+    assert [window for window in windows(second + third) if window[0] == 5] == [(5, 0, 50), (5, 5, 30)]
+    assert [window for window in windows(second + third) if window[0] == 2] == [(2, 4, 20), (2, 6, 20)]
+
+
+def test_windows_when_a_length_is_dropped_at_a_restart_then_the_others_go_on() -> None:
+    parts = DictMap()
+    resumed(parts, EngineSettings(rule="lee_ready", window_minutes=(2, 5)), trades(0, 1))
+    outputs = resumed(parts, WINDOWS, [beat(20 * 60)])
+    assert windows(outputs) == [(5, 0, 20)]
+    assert resumed(parts, EngineSettings(rule="lee_ready"), trades(30)) == []
+
+
+def test_state_when_it_is_stored_then_its_index_says_its_version() -> None:
+    parts = DictMap()
+    resumed(parts, WINDOWS, trades(0))
+    assert msgspec.msgpack.decode(parts["index"])[0] == STATE_VERSION == 3
+    assert set(parts) == {"index", "journal 0"}
+
+
+@pytest.mark.parametrize("version", [1, 2, 4])
+def test_state_when_of_another_version_then_it_is_refused_with_the_cure(version: int) -> None:
+    parts = DictMap()
+    resumed(parts, WINDOWS, trades(0))
+    index = msgspec.msgpack.decode(parts["index"])
+    parts["index"] = msgspec.msgpack.encode([version, *index[1:]])
+    with pytest.raises(StateError) as refused:
+        EngineStore(parts, WINDOWS).load()
+    assert str(refused.value) == (
+        f"the candle state is of version {version}, this code reads 3; delete the checkpoint "
+        "/trading/checkpoints/orderflow to start the candles afresh from what Kafka still holds"
+    )
+
+
+@pytest.mark.parametrize("value", [b"", b"\xc1", b"\x93\x03\x00", b"\x90", b"{}", b"\x07"])
+def test_state_when_its_index_cannot_be_read_then_it_is_refused_with_the_cure(value: bytes) -> None:
+    with pytest.raises(StateError, match=r"the candle state's index cannot be read .*; delete the checkpoint"):
+        EngineStore(DictMap(index=value), WINDOWS).load()
+
+
+def test_state_when_a_part_is_missing_or_broken_then_it_is_refused_by_name() -> None:
+    parts = DictMap()
+    resumed(parts, WINDOWS, trades(0))
+    broken = DictMap(parts | {"journal 0": b"\x00"})
+    with pytest.raises(StateError, match="part 'journal 0' cannot be read"):
+        EngineStore(broken, WINDOWS).load()
+    del parts["journal 0"]
+    with pytest.raises(StateError, match="lacks its part 'journal 0'"):
+        EngineStore(parts, WINDOWS).load()
+
+
+def test_worker_when_a_failed_attempt_left_its_engine_behind_then_the_stored_state_counts() -> None:
+    """The batch is folded twice: once by an attempt whose state was never stored, and again."""
+    stored_parts = DictMap()
+    resumed(stored_parts, WINDOWS, trades(0))
+    attempt = EngineStore(DictMap(stored_parts), WINDOWS)
+    left = attempt.load()
+    for tick in trades(0, 1)[1:]:
+        left.engine.take(tick)
+    left = attempt.save(left)
+    again = EngineStore(stored_parts, WINDOWS).load(left)
+    assert again.engine.instruments[KEY].minutes.highest_vtt == 1_010
