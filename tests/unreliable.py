@@ -17,6 +17,7 @@ from typing import Any, Final
 
 import orjson
 from confluent_kafka import KafkaError
+from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
 from orderflow.broker.lookout import Lookout
 from orderflow.broker.publisher import KafkaTickPublisher
@@ -26,12 +27,35 @@ from orderflow.market import topics
 from orderflow.market.session import SessionBook, SessionCalendar
 from orderflow.upstox.engine import FeedEngine, restored_segments
 from orderflow.upstox.resume import continue_spool, restored_state
-from tests.feed.rig import INFY, TCS, TEN, full, message, wire
+from tests.feed.rig import INFY, TCS, TEN
 
 KEYS: Final = (TCS, INFY)
 PARTITIONS: Final = 2
 WATERMARK_MS: Final = 120_000
 ABSURD: Final = 10_000_000_000
+
+
+@dataclass(frozen=True)
+class Said:
+    """What a message says of one instrument; None is left out."""
+
+    vtt: int | None = None
+    ltp: float | None = None
+    ltt_ms: int = 0
+
+
+def packet(at_ms: int, feeds: dict[str, Said], kind: int) -> bytes:
+    """Return the bytes of a message."""
+    response = pb.FeedResponse(type=kind, currentTs=at_ms)
+    for key, said in feeds.items():
+        market = response.feeds[key].fullFeed.marketFF
+        market.marketLevel.bidAskQuote.add(bidQ=5, bidP=(said.ltp or 100.0) - 0.05, askQ=5, askP=(said.ltp or 100.0) + 0.05)
+        if said.vtt is not None:
+            market.vtt = said.vtt
+            market.ltpc.ltt, market.ltpc.ltq = said.ltt_ms, 1
+            if said.ltp is not None:
+                market.ltpc.ltp = said.ltp
+    return bytes(response.SerializeToString())
 
 
 @dataclass
@@ -250,7 +274,7 @@ class Day:
         self._broker_back_ms = 0
         self._connected = False
         self._lives = 0
-        self._last: dict[str, Any] | None = None
+        self._last: dict[str, Said] | None = None
         self._seen_ms = TEN - 60_000
         self._absurd = False
 
@@ -261,7 +285,7 @@ class Day:
         if not self.broker.is_up and self.now_ms >= self._broker_back_ms:
             self.broker.is_up = True
 
-    def run(self, steps: int = 60) -> None:
+    def run(self, steps: int = 30) -> None:
         """Live through the day, and end it in order, so that all that is known is stored."""
         chance = self.random.random
         process = self._start()
@@ -370,46 +394,38 @@ class Day:
         if self.market.missed[TCS]:
             self.market.listen()
         process.engine.opened(self.now_ms)
-        status = {
-            "type": "market_info",
-            "currentTs": str(self.now_ms),
-            "marketInfo": {"segmentStatus": {"NSE_EQ": "NORMAL_OPEN"}},
-        }
-        process.engine.message(wire(status), self.now_ms + 20)
+        status = pb.FeedResponse(type=pb.market_info, currentTs=self.now_ms)
+        status.marketInfo.segmentStatus["NSE_EQ"] = pb.NORMAL_OPEN
+        process.engine.message(status.SerializeToString(), self.now_ms + 20)
         kind = self.random.random()
         if kind < 0.5:
-            self._full(process, kind=None)
+            self._full(process, pb.initial_feed)
         elif kind < 0.7:
-            self._send(process, {key: self._book() for key in KEYS}, kind=None)
-        elif kind < 0.9:
-            self._send(process, {key: full(self.market.seen[key], self._seen_ms) for key in KEYS}, kind=None)
+            self._send(process, {key: Said() for key in KEYS}, pb.initial_feed)
+        elif kind < 0.9 and self.now_ms - self._seen_ms > 5_000:  # a younger one cannot be told from a fresh one
+            stale = {key: Said(self.market.seen[key], 100.0, self._seen_ms) for key in KEYS}
+            self._send(process, stale, pb.initial_feed)
 
     def _say(self, process: Process) -> None:
-        kind = self.random.random()
+        kind, volume, ltt_ms = self.random.random(), self.market.volume, self.now_ms - 100
         if kind < 0.1:
-            self._send(process, {key: self._book() for key in KEYS})
+            self._send(process, {key: Said() for key in KEYS})
         elif kind < 0.17:
-            unpriced = {"ltpc": {"ltt": str(self.now_ms - 100), "ltq": "1"}}
-            self._send(process, {key: full(self.market.volume[key], self.now_ms, **unpriced) for key in KEYS})
+            self._send(process, {key: Said(volume[key], None, ltt_ms) for key in KEYS})
         elif kind < 0.24 and self._last is not None:
             self._send(process, self._last)
         elif kind < 0.26 and not self._absurd:
-            self._send(process, {key: full(ABSURD + self.market.volume[key], self.now_ms) for key in KEYS})
+            self._send(process, {key: Said(ABSURD + volume[key], 100.0, ltt_ms) for key in KEYS})
             self._absurd = True
         else:
             self._full(process)
 
-    def _full(self, process: Process, kind: str | None = "live_feed") -> None:
+    def _full(self, process: Process, kind: int = pb.live_feed) -> None:
         self._absurd = False
-        self._last = {key: full(self.market.volume[key], self.now_ms, 100.0 + self.random.randint(-4, 4) / 20) for key in KEYS}
+        price, volume = 100.0 + self.random.randint(-4, 4) / 20, self.market.volume
+        self._last = {key: Said(volume[key], price, self.now_ms - 100) for key in KEYS}
         self._send(process, self._last, kind)
-        self.market.seen, self._seen_ms = dict(self.market.volume), self.now_ms
+        self.market.seen, self._seen_ms = dict(volume), self.now_ms
 
-    def _send(self, process: Process, feeds: dict[str, Any], kind: str | None = "live_feed") -> None:
-        process.engine.message(wire(message(self.now_ms, feeds, kind)), self.now_ms + 20)
-
-    @staticmethod
-    def _book() -> dict[str, Any]:
-        return {
-            "fullFeed": {"marketFF": {"marketLevel": {"bidAskQuote": [{"bidQ": "5", "bidP": 99.9, "askQ": "5", "askP": 100.1}]}}}
-        }
+    def _send(self, process: Process, feeds: dict[str, Said], kind: int = pb.live_feed) -> None:
+        process.engine.message(packet(self.now_ms, feeds, kind), self.now_ms + 20)
