@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from orderflow.market.session import Session
 
 CONTINUOUS: Final = "continuous"
+_FRESH_MS: Final = 5_000
 CLOSING_AUCTION: Final = "closing_auction"
 
 
@@ -87,13 +88,15 @@ class Event(NamedTuple):
 class Inference(NamedTuple):
     """The state after the update, the tick to publish, and events for the ledger.
 
-    `settled` says that no volume missed before this update is still to come: it is booked, or the feed says that there was none.
+    `settled` says that no volume missed before this update is still to come: it is booked, or none can be known. `unchanged`
+    says that a live update states the volume known before: there may be none missed, or the statement may be as old.
     """
 
     state: InstrumentState
     tick: Tick
     events: tuple[Event, ...]
     settled: bool = True
+    unchanged: bool = False
 
 
 def infer(
@@ -185,8 +188,15 @@ def infer(
     )
     if out_of_order:
         return Inference(replace(state, sequence=tick.sequence), tick, tuple(events), settled=False)
-    # A snapshot that repeats the known volume may be as old as that.
-    stale = update.kind == SNAPSHOT and reading.vtt is not None and reading.vtt == state.vtt
+    ltp = update.ltp if update.ltp is not None else state.ltp
+    ltt_ms = state.ltt_ms if set_aside else max(update.ltt_ms or 0, state.ltt_ms or 0) or None
+    if not update.bid and not update.ask:
+        bid, ask = state.bid, state.ask
+    known = (state.vtt, state.ltp, state.ltt_ms, state.bid, state.ask)
+    repeats = (
+        state.sequence > 0 and not set_aside and known == (reading.vtt if not price_only else state.vtt, ltp, ltt_ms, bid, ask)
+    )
+    same = reading.vtt is not None and reading.vtt == state.vtt
     doubtful_vtt, doubtful_ms = (None, None) if reading.vtt is not None else (state.doubtful_vtt, state.doubtful_ms)
     if reading.doubtful is not None:
         doubtful_vtt, doubtful_ms = reading.doubtful, state.doubtful_ms or update.feed_time_ms
@@ -195,24 +205,26 @@ def infer(
         trading_date=state.trading_date,
         sequence=tick.sequence,
         vtt=state.vtt if reading.vtt is None else reading.vtt,
-        ltp=update.ltp if update.ltp is not None else state.ltp,
-        ltt_ms=state.ltt_ms if set_aside else max(update.ltt_ms or 0, state.ltt_ms or 0) or None,
-        bid=bid if update.bid or update.ask else state.bid,
-        ask=ask if update.bid or update.ask else state.ask,
+        ltp=ltp,
+        ltt_ms=ltt_ms,
+        bid=bid,
+        ask=ask,
         feed_time_ms=update.feed_time_ms,
         tick_direction=direction,
         in_session=state.in_session or started,
         bar_start_ms=bar.start_ms if bar else state.bar_start_ms,
         day_bar=update.day_bar or state.day_bar,
-        volume_time_ms=state.volume_time_ms if reading.vtt is None or stale else update.feed_time_ms,
+        volume_time_ms=state.volume_time_ms if reading.vtt is None or (same and after_gap) else update.feed_time_ms,
         doubtful_vtt=doubtful_vtt,
         doubtful_ms=doubtful_ms,
     )
-    if update.kind != SNAPSHOT and not set_aside and _repeats(state, after):
+    if update.kind != SNAPSHOT and repeats:
         events.append(Event("duplicate", state.feed_time_ms, update.feed_time_ms, None))
     # An instrument without volume (an index) misses none; without a baseline nothing is known to be missing.
-    settled = state.vtt is None and after.ltp is not None if price_only else not (set_aside or stale)
-    return Inference(after, tick, tuple(events), settled)
+    # A snapshot may be older than it says, unless its last trade is of just now.
+    fresh = update.kind != SNAPSHOT or (update.ltt_ms is not None and update.feed_time_ms - update.ltt_ms <= _FRESH_MS)
+    settled = state.vtt is None and ltp is not None if price_only else fresh and not (set_aside or same)
+    return Inference(after, tick, tuple(events), settled, same and update.kind != SNAPSHOT)
 
 
 def _new_bar(state: InstrumentState, update: FeedUpdate, session: Session) -> Bar | None:
@@ -244,15 +256,3 @@ def _best(levels: tuple[Level, ...]) -> float | None:
         if level.price is not None and level.quantity > 0:
             return level.price
     return None
-
-
-def _repeats(before: InstrumentState, after: InstrumentState) -> bool:
-    """Say whether nothing that inference looks at has changed (the feed repeats itself in 7-13 % of messages)."""
-    return (
-        before.sequence > 0
-        and before.vtt == after.vtt
-        and before.ltp == after.ltp
-        and before.ltt_ms == after.ltt_ms
-        and before.bid == after.bid
-        and before.ask == after.ask
-    )

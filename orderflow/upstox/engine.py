@@ -167,7 +167,7 @@ class FeedEngine:
 
     def overrun(self, cause: str) -> None:
         """Note that messages were missed: the next volume of each instrument is marked as spanning a gap."""
-        self._gaps.miss((key for key in self.keys if self.states[key].sequence), cause)
+        self._gaps.miss(self.keys, cause)
 
     def refused(self, rejects: Iterable[dict[str, Any]], count: int) -> None:
         """Publish what was refused of stored records, and count it; `rejects` may be fewer than `count`."""
@@ -310,6 +310,8 @@ class FeedEngine:
         self.states[key] = result.state
         if cause is not None and result.settled:
             self._gaps.settle(key)
+        elif cause is not None and result.unchanged:
+            self._gaps.unchanged(key, update.feed_time_ms)
         self._publish_state(key)
         silent_ms = self.paces.heard(key, update.feed_time_ms)
         if silent_ms and not tick.gap and (tick.traded_volume or 0) > (tick.ltq or 0):

@@ -6,20 +6,26 @@ from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
+_QUIET_MS: Final = 5_000
 _RESET_UPDATES: Final = 20
 _RESET_MS: Final = 30_000
 
 
 @dataclass(slots=True)
 class GapTracker:
-    """Remember why updates of an instrument were missed, until the volume that passed meanwhile is booked."""
+    """Remember why updates of an instrument were missed, until the volume that passed meanwhile is booked, or was none.
+
+    None is believed when live updates state the known volume for five seconds: the first of them may be as old as the outage.
+    """
 
     _causes: dict[str, str] = field(default_factory=dict)
+    _unchanged_since_ms: dict[str, int] = field(default_factory=dict)
 
     def miss(self, keys: Iterable[str], cause: str) -> None:
         """Note that updates of `keys` were missed; the first cause stands until the gap is settled."""
         for key in keys:
             self._causes.setdefault(key, cause)
+            self._unchanged_since_ms.pop(key, None)
 
     def cause(self, key: str) -> str | None:
         """Return why updates were missed; None when none were."""
@@ -28,6 +34,12 @@ class GapTracker:
     def settle(self, key: str) -> None:
         """Note that what was missed is booked, or that the instrument is no longer watched."""
         self._causes.pop(key, None)
+        self._unchanged_since_ms.pop(key, None)
+
+    def unchanged(self, key: str, at_ms: int) -> None:
+        """Note a live update that states the known volume."""
+        if at_ms - self._unchanged_since_ms.setdefault(key, at_ms) >= _QUIET_MS:
+            self.settle(key)
 
 
 class Fall(NamedTuple):

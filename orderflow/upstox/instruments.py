@@ -100,13 +100,14 @@ class InstrumentMaster:
                 terms.append(_terms(key, row))
         return cls(by_key, frozenset(with_derivatives), tuple(terms), by_symbol, by_name)
 
-    def resolve(self, name: str, at_ms: int) -> str:
+    def resolve(self, name: str, at_ms: int | None = None) -> str:
         """Return the key of an instrument given as key, trading symbol, ISIN or name (case does not matter).
 
         A name in several segments means cash equity first, then index, then the others. `NAME FUT` is the nearest future of an
-        underlying that has not expired at `at_ms`. Raises UnknownInstrumentError with the nearest matches when nothing fits,
-        SettingsError for an expired contract, and with the choices for an underlying of which there are only contracts.
+        underlying that has not expired at `at_ms` (default now). Raises UnknownInstrumentError with the nearest matches when
+        nothing fits, SettingsError for an expired contract, and with the choices for an underlying that has only contracts.
         """
+        at_ms = _now_ms() if at_ms is None else at_ms
         if name in self.by_key:
             return self._unexpired(name, at_ms)
         word = name.casefold()
@@ -126,11 +127,11 @@ class InstrumentMaster:
             raise SettingsError(self._choices(name, at_ms))
         raise UnknownInstrumentError(f"instrument {name!r} is not in the instrument master{self._nearest(name)}")
 
-    def knows(self, names: Iterable[str], at_ms: int) -> bool:
+    def knows(self, names: Iterable[str]) -> bool:
         """Tell whether every name can be looked up, whatever the answer."""
         for name in names:
             try:
-                self.resolve(name, at_ms)
+                self.resolve(name)
             except UnknownInstrumentError:
                 return False
             except SettingsError:
@@ -289,7 +290,7 @@ def load_master(
     age = time.time() - cache.stat().st_mtime if cache.exists() else _FRESH_SECONDS
     if not beside and age < _FRESH_SECONDS:
         kept = _cached(cache)
-        if kept is not None and (age < _ASK_AGAIN_SECONDS or kept.knows(names, time.time_ns() // 1_000_000)):
+        if kept is not None and (age < _ASK_AGAIN_SECONDS or kept.knows(names)):
             return kept, ""
     try:
         content = _downloaded(source, ca_file)
@@ -358,3 +359,7 @@ def _downloaded(url: str, ca_file: Path | None) -> bytes:
     request = urllib.request.Request(url, headers={"User-Agent": "orderflow"})
     with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS, context=context) as answer:
         return bytes(answer.read())
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -57,8 +57,9 @@ BOOK_ONLY = {
         message(TEN + 300 * SECOND, {TCS: BOOK_ONLY}, None),
         message(TEN + 300 * SECOND, {TCS: full(1000, TEN)}, None),
         message(TEN + 300 * SECOND, {TCS: BOOK_ONLY}),
+        message(TEN + 300 * SECOND, {TCS: full(1000, TEN)}),
     ],
-    ids=["a book only", "a stale snapshot", "a live book only"],
+    ids=["a book only", "a stale snapshot", "a live book only", "a stale live update"],
 )
 def test_gap_when_the_first_message_after_an_outage_says_nothing_of_volume_then_the_volume_is_still_marked(
     first: dict[str, Any],
@@ -87,9 +88,11 @@ def test_gap_when_nothing_traded_during_the_outage_then_the_next_trade_is_an_ord
     streamer = Streamer()
     streamer.lose(1)
     streamer.engine.opened(TEN + 2 * SECOND)
-    streamer.update(3, 1_000)
+    for second in (3, 5, 9):
+        streamer.update(second, 1_000, ltpc={"ltp": 100.0, "ltt": str(TEN - 100), "ltq": "1"}, tbq=5.0 + second)
+        assert streamer.traded[-1] == (0, False)
     streamer.update(60, 1_050)
-    assert streamer.traded[-2:] == [(0, False), (50, False)]
+    assert streamer.traded[-1] == (50, False)
     assert streamer.told("gap") == []
 
 
