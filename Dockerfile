@@ -1,6 +1,8 @@
 # One image for every service: Python, Java and the same pinned packages and jars that `make demo` runs as local processes.
 # The jars can come from a directory instead of the network: docker build --build-context artifacts=.cache/artifacts .
 
+# The stages up to `artifacts` do not need one another but for pyspark's Ivy, which fetches the jars: BuildKit builds them side by side.
+
 FROM python:3.11-slim-bookworm AS base
 # Debian's own security updates are wanted, so packages carry no versions; curl is for people (docker exec … curl).
 # hadolint ignore=DL3008
@@ -11,15 +13,27 @@ ENV PYTHON=/opt/venv/bin/python \
     ARTIFACTS_DIR=/opt/artifacts \
     LANG=C.UTF-8
 
-FROM base AS packages
+FROM python:3.11-slim-bookworm AS pyspark
+COPY requirements.txt constraints.txt /tmp/
+# pyspark comes as source only. Packing the jars into a wheel without deflating them saves half a minute.
+RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --target /opt/pyspark -c /tmp/constraints.txt \
+      --config-settings=--build-option=--compression=stored "$(grep ^pyspark== /tmp/requirements.txt)" \
+    && rm -rf /opt/pyspark/bin \
+    && find /opt/pyspark -depth -type d \( -name tests -o -name examples \) -exec rm -rf {} +
+
+FROM python:3.11-slim-bookworm AS packages
 COPY requirements.txt constraints.txt /tmp/
 RUN python -m venv /opt/venv \
-    && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check -r /tmp/requirements.txt \
-    && find /opt/venv -depth -type d \( -name tests -o -name examples \) -path '*/pyspark/*' -exec rm -rf {} +
+    && grep -v -e ^pyspark== -e ^-c /tmp/requirements.txt >/tmp/others.txt \
+    && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check -c /tmp/constraints.txt -r /tmp/others.txt \
+         "$(grep ^py4j== /tmp/constraints.txt)"
 
-FROM packages AS fetched
-COPY deploy/env.sh deploy/fetch-artifacts deploy/ivy.xml /opt/orderflow/deploy/
-RUN /opt/orderflow/deploy/fetch-artifacts && rm -f /opt/artifacts/ivy.log
+FROM base AS fetched
+COPY --from=pyspark /opt/pyspark/pyspark/jars /opt/pyspark/jars
+COPY deploy/env.sh deploy/fetch-artifacts deploy/artifacts.py deploy/artifacts.lock /opt/orderflow/deploy/
+RUN sed -i 's/\r$//' /opt/orderflow/deploy/* \
+    && PYTHON=/usr/local/bin/python SPARK_HOME=/opt/pyspark /opt/orderflow/deploy/fetch-artifacts \
+    && rm -f /opt/artifacts/lock
 
 FROM scratch AS artifacts
 COPY --from=fetched /opt/artifacts/ /
@@ -35,11 +49,17 @@ RUN useradd --uid 1000 --create-home orderflow \
     && mkdir /host \
     && chown -R orderflow:orderflow /var/lib/orderflow
 COPY --from=packages /opt/venv /opt/venv
+COPY --from=pyspark /opt/pyspark /opt/venv/lib/python3.11/site-packages
 COPY --chown=1000:1000 --from=artifacts / /opt/artifacts/
 WORKDIR /opt/orderflow
 COPY . .
-# A clone made under umask 077 keeps its modes. Byte code is compiled here, since the root file system is read-only at run time.
-RUN chmod -R a+rX . && /opt/venv/bin/python -m compileall -q .
+# Whatever the host's line ends and modes are (Windows, umask 077), they are right here. Byte code is compiled now, since the root
+# file system is read-only at run time.
+RUN chmod -R a+rX . \
+    && find . -type f -exec grep -qIP '\r$' {} \; -exec sed -i 's/\r$//' {} + \
+    && ln -sfn python3 bin/python \
+    && chmod a+x bin/* deploy/launch/* deploy/health/* deploy/fetch-artifacts \
+    && /opt/venv/bin/python -m compileall -q .
 ENV PATH=/opt/orderflow/bin:$PATH \
     IN_CONTAINER=yes \
     ENV_FILE=/host/.env \

@@ -7,7 +7,7 @@ export PYTHON := $(if $(filter /%,$(PYTHON)),$(PYTHON),$(CURDIR)/$(PYTHON))
 export DATA_DIR PORT_OFFSET FEED_RECORDING FEED_SESSION FEED_SPEED FEED_TIMES INSTRUMENT TIMEOUT S LINES FOLLOW
 LOCAL := $(PYTHON) -m deploy.local
 
-.PHONY: help setup java chromium artifacts demo up stop status logs wait clean shell check test test-unit test-parts test-e2e bench chaos chaos-short fuzz soak
+.PHONY: help setup python java chromium artifacts lock demo up stop status logs wait clean shell check test test-unit test-parts test-e2e bench chaos chaos-short fuzz soak
 
 help: ## List the targets and variables
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -24,16 +24,33 @@ help: ## List the targets and variables
 ## TIMEOUT=300             demo, up, wait: seconds until what is not healthy is named
 ## S=SERVICE LINES=50      logs: one service; FOLLOW=no prints and ends
 
-setup: $(VENV)/.complete java artifacts ## Install everything: Python packages, Java, JVM artifacts (demo and up do it, too)
+# Steps that do not need one another run side by side. pyspark comes first of all, since its Ivy fetches the JVM artifacts.
+setup: ## Install everything that runs: Python packages, Java, JVM artifacts (demo and up do it, too)
+	@$(MAKE) --no-print-directory --jobs=4 java artifacts python
 
 ifeq ($(PYTHON),$(CURDIR)/$(VENV)/bin/python)
-$(VENV)/.complete: requirements.txt requirements-dev.txt constraints.txt
-	@deploy/install-python $(VENV)
+$(VENV)/.created: requirements.txt
+	@deploy/install-python $(VENV) create
+	@touch $@
+$(VENV)/.pyspark: $(VENV)/.created constraints.txt
+	@deploy/install-python $(VENV) pyspark
+	@touch $@
+$(VENV)/.packages: $(VENV)/.created constraints.txt
+	@deploy/install-python $(VENV) packages
+	@touch $@
+$(VENV)/.complete: $(VENV)/.pyspark $(VENV)/.packages
+	@deploy/install-python $(VENV) complete
+	@touch $@
+$(VENV)/.tools: $(VENV)/.complete requirements-dev.txt
+	@deploy/install-python $(VENV) tools
 	@touch $@
 else
-$(VENV)/.complete:
+$(VENV)/.pyspark $(VENV)/.complete $(VENV)/.tools:
 	@true
 endif
+
+python: $(VENV)/.complete
+	@true
 
 java:
 	@deploy/install-java
@@ -41,8 +58,11 @@ java:
 chromium:
 	@deploy/install-chromium
 
-artifacts: $(VENV)/.complete java
+artifacts: $(VENV)/.pyspark java
 	@deploy/fetch-artifacts
+
+lock: setup ## After a change of deploy/ivy.xml: work out its jars and write deploy/artifacts.lock
+	@. deploy/env.sh && $(PYTHON) -m deploy.artifacts lock
 
 demo: setup ## Start everything on a simulated market: no account, no token
 	@$(LOCAL) demo
@@ -68,7 +88,7 @@ clean: ## Stop everything and delete DATA_DIR
 shell: $(VENV)/.complete ## A shell in which hdfs, kafka-topics.sh, spark-submit and python3 are the stack's
 	@PATH="$(CURDIR)/bin:$$PATH" exec $${SHELL:-bash}
 
-check: $(VENV)/.complete ## Format, lint, types, shell scripts, container files
+check: $(VENV)/.tools ## Format, lint, types, shell scripts, container files
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
@@ -79,26 +99,26 @@ check: $(VENV)/.complete ## Format, lint, types, shell scripts, container files
 
 test: test-unit test-parts test-e2e ## All tests; sets up what it needs
 
-test-unit: $(VENV)/.complete ## The fast tests
+test-unit: $(VENV)/.tools ## The fast tests
 	$(PYTHON) -m pytest tests/unit
 
-test-parts: setup chromium ## Spark transforms, the feed client and the page, each by itself
+test-parts: setup $(VENV)/.tools chromium ## Spark transforms, the feed client and the page, each by itself
 	$(PYTHON) -m pytest tests/spark tests/feed tests/browser
 
-test-e2e: setup chromium ## The tests on a whole stack of real services
+test-e2e: setup $(VENV)/.tools chromium ## The tests on a whole stack of real services
 	$(PYTHON) -m pytest tests/e2e
 
-bench: setup ## Run a benchmark: B=accuracy; without B, list them
+bench: setup $(VENV)/.tools ## Run a benchmark: B=accuracy; without B, list them
 	@if [[ -n "$(B)" ]]; then $(PYTHON) benchmarks/$(B).py $(ARGS); else sed -sn '1s/^"""//p' benchmarks/*.py; ls benchmarks/*.py; fi
 
-chaos-short: setup ## Poison on every topic and six kills on a stack of its own
+chaos-short: setup $(VENV)/.tools ## Poison on every topic and six kills on a stack of its own
 	$(PYTHON) -m pytest tests/e2e/test_4_faults.py
 
-chaos: setup ## Inject faults into a stack of its own and check that nothing is lost: FAULTS=200 SEED=1 MINUTES=240
+chaos: setup $(VENV)/.tools ## Inject faults into a stack of its own and check that nothing is lost: FAULTS=200 SEED=1 MINUTES=240
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(PYTHON) -m chaos.campaign
 
-fuzz: setup ## A million mutated ticks through the transforms, and long runs of the decoder's properties
+fuzz: setup $(VENV)/.tools ## A million mutated ticks through the transforms, and long runs of the decoder's properties
 	POISON_ROWS=1000000 FUZZ_EXAMPLES=20000 $(PYTHON) -m pytest tests/spark/test_poison.py tests/unit/test_fuzz_decode.py
 
-soak: setup ## Memory, files and disk under an hour of load: MINUTES=60 INSTRUMENTS=200
+soak: setup $(VENV)/.tools ## Memory, files and disk under an hour of load: MINUTES=60 INSTRUMENTS=200
 	@$(PYTHON) benchmarks/soak.py $(ARGS)

@@ -8,10 +8,10 @@ from orderflow.broker.topic_identity import topic_extent
 from orderflow.health import HealthServer
 from orderflow.lake.compaction import Upkeep
 from orderflow.lake.layout import CANDLES, FOOTPRINT
+from orderflow.lake.packing import packs
 from orderflow.lake.writer import HdfsParquetSink
-from orderflow.processing.queries import storage_query
-from orderflow.processing.schemas import candle_reason, footprint_reason
 from orderflow.processing.session import spark_session
+from orderflow.processing.storage import storage_query
 from orderflow.processing.watch import QueryWatch
 
 
@@ -20,7 +20,7 @@ def main() -> int:
     told = settings.load()
     logs.configure(told.log_level, [told.access_token])
     topic_extent(told.kafka_brokers, CANDLES.topic)  # without Kafka this process ends before it asks Spark for cores
-    spark = spark_session(told, "candle-storage", cores=1)
+    spark = spark_session(told, "candle-storage", cores=told.candle_storage_cores)
     starts = {
         table.name: partial(
             storage_query,
@@ -30,13 +30,14 @@ def main() -> int:
             extent=partial(topic_extent, told.kafka_brokers, table.topic),
             writer=partial(HdfsParquetSink, spark, told.namenode_url, table),
             trigger_seconds=told.candle_storage_trigger_seconds,
-            reason=reason,
+            packing=partial(packs, table),
+            cores=told.candle_storage_cores,
         )
-        for table, reason in ((CANDLES, candle_reason()), (FOOTPRINT, footprint_reason()))
+        for table in (CANDLES, FOOTPRINT)
     }
     watch = QueryWatch(spark, starts)
     with HealthServer(told.health_host, told.health_port, watch.health):
-        upkeep = Upkeep(spark, told.namenode_url, (CANDLES, FOOTPRINT))
+        upkeep = Upkeep(spark, told.namenode_url, (CANDLES, FOOTPRINT), trash_hours=told.lake_trash_hours)
         return watch.wait(upkeep, upkeep.finish_swaps)
 
 

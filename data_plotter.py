@@ -14,7 +14,7 @@ from orderflow.dashboard.store import Store, clock_ms
 from orderflow.lake.archive import DayArchive
 from orderflow.lake.history import History
 from orderflow.settings import load
-from orderflow.upstox.calendar import holidays_around_now
+from orderflow.upstox.calendar import load_calendar
 from orderflow.upstox.instruments import load_master
 
 
@@ -25,7 +25,10 @@ def main() -> int:
     source = chosen.instrument_master
     kept = chosen.spool_dir / f"instrument-master-{zlib.crc32(source.encode()):08x}.json.gz"
     directory = Directory(chosen.instruments)
-    directory.fetch_aside(partial(load_master, source, kept, chosen.ca_file, chosen.instruments), holidays_around_now)
+    directory.fetch_aside(
+        partial(load_master, source, kept, chosen.ca_file, chosen.instruments),
+        partial(load_calendar, chosen.rest_url, chosen.spool_dir, chosen.ca_file),
+    )
     store = Store(clock_ms, directory.instruments)
     history = DayArchive(History.connect(chosen.namenode_http_url), chosen.aggressor_rule)
     feed = KafkaFeed(chosen.kafka_brokers, store, chosen.watermark_seconds)

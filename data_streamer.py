@@ -7,6 +7,7 @@ import sys
 from orderflow import logs
 from orderflow.broker.storage import KafkaStorage
 from orderflow.settings import load
+from orderflow.upstox.clock import SYSTEM
 from orderflow.upstox.streamer import UpstoxStreamer
 
 
@@ -14,7 +15,7 @@ def main() -> int:
     """Run the streamer until SIGTERM; return the exit code."""
     settings = load()
     logs.configure(settings.log_level, (settings.access_token,))
-    return UpstoxStreamer(settings, KafkaStorage(settings)).run()
+    return UpstoxStreamer(settings, KafkaStorage(settings, SYSTEM.now_ms)).run()
 
 
 if __name__ == "__main__":

@@ -24,15 +24,15 @@ from collections.abc import Iterator, Sequence
 from itertools import pairwise
 from pathlib import Path
 from statistics import fmean, median
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import pyarrow as pa
 import pyarrow.parquet as pq
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from orderflow.market.aggressor import Split, split
-from orderflow.market.confidence import band, wrong_share
+from orderflow.market.aggressor import Evidence, Verdict, verdict
+from orderflow.market.confidence import band
 
 SAME_QUOTE = "same quote"
 LEE_READY = "lee_ready"
@@ -42,12 +42,10 @@ FULL_MINUTE_MS = 50_000
 
 
 class Packet(NamedTuple):
-    """One packet: the split's arguments after the rule, the prices after the trade, and the truth."""
+    """One packet: what it and the one before say, and the truth."""
 
     time_ms: int
-    update: tuple[Any, ...]
-    bid: float
-    ask: float
+    evidence: Evidence
     true_buy: int
     true_sell: int
 
@@ -65,37 +63,44 @@ def packets(path: Path) -> Iterator[Packet]:
     for before, now in pairwise(pq.read_table(path).to_pylist()):
         if now["ltp"] is not None and before["ltp"] is not None:
             direction = (now["ltp"] > before["ltp"]) - (now["ltp"] < before["ltp"]) or direction
-        quote = before["bid_price_1"], before["ask_price_1"]
-        times = now["packet_time_ms"], before["packet_time_ms"], now["ltt_ms"], before["ltt_ms"]
-        volume = now["vtt"] - before["vtt"]
-        queues = now["bid_qty_1"], now["ask_qty_1"]
-        yield Packet(
-            now["packet_time_ms"],
-            (volume, now["ltp"], now["ltq"], *quote, direction, *times, False, False, *queues),
-            now["bid_price_1"],
-            now["ask_price_1"],
-            now["true_buy_volume"],
-            now["true_sell_volume"],
+        evidence = Evidence(
+            traded_volume=now["vtt"] - before["vtt"],
+            ltp=now["ltp"],
+            ltq=now["ltq"],
+            prev_bid=before["bid_price_1"],
+            prev_ask=before["ask_price_1"],
+            bid=now["bid_price_1"],
+            bid_quantity=now["bid_qty_1"],
+            ask=now["ask_price_1"],
+            ask_quantity=now["ask_qty_1"],
+            tick_direction=direction,
+            feed_time_ms=now["packet_time_ms"],
+            prev_feed_time_ms=before["packet_time_ms"],
+            ltt_ms=now["ltt_ms"],
+            prev_ltt_ms=before["ltt_ms"],
+            gap=False,
+            auction=False,
         )
+        yield Packet(now["packet_time_ms"], evidence, now["true_buy_volume"], now["true_sell_volume"])
 
 
-def estimate(rule: str, packet: Packet) -> Split:
+def estimate(rule: str, packet: Packet) -> Verdict:
     if rule != SAME_QUOTE:
-        return split(rule, *packet.update)
-    volume, ltp, ltq, _, _, *rest = packet.update
-    return split(LEE_READY, volume, ltp, ltq, packet.bid, packet.ask, *rest)
+        return verdict(rule, packet.evidence)
+    evidence = packet.evidence
+    return verdict(LEE_READY, evidence._replace(prev_bid=evidence.bid, prev_ask=evidence.ask))
 
 
-def figures(found: Sequence[Packet], splits: Sequence[Split]) -> Figures:
+def figures(found: Sequence[Packet], splits: Sequence[Verdict]) -> Figures:
     volume = sum(packet.true_buy + packet.true_sell for packet in found)
     wrong, minutes = 0, defaultdict(int)
-    for packet, (buy, sell, _) in zip(found, splits, strict=True):
+    for packet, (buy, sell, *_) in zip(found, splits, strict=True):
         wrong += abs(buy - packet.true_buy) + abs(sell - packet.true_sell)
         minutes[(packet.time_ms - 1) // 60_000] += (buy - sell) - (packet.true_buy - packet.true_sell)
     return Figures(1 - wrong / (2 * volume), sum(map(abs, minutes.values())) / volume)
 
 
-def bands(found: Sequence[Packet], splits: Sequence[Split]) -> Iterator[tuple[bool, float]]:
+def bands(found: Sequence[Packet], splits: Sequence[Verdict]) -> Iterator[tuple[bool, float]]:
     """Yield (held, band / volume) of each full minute."""
     minutes = defaultdict(list)
     for packet, estimated in zip(found, splits, strict=True):
@@ -105,16 +110,11 @@ def bands(found: Sequence[Packet], splits: Sequence[Split]) -> Iterator[tuple[bo
         if volume == 0 or rows[-1][0].time_ms - rows[0][0].time_ms < FULL_MINUTE_MS:
             continue
         error = sum((s.buy - s.sell) - (packet.true_buy - packet.true_sell) for packet, s in rows)
-        width = band(sum((s.buy + s.sell) ** 2 * packet_wrong_share(packet) for packet, s in rows))
+        width = band(sum((s.buy + s.sell) ** 2 * s.wrong_share for _, s in rows))
         yield abs(error) <= width, width / volume
 
 
-def packet_wrong_share(packet: Packet) -> float:
-    volume, ltp, ltq, bid, ask, _, *times = packet.update
-    return wrong_share(volume, ltp, ltq, bid, ask, packet.bid, packet.ask, *times[:4])
-
-
-def write(path: Path, found: Sequence[Packet], splits: Sequence[Split]) -> None:
+def write(path: Path, found: Sequence[Packet], splits: Sequence[Verdict]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = {
         "packet_time_ms": [packet.time_ms for packet in found],

@@ -20,7 +20,7 @@ from typing import NamedTuple
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from orderflow.market.aggressor import split
+from orderflow.market.aggressor import Evidence, verdict
 from orderflow.market.footprint import Level, diagonal_imbalances
 from orderflow.market.inference import InstrumentState, infer
 from orderflow.market.profile import paise, point_of_control
@@ -74,24 +74,7 @@ def simulate(instrument: Instrument, rate: float, seed: int, day: date) -> tuple
             state, tick, _ = infer(state, update, session)
             if tick.traded_volume is None or tick.ltp is None or tick.session_phase != "continuous":
                 continue
-            bid, ask = (levels[0].quantity if levels else None for levels in (tick.bid, tick.ask))
-            parts = split(
-                RULE,
-                tick.traded_volume,
-                tick.ltp,
-                tick.ltq,
-                tick.prev_bid,
-                tick.prev_ask,
-                tick.tick_direction,
-                tick.feed_time_ms,
-                tick.prev_feed_time_ms,
-                tick.ltt_ms,
-                tick.prev_ltt_ms,
-                tick.gap,
-                tick.auction,
-                bid,
-                ask,
-            )
+            parts = verdict(RULE, Evidence.of(tick))[:3]
             for side, volume in zip(("buy", "sell", "unclassified"), parts, strict=True):
                 estimated[tick.event_time_ms // MINUTE_MS, paise(tick.ltp), side] += volume
     return estimated, truth

@@ -122,14 +122,17 @@ class KafkaPython:
         )
         self._waiting = 0
 
-    def produce(self, topic: str, value: bytes, key: bytes, partition: int | None = None, *, on_delivery: Any) -> None:
+    def produce(
+        self, topic: str, *, value: bytes, key: bytes, partition: int | None = None, timestamp: int, on_delivery: Any
+    ) -> None:
         self._waiting += 1
 
         def stored(metadata: Any) -> None:
             self._waiting -= 1
             on_delivery(None, _Stored(topic, metadata.partition, metadata.offset))
 
-        self._producer.send(topic, value=value, key=key, partition=partition).add_callback(stored)
+        sent = self._producer.send(topic, value=value, key=key, partition=partition, timestamp_ms=timestamp)
+        sent.add_callback(stored)
 
     def poll(self, timeout: float) -> None:
         """Do nothing: KafkaProducer calls back on its own thread."""

@@ -7,7 +7,9 @@ import sys
 from dotenv import dotenv_values
 
 try:
-    values = dotenv_values(sys.argv[1], interpolate=False)
+    values = dotenv_values(sys.argv[1], interpolate=False, encoding="utf-8-sig")
+except UnicodeDecodeError:
+    sys.exit(f'{sys.argv[1]} is not UTF-8 text; save it as UTF-8 (PowerShell 5 and Notepad\'s "Unicode" write UTF-16)')
 except OSError as error:
     sys.exit(f"{sys.argv[1]} cannot be read ({error.strerror}): chmod a+r .env, or run as its owner")
 for name, value in values.items():

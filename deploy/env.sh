@@ -12,8 +12,17 @@ fi
 export ORDERFLOW_HOME PYTHON PYTHONUNBUFFERED=1 PYTHONPATH=$ORDERFLOW_HOME
 export ENV_FILE=${ENV_FILE:-$ORDERFLOW_HOME/.env}
 
-# Settings of .env that the environment does not give. Most health checks need none of them and run often.
-if [[ ${ORDERFLOW_PROBE:-reads-env} == reads-env && -f $ENV_FILE ]]; then
+# Settings of .env that the environment does not give. Health checks run often: most need none of them, and the others only an
+# address, if .env has one.
+reads_env() {
+  [[ -f $ENV_FILE ]] || return 1
+  case ${ORDERFLOW_PROBE:-} in
+    "") ;;
+    reads-env) grep -qE '^[^#]*(KAFKA|NAMENODE|EXPECTED|HOST|PORT)[A-Z_]*[[:space:]]*=' "$ENV_FILE" ;;
+    *) return 1 ;;
+  esac
+}
+if reads_env; then
   exports=$("$PYTHON" "$ORDERFLOW_HOME/deploy/dotenv_exports.py" "$ENV_FILE")
   eval "$exports"
   unset exports

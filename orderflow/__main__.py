@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from orderflow import logs, replay, settings
+from orderflow import calendar_report, logs, replay, settings
 from orderflow.lake import cli
 from orderflow.settings import Settings
 
@@ -19,13 +19,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     commands = parser.add_subparsers(dest="command", required=True)
     setup = commands.add_parser("setup", help="create the Kafka topics")
     setup.add_argument("what", choices=["topics"])
+    setup.add_argument("--alter", action="store_true", help="also change existing topics: partitions and settings that differ")
     setup.set_defaults(run=_setup)
+    login = commands.add_parser(
+        "login",
+        help="log in at Upstox and write the token file",
+        description="Log in at Upstox and write UPSTOX_ACCESS_TOKEN_FILE, which a running streamer takes by itself. The token "
+        "lasts until 03:30 IST. An Analytics Token lasts a year and needs no login: docs/DEPLOYMENT.md.",
+    )
+    login.add_argument("--no-browser", action="store_true", help="only print the address to open")
+    login.add_argument("--paste", action="store_true", help="the browser is on another machine: paste the address it ends at")
+    login.set_defaults(run=_login)
     cli.add_parsers(commands)
+    calendar_report.add_parser(commands)
     reprocess = commands.add_parser("reprocess", help="recompute a stored day from its ticks; show and apply the difference")
     reprocess.add_argument("--date", required=True, help="trading date, YYYY-MM-DD")
     reprocess.add_argument("--dry-run", action="store_true", help="only show the difference")
     reprocess.set_defaults(run=_reprocess)
     replay.add_parser(commands)
+    rejects = commands.add_parser("rejects", help="list what was rejected and why; store what is valid by now")
+    rejects.add_argument("--replay", action="store_true", help="judge rejected messages anew and store those that are valid")
+    rejects.add_argument("--local", action="store_true", help="run Spark inside this process instead of on the cluster")
+    rejects.set_defaults(run=_rejects)
     chosen = parser.parse_args(arguments)
     told = settings.load()
     logs.configure(told.log_level, [told.access_token])
@@ -34,17 +49,31 @@ def main(arguments: Sequence[str] | None = None) -> int:
     return int(chosen.run(chosen, told))
 
 
-def _setup(_arguments: argparse.Namespace, told: Settings) -> int:
+def _setup(arguments: argparse.Namespace, told: Settings) -> int:
     from orderflow.broker.setup import setup_topics
 
-    setup_topics(told)
+    setup_topics(told, alter=arguments.alter)
     return 0
+
+
+def _login(arguments: argparse.Namespace, told: Settings) -> int:
+    from orderflow.upstox.login import login
+
+    if arguments.paste:
+        return login(told, paste=lambda: input("> "))
+    return login(told, open_browser=(lambda _: None)) if arguments.no_browser else login(told)
 
 
 def _reprocess(arguments: argparse.Namespace, told: Settings) -> int:
     from orderflow.reprocess import run
 
     return run(told, arguments.date, apply=not arguments.dry_run)
+
+
+def _rejects(arguments: argparse.Namespace, told: Settings) -> int:
+    from orderflow.rejects import run
+
+    return run(told, lambda: arguments.spark(arguments.local), replay=arguments.replay)
 
 
 def _access_token(told: Settings) -> str | None:

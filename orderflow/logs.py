@@ -15,7 +15,7 @@ from orderflow.market.errors import OrderflowError
 _HIDDEN = "***"
 _BEARER = re.compile(r"(?i)(bearer\s+)[A-Za-z0-9._~+/=-]{6,}")
 _JWT = re.compile(r"eyJ[A-Za-z0-9_-]{5,}\.[A-Za-z0-9_-]{5,}(\.[A-Za-z0-9_-]*)?")
-_PARAMETER = re.compile(r"(?i)((?:access_token|api_key|code|token)=)[^&\s'\"]{6,}")
+_PARAMETER = re.compile(r"(?i)((?:access_token|api_key|client_secret|code|token)=)[^&\s'\"]{6,}")
 _SHORTEST_SECRET = 6
 _TALKATIVE = ("kafka", "kazoo", "websocket", "urllib3", "py4j", "uvicorn.access", "cmdstanpy", "hdfs")
 

@@ -28,7 +28,7 @@ from orderflow.market.tick import Tick, ist_date
 from orderflow.market.trades import trade_of
 from orderflow.market.validation import tick_problem
 from orderflow.settings import AGGRESSOR_RULES, WINDOW_MINUTES, Settings
-from orderflow.upstox.calendar import equity_holidays
+from orderflow.upstox.calendar import equity_calendar
 from orderflow.upstox.engine import FeedEngine
 
 STREAMS: Final = ("ticks", "trades", "candles", "footprint", "events", "rejects")
@@ -118,8 +118,13 @@ class ReplaySink:
         return 0.0
 
 
-def run(recording: Path, out: Path, *, rule: str, windows: tuple[int, ...], settings: Settings) -> int:
-    """Replay `recording` into `out`; returns the exit code. Raises RecordingError on a file that is no recording."""
+def run(
+    recording: Path, out: Path, *, rule: str, windows: tuple[int, ...], settings: Settings, status_made_up: bool = False
+) -> int:
+    """Replay `recording` into `out`; returns the exit code. Raises RecordingError on a file that is no recording.
+
+    With `status_made_up`, sessions follow the calendar alone: the market status is the recorder's and not the exchange's.
+    """
     engine = PartitionEngine(
         EngineSettings(rule, settings.watermark_seconds * 1000, settings.exchange_bars, windows, source="stream")
     )
@@ -137,9 +142,9 @@ def run(recording: Path, out: Path, *, rule: str, windows: tuple[int, ...], sett
                 print(f"{recording.name}, line {number}: {error}", file=sys.stderr)
                 continue
             if feed is None:
-                feed = FeedEngine(
-                    sink, SessionBook(SessionCalendar(_holidays(at_ms))), watermark_ms=settings.watermark_seconds * 1000
-                )
+                calendar = SessionCalendar(equity_calendar(date.fromisoformat(ist_date(at_ms)) - timedelta(days=7)))
+                book = SessionBook(calendar, status_made_up=status_made_up)
+                feed = FeedEngine(sink, book, watermark_ms=settings.watermark_seconds * 1000)
                 feed.opened(at_ms)
             keys = message.get("feeds", {})
             if keys and "type" not in message and feed.states:
@@ -184,11 +189,6 @@ def _object(recording: Path, number: int, line: bytes) -> dict[str, Any]:
     return message
 
 
-def _holidays(at_ms: int) -> frozenset[str]:
-    day = date.fromisoformat(ist_date(at_ms))
-    return equity_holidays(day - timedelta(days=7), day + timedelta(days=7))
-
-
 def add_parser(commands: Any) -> None:
     """Add the sub-command to the command line."""
     parser = commands.add_parser("replay", help="run a recording through decoding, sides and candles, without any service")
@@ -196,6 +196,8 @@ def add_parser(commands: Any) -> None:
     parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the six .jsonl files go")
     parser.add_argument("--window", type=int, action="append", choices=WINDOW_MINUTES, default=[], metavar="N",
                         help="also write candles of N minutes; may be given several times")  # fmt: skip
+    parser.add_argument("--status-made-up", action="store_true",
+                        help="the market status is the recorder's: sessions follow the calendar alone")  # fmt: skip
     parser.add_argument("--rule", choices=AGGRESSOR_RULES, help="how volume is split (AGGRESSOR_RULE)")
     parser.set_defaults(run=_command)
 
@@ -203,4 +205,6 @@ def add_parser(commands: Any) -> None:
 def _command(arguments: argparse.Namespace, settings: Settings) -> int:
     windows = tuple(sorted({n for n in arguments.window if n > 1}))
     rule = arguments.rule or settings.aggressor_rule
-    return run(arguments.recording, arguments.out, rule=rule, windows=windows, settings=settings)
+    return run(
+        arguments.recording, arguments.out, rule=rule, windows=windows, settings=settings, status_made_up=arguments.status_made_up
+    )

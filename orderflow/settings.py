@@ -6,6 +6,7 @@ The explicit environment wins over `.env`. Empty values count as absent. Secrets
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -26,6 +27,10 @@ class Settings:
 
     access_token: str | None = field(repr=False)
     access_token_file: Path | None
+    client_id: str | None
+    client_secret: str | None = field(repr=False)
+    client_secret_file: Path | None
+    redirect_uri: str
     feed_url: str
     rest_url: str
     ca_file: Path | None
@@ -37,11 +42,15 @@ class Settings:
     kafka_partitions: int
     kafka_retention_hours: int
     kafka_retention_bytes: int
+    kafka_replication_factor: int
+    kafka_min_insync_replicas: int
     zookeeper_hosts: str
     namenode_url: str
     namenode_http_url: str
     spark_master_url: str
     processor_cores: int
+    tick_storage_cores: int
+    candle_storage_cores: int
     default_parallelism: int
     shuffle_partitions: int
     windows: tuple[int, ...]
@@ -54,6 +63,7 @@ class Settings:
     candle_storage_trigger_seconds: int
     lake_keep_days: int | None
     lake_keep_bytes: int | None
+    lake_trash_hours: int
     dashboard_host: str
     dashboard_port: int
     dashboard_buffer: int
@@ -63,6 +73,7 @@ class Settings:
     spool_max_bytes: int
     record_dir: Path | None
     standby: bool
+    streamer_name: str
     log_level: str
 
 
@@ -74,10 +85,15 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
     explicit = {key: value for key, value in (os.environ if environ is None else environ).items() if value.strip()}
     path = env_file or Path(explicit.get("ENV_FILE", ".env"))
     read = _Reader({**_from_file(path), **explicit})
+    health_port = read.integer("HEALTH_PORT", 9100, least=0, most=65535)
     token = read.text("UPSTOX_ACCESS_TOKEN", "")
     return Settings(
         access_token=None if token in ("", "your_access_token_here") else token,
         access_token_file=read.path("UPSTOX_ACCESS_TOKEN_FILE"),
+        client_id=read.text("UPSTOX_CLIENT_ID", "") or None,
+        client_secret=read.text("UPSTOX_CLIENT_SECRET", "") or None,
+        client_secret_file=read.path("UPSTOX_CLIENT_SECRET_FILE"),
+        redirect_uri=read.text("UPSTOX_REDIRECT_URI", "http://127.0.0.1:8766/"),
         feed_url=read.text("UPSTOX_FEED_URL", "wss://api.upstox.com/v3/feed/market-data-feed"),
         rest_url=read.text("UPSTOX_REST_URL", "https://api.upstox.com"),
         ca_file=read.path("UPSTOX_CA_FILE"),
@@ -91,11 +107,15 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         kafka_partitions=read.integer("KAFKA_PARTITIONS", 2, least=1),
         kafka_retention_hours=read.integer("KAFKA_RETENTION_HOURS", 168, least=1),
         kafka_retention_bytes=read.integer("KAFKA_RETENTION_BYTES", 1 << 30, least=1 << 20),
+        kafka_replication_factor=read.integer("KAFKA_REPLICATION_FACTOR", 1, least=1),
+        kafka_min_insync_replicas=read.integer("KAFKA_MIN_INSYNC_REPLICAS", 1, least=1),
         zookeeper_hosts=read.text("ZOOKEEPER_HOSTS", "zookeeper:2181"),
         namenode_url=read.text("NAMENODE_URL", "hdfs://namenode:9000").rstrip("/"),
         namenode_http_url=read.text("NAMENODE_HTTP_URL", "http://namenode:50070").rstrip("/"),
         spark_master_url=read.text("SPARK_MASTER_URL", "spark://spark-master:7077"),
         processor_cores=read.integer("PROCESSOR_CORES", 4, least=1),
+        tick_storage_cores=read.integer("TICK_STORAGE_CORES", 1, least=1),
+        candle_storage_cores=read.integer("CANDLE_STORAGE_CORES", 1, least=1),
         default_parallelism=read.integer("SPARK_DEFAULT_PARALLELISM", 2, least=1),
         shuffle_partitions=read.integer("SPARK_SQL_SHUFFLE_PARTITIONS", 2, least=1),
         windows=read.choices("WINDOW_MINUTES", "1", WINDOW_MINUTES),
@@ -108,25 +128,36 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         candle_storage_trigger_seconds=read.integer("CANDLE_STORAGE_TRIGGER_SECONDS", 30, least=1),
         lake_keep_days=read.integer("LAKE_KEEP_DAYS", 0, least=0) or None,
         lake_keep_bytes=int(read.number("LAKE_KEEP_GIGABYTES", 0.0, least=0.0) * 1e9) or None,
+        lake_trash_hours=read.integer("LAKE_TRASH_HOURS", 24, least=0),
         dashboard_host=read.text("DASHBOARD_HOST", "0.0.0.0"),
         dashboard_port=read.integer("DASHBOARD_PORT", 8050, least=1, most=65535),
         dashboard_buffer=read.integer("DASHBOARD_BUFFER", 100, least=10, most=5000),
         health_host=read.text("HEALTH_HOST", "127.0.0.1"),
-        health_port=read.integer("HEALTH_PORT", 9100, least=0, most=65535),
+        health_port=health_port,
         spool_dir=read.path("SPOOL_DIR") or Path("/var/lib/orderflow/spool"),
         spool_max_bytes=read.integer("SPOOL_MAX_BYTES", 2 << 30, least=1 << 20),
         record_dir=read.path("RECORD_DIR"),
+        # The port tells two streamers on one host apart, and is the same after a restart.
+        streamer_name=read.text("STREAMER_NAME", f"{socket.gethostname()}:{health_port}"),
         standby=read.choice("STANDBY", "false", ("true", "false")) == "true",
         log_level=read.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
     )
 
 
 def _from_file(path: Path) -> dict[str, str]:
+    """Return what the file sets. Raises SettingsError when it is no UTF-8 text; a byte-order mark does no harm."""
     try:
         there = path.is_file()
     except PermissionError:  # a directory that this account cannot enter, as a private clone is for a container's
         there = False
-    return {key: value for key, value in dotenv_values(path).items() if value and value.strip()} if there else {}
+    if not there:
+        return {}
+    try:
+        values = dotenv_values(path, encoding="utf-8-sig")
+    except UnicodeDecodeError as error:
+        cure = 'save it as UTF-8 (PowerShell 5 and Notepad\'s "Unicode" write UTF-16)'
+        raise SettingsError(f"{path} is not UTF-8 text; {cure}") from error
+    return {key: value for key, value in values.items() if value and value.strip()}
 
 
 class _Reader:

@@ -106,5 +106,6 @@ def check_token(env: Mapping[str, str]) -> None:
     if env.get("UPSTOX_ACCESS_TOKEN", "") in ("", "your_access_token_here") and not (file and Path(file).is_file()):
         raise StackError(
             "no Upstox access token: put UPSTOX_ACCESS_TOKEN=… into .env (copy .env.example), or name a file with "
-            "UPSTOX_ACCESS_TOKEN_FILE. Without one, make demo shows the product with a simulated market"
+            "UPSTOX_ACCESS_TOKEN_FILE, which python -m orderflow login writes. Without one, make demo shows the product with a "
+            "simulated market"
         )

@@ -1,4 +1,4 @@
-"""Create the topics with explicit settings; safe to repeat: it grows partitions and applies settings that changed."""
+"""Create the topics with explicit settings; those that exist are compared and reported, and changed only on request."""
 
 from __future__ import annotations
 
@@ -20,6 +20,7 @@ log = logging.getLogger(__name__)
 _HOUR_MS: Final = 3_600_000
 _STATE_RETENTION_MS: Final = 7 * 24 * _HOUR_MS
 _WAIT_SECONDS: Final = 120.0
+_ALTER: Final = "python -m orderflow setup topics --alter"
 _LESS_THAN_TICKS: Final = 8
 """A trade has a sixth of a tick's bytes, and not every tick has one; the other topics are smaller still."""
 
@@ -36,6 +37,7 @@ def topic_settings(settings: Settings) -> dict[str, tuple[int, dict[str, str]]]:
         "segment.ms": str(_HOUR_MS),
         "segment.bytes": str(16 << 20),
         "min.cleanable.dirty.ratio": "0.2",
+        **_durable(settings),
     }
     one = {topics.FEED_EVENTS, topics.REJECTS}
     wanted = {name: (1 if name in one else settings.kafka_partitions, by_size) for name in topics.ALL}
@@ -52,19 +54,31 @@ def _by_size(settings: Settings, most_bytes: int) -> dict[str, str]:
         "retention.bytes": str(most_bytes),
         "segment.bytes": str(max(1 << 20, min(128 << 20, most_bytes // 8))),
         "message.timestamp.type": "CreateTime",
+        **_durable(settings),
     }
 
 
-def setup_topics(settings: Settings, *, wait_seconds: float = _WAIT_SECONDS, stopped: Callable[[], bool] = lambda: False) -> None:
-    """Create missing topics, add missing partitions and apply changed settings, waiting up to `wait_seconds` for the broker.
+def _durable(settings: Settings) -> dict[str, str]:
+    return {"min.insync.replicas": str(settings.kafka_min_insync_replicas)}
 
-    Raises OrderflowError when no broker answers in that time, saying where it was sought.
+
+def setup_topics(
+    settings: Settings,
+    *,
+    alter: bool = False,
+    wait_seconds: float = _WAIT_SECONDS,
+    stopped: Callable[[], bool] = lambda: False,
+) -> None:
+    """Create missing topics, waiting up to `wait_seconds` for the broker, and report how existing ones differ.
+
+    With `alter`, existing topics get missing partitions and differing settings; their replication factor stays. Raises
+    OrderflowError when no broker answers in that time, saying where it was sought.
     """
     deadline = time.monotonic() + wait_seconds
     told = False
     while True:
         try:
-            _create(settings)
+            _create(settings, alter=alter)
             return
         except (KafkaError, OSError, TimeoutError) as error:
             if stopped() or time.monotonic() > deadline:
@@ -80,7 +94,7 @@ def setup_topics(settings: Settings, *, wait_seconds: float = _WAIT_SECONDS, sto
             time.sleep(1.0)
 
 
-def _create(settings: Settings) -> None:
+def _create(settings: Settings, *, alter: bool) -> None:
     admin = KafkaAdminClient(
         bootstrap_servers=settings.kafka_brokers.split(","), request_timeout_ms=15_000, bootstrap_timeout_ms=5_000
     )
@@ -91,33 +105,47 @@ def _create(settings: Settings) -> None:
             if name in present:
                 continue
             try:
-                admin.create_topics([NewTopic(name, num_partitions=partitions, replication_factor=1, topic_configs=config)])
+                new = NewTopic(
+                    name, num_partitions=partitions, replication_factor=settings.kafka_replication_factor, topic_configs=config
+                )
+                admin.create_topics([new])
                 log.info("created topic %s with %d partitions", name, partitions)
             except TopicAlreadyExistsError:
                 log.debug("topic %s was created by another process", name)
-        for description in admin.describe_topics([name for name in wanted if name in present]):
-            name, count = description["name"], len(description["partitions"])
-            if count < wanted[name][0]:
-                admin.create_partitions({name: NewPartitions(wanted[name][0])})
-                log.info("topic %s grew from %d to %d partitions", name, count, wanted[name][0])
-        _apply(admin, {name: config for name, (_, config) in wanted.items() if name in present})
+        compare(admin, {name: wanted[name] for name in wanted if name in present}, settings.kafka_replication_factor, alter=alter)
     finally:
         admin.close()
 
 
-def _apply(admin: KafkaAdminClient, wanted: Mapping[str, Mapping[str, str]]) -> None:
-    """Set what differs from `wanted` (topic -> settings); all other settings of a topic stay as they are."""
+def compare(admin: Any, wanted: Mapping[str, tuple[int, Mapping[str, str]]], replicas: int, *, alter: bool) -> None:
+    """Report how existing topics differ from `wanted` (topic -> (partitions, settings)); change them with `alter` only.
+
+    A topic with more partitions is no difference. Settings that are not among the wanted ones stay as they are.
+    """
     if not wanted:
         return
     found: dict[str, dict[str, Any]] = {}
     for by_name in admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in wanted]).values():
         found.update(by_name)
     changed = []
-    for name, config in wanted.items():
+    for description in admin.describe_topics(list(wanted)):
+        name, partitions = description["name"], description["partitions"]
+        count, config = wanted[name]
         present = {setting: found.get(name, {}).get(setting, {}).get("value") for setting in config}
         differs = {setting: value for setting, value in config.items() if present[setting] != value}
-        if differs:
-            changed.append(ConfigResource(ConfigResourceType.TOPIC, name, differs))
-            log.info("topic %s: %s", name, ", ".join(f"{key} {present[key]} -> {value}" for key, value in differs.items()))
+        words = [f"{setting} is {present[setting]}, not {value}" for setting, value in differs.items()]
+        if len(partitions) < count:
+            words.insert(0, f"{len(partitions)} partitions, not {count}")
+        copies = min((len(partition["replicas"]) for partition in partitions), default=replicas)
+        if copies != replicas:
+            log.warning("topic %s has %d replicas, not %d: kafka-reassign-partitions.sh changes that", name, copies, replicas)
+        if words and not alter:
+            log.warning("topic %s exists and is left as it is: %s; to change it: %s", name, "; ".join(words), _ALTER)
+        elif words:
+            log.info("topic %s is changed: %s", name, "; ".join(words))
+            if len(partitions) < count:
+                admin.create_partitions({name: NewPartitions(count)})
+            if differs:
+                changed.append(ConfigResource(ConfigResourceType.TOPIC, name, differs))
     if changed:
         admin.alter_configs(changed, incremental=True)

@@ -20,10 +20,13 @@ SPANS_IN_WATERMARK = 4
 
 
 class KafkaStorage:
-    """Opens the spool at once (raises OrderflowError when it cannot be written) and Kafka when asked."""
+    """Opens the spool at once (raises OrderflowError when it cannot be written) and Kafka when asked.
 
-    def __init__(self, settings: Settings) -> None:
-        self._settings = settings
+    `now_ms` dates the records.
+    """
+
+    def __init__(self, settings: Settings, now_ms: Callable[[], int]) -> None:
+        self._settings, self._now_ms = settings, now_ms
         names = settings.instruments if settings.instrument_file is None else (f"file {settings.instrument_file}",)
         self._spool = Spool(settings.spool_dir, settings.spool_max_bytes, names)
 
@@ -42,6 +45,7 @@ class KafkaStorage:
             self._spool,
             owner,
             on_tick_acknowledged=on_tick_acknowledged,
+            now_ms=self._now_ms,
             span_ms=self._settings.watermark_seconds * 1000 // SPANS_IN_WATERMARK,
         )
 

@@ -1,6 +1,6 @@
 """Who is who: the configured instruments, their symbols and names, and when their market next opens.
 
-The instrument master and the holidays may take seconds to come, so they are fetched aside and the page starts without.
+The instrument master and the calendar may take seconds to come, so they are fetched aside and the page starts without.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from typing import Final, Protocol
 
 from orderflow.dashboard.store import trading_date
 from orderflow.market.errors import OrderflowError
-from orderflow.market.session import SessionCalendar
+from orderflow.market.phases import CONTINUOUS, Day
+from orderflow.market.session import SessionCalendar, segment_of
 
 Names = Mapping[str, tuple[str, str]]
 DAYS_AHEAD: Final = 15
@@ -54,7 +55,7 @@ class Master(Protocol):
 
 
 MasterSource = Callable[[], tuple[Master | None, str]]
-HolidaySource = Callable[[], frozenset[str]]
+CalendarSource = Callable[[], tuple[SessionCalendar, str]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,20 +65,21 @@ class Fetched:
     instruments: tuple[str, ...] = ()
     names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
     with_derivatives: frozenset[str] = frozenset()
-    holidays: frozenset[str] = frozenset()
+    calendar: SessionCalendar = field(default_factory=SessionCalendar)
     warnings: tuple[str, ...] = ()
 
 
-def fetch(configured: Sequence[str], master: MasterSource, holidays: HolidaySource) -> Fetched:
+def fetch(configured: Sequence[str], master: MasterSource, calendar: CalendarSource) -> Fetched:
     """Ask both sources, which may block for seconds; what fails becomes a warning and is done without."""
     found: Master | None = None
     try:
         found, warning = master()
     except OrderflowError as error:
         warning = str(error)
-    warnings = [warning] if warning else []
+    sessions, doubt = calendar()
+    warnings = [text for text in (warning, doubt) if text]
     if found is None:
-        return Fetched(holidays=holidays(), warnings=tuple(warnings))
+        return Fetched(calendar=sessions, warnings=tuple(warnings))
     keys = []
     for name in configured:
         try:
@@ -89,7 +91,7 @@ def fetch(configured: Sequence[str], master: MasterSource, holidays: HolidaySour
         for key, listing in found.by_key.items()
         if key.startswith(_KEPT) or key in keys
     }
-    return Fetched(tuple(dict.fromkeys(keys)), names, found.with_derivatives, holidays(), tuple(warnings))
+    return Fetched(tuple(dict.fromkeys(keys)), names, found.with_derivatives, sessions, tuple(warnings))
 
 
 class Directory:
@@ -102,7 +104,7 @@ class Directory:
         self._with_derivatives: frozenset[str] = frozenset()
         self._calendar = SessionCalendar()
 
-    def fetch_aside(self, master: MasterSource, holidays: HolidaySource) -> None:
+    def fetch_aside(self, master: MasterSource, calendar: CalendarSource) -> None:
         """Fetch on a thread, in a process of its own: a full master takes some 300 MB, which end with it.
 
         Both sources must be importable functions or partials of such.
@@ -111,9 +113,9 @@ class Directory:
         def run() -> None:
             with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
                 try:
-                    self.take(pool.submit(fetch, self._configured, master, holidays).result())
+                    self.take(pool.submit(fetch, self._configured, master, calendar).result())
                 except (BrokenProcessPool, OSError) as error:
-                    log.warning("neither instrument master nor holidays could be fetched: %s", error)
+                    log.warning("neither instrument master nor calendar could be fetched: %s", error)
 
         threading.Thread(target=run, name="directory", daemon=True).start()
 
@@ -124,7 +126,7 @@ class Directory:
         self.names |= fetched.names
         self.instruments = fetched.instruments or self.instruments
         self._with_derivatives = fetched.with_derivatives
-        self._calendar = SessionCalendar(fetched.holidays)
+        self._calendar = fetched.calendar
 
     def symbol(self, key: str) -> tuple[str, str]:
         """Return (trading symbol, name), falling back to what the key says."""
@@ -137,16 +139,21 @@ class Directory:
         return [dict(zip(("key", "symbol", "name"), (key, *self.symbol(key)), strict=True)) for key in keys]
 
     def in_session(self, key: str, now_ms: int) -> bool:
-        """Return whether the calendar forecasts a continuous session of this instrument at `now_ms`."""
-        session = self._calendar.session(key, trading_date(now_ms), closing_auction=key in self._with_derivatives)
-        return session.start_ms <= now_ms < session.end_ms
+        """Return whether the calendar forecasts continuous trading of this instrument at `now_ms`; not on an unknown date."""
+        day = self._day(key, trading_date(now_ms))
+        return day.known and day.phase(now_ms) == CONTINUOUS
 
     def next_open_ms(self, key: str, now_ms: int) -> int | None:
-        """Return the forecast start of the next continuous session after `now_ms`; None beyond two weeks."""
+        """Return the forecast start of the next session after `now_ms`; None beyond two weeks, or after an unknown date."""
         today = date.fromisoformat(trading_date(now_ms))
         for ahead in range(DAYS_AHEAD):
-            day = (today + timedelta(days=ahead)).isoformat()
-            session = self._calendar.session(key, day, closing_auction=key in self._with_derivatives)
-            if session.start_ms > now_ms and session.end_ms > session.start_ms:
-                return session.start_ms
+            day = self._day(key, (today + timedelta(days=ahead)).isoformat())
+            if not day.known:
+                return None
+            starts = [session.start_ms for session in day.sessions() if session.start_ms > now_ms]
+            if starts:
+                return starts[0]
         return None
+
+    def _day(self, key: str, day: str) -> Day:
+        return self._calendar.day(segment_of(key), day, "stock_with_derivatives" if key in self._with_derivatives else None)

@@ -1,10 +1,10 @@
-"""List what the lake holds, day by day, with its volume checked and its replicas counted."""
+"""Read and judge a stored day with its volume checked, name the instruments of a period, count replicas."""
 
 from __future__ import annotations
 
 import math
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -23,6 +23,7 @@ from orderflow.lake.verification import (
     footprint_faults,
     instrument_days,
 )
+from orderflow.market.day_so_far import WITHOUT_TICKS
 
 # A minute is final in the stream two minutes after its end and stored half a minute later.
 SETTLED_MS: Final = 15 * 60 * 1000
@@ -75,7 +76,7 @@ def report(history: History, date: str, now_ms: int | None = None) -> DayReport:
     candles = history.table(CANDLES, date, columns=CANDLE_COLUMNS)
     footprint = history.table(FOOTPRINT, date, columns=FOOTPRINT_COLUMNS)
     days = [day for ticks in _portions(history, date) for day in instrument_days(ticks, candles, settled_ms)]
-    seen = candles.filter(pc.fill_null(pc.not_equal(candles.column("source"), "backfill"), True))
+    seen = candles.filter(pc.invert(pc.is_in(candles.column("source"), value_set=pa.array(sorted(WITHOUT_TICKS)))))
     without_ticks = sorted({*pc.unique(seen.column("instrument")).to_pylist()} - {day.instrument for day in days})
     return DayReport(
         date=date,
@@ -90,17 +91,6 @@ def report(history: History, date: str, now_ms: int | None = None) -> DayReport:
             *footprint_faults(footprint, candles, settled_ms),
         ),
     )
-
-
-def reports(history: History, dates: Sequence[str]) -> Iterator[DayReport]:
-    """Yield the report of each date, one at a time: a day's columns fit in memory, a month's need not."""
-    for date in dates:
-        yield report(history, date)
-
-
-def stored_dates(history: History) -> list[str]:
-    """Return every date of which anything is stored, oldest first."""
-    return sorted({date for table in (TICKS, CANDLES, FOOTPRINT) for date in history.dates(table)})
 
 
 def stored_instruments(history: History, first: str, last: str) -> list[str]:

@@ -2,43 +2,56 @@
 
 from __future__ import annotations
 
+import logging
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from orderflow.lake import catalogue as catalogues
-from orderflow.lake.catalogue import DayReport
+from orderflow.lake import facts
 from orderflow.lake.export import export
+from orderflow.lake.facts import CATALOGUE, DayFacts
 from orderflow.lake.history import History, check_period
-from orderflow.lake.layout import TABLES
+from orderflow.lake.layout import TABLES, LakeError
 from orderflow.lake.maintenance import LakeFiles
 from orderflow.lake.retention import expired
 from orderflow.market.candle import IST, iso_from_ms
 from orderflow.settings import Settings
 
+log = logging.getLogger(__name__)
+
 
 def catalogue(settings: Settings) -> int:
-    """Print a line for each stored date and the state of the replicas; 1 when a date is not sound."""
+    """Print a line for each stored date and the state of the replicas; 1 when a date is known not to be sound.
+
+    No rows are read: what takes them is as `verify` found it, and unknown where the date has changed since.
+    """
     history = History.connect(settings.namenode_http_url)
-    dates = catalogues.stored_dates(history)
+    known = facts.from_json(history.text(CATALOGUE) or "")
+    days = facts.all_facts(history, known)
+    if days != known:
+        _keep(settings, days)
     print("date        instruments       ticks  first     last      gaps  candles  files        bytes  bytes/tick  state")
-    sound = True
-    for day in catalogues.reports(history, dates):
-        sound &= day.sound
+    for day in days.values():
         print(_line(day))
     state = catalogues.replicas(settings.namenode_http_url)
     print(
-        f"{len(dates)} dates; {state.live_data_nodes} DataNodes live, {state.under_replicated_blocks} blocks short of replicas, "
+        f"{len(days)} dates; {state.live_data_nodes} DataNodes live, {state.under_replicated_blocks} blocks short of replicas, "
         f"{state.missing_blocks} missing, {state.corrupt_blocks} corrupt, {state.free_bytes / 1e9:.1f} GB free"
     )
+    sound = all(day.verdict is None or day.verdict.sound for day in days.values())
     return 0 if sound and state.missing_blocks == state.corrupt_blocks == 0 else 1
 
 
 def verify(settings: Settings, date: str) -> int:
     """Print a line for each instrument of a date and every fault; 1 when anything is missing, doubled or wrong."""
-    day = catalogues.report(History.connect(settings.namenode_http_url), date)
+    history = History.connect(settings.namenode_http_url)
+    tables = facts.changed(history).get(date, {})
+    day = catalogues.report(history, date)
+    known = facts.from_json(history.text(CATALOGUE) or "")
+    _keep(settings, {**known, date: facts.judged(facts.day_facts(history, date, tables), day)})
     print(
         "instrument                      ticks  missing  doubled       volume  unaccounted  in gaps  "
         "late for candles  minutes without  in no tick"
@@ -106,15 +119,24 @@ def export_period(
     return 0
 
 
-def _line(day: DayReport) -> str:
-    first, last = _clock([one.first_ms for one in day.instruments], min), _clock([one.last_ms for one in day.instruments], max)
+def _keep(settings: Settings, days: Mapping[str, DayFacts]) -> None:
+    """Write the catalogue; who may not write to the lake can list it all the same."""
+    try:
+        LakeFiles(settings.namenode_http_url).write_text(CATALOGUE, facts.to_json(days))
+    except LakeError as error:
+        log.warning("the next listing reads the same footers again: %s", error)
+
+
+def _line(day: DayFacts) -> str:
+    instruments, gaps = ("-", "-") if day.verdict is None else (day.verdict.instruments, day.verdict.gaps)
+    state = "sound" if day.verdict and day.verdict.sound else f"NOT SOUND: lake verify --date {day.date}"
+    if day.verdict is None:
+        state = f"not verified: lake verify --date {day.date}"
     return (
-        f"{day.date}  {len(day.instruments):>11}  {day.rows:>10}  {first}  {last}  "
-        f"{sum(one.gaps for one in day.instruments):>4}  {day.candles:>7}  "
-        f"{day.files:>5}  {day.size_bytes:>11}  {day.tick_bytes / max(day.rows, 1):>10.1f}  "
-        f"{'sound' if day.sound else 'NOT SOUND: lake verify --date ' + day.date}"
+        f"{day.date}  {instruments:>11}  {day.ticks:>10}  {_clock(day.first_ms)}  {_clock(day.last_ms)}  {gaps:>4}  "
+        f"{day.candles:>7}  {day.files:>5}  {day.size_bytes:>11}  {day.tick_bytes / max(day.ticks, 1):>10.1f}  {state}"
     )
 
 
-def _clock(times_ms: Sequence[int], chosen: Callable[[Sequence[int]], int]) -> str:
-    return iso_from_ms(chosen(times_ms))[11:19] if times_ms else "--:--:--"
+def _clock(time_ms: int | None) -> str:
+    return "--:--:--" if time_ms is None else iso_from_ms(time_ms)[11:19]

@@ -22,29 +22,35 @@ from orderflow.lake.layout import (
     LakeError,
     Table,
     covered_to_json,
+    is_batch,
     is_date,
-    offsets_of,
     spark_schema,
-    union,
 )
+from orderflow.lake.offsets import covered_by, lists_of
 from orderflow.lake.retention import expired
-from orderflow.lake.swap import REPLACED, SWAPS, Swaps
-from orderflow.lake.writer import COMPRESSION, read_covered
+from orderflow.lake.swap import REPLACED, SWAPS, TRASH, Swaps
 from orderflow.market.tick import ist_date
 
 STAGING: Final = f"{ROOT}/_staging/compact"
+COMPRESSION: Final = "zstd"
+# What a rewrite has made: a later one leaves it as it is.
+_MERGED: Final = "compact-"
 FILE_BYTES: Final = 96 << 20
 # Small row groups: a reader of one instrument fetches little else. Spark counts buffers: 8 MiB hold about 20,000 ticks, which
 # take 0.9 MB in the file.
 ROW_GROUP_BYTES: Final = {"ticks": 8 << 20, "candles": 1 << 20, "footprint": 1 << 20}
 ZSTD_LEVEL: Final = 9
+# When a date is taken for complete: nothing new for so long, and of today, which may only be quiet, for longer.
 IDLE_MS: Final = 15 * 60 * 1000
+IDLE_TODAY_MS: Final = 60 * 60 * 1000
 TASKS_PER_READ: Final = 8
 LEFTOVER_MS: Final = 6 * 60 * 60 * 1000
 # A swap takes a second or two.
 DEAD_SWAP_MS: Final = 8 * 1000
 RETENTION_MS: Final = 60 * 60 * 1000
-MOST_BATCH_FILES: Final = 240
+HOUR_MS: Final = 60 * 60 * 1000
+# The running day is merged only beyond so many files: eight hours of a batch every 30 s.
+MOST_BATCH_FILES: Final = 1_000
 ATTEMPTS: Final = 3
 # What Spark says when a compaction took files away that it had listed.
 FILE_IS_GONE: Final = ("FILE_NOT_EXIST", "FileNotFoundException", "PATH_NOT_FOUND")
@@ -81,13 +87,13 @@ class DayRewriter:
         self._read: dict[tuple[str, str], tuple[str, ...]] = {}
 
     def compact(self, table: Table, date: str) -> Rewritten | None:
-        """Merge a day's committed files, sorted by instrument and time; None when there is nothing to merge.
+        """Merge a day's new files, sorted by instrument and time; None when there is nothing new.
 
-        What the sink commits meanwhile stays beside the merged files. Raises LakeError when the merged files do not hold
-        exactly the rows of the merged ones, or another rewrite of the day was faster; the day is then as it was.
+        What was merged before, and what the sink commits meanwhile, stays beside them. Raises LakeError when the merged files do
+        not hold exactly the rows of the new ones, or another rewrite of the day was faster; the day is then as it was.
         """
-        names = self._parquet(table, date)
-        if not any(map(offsets_of, names)) and len(names) <= self._wanted_files(table, date, names):
+        names = tuple(name for name in self._parquet(table, date) if not name.startswith(_MERGED))
+        if not names:
             return None
         frame = self._frame(table, date, names)
         return self._rewrite(table, date, names, frame, frame.count())
@@ -133,7 +139,7 @@ class DayRewriter:
             with contextlib.suppress(Exception):
                 self._files.delete(new)
             raise
-        if not self._swaps.replace(table, date, new, [*names, *present], beside):
+        if not self._swaps.replace(table, date, new, [*names, *present, *(lists_of(names) & sizes.keys())], beside):
             raise DayChangedError(f"{day} was rewritten by someone else meanwhile; their result stands")
         result = Rewritten(len(names), len(after), sum(sizes.get(name, 0) for name in names), sum(after), written)
         log.info("%s: %d files, %d bytes became %d files, %d bytes; %d rows", day, result.files_before,
@@ -143,9 +149,11 @@ class DayRewriter:
     def _stage(self, table: Table, date: str, names: tuple[str, ...], frame: DataFrame, rows: int | None, new: str) -> int:
         """Write the directory that is to take the day's place; returns its rows."""
         day = table.day(date)
+        count = self._wanted_files(table, date, names)
+        # Ranges take a look at all rows beforehand, to find their edges.
+        split = frame.coalesce(1) if count == 1 else frame.repartitionByRange(count, *table.sorting[:2])
         (
-            frame.repartitionByRange(self._wanted_files(table, date, names), *table.sorting[:2])
-            .sortWithinPartitions(*table.sorting)
+            split.sortWithinPartitions(*table.sorting)
             .write.option("compression", COMPRESSION)
             .option("parquet.compression.codec.zstd.level", str(ZSTD_LEVEL))
             .option("parquet.block.size", str(ROW_GROUP_BYTES[table.name]))
@@ -155,12 +163,12 @@ class DayRewriter:
         written: int = self._spark.read.schema(spark_schema(table.fields)).parquet(self._files.url(new)).count()
         if rows is not None and written != rows:
             raise LakeError(f"{day}: {rows} rows were read but {written} written; the day is left as it was")
-        covered = union(read_covered(self._files, day), *map(offsets_of, names))
+        covered = covered_by(self._files, day, (COVERED, *names))
         mark = new.rpartition("-")[2]
         for number, name in enumerate(self._files.names(new) or ()):
             if name.endswith(".parquet"):
                 self._files.keep_copies(f"{new}/{name}")
-                self._files.rename(f"{new}/{name}", f"{new}/compact-{mark}-{number:05d}.parquet")
+                self._files.rename(f"{new}/{name}", f"{new}/{_MERGED}{mark}-{number:05d}.parquet")
             else:
                 self._files.delete(f"{new}/{name}")
         self._files.create_text(f"{new}/{COVERED}", covered_to_json(covered))
@@ -197,8 +205,8 @@ class DayRewriter:
 class Upkeep:
     """Keep stored days in order: compact those not written to any more or of too many files, delete the oldest beyond a limit.
 
-    The deletion, which concerns every table, is off unless `keep_days` or `keep_bytes` is given. A failure is logged and tried
-    again at the next call: storing goes on.
+    The deletion, which concerns every table, is off unless `keep_days` or `keep_bytes` is given. Files that a rewrite replaced
+    are kept for `trash_hours`. A failure is logged and tried again at the next call: storing goes on.
     """
 
     def __init__(
@@ -209,6 +217,7 @@ class Upkeep:
         *,
         keep_days: int | None = None,
         keep_bytes: int | None = None,
+        trash_hours: int = 0,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._files = HadoopFiles(spark, url)
@@ -217,6 +226,7 @@ class Upkeep:
         self._tables = tables
         self._keep_days = keep_days
         self._keep_bytes = keep_bytes
+        self._trash_ms = trash_hours * HOUR_MS
         self._now_ms = now_ms
         self._done: dict[tuple[str, str], int] = {}
         self._deleted_ms = 0
@@ -245,6 +255,9 @@ class Upkeep:
         for left in self._files.files(REPLACED):
             if self._age_ms(left) >= LEFTOVER_MS:
                 self._files.delete_empty(f"{REPLACED}/{left.name}")
+        for left in self._files.files(TRASH):
+            if self._age_ms(left) >= self._trash_ms:
+                self._files.delete(f"{TRASH}/{left.name}")
 
     def _delete_expired(self) -> None:
         if (self._keep_days is None and self._keep_bytes is None) or self._now_ms() - self._deleted_ms < RETENTION_MS:
@@ -267,8 +280,8 @@ class Upkeep:
             date = directory.name.removeprefix("date=")
             if not is_date(date) or self._done.get((table.name, date)) == directory.modified_ms:
                 continue
-            batches = sum(1 for name in self._files.names(table.day(date)) or () if offsets_of(name))
-            idle = self._age_ms(directory) >= IDLE_MS
+            batches = sum(map(is_batch, self._files.names(table.day(date)) or ()))
+            idle = self._age_ms(directory) >= (IDLE_TODAY_MS if date == ist_date(self._now_ms()) else IDLE_MS)
             if batches >= MOST_BATCH_FILES or (batches and idle):
                 self._compact(table, date)
             elif idle:

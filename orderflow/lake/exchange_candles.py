@@ -21,6 +21,10 @@ from orderflow.market.errors import DecodeError
 MINUTE_MS: Final = 60_000
 
 
+class TooManyCallsError(LakeError):
+    """Upstox takes no more calls for now; what was fetched before stands."""
+
+
 @dataclass(frozen=True, slots=True)
 class ExchangeMinute:
     """One minute as the exchange reports it; volume in shares or contracts."""
@@ -67,7 +71,9 @@ class ExchangeCandles:
         except requests.RequestException as error:
             raise LakeError(f"Upstox does not answer at {self._url} ({error}); try again, or check UPSTOX_REST_URL") from error
         if answer.status_code == 429:
-            raise LakeError("Upstox allows no more calls for now (429); wait half an hour, or ask for fewer instruments at once")
+            raise TooManyCallsError(
+                "Upstox allows no more calls for now (429); wait half an hour, or ask for fewer instruments at once"
+            )
         if answer.status_code != 200:
             raise LakeError(f"Upstox refused the candles of {instrument_key}: {answer.status_code} {_cause(answer)}")
         try:

@@ -20,11 +20,10 @@ from orderflow.lake.layout import CANDLES, LakeError, arrow_schema
 from orderflow.lake.maintenance import LakeFiles
 from orderflow.lake.reconciliation import Reconciliation, reconcile, without_outages
 from orderflow.market.candle import IST, Candle, iso_from_ms
+from orderflow.market.day_so_far import COMPLETE_MS, WITHOUT_TICKS
 from orderflow.settings import Settings
 
 ATTEMPTS: Final = 5
-# The exchange's minute is complete so long after its start.
-ENDED_MS: Final = 2 * 60 * 1000
 
 
 def backfill(
@@ -48,12 +47,12 @@ def backfill(
     missing: dict[str, list[Candle]] = {}
     doubled: dict[str, dict[str, list[ExchangeMinute]]] = {}
     for found, stored, exchange in _days(settings, instruments, first, last, now):
-        streamed_ms = max((candle.start_ms for candle in stored if candle.source != "backfill"), default=0)
+        streamed_ms = max((candle.start_ms for candle in stored if candle.source not in WITHOUT_TICKS), default=0)
         holes = [minute for minute in found.missing if minute.start_ms < max(now_ms - SETTLED_MS, streamed_ms)]
         print(f"{found.date} {found.instrument}: {len(holes)} of {found.minutes} minutes missing")
         filling = [backfill_candle(found.instrument, minute) for minute in holes]
         missing.setdefault(found.date, []).extend(filling)
-        ended = [minute for minute in exchange if minute.start_ms < now_ms - ENDED_MS]
+        ended = [minute for minute in exchange if minute.start_ms < now_ms - COMPLETE_MS]
         replaced = without_outages([*stored, *filling], ended)
         if replaced:
             doubled.setdefault(found.date, {})[found.instrument] = ended

@@ -115,6 +115,10 @@ class HadoopFiles:
 
     def create_text(self, path: str, text: str) -> bool:
         """Write a small file; False if one of that name exists: of several who try, one succeeds."""
+        return self.create(path, text.encode())
+
+    def create(self, path: str, content: bytes) -> bool:
+        """Write a file of some megabytes, which goes through this process; False if one of that name exists."""
         try:
             stream = self._fs.create(self._path(path), False)
         except Py4JJavaError as error:
@@ -122,7 +126,7 @@ class HadoopFiles:
                 return False
             raise
         try:
-            stream.write(bytearray(text.encode()))
+            stream.write(bytearray(content))
         finally:
             stream.close()
         self.keep_copies(path)

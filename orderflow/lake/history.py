@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from datetime import date as calendar_date
 from datetime import timedelta
@@ -57,6 +57,23 @@ class History:
         """Return the trading dates a table holds, oldest first."""
         names = (path.rpartition("/")[2].removeprefix("date=") for path, _ in self._list_if_there(f"{self._root}/{table.name}"))
         return sorted(filter(is_date, names))
+
+    def changed(self, table: Table) -> dict[str, int]:
+        """Return when each trading date's directory last got or lost a file, in epoch milliseconds."""
+        try:
+            found = self._fs.ls(f"{self._root}/{table.name}", detail=True)
+        except FileNotFoundError:
+            return {}
+        dated = ((str(entry["name"]).rpartition("/")[2].removeprefix("date="), entry) for entry in found)
+        return {date: _modified_ms(entry) for date, entry in dated if is_date(date)}
+
+    def text(self, name: str) -> str | None:
+        """Return a small file at the lake's root, None when it is absent."""
+        try:
+            content: bytes = self._fs.cat_file(f"{self._root}/{name}")
+        except FileNotFoundError:
+            return None
+        return content.decode(errors="replace")
 
     def ticks(self, instrument_key: str, first: str, last: str | None = None, columns: Sequence[str] | None = None) -> pa.Table:
         """Return an instrument's ticks by event time; `columns` limits them to those named, see records.TICK."""
@@ -198,6 +215,11 @@ _OPTIONS: Final = ds.ParquetFragmentScanOptions(
     pre_buffer=True, cache_options=pa.CacheOptions(hole_size_limit=_HOLE_BYTES, range_size_limit=32 << 20, lazy=False)
 )
 _STORED: Final = re.compile(r"(^|/)[^_./][^/]*\.parquet$")
+
+
+def _modified_ms(entry: Mapping[str, Any]) -> int:
+    """Return a listed entry's time of change: WebHDFS gives milliseconds, fsspec's local files seconds."""
+    return int(entry["modificationTime"]) if "modificationTime" in entry else round(entry["mtime"] * 1000)
 
 
 def _is_stored(path: str) -> bool:

@@ -1,6 +1,8 @@
 """Where the lake's files are, what they are called and which columns they have; pure, derived from market.records.
 
 /trading/ticks/date=2025-12-15/upstox_ticks-1f2e3d4c-p0_100-250-p1_90-240.parquet   one storage batch
+/trading/ticks/date=2025-12-15/upstox_ticks-1f2e3d4c-x0123456789abcdef.parquet      one whose offsets are too many for a name …
+/trading/ticks/date=2025-12-15/_offsets-0123456789abcdef.json                       … and these offsets
 /trading/ticks/date=2025-12-15/compact-5b7c9a01-00000.parquet                       compacted batches
 /trading/ticks/date=2025-12-15/_covered.json                                        offsets the compacted files hold
 /trading/_staging/…                                                                 being written; no reader looks here
@@ -8,9 +10,10 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import re
-from collections.abc import Iterable
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -22,12 +25,15 @@ from orderflow.market.records import Field, FieldType, ListOf, Struct
 
 ROOT: Final = "/trading"
 COVERED: Final = "_covered.json"
-# HDFS allows 255 bytes in a name: ranges of more Kafka partitions go to further files.
-PARTITIONS_PER_FILE: Final = 5
+# Files of offsets beside the batch files that name them.
+OFFSETS: Final = "_offsets-"
+# HDFS allows 255 bytes in a name.
+_RANGES_IN_NAME: Final = 5
 
 _DATE = re.compile(r"\d{4}-\d{2}-\d{2}")
 _BATCH_FILE = re.compile(r"(?P<topic>[\w.]+)-(?P<topic_id>[0-9a-f]{8})(?P<ranges>(-p\d+_\d+-\d+)+)\.parquet")
 _RANGE = re.compile(r"-p(\d+)_(\d+)-(\d+)")
+_LISTED = re.compile(r"[\w.]+-[0-9a-f]{8}-x(?P<digest>[0-9a-f]{16})\.parquet")
 _SPARK_TYPES: Final = {"string": "STRING", "long": "BIGINT", "int": "INT", "double": "DOUBLE", "boolean": "BOOLEAN"}
 _ARROW_TYPES: Final = {
     "string": pa.string(),
@@ -122,17 +128,42 @@ def is_date(text: str) -> bool:
     return _DATE.fullmatch(text) is not None
 
 
-def batch_file(topic: str, topic_id: str, ranges: Iterable[tuple[int, int, int]]) -> str:
-    """Return the name of a batch's file from its (partition, first offset, last offset) triples.
+def ranges(topic: str, topic_id: str, runs: Mapping[int, tuple[tuple[int, int], ...]]) -> Ranges:
+    """Return offsets by source, from runs by Kafka partition.
 
-    The same offsets of the same topic give the same name, whatever checkpoint or attempt wrote them. `topic_id` is eight
-    hex digits of Kafka's topic id: offsets start again when a topic is created anew.
+    `topic_id` is eight hex digits of Kafka's topic id: offsets start again when a topic is created anew.
     """
-    return f"{topic}-{topic_id}" + "".join(f"-p{p}_{first}-{last}" for p, first, last in sorted(ranges)) + ".parquet"
+    return {f"{topic}-{topic_id}-p{partition}": tuple(pairs) for partition, pairs in sorted(runs.items())}
+
+
+def batch_file(topic: str, topic_id: str, runs: Mapping[int, tuple[tuple[int, int], ...]]) -> str:
+    """Return the name of the file of a batch that covers offsets, as runs by Kafka partition.
+
+    The same offsets of the same topic give the same name, whatever checkpoint or attempt wrote them.
+    """
+    if len(runs) <= _RANGES_IN_NAME and all(len(pairs) == 1 for pairs in runs.values()):
+        return (
+            f"{topic}-{topic_id}"
+            + "".join(f"-p{p}_{pairs[0][0]}-{pairs[0][1]}" for p, pairs in sorted(runs.items()))
+            + ".parquet"
+        )
+    text = covered_to_json(ranges(topic, topic_id, runs))
+    return f"{topic}-{topic_id}-x{hashlib.sha256(text.encode()).hexdigest()[:16]}.parquet"
+
+
+def is_batch(file_name: str) -> bool:
+    """Tell whether a file is one storage batch's."""
+    return bool(_BATCH_FILE.fullmatch(file_name) or _LISTED.fullmatch(file_name))
+
+
+def offsets_file(file_name: str) -> str | None:
+    """Return the name of the file beside a batch file that lists its offsets; None when its own name does."""
+    match = _LISTED.fullmatch(file_name)
+    return None if match is None else f"{OFFSETS}{match['digest']}.json"
 
 
 def offsets_of(file_name: str) -> Ranges:
-    """Return the offset ranges a batch's file name declares; empty for any other file."""
+    """Return the offset ranges that a batch's file name declares; empty when it has them listed, and for any other file."""
     match = _BATCH_FILE.fullmatch(file_name)
     if match is None:
         return {}
@@ -154,13 +185,13 @@ def covered_to_json(ranges: Ranges) -> str:
     return json.dumps({"covered": ranges})
 
 
-def covered_from_json(text: str) -> Ranges:
-    """Read what `covered_to_json` wrote; raise LakeError if it is anything else."""
+def covered_from_json(text: str, name: str = COVERED) -> Ranges:
+    """Read what `covered_to_json` wrote; raise LakeError, with the file's name, if it is anything else."""
     try:
         return {str(source): tuple((int(a), int(b)) for a, b in pairs) for source, pairs in json.loads(text)["covered"].items()}
     except (ValueError, KeyError, TypeError, AttributeError) as error:
         raise LakeError(
-            f"{COVERED} is not readable ({error}); restore it, or delete it: what storage repeats is then found by its rows alone"
+            f"{name} is not readable ({error}); restore it, or delete it: what storage repeats is then found by its rows alone"
         ) from error
 
 

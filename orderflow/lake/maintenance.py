@@ -30,6 +30,13 @@ class LakeFiles:
             raise LakeError(f"cannot store {table.day(date)}/{name}: {error}") from error
         return name
 
+    def write_text(self, name: str, text: str) -> None:
+        """Write a small file at the lake's root, in the place of one that may be there."""
+        try:
+            self._client.write(f"{ROOT}/{name}", text.encode(), overwrite=True, replication=2)
+        except (HdfsError, RequestException) as error:
+            raise LakeError(f"cannot write {ROOT}/{name}: {error}") from error
+
     def delete(self, table: Table, date: str, name: str) -> None:
         """Delete one file of a date; one that is absent is no error."""
         self._delete(f"{table.day(date)}/{name}")

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from orderflow.lake.exchange_candles import ExchangeMinute, replaced_candle
 from orderflow.market.candle import Candle, iso_from_ms
+from orderflow.market.day_so_far import WITHOUT_TICKS, is_index
 
 PRICE_TOLERANCE: Final = 1e-6
 FIELDS: Final = ("open", "high", "low", "close", "volume")
@@ -49,7 +50,7 @@ class Reconciliation:
 
 def reconcile(instrument: str, date: str, stored: Sequence[Candle], exchange: Iterable[ExchangeMinute]) -> Reconciliation:
     """Compare a date's stored minute candles with the exchange's; minutes without volume and price change need no candle."""
-    traded = {minute.start_ms: minute for minute in exchange if minute.volume > 0 or _is_index(instrument)}
+    traded = {minute.start_ms: minute for minute in exchange if minute.volume > 0 or is_index(instrument)}
     ours = {candle.start_ms: candle for candle in stored}
     differences = [
         Difference(instrument, start_ms, field, value, expected)
@@ -118,18 +119,14 @@ def _around_outages(candles: list[Candle]) -> list[Candle]:
 
 
 def _is_fixed(candle: Candle) -> bool:
-    return candle.exchange_bar and candle.source != "backfill"
+    return candle.exchange_bar and candle.source not in WITHOUT_TICKS
 
 
 def _is_filled(candle: Candle) -> bool:
-    return candle.source == "backfill" and not candle.tick_count and not candle.gap
+    return candle.source in WITHOUT_TICKS and not candle.tick_count and not candle.gap
 
 
 def _pairs(candle: Candle, minute: ExchangeMinute) -> list[tuple[str, float | None, float]]:
     ours = (candle.open, candle.high, candle.low, candle.close, candle.total_volume)
     theirs = (minute.open, minute.high, minute.low, minute.close, minute.volume)
     return list(zip(FIELDS, ours, theirs, strict=True))
-
-
-def _is_index(instrument: str) -> bool:
-    return instrument.partition("|")[0].endswith("_INDEX")

@@ -15,10 +15,11 @@ from dataclasses import asdict, dataclass
 from typing import Final
 
 from orderflow.lake.hadoop import HadoopFiles
-from orderflow.lake.layout import ROOT, LakeError, Table, is_date
+from orderflow.lake.layout import OFFSETS, ROOT, LakeError, Table, is_date
 
 SWAPS: Final = f"{ROOT}/_staging/swaps"
 REPLACED: Final = f"{ROOT}/_staging/replaced"
+TRASH: Final = f"{ROOT}/_staging/trash"
 POLL_SECONDS: Final = 0.1
 # A swap takes milliseconds: after so many polls its owner is taken for dead.
 POLLS_BEFORE_TAKEOVER: Final = 30
@@ -145,9 +146,11 @@ class Swaps:
         self._put(swap.new, day, (swap.old, day), swap.replaced)
         done = set(swap.holds) <= set(self._files.names(day) or ())
         left = self._files.names(swap.old) or ()
-        if done:
+        if done and left:
+            trash = f"{TRASH}/{swap.old.rpartition('/')[2]}"
+            self._files.make_directory(trash)
             for name in left:
-                self._files.delete(f"{swap.old}/{name}")
+                self._files.rename(f"{swap.old}/{name}", f"{trash}/{name}")
         elif left:
             self._put(swap.old, day, (day,), ())
         if self._files.read_text(_marker(table, date)) == text:
@@ -161,7 +164,7 @@ class Swaps:
                 return
             for directory in added_to:
                 for name in self._files.names(directory) or ():
-                    if name not in replaced and not name.startswith(("_", ".")):
+                    if name not in replaced and _is_added(name):
                         self._files.rename(f"{directory}/{name}", f"{source}/{name}")
             if not self._files.rename(source, day):
                 # A writer that had seen no marker made the directory.
@@ -180,6 +183,11 @@ class Swaps:
             self.finish(table, date)
         else:
             self._sleep(POLL_SECONDS)
+
+
+def _is_added(name: str) -> bool:
+    """Tell whether a writer may have put the file there: a batch, or the list of its offsets."""
+    return name.startswith(OFFSETS) or not name.startswith(("_", "."))
 
 
 def _visible(names: set[str]) -> set[str]:

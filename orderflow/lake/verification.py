@@ -11,6 +11,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from orderflow.market.candle import ms_from_iso
+from orderflow.market.day_so_far import WITHOUT_TICKS
 from orderflow.market.errors import DecodeError
 
 TICK_COLUMNS: Final = [
@@ -153,7 +154,7 @@ def _level_faults(candle: dict[str, Any], row: dict[str, Any] | None) -> Iterato
     if row is not None and min(row[f"{side}_volume_min"] for side in ("buy", "sell", "unclassified")) < 0:
         yield f"{place}: a footprint level is negative"
     rest = candle["unclassified_volume"] - sums[2]
-    unseen = candle["exchange_bar"] or candle["source"] == "backfill"
+    unseen = candle["exchange_bar"] or candle["source"] in WITHOUT_TICKS
     if (candle["buy_volume"], candle["sell_volume"]) != (sums[0], sums[1]) or rest < 0 or (rest and not unseen):
         yield f"{place}: footprint {sums} is not the candle's " + str(
             [candle[f"{side}_volume"] for side in ("buy", "sell", "unclassified")]

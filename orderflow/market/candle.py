@@ -72,7 +72,7 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         int | None, meaning("buy volume by exchange time of the last trade, before clipping at the minute's edges")
     ] = None
     tick_sell_volume: Annotated[int | None, meaning("sell volume likewise")] = None
-    source: Annotated[str, meaning("stream | reprocess | backfill", required=True)] = "stream"
+    source: Annotated[str, meaning("stream | reprocess | backfill | exchange", required=True)] = "stream"
     final_by: Annotated[
         str | None,
         meaning("how it became final: complete (volume and both edges exact) | bar (the exchange's bar) | clock (time ran out)"),

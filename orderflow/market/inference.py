@@ -2,11 +2,12 @@
 
 Rules (design: Semantics, Trade inference):
 
-- `traded_volume` is the rise of vtt since the previous update of the same session; None with no baseline, 0 without a new
-  trade or out of order. An update without a usable ltt infers nothing: its volume comes with the next one's.
-- Before continuous trading vtt may be indicative: nothing is inferred from it. The day's baseline is the last vtt seen in
-  the buffer period that ends when continuous trading starts, or before it once the opening auction has matched (ltt is then of
-  that day), or 0 where there is no such auction; else the first vtt seen after.
+- `traded_volume` is the rise of vtt since it was last counted; None with no baseline, 0 without a new trade or out of order.
+  An update without a usable ltt or ltp infers nothing: its volume comes with the next one's. So does a volume that is too
+  much to be true, unless another update confirms it (`orderflow.market.volume`).
+- Before continuous trading vtt may be indicative: nothing is inferred from it. A vtt whose last trade is of another day means
+  that nothing has traded. The day's baseline is the last vtt seen in the buffer period that ends when continuous trading
+  starts, or before it once the opening auction has matched, or 0 where there is no such auction; else the first seen after.
 - `event_time` is ltt where a trade was inferred, else the feed's clock. A trade that spans an outage is booked at
   max(ltt, feed clock - half the watermark): earlier it would be dropped as late; but not beyond the end of the continuous
   session that ltt lies in. An ltt before the previous one is taken as it is, but does not bound anything.
@@ -23,16 +24,16 @@ import msgspec
 from orderflow.market import records
 from orderflow.market.conformity import MOST_PRICE, MOST_VOLUME, problem
 from orderflow.market.errors import DecodeError
-from orderflow.market.session import has_opening_auction
-from orderflow.market.tick import Bar, DayBar, FeedUpdate, Level, Tick, ist_date
+from orderflow.market.session import may_trade_below_zero
+from orderflow.market.tick import SNAPSHOT, Bar, DayBar, FeedUpdate, Level, Tick, ist_date
+from orderflow.market.volume import read_volume
 
 if TYPE_CHECKING:
     from orderflow.market.session import Session
 
 CONTINUOUS: Final = "continuous"
+_FRESH_MS: Final = 5_000
 CLOSING_AUCTION: Final = "closing_auction"
-BUFFER_MS: Final = 180_000
-"""NSE ends pre-open matching three minutes before continuous trading; from then on vtt is what really traded."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -52,6 +53,9 @@ class InstrumentState:
     in_session: bool = False
     bar_start_ms: int | None = None
     day_bar: DayBar | None = None
+    volume_time_ms: int | None = None
+    doubtful_vtt: int | None = None
+    doubtful_ms: int | None = None
 
     def to_record(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
@@ -73,7 +77,7 @@ class InstrumentState:
 
 
 class Event(NamedTuple):
-    """Something the gap ledger should know: out_of_order, duplicate or gap."""
+    """Something the gap ledger should know: gap, doubtful, out_of_order or duplicate."""
 
     event: str
     from_ms: int | None
@@ -82,11 +86,17 @@ class Event(NamedTuple):
 
 
 class Inference(NamedTuple):
-    """The state after the update, the tick to publish, and events for the ledger."""
+    """The state after the update, the tick to publish, and events for the ledger.
+
+    `settled` says that no volume missed before this update is still to come: it is booked, or none can be known. `unchanged`
+    says that a live update states the volume known before: there may be none missed, or the statement may be as old.
+    """
 
     state: InstrumentState
     tick: Tick
     events: tuple[Event, ...]
+    settled: bool = True
+    unchanged: bool = False
 
 
 def infer(
@@ -97,19 +107,25 @@ def infer(
     *,
     after_gap: bool = False,
     watermark_ms: int = 120_000,
+    streamer: str | None = None,
 ) -> Inference:
     """Return the next state and the tick for one update of one instrument.
 
     `session` is the trading session of the update's feed time; `after_gap` says that updates may have been missed since
-    the previous one. Updates must come in the order of their receipt. Nothing is raised: input is decoded and sane.
+    the previous one; `streamer` is the name to put on the tick. Updates must come in the order of their receipt. Nothing is
+    raised: input is decoded and sane.
     """
     if state.trading_date != session.trading_date:
         state = InstrumentState(state.instrument_key, session.trading_date, ltp=state.ltp)
     events: list[Event] = []
     started = update.ltt_ms is not None and update.ltt_ms >= session.start_ms
-    out_of_order = update.vtt is not None and state.in_session and state.vtt is not None and update.vtt < state.vtt
-    traded = _traded_volume(state, update, session, started)
-    has_trade = bool(traded) or (update.vtt is None and started and update.ltt_ms != state.ltt_ms)
+    reading = read_volume(state, update, session, started=started, after_gap=after_gap)
+    traded, out_of_order = reading.traded, reading.out_of_order
+    price_only = update.vtt is None
+    set_aside = reading.vtt is None and not price_only
+    if reading.doubtful is not None:
+        update = replace(update, vtt=None)  # no place on the axis of cumulative volume
+    has_trade = bool(traded) or (price_only and started and update.ltt_ms != state.ltt_ms)
     gap = after_gap and bool(traded)
     event_time_ms = update.feed_time_ms
     if has_trade and update.ltt_ms is not None:
@@ -122,7 +138,9 @@ def infer(
     if out_of_order:
         events.append(Event("out_of_order", state.feed_time_ms, update.feed_time_ms, None))
     elif gap:
-        events.append(Event("gap", state.feed_time_ms, update.feed_time_ms, traded))
+        events.append(Event("gap", state.volume_time_ms, update.feed_time_ms, traded))
+    if reading.doubtful is not None and state.doubtful_vtt is None:
+        events.append(Event("doubtful", state.volume_time_ms, update.feed_time_ms, reading.doubtful - (state.vtt or 0)))
 
     direction = state.tick_direction
     if not out_of_order and update.ltp is not None and state.ltp is not None and update.ltp != state.ltp:
@@ -166,46 +184,47 @@ def infer(
         tick_direction=direction,
         gap=gap,
         auction=phase != CONTINUOUS and bool(traded),
+        streamer=streamer,
     )
     if out_of_order:
-        return Inference(replace(state, sequence=tick.sequence), tick, tuple(events))
+        return Inference(replace(state, sequence=tick.sequence), tick, tuple(events), settled=False)
+    ltp = update.ltp if update.ltp is not None else state.ltp
+    ltt_ms = state.ltt_ms if set_aside else max(update.ltt_ms or 0, state.ltt_ms or 0) or None
+    if not update.bid and not update.ask:
+        bid, ask = state.bid, state.ask
+    known = (state.vtt, state.ltp, state.ltt_ms, state.bid, state.ask)
+    repeats = (
+        state.sequence > 0 and not set_aside and known == (reading.vtt if not price_only else state.vtt, ltp, ltt_ms, bid, ask)
+    )
+    same = reading.vtt is not None and reading.vtt == state.vtt
+    doubtful_vtt, doubtful_ms = (None, None) if reading.vtt is not None else (state.doubtful_vtt, state.doubtful_ms)
+    if reading.doubtful is not None:
+        doubtful_vtt, doubtful_ms = reading.doubtful, state.doubtful_ms or update.feed_time_ms
     after = InstrumentState(
         instrument_key=state.instrument_key,
         trading_date=state.trading_date,
         sequence=tick.sequence,
-        vtt=state.vtt if update.vtt is None or (update.ltt_ms is None and state.vtt) else update.vtt,
-        ltp=update.ltp if update.ltp is not None else state.ltp,
-        ltt_ms=max(update.ltt_ms or 0, state.ltt_ms or 0) or None,
-        bid=bid if update.bid or update.ask else state.bid,
-        ask=ask if update.bid or update.ask else state.ask,
+        vtt=state.vtt if reading.vtt is None else reading.vtt,
+        ltp=ltp,
+        ltt_ms=ltt_ms,
+        bid=bid,
+        ask=ask,
         feed_time_ms=update.feed_time_ms,
         tick_direction=direction,
         in_session=state.in_session or started,
         bar_start_ms=bar.start_ms if bar else state.bar_start_ms,
         day_bar=update.day_bar or state.day_bar,
+        volume_time_ms=state.volume_time_ms if reading.vtt is None or (same and after_gap) else update.feed_time_ms,
+        doubtful_vtt=doubtful_vtt,
+        doubtful_ms=doubtful_ms,
     )
-    if update.kind != "snapshot" and _repeats(state, after):
+    if update.kind != SNAPSHOT and repeats:
         events.append(Event("duplicate", state.feed_time_ms, update.feed_time_ms, None))
-    return Inference(after, tick, tuple(events))
-
-
-def _traded_volume(state: InstrumentState, update: FeedUpdate, session: Session, started: bool) -> int | None:
-    if update.vtt is None or state.vtt is None or not started:
-        return None
-    if not state.in_session and not _is_baseline(state, session):
-        return None
-    if update.vtt < state.vtt:
-        return 0 if state.in_session else None
-    return update.vtt - state.vtt
-
-
-def _is_baseline(state: InstrumentState, session: Session) -> bool:
-    """Say whether the vtt kept from before continuous trading really traded."""
-    if state.feed_time_ms is not None and state.feed_time_ms >= session.start_ms - BUFFER_MS:
-        return True
-    if state.ltt_ms is not None and ist_date(state.ltt_ms) == session.trading_date:
-        return True
-    return state.vtt == 0 and not has_opening_auction(state.instrument_key)
+    # An instrument without volume (an index) misses none; without a baseline nothing is known to be missing.
+    # A snapshot may be older than it says, unless its last trade is of just now.
+    fresh = update.kind != SNAPSHOT or (update.ltt_ms is not None and update.feed_time_ms - update.ltt_ms <= _FRESH_MS)
+    settled = state.vtt is None and ltp is not None if price_only else fresh and not (set_aside or same)
+    return Inference(after, tick, tuple(events), settled, same and update.kind != SNAPSHOT)
 
 
 def _new_bar(state: InstrumentState, update: FeedUpdate, session: Session) -> Bar | None:
@@ -221,26 +240,19 @@ def _absurd(state: dict[str, Any]) -> str | None:
     at_ms = state["feed_time_ms"]
     if state["trading_date"] != ("" if at_ms is None else ist_date(at_ms)):
         return "trading_date is not that of feed_time_ms"
-    for name in ("sequence", "vtt"):
+    for name in ("sequence", "vtt", "doubtful_vtt"):
         if not 0 <= (state[name] or 0) <= MOST_VOLUME:
             return f"{name} is {state[name]}"
     for name in ("ltp", "bid", "ask"):
-        if state[name] is not None and not 0 < state[name] < MOST_PRICE:
+        least = -MOST_PRICE if may_trade_below_zero(state["instrument_key"]) else 0.0
+        if state[name] is not None and not least < state[name] < MOST_PRICE:
             return f"{name} is {state[name]}"
     return None if -1 <= state["tick_direction"] <= 1 else f"tick_direction is {state['tick_direction']}"
 
 
 def _best(levels: tuple[Level, ...]) -> float | None:
-    return levels[0].price if levels else None
-
-
-def _repeats(before: InstrumentState, after: InstrumentState) -> bool:
-    """Say whether nothing that inference looks at has changed (the feed repeats itself in 7-13 % of messages)."""
-    return (
-        before.sequence > 0
-        and before.vtt == after.vtt
-        and before.ltp == after.ltp
-        and before.ltt_ms == after.ltt_ms
-        and before.bid == after.bid
-        and before.ask == after.ask
-    )
+    """Return the first price at which somebody waits; a level without a price holds an auction's market orders."""
+    for level in levels:
+        if level.price is not None and level.quantity > 0:
+            return level.price
+    return None

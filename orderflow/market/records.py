@@ -20,7 +20,8 @@ from orderflow.market.trade import Trade
 
 __all__ = [
     "BAR", "CANDLE", "DAY_BAR", "FEED_EVENT", "FOOTPRINT", "GREEKS", "INSTRUMENT_STATE", "REJECT", "SCHEMA_VERSION",
-    "SEGMENT_STATE", "TICK", "TRADE", "FeedEvent", "Field", "FieldType", "FootprintLevel", "ListOf", "Reject", "Struct", "names",
+    "SEGMENT_STATE", "SEGMENT_STATE_1", "TICK", "TRADE", "FeedEvent", "Field", "FieldType", "FootprintLevel", "ListOf", "Reject",
+    "Struct", "names",
 ]  # fmt: skip
 
 
@@ -50,7 +51,7 @@ class FeedEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaul
     cause: Annotated[str | None, meaning("why, in words")] = None
     volume: Annotated[int | None, meaning("volume that passed meanwhile, or that came late")] = None
     detail: Annotated[str | None, meaning("JSON with what else is known")] = None
-    streamer: Annotated[str | None, meaning("name of the streamer concerned")] = None
+    streamer: Annotated[str | None, meaning("name of the streamer that saw it (STREAMER_NAME)")] = None
 
 
 class Reject(msgspec.Struct, frozen=True, gc=False):
@@ -60,6 +61,14 @@ class Reject(msgspec.Struct, frozen=True, gc=False):
     source: Annotated[str, meaning("feed, spool, or topic[partition]@offset")]
     received_time_ms: Annotated[int, meaning("when it was seen")]
     payload: Annotated[str, meaning("the input, base64, cut at 512 KiB")]
+    key: Annotated[
+        str | None,
+        meaning("the message's key, base64, cut at 1 KiB; null when it had none, and for what came from the feed"),
+    ] = None
+    topic_id: Annotated[
+        str | None,
+        meaning("eight hex digits of the topic's id, in whose life the offset is; null for what came from the feed"),
+    ] = None
 
 
 BAR: Final = Struct(fields_of(Bar))
@@ -86,9 +95,28 @@ INSTRUMENT_STATE: Final = (
     Field("in_session", "boolean", "vtt is of continuous trading", required=True),
     Field("bar_start_ms", "long", "the last minute bar taken"),
     Field("day_bar", DAY_BAR, "the exchange's running day; its values in order"),
+    Field("volume_time_ms", "long", "feed time of the last update whose cumulative volume was counted"),
+    Field("doubtful_vtt", "long", "a cumulative volume that waits to be confirmed"),
+    Field("doubtful_ms", "long", "feed time of the first update that stated it"),
+)
+
+SEGMENT_CHANGE: Final = Struct(
+    (
+        Field("at_ms", "long", "feed time of the announcement", required=True),
+        Field("status", "string", "the status from then on", required=True),
+    )
 )
 
 SEGMENT_STATE: Final = (
+    Field("version", "int", "version of this record: 2", required=True),
+    Field("status", "string", "last status announced"),
+    Field("trading_date", "string", "of the announcements", required=True),
+    Field("changes", ListOf(SEGMENT_CHANGE), "the date's statuses in order, each other than the one before", required=True),
+    Field("carried", "boolean", "traded over midnight", required=True),
+    Field("unscheduled", "boolean", "trades beyond its forecast", required=True),
+)
+
+SEGMENT_STATE_1: Final = (
     Field("status", "string", "last status announced"),
     Field("trading_date", "string", "of the announcements", required=True),
     Field("opened_ms", "long", "start of continuous trading, where the feed moved it"),

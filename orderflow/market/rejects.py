@@ -15,4 +15,6 @@ def reject_record(reason: str, source: str, received_ms: int, payload: bytes) ->
         "source": source,
         "received_time_ms": received_ms,
         "payload": base64.b64encode(payload[:_PAYLOAD_BYTES]).decode(),
+        "key": None,
+        "topic_id": None,
     }

@@ -123,7 +123,8 @@ class Tick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     day_bar: Annotated[DayBar | None, meaning("the exchange's running day, only when new")] = None
     segment_status: Annotated[str | None, meaning("last status the feed gave for the segment, for example NORMAL_OPEN")] = None
     session_phase: Annotated[
-        str | None, meaning("pre_open | continuous | closing_auction | post_close | closed, of the event time")
+        str | None,
+        meaning("pre_open | opening_auction | continuous | halt | closing_auction | post_close | closed, of the event time"),
     ] = None
     session_start_ms: Annotated[
         int | None, meaning("start of continuous trading of the instrument's segment on the trading date")
@@ -140,7 +141,7 @@ class Tick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     ] = None
     gap: Annotated[bool | None, meaning("the traded volume spans an outage")] = None
     auction: Annotated[bool | None, meaning("the traded volume belongs to an auction: it has no aggressor")] = None
-    streamer: Annotated[str | None, meaning("name of the streamer that published it")] = None
+    streamer: Annotated[str | None, meaning("name of the streamer that published it (STREAMER_NAME)")] = None
 
 
 _DECODER: Final = msgspec.json.Decoder(Tick)

@@ -22,7 +22,8 @@ def split_columns(rule: str) -> Column:
         raise ValueError(f"aggressor rule {rule!r} is not one of {', '.join(twin.RULES)}")
     traded = _traded()
     leaning = F.when(~_true("gap") & ~_true("auction"), _lean(rule))
-    mixed = _mixing(leaning) if rule == "split" else F.lit(0.0)
+    one_sided = F.col("prev_bid").isNull() != F.col("prev_ask").isNull()
+    mixed = F.when(one_sided, F.lit(0.0)).otherwise(_mixing(leaning)) if rule == "split" else F.lit(0.0)
     share = F.lit(0.5) + F.lit(0.5) * leaning / (F.lit(1.0) + mixed)
     buy = F.floor(traded.cast("double") * share + F.lit(0.5))
     return F.struct(
@@ -59,7 +60,12 @@ def _lean(rule: str) -> Column:
             .when((ltp - bid).between(-tolerance, zone), F.lit(-1.0))
             .otherwise(tick)
         )
-    return F.when(ltp.isNotNull(), F.when(bid <= ask, quoted).otherwise(tick))
+    one_sided = (
+        F.when(ask.isNull() & (ltp - bid <= F.lit(twin.PRICE_TOLERANCE) * F.abs(bid)), F.lit(-1.0))
+        .when(bid.isNull() & (ask - ltp <= F.lit(twin.PRICE_TOLERANCE) * F.abs(ask)), F.lit(1.0))
+        .otherwise(tick)
+    )
+    return F.when(ltp.isNotNull(), F.when(bid <= ask, quoted).otherwise(one_sided))
 
 
 def wrong_share_column() -> Column:
@@ -72,17 +78,22 @@ def wrong_share_column() -> Column:
     usable = ltp.isNotNull() & (prev_bid < prev_ask).eqNullSafe(True)
     inside = ~usable | ((prev_bid + tolerance < ltp) & (ltp < prev_ask - tolerance)).eqNullSafe(True)
     still = usable & (F.abs(moved) <= tolerance).eqNullSafe(True)
-    standstill = still & (_prints() >= sure.BUSY_PRINTS) & (_trade_age_ms() < sure.BUSY_AGE_MS).eqNullSafe(True)
+    standstill = still & (_prints() >= twin.BUSY_PRINTS) & (_trade_age_ms() < twin.BUSY_AGE_MS).eqNullSafe(True)
     against = usable & ~still & (F.abs(distance) > tolerance).eqNullSafe(True) & ((moved > 0) != (distance > 0)).eqNullSafe(True)
     window_seconds = F.coalesce(_window_ms(), F.lit(twin.LONGEST_WINDOW_MS)).cast("double") / F.lit(1000.0)
-    share = F.lit(sure.WRONG_AT_LEAST) + F.lit(sure.WRONG_PER_SECOND) * window_seconds
+    share = F.lit(twin.WRONG_AT_LEAST) + F.lit(twin.WRONG_PER_SECOND) * window_seconds
     for condition, more in (
-        (inside, sure.WRONG_INSIDE_SPREAD),
-        (standstill, sure.WRONG_BUSY_STANDSTILL),
-        (against, sure.WRONG_MID_AGAINST),
+        (inside, twin.WRONG_INSIDE_SPREAD),
+        (standstill, twin.WRONG_BUSY_STANDSTILL),
+        (against, twin.WRONG_MID_AGAINST),
     ):
         share = share + F.when(condition, F.lit(more)).otherwise(F.lit(0.0))
-    return F.least(share, F.lit(sure.WRONG_AT_MOST))
+    return F.least(share, F.lit(twin.WRONG_AT_MOST))
+
+
+def one_sided_volume_column() -> Column:
+    """Return the tick's traded volume where its previous quote had bids only or offers only, else 0 (long)."""
+    return F.when(F.col("prev_bid").isNull() != F.col("prev_ask").isNull(), _traded()).otherwise(F.lit(0)).cast("long")
 
 
 def band_column(sum_v2p: Column) -> Column:
@@ -91,9 +102,10 @@ def band_column(sum_v2p: Column) -> Column:
     return F.floor(width + F.lit(0.5)).cast("double")
 
 
-def grade_column(delta_band: Column, volume: Column, classified: Column) -> Column:
+def grade_column(delta_band: Column, volume: Column, classified: Column, one_sided: Column | None = None) -> Column:
     """Return high, medium, low or none; see `orderflow.market.confidence.grade`."""
-    doubt = (delta_band + F.greatest(volume - classified, F.lit(0))) / F.when(volume > 0, volume)
+    doubtful = F.lit(sure.ONE_SIDED_DOUBT) * (F.lit(0) if one_sided is None else one_sided)
+    doubt = (delta_band + F.greatest(volume - classified, F.lit(0)) + doubtful) / F.when(volume > 0, volume)
     return (
         F.when(~((classified > 0) & (volume > 0)).eqNullSafe(True), F.lit("none"))
         .when(doubt <= sure.HIGH_AT_MOST, F.lit("high"))

@@ -14,6 +14,7 @@ from pyspark.sql import functions as F
 from pyspark.sql.types import StructType
 
 from orderflow.market import records, topics
+from orderflow.market.day_so_far import WITHOUT_TICKS
 from orderflow.market.tick import ist_date
 from orderflow.processing import schemas
 from orderflow.processing.final_flow import engine_settings, recomputed
@@ -93,8 +94,8 @@ def judged_candles(stored: DataFrame, recomputed: DataFrame, reached: DataFrame,
     judgement = judged(stored, recomputed, CANDLE_KEY)
     end_ms = F.unix_millis(F.to_timestamp(F.col("old.window_end")))
     sure = F.col("complete") & (end_ms <= F.col("until_ms")) & (end_ms <= F.lit(final_ms))
-    wrong = (F.col("verdict") == "surplus") & (F.col("old.source") != "backfill") & F.coalesce(sure, F.lit(False))
-    backfilled = F.col("old.source") == "backfill"
+    wrong = (F.col("verdict") == "surplus") & (~F.col("old.source").isin(*WITHOUT_TICKS)) & F.coalesce(sure, F.lit(False))
+    backfilled = F.col("old.source").isin(*WITHOUT_TICKS)
     fuller = ~backfilled & (F.col("new.tick_volume") < F.col("old.tick_volume"))
     truer = backfilled & (F.col("new.tick_volume") == F.col("old.tick_volume")) & ~F.col("new.exchange_bar")
     short = (F.col("verdict") == "changed") & (fuller | truer)

@@ -253,12 +253,17 @@ def valid_ticks(messages: DataFrame) -> DataFrame:
     return parsed.where(F.col("reason").isNull()).select(*[F.col(f"record.{name}") for name in TICK.names])
 
 
-def reject_rows(parsed: DataFrame) -> DataFrame:
-    """Return one records.REJECT row for each row of `parse`'s result that has a reason."""
+def reject_rows(parsed: DataFrame, topic_identity: str) -> DataFrame:
+    """Return one records.REJECT row for each row of `parse`'s result that has a reason.
+
+    `topic_identity` tells the present life of the topic from others, in which offsets mean other messages.
+    """
     source = F.format_string("%s[%d]@%d", "topic", "partition", "offset")
     return parsed.where(F.col("reason").isNotNull()).select(
         "reason",
         source.alias("source"),
         F.unix_millis(F.col("timestamp")).alias("received_time_ms"),
         F.base64(F.substring(F.coalesce(F.col("value"), F.lit(b"")), 1, 512 * 1024)).alias("payload"),
+        F.base64(F.substring(F.col("key"), 1, 1024)).alias("key"),
+        F.lit(topic_identity).alias("topic_id"),
     )

@@ -14,6 +14,7 @@ from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
 from orderflow.simulator import certificates
 from orderflow.simulator.faults import HandshakeFault, Outcome, reset
+from orderflow.simulator.login import LoginDesk
 from orderflow.simulator.replay import Recording
 from orderflow.simulator.server import FEED_PATH, FeedServer
 from orderflow.simulator.source import Source
@@ -39,11 +40,13 @@ class SimulatorServer:
         token: str | None = None,
         tls_dir: Path | None = None,
         wall_ms: int | None = None,
+        login: LoginDesk | None = None,
     ) -> None:
         self.source = source
         self.ca_file = certificates.ensure(tls_dir) if tls_dir else None
         self._tls = certificates.server_context(tls_dir) if tls_dir else None
         self._host, self._wanted_port, self._token, self._wall_ms = host, port, token, wall_ms
+        self._login = login
         self._loop: asyncio.AbstractEventLoop | None = None
         self._thread: threading.Thread | None = None
         self._server: FeedServer | None = None
@@ -192,7 +195,15 @@ class SimulatorServer:
 
     async def _open(self) -> None:
         clock = {} if self._wall_ms is None else {"wall_ms": partial(int, self._wall_ms)}
-        server = FeedServer(self.source, host=self._host, port=self._wanted_port, token=self._token, tls=self._tls, **clock)
+        server = FeedServer(
+            self.source,
+            host=self._host,
+            port=self._wanted_port,
+            token=self._token,
+            tls=self._tls,
+            login=self._login,
+            **clock,
+        )
         await server.open()
         self._server = server
 

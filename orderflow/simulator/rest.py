@@ -21,6 +21,7 @@ _HOLIDAYS: Final = (
     ("2026-10-02", "Mahatma Gandhi Jayanti"),
     ("2026-12-25", "Christmas"),
 )
+_SEGMENTS: Final = {"NSE": "NSE_EQ", "BSE": "BSE_EQ", "NFO": "NSE_FO", "BFO": "BSE_FO", "CDS": "NCD_FO"}
 Answer = tuple[HTTPStatus, object]
 
 
@@ -87,8 +88,7 @@ class RestApi:
         return _success({"candles": rows})
 
     def _status(self, exchange: str) -> Answer:
-        segment = f"{exchange}_EQ" if exchange in ("NSE", "BSE") else f"{exchange}_FO"
-        status = self._source.segment_status(segment)
+        status = self._source.segment_status(_SEGMENTS.get(exchange, f"{exchange}_FO"))
         return _success({"exchange": exchange, "status": status, "last_updated": self._source.now_ms()})
 
     def _timings(self, date: str) -> Answer:
@@ -98,9 +98,14 @@ class RestApi:
             return failure(HTTPStatus.BAD_REQUEST, "UDAPI1088", "Invalid date, expected YYYY-MM-DD")
         if day.weekday() > 4 or date in dict(_HOLIDAYS):
             return _success([])
-        hours = of_date(day).without_derivatives
-        row = {"start_time": hours.open_ms, "end_time": hours.close_ms}
-        return _success([{"exchange": exchange, **row} for exchange in ("NSE", "BSE", "NFO", "BFO")])
+        plan = of_date(day)
+        hours = {
+            "NSE": plan.without_derivatives,
+            "BSE": plan.without_derivatives,
+            "NFO": plan.derivatives,
+            "BFO": plan.derivatives,
+        }
+        return _success([{"exchange": name, "start_time": one.open_ms, "end_time": one.close_ms} for name, one in hours.items()])
 
 
 def roll_up(bars: Sequence[Candle], minutes: int) -> list[Candle]:

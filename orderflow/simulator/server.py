@@ -12,8 +12,9 @@ import ssl
 import time
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
+from functools import partial
 from http import HTTPStatus
-from typing import Final
+from typing import Final, cast
 from urllib.parse import parse_qs, urlsplit
 
 from websockets.asyncio.server import Server, ServerConnection, broadcast, serve
@@ -25,6 +26,8 @@ from websockets.http11 import Request, Response
 from orderflow.market.errors import SettingsError
 from orderflow.simulator import feed_message
 from orderflow.simulator.faults import HandshakeFault, Outcome, reset
+from orderflow.simulator.form_post import FormPostConnection
+from orderflow.simulator.login import DIALOG_PATH, TOKEN_PATH, WRONG_APPLICATION, LoginDesk
 from orderflow.simulator.rest import RestApi, failure
 from orderflow.simulator.source import MODES, Message, Source
 
@@ -82,6 +85,7 @@ class FeedServer:
         token: str | None = None,
         tls: ssl.SSLContext | None = None,
         wall_ms: Callable[[], int] = _wall_ms,
+        login: LoginDesk | None = None,
     ) -> None:
         if tls is None and not _is_loopback(host):
             raise SettingsError(f"SIM_HOST={host} is not loopback, so SIM_TLS_DIR is needed; for example SIM_TLS_DIR=/data/tls")
@@ -98,6 +102,7 @@ class FeedServer:
         self._closing: dict[ServerConnection, int] = {}
         self._subscribed = asyncio.Event()
         self._rest = RestApi(source)
+        self._login = login or LoginDesk(_wall_ms)
         self._server: Server | None = None
         self._opened = 0.0
         self._pump: asyncio.Task[None] | None = None
@@ -134,6 +139,7 @@ class FeedServer:
                 close_timeout=_CLOSE_SECONDS,
                 open_timeout=2 * _SILENCE_SECONDS,
                 max_size=1 << 20,
+                create_connection=cast(type[ServerConnection], partial(FormPostConnection, answer_form=self._answer_form)),
                 logger=logging.getLogger("orderflow.simulator.websocket"),
             )
         except OSError as error:
@@ -244,6 +250,8 @@ class FeedServer:
             return None
         if parts.path == "/healthz":
             return _json(HTTPStatus.OK, self._health())
+        if parts.path == DIALOG_PATH:
+            return self._dialog(parts.query)
         public = self._rest.public(parts.path)
         if public is not None:
             return _response(HTTPStatus.OK, public, "application/gzip")
@@ -268,6 +276,17 @@ class FeedServer:
             return Response(HTTPStatus.FOUND, "Found", Headers({"Location": uri, "Content-Length": "0", "Connection": "close"}))
         return _json(*self._rest.answer(parts.path))
 
+    def _dialog(self, query: str) -> Response:
+        page = self._login.dialog(query)
+        if page is None:
+            return _json(*failure(HTTPStatus.BAD_REQUEST, *WRONG_APPLICATION))
+        return _response(HTTPStatus.OK, page.encode(), "text/html; charset=utf-8")
+
+    def _answer_form(self, path: str, body: str) -> Response:
+        if path == TOKEN_PATH:
+            return _json(*self._login.exchange(body))
+        return _json(*failure(HTTPStatus.NOT_FOUND, "UDAPI100060", "Resource not Found."))
+
     def _health(self) -> dict[str, object]:
         return {
             "status": "ok",
@@ -281,7 +300,8 @@ class FeedServer:
         scheme, _, given = headers.get("Authorization", "").partition(" ")
         if scheme.lower() != "bearer" or not given.strip():
             return False
-        return self._token is None or secrets.compare_digest(given.strip().encode(), self._token.encode())
+        token = given.strip()
+        return self._token is None or secrets.compare_digest(token.encode(), self._token.encode()) or self._login.accepts(token)
 
     def _redirect_uri(self, authority: str, close_code: int) -> str:
         now = time.monotonic()

@@ -11,8 +11,7 @@ import socket
 import ssl
 import struct
 import threading
-import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -23,6 +22,7 @@ from upstox_client.feeder.market_data_feeder_v3 import MarketDataFeederV3
 from upstox_client.feeder.market_data_streamer_v3 import MarketDataStreamerV3
 
 from orderflow.market.errors import SettingsError
+from orderflow.upstox.clock import SYSTEM
 
 log = logging.getLogger(__name__)
 
@@ -54,10 +54,20 @@ class Listener(Protocol):
 class UpstoxConnection:
     """One attempt at a connection; make a new one for the next. Thread-safe."""
 
-    def __init__(self, url: str, ca_file: Path | None, token: str, keys: Sequence[str], mode: str, listener: Listener) -> None:
+    def __init__(
+        self,
+        url: str,
+        ca_file: Path | None,
+        token: str,
+        keys: Sequence[str],
+        mode: str,
+        listener: Listener,
+        *,
+        now_ms: Callable[[], int] = SYSTEM.now_ms,
+    ) -> None:
         configuration = upstox_client.Configuration()
         configuration.access_token = token
-        self._streamer = _Streamer(_Credentials(configuration), list(keys), mode, url, ca_file, listener)
+        self._streamer = _Streamer(_Credentials(configuration), list(keys), mode, url, ca_file, listener, now_ms)
 
     def connect(self) -> None:
         """Begin to connect; the listener hears the outcome."""
@@ -88,10 +98,19 @@ class _Credentials:
 class _Streamer(MarketDataStreamerV3):  # type: ignore[misc]
     """The SDK's streamer with our feeder; raw payloads go to the listener instead of MessageToDict."""
 
-    def __init__(self, api_client: Any, keys: list[str], mode: str, url: str, ca_file: Path | None, listener: Listener) -> None:
+    def __init__(
+        self,
+        api_client: Any,
+        keys: list[str],
+        mode: str,
+        url: str,
+        ca_file: Path | None,
+        listener: Listener,
+        now_ms: Callable[[], int],
+    ) -> None:
         super().__init__(api_client, keys, mode)
         self.enable_auto_reconnect = False
-        self._url, self._ca_file, self._listener = url, ca_file, listener
+        self._url, self._ca_file, self._listener, self._now_ms = url, ca_file, listener, now_ms
         self._error: BaseException | None = None
         self._ended = threading.Lock()
 
@@ -123,7 +142,7 @@ class _Streamer(MarketDataStreamerV3):  # type: ignore[misc]
         super().handle_open(ws)
 
     def handle_message(self, ws: Any, message: bytes | str) -> None:  # noqa: ARG002 the SDK's signature
-        self._listener.message(message, time.time_ns() // 1_000_000)
+        self._listener.message(message, self._now_ms())
 
     def handle_error(self, ws: Any, error: Any) -> None:  # noqa: ARG002 the SDK's signature
         if self._error is None and isinstance(error, BaseException):
@@ -217,6 +236,26 @@ def checked_url(url: str) -> str:
         f"UPSTOX_FEED_URL={url!r} is neither wss:// nor ws:// on loopback; without TLS the token could be read on its way. "
         "For example UPSTOX_FEED_URL=wss://api.upstox.com/v3/feed/market-data-feed"
     )
+
+
+class InsecureRedirectError(websocket.WebSocketException):  # type: ignore[misc]
+    """The handshake was redirected to where the token could be read on its way."""
+
+
+_follow: Final = websocket._core.connect
+
+
+def _connect(url: str, *arguments: Any) -> Any:
+    """Open the socket for a handshake, the first or one that a redirect asks for, if its URL is safe."""
+    try:
+        checked_url(url)
+    except SettingsError:
+        raise InsecureRedirectError(f"redirected to {urlsplit(url).scheme}://{urlsplit(url).hostname}, without TLS") from None
+    return _follow(url, *arguments)
+
+
+# websocket-client follows redirects by itself, token and all, and asks nobody; this is the one place it must pass.
+websocket._core.connect = _connect
 
 
 def _batches(keys: list[str]) -> list[list[str]]:

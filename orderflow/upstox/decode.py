@@ -1,8 +1,9 @@
 """Decode the V3 feed's protobuf into `FeedUpdate`s: pure, straight from the message object, one bad field at a time.
 
-What is absent on the wire reads as zero (proto3), so a zero price, time or quantity is taken as absent. A value that cannot
-be true (negative, NaN, absurdly large, more than a minute in the future) is left out and told as a rejection; the rest of
-its update, and every other instrument of the message, is kept.
+What is absent on the wire reads as zero (proto3), so a zero price, time or quantity is taken as absent, and a level of the
+book at which nobody waits is none. A value that cannot be true (negative where the exchange knows no such price, NaN, absurdly
+large, more than a minute in the future) is left out and told as a rejection; the rest of its update, and every other
+instrument of the message, is kept.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from google.protobuf.message import DecodeError as ProtobufDecodeError
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
 from orderflow.market.errors import DecodeError
+from orderflow.market.session import may_trade_below_zero
 from orderflow.market.tick import MINUTE_MS, SNAPSHOT, UPDATE, Bar, DayBar, FeedUpdate, Greeks, Level
 
 MARKET_INFO: Final = "market_info"
@@ -30,6 +32,18 @@ _DAY_MS: Final = 86_400_000
 _IST_OFFSET_MS: Final = 19_800_000
 _SNAPSHOT_TYPE: Final = pb.initial_feed
 _STATUS_NAMES: Final = {value.number: value.name for value in pb.MarketStatus.DESCRIPTOR.values}
+
+
+class AheadOfClockError(DecodeError):
+    """A message is from a time more than a minute ahead of the machine's clock; `is_status` says that it dates no tick."""
+
+    REASON: Final = "future_feed_time"
+
+    def __init__(self, feed_time_ms: int, ahead_ms: int, *, is_status: bool) -> None:
+        text = f"currentTs is {ahead_ms // 1000} s ahead of this machine's clock; set the clock if it is behind"
+        super().__init__(self.REASON, text)
+        self.feed_time_ms = feed_time_ms
+        self.is_status = is_status
 
 
 class Rejection(NamedTuple):
@@ -55,8 +69,8 @@ class Decoded:
 def decode(payload: bytes | str, received_time_ms: int) -> Decoded:
     """Decode one WebSocket message received at `received_time_ms` (epoch milliseconds).
 
-    Updates keep the message's order. Raises DecodeError (`text_frame`, `bad_protobuf`, `future_feed_time`) when nothing of
-    the message can be used.
+    Updates keep the message's order. Raises DecodeError (`text_frame`, `bad_protobuf`) when nothing of the message can be used,
+    AheadOfClockError when it is of the future.
     """
     if isinstance(payload, str):
         raise DecodeError("text_frame", f"a text frame of {len(payload)} characters where protobuf was due")
@@ -67,10 +81,7 @@ def decode(payload: bytes | str, received_time_ms: int) -> Decoded:
     feed_time_ms = message.currentTs
     rejections: list[Rejection] = []
     if feed_time_ms > received_time_ms + FUTURE_MS:
-        ahead = (feed_time_ms - received_time_ms) // 1000
-        raise DecodeError(
-            "future_feed_time", f"currentTs is {ahead} s ahead of this machine's clock; set the clock if it is behind"
-        )
+        raise AheadOfClockError(feed_time_ms, feed_time_ms - received_time_ms, is_status=not message.feeds)
     if feed_time_ms < _EARLIEST_MS:
         if feed_time_ms:
             rejections.append(Rejection("bad_feed_time", None, f"currentTs={feed_time_ms}"))
@@ -96,7 +107,7 @@ def decode(payload: bytes | str, received_time_ms: int) -> Decoded:
 class _FeedReader:
     """Reads one instrument's feed; what cannot be true goes to `rejections`."""
 
-    __slots__ = ("feed_time_ms", "key", "kind", "latest_ms", "received_time_ms", "rejections")
+    __slots__ = ("feed_time_ms", "key", "kind", "latest_ms", "least_price", "received_time_ms", "rejections")
 
     def __init__(self, key: str, kind: str, feed_time_ms: int, received_time_ms: int, rejections: list[Rejection]) -> None:
         self.key = key
@@ -104,6 +115,7 @@ class _FeedReader:
         self.feed_time_ms = feed_time_ms
         self.received_time_ms = received_time_ms
         self.latest_ms = min(feed_time_ms, received_time_ms) + FUTURE_MS
+        self.least_price = -_MOST_PRICE if may_trade_below_zero(key) else 0.0
         self.rejections = rejections
 
     def update(self, feed: Any) -> FeedUpdate | None:
@@ -218,14 +230,15 @@ class _FeedReader:
     def _book(self, quotes: Iterable[Any]) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
         bid: list[Level] = []
         ask: list[Level] = []
+        least = self.least_price
         for quote in quotes:
             price, quantity = quote.bidP, quote.bidQ
-            if 0.0 < price < _MOST_PRICE and 0 <= quantity < _MOST_QUANTITY:
+            if least < price < _MOST_PRICE and price and 0 < quantity < _MOST_QUANTITY:
                 bid.append(Level(price, quantity))
             elif price or quantity:
                 self._odd_level(bid, price, quantity, "bid")
             price, quantity = quote.askP, quote.askQ
-            if 0.0 < price < _MOST_PRICE and 0 <= quantity < _MOST_QUANTITY:
+            if least < price < _MOST_PRICE and price and 0 < quantity < _MOST_QUANTITY:
                 ask.append(Level(price, quantity))
             elif price or quantity:
                 self._odd_level(ask, price, quantity, "ask")
@@ -234,7 +247,7 @@ class _FeedReader:
     def _odd_level(self, side: list[Level], price: float, quantity: int, name: str) -> None:
         if price == 0.0 and 0 < quantity < _MOST_QUANTITY:
             side.append(Level(None, quantity))
-        else:
+        elif quantity or not self._is_price(price):
             self._reject("bad_level", f"{name} {quantity} at {price}")
 
     def _bars(self, bars: Iterable[Any], *, with_volume: bool) -> tuple[Bar | None, DayBar | None]:
@@ -247,14 +260,18 @@ class _FeedReader:
             prices = (bar.open, bar.high, bar.low, bar.close)
             volume = bar.vol if with_volume else None
             if interval == "I1":
-                minute_bar = self._minute_bar(bar.ts, prices, volume)
-            elif interval == "1d" and all(0.0 < price < _MOST_PRICE for price in prices):
+                # The running minute's bar may stand beside the finished one, and its values still change.
+                if bar.ts + MINUTE_MS <= self.feed_time_ms or bar.ts > self.latest_ms:
+                    found = self._minute_bar(bar.ts, prices, volume)
+                    if found is not None and (minute_bar is None or found.start_ms > minute_bar.start_ms):
+                        minute_bar = found
+            elif interval == "1d" and all(self._is_price(price) for price in prices):
                 day_bar = DayBar(*prices, volume)
         return minute_bar, day_bar
 
     def _minute_bar(self, start_ms: int, prices: tuple[float, float, float, float], volume: int | None) -> Bar | None:
         opened, high, low, close = prices
-        sound = 0.0 < low <= opened <= high < _MOST_PRICE and low <= close <= high
+        sound = self.least_price < low <= opened <= high < _MOST_PRICE and low <= close <= high and all(prices)
         in_time = start_ms % MINUTE_MS == 0 and _EARLIEST_MS <= start_ms <= self.latest_ms
         if sound and in_time and (volume is None or 0 <= volume < _MOST_QUANTITY):
             return Bar(start_ms, opened, high, low, close, volume)
@@ -272,11 +289,14 @@ class _FeedReader:
         return None
 
     def _price(self, price: float, name: str) -> float | None:
-        if 0.0 < price < _MOST_PRICE:
+        if self._is_price(price):
             return price
         if price != 0.0:
             self._reject("bad_price", f"{name}={price}")
         return None
+
+    def _is_price(self, price: float) -> bool:
+        return self.least_price < price < _MOST_PRICE and price != 0.0
 
     def _amount(self, amount: float, name: str) -> float | None:
         if 0.0 < amount < _MOST_QUANTITY:

@@ -1,38 +1,42 @@
 """Turns what comes from the socket into published ticks, events and heartbeats; keeps the state of every instrument.
 
-It has no clock, thread or socket of its own: times come in with each call, and the sink is injected.
+It has no clock, thread or socket of its own: times come in with each call, and the sink is injected. What it remembers is kept
+by parts that know one thing each: missed volume (`gaps`), the heartbeat's clock (`heartbeat`), the pace of each instrument
+(`pace`), rejects (`reject_limit`), the ledger (`ledger`), and how far the machine's clock is behind (`clock`).
 """
 
 from __future__ import annotations
 
-import json
 import logging
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from orderflow.market.errors import DecodeError
-from orderflow.market.inference import InstrumentState, infer
+from orderflow.market.inference import Inference, InstrumentState, infer
 from orderflow.market.rejects import reject_record
-from orderflow.market.session import SegmentState, SessionBook, segment_of
+from orderflow.market.session import SegmentState, Session, SessionBook, segment_of
 from orderflow.market.stored_state import SEGMENT, segment_state
-from orderflow.market.tick import FeedUpdate, Tick, heartbeat_tick
-from orderflow.upstox.decode import EMPTY, MARKET_INFO, Decoded, decode
+from orderflow.market.tick import UPDATE, FeedUpdate, Tick, heartbeat_tick
+from orderflow.market.volume import stated_volume
+from orderflow.upstox.clock import FeedClock
+from orderflow.upstox.decode import EMPTY, MARKET_INFO, AheadOfClockError, Decoded, decode
+from orderflow.upstox.gaps import BaselineWatch, GapTracker
+from orderflow.upstox.heartbeat import Backlog, HeartbeatClock
+from orderflow.upstox.ledger import Ledger
+from orderflow.upstox.pace import InstrumentHealth, PaceBook
+from orderflow.upstox.reject_limit import RejectLimiter
 
 log = logging.getLogger(__name__)
 
-_REJECTS_A_SECOND: Final = 20
-_TELL_REJECT_EVERY_MS: Final = 10_000
-_SNAPSHOT_PATIENCE_MS: Final = 3_000
-_UNCONFIRMED_SECONDS: Final = 5.0
-_LEDGER_EVERY_MS: Final = 60_000
-_FROZEN_MS: Final = 5_000
-_HOLD_MS: Final = 10_000
-_RESET_UPDATES: Final = 20
-_RESET_MS: Final = 30_000
+_NAMED_AT_MOST: Final = 20
+_CAUSES: Final = {
+    "out_of_order": "vtt went backwards",
+    "doubtful": "vtt rose by too much to be true: not booked until another update confirms it",
+}
 
 
-class Sink(Protocol):
+class Sink(Backlog, Protocol):
     """Where ticks, events, rejects and states go; the Kafka publisher in the product, a list in tests."""
 
     def tick(self, tick: Tick) -> bool:
@@ -55,29 +59,13 @@ class Sink(Protocol):
         """Take a changed state."""
         ...
 
-    def backlog_number(self) -> int:
-        """Return the number of the last record taken."""
-        ...
-
-    def is_acknowledged(self, number: int) -> bool:
-        """Say whether all up to `number` is stored."""
-        ...
-
-    @property
-    def is_spooling(self) -> bool:
-        """Say whether records wait on disk."""
-        ...
-
-    def oldest_unacknowledged_seconds(self) -> float:
-        """Return the age of the oldest unconfirmed record."""
-        ...
-
 
 @dataclass(slots=True)
 class EngineFigures:
     """Counters since the start."""
 
     messages: int = 0
+    live_messages: int = 0
     ticks: int = 0
     trades: int = 0
     rejects: int = 0
@@ -87,96 +75,99 @@ class EngineFigures:
     heartbeats: int = 0
 
 
-@dataclass(slots=True)
-class _Ledger:
-    """Repeats of one instrument that are told together, once a minute."""
-
-    count: int
-    from_ms: int | None
-    to_ms: int | None
-
-
-@dataclass(slots=True)
 class FeedEngine:
-    """The streamer's core. Call it from one thread; `states` and `book` may be restored ones."""
+    """The streamer's core. Call it from one thread; `states` and `book` may be restored ones.
 
-    sink: Sink
-    book: SessionBook
-    states: dict[str, InstrumentState] = field(default_factory=dict)
-    watermark_ms: int = 120_000
-    figures: EngineFigures = field(default_factory=EngineFigures)
-    keys: set[str] = field(default_factory=set)
-    last_message_ms: int | None = None
-    last_feed_time_ms: int | None = None
-    _gap_cause: dict[str, str] = field(default_factory=dict)
-    _connected: bool = False
-    _stalled: bool = False
-    _outage_from_ms: int | None = None
-    _unseen: set[str] = field(default_factory=set)
-    _snapshot_from_ms: int | None = None
-    _resume_number: int | None = None
-    _beating: bool = False
-    _last_beat_ms: int = 0
-    _asked_ms: int = 0
-    _awake_ms: int = 0
-    _hold_until_ms: int = 0
-    _backwards: dict[str, tuple[int, int]] = field(default_factory=dict)
-    _duplicates: dict[str, _Ledger] = field(default_factory=dict)
-    _ledger_from_ms: int = 0
-    _reject_second: int = 0
-    _rejects_this_second: int = 0
-    _told_reject_ms: int = 0
-    _closing_auction_status: dict[str, str] = field(default_factory=dict)
+    `streamer` is the name that ticks, heartbeats and events carry, so that two streamers can be told apart; `mode` is the
+    subscription's, for messages.
+    """
+
+    def __init__(
+        self,
+        sink: Sink,
+        book: SessionBook,
+        states: dict[str, InstrumentState] | None = None,
+        *,
+        watermark_ms: int = 120_000,
+        streamer: str | None = None,
+        mode: str = "full",
+    ) -> None:
+        self.sink, self.book, self.states = sink, book, states if states is not None else {}
+        self.figures = EngineFigures()
+        self.keys: set[str] = set()
+        self.clock = FeedClock()
+        self.paces = PaceBook()
+        self.rejects = RejectLimiter()
+        self.last_message_ms: int | None = None
+        self.last_feed_time_ms: int | None = None
+        self._watermark_ms, self._streamer, self._mode = watermark_ms, streamer, mode
+        self._ledger = Ledger(sink.event, streamer)
+        self._heartbeat = HeartbeatClock(sink)
+        self._gaps = GapTracker()
+        self._baselines = BaselineWatch()
+        self._connected = False
+        self._opened_ms = 0
+        self._outage_from_ms: int | None = None
+        self._stalled_keys: set[str] = set()
+        self._closing_auction_status: dict[str, str] = {}
 
     def own(self, keys: Iterable[str], cause: str = "restart") -> None:
-        """Take over instruments; what was restored of them continues after a gap."""
+        """Take over instruments; what is known of them continues after a gap."""
         for key in keys:
             if key not in self.keys:
                 self.keys.add(key)
                 state = self.states.setdefault(key, InstrumentState(key))
                 if state.sequence:
-                    self._gap_cause[key] = cause
-                    self.sink.state(key, lambda key=key: {"state": self.states[key].to_record()})  # type: ignore[misc]
+                    self._gaps.miss((key,), cause)
+                    self._publish_state(key)
+                if self._connected:
+                    self.paces.subscribed((key,), self.last_message_ms or self._opened_ms)
 
     def disown(self, keys: Iterable[str]) -> None:
-        """Forget instruments that are no longer watched; their updates are ignored from now on."""
+        """Ignore updates of instruments that are no longer watched; their states stay known, for they may come back."""
         for key in keys:
             self.keys.discard(key)
-            self._unseen.discard(key)
-            self.states.pop(key, None)
-            self._gap_cause.pop(key, None)
+            self._heartbeat.unseen.discard(key)
+            self._gaps.settle(key)
+            self.paces.forget(key)
+
+    def restore(self, states: Iterable[InstrumentState]) -> None:
+        """Take states that were read back, unless a newer one of the instrument is known."""
+        for state in states:
+            known = self.states.get(state.instrument_key)
+            if known is None or (known.trading_date, known.sequence) < (state.trading_date, state.sequence):
+                self.states[state.instrument_key] = state
 
     def opened(self, at_ms: int) -> None:
         """Note that a connection is open; heartbeats resume once its first snapshot is stored."""
-        self._connected, self._stalled = True, False
-        self._unseen = set(self.keys)
-        self._snapshot_from_ms = self._resume_number = None
-        self._beating = False
+        at_ms = self.clock.corrected(at_ms)
+        self._connected, self._opened_ms = True, at_ms
+        self._heartbeat.opened(self.keys)
+        self.paces.connected_since_ms = None
+        self.paces.subscribed(self.keys, at_ms)
         self._event("connected", at_ms, from_ms=self._outage_from_ms, to_ms=at_ms if self._outage_from_ms is not None else None)
         self._outage_from_ms = None
 
     def lost(self, at_ms: int, cause: str) -> None:
         """Note that the connection is gone: heartbeats stop, and the next trade of each instrument spans a gap."""
         if self._connected or self._outage_from_ms is None:
-            self._event("disconnected", at_ms, from_ms=self.last_feed_time_ms, cause=cause)
+            self._event("disconnected", self.clock.corrected(at_ms), from_ms=self.last_feed_time_ms, cause=cause)
             self._outage_from_ms = self.last_feed_time_ms if self._connected else self._outage_from_ms
         if self._connected:
             self.overrun(cause)
-        self._connected = self._beating = False
+        self._connected = False
+        self._heartbeat.stop()
 
     def stalled(self, at_ms: int, silent_ms: int) -> None:
         """Note that the connection is open but mute: heartbeats stop."""
-        self._stalled = True
-        self._beating = False
-        self._event(
-            "stalled", at_ms, from_ms=self.last_feed_time_ms, to_ms=at_ms, cause=f"no message for {silent_ms / 1000:.0f} s"
-        )
+        self._heartbeat.stop()
+        cause = f"no message for {silent_ms / 1000:.0f} s"
+        at_ms = self.clock.corrected(at_ms)
+        self._event("stalled", at_ms, from_ms=self.last_feed_time_ms, to_ms=at_ms, cause=cause)
 
     def overrun(self, cause: str) -> None:
-        """Note that messages were missed: the next trade of each instrument is marked as spanning a gap."""
-        for key in self.keys:
-            if self.states[key].sequence:
-                self._gap_cause.setdefault(key, cause)
+        """Note that messages were missed: the next volume of each instrument is marked as spanning a gap."""
+        self._gaps.miss(self.keys, cause)
 
     def refused(self, rejects: Iterable[dict[str, Any]], count: int) -> None:
         """Publish what was refused of stored records, and count it; `rejects` may be fewer than `count`."""
@@ -184,203 +175,256 @@ class FeedEngine:
         for record in rejects:
             self.sink.reject(record)
 
-    def event(self, name: str, at_ms: int, cause: str, detail: dict[str, Any] | None = None) -> None:
-        """Record something that the supervisor decided."""
-        self._event(name, at_ms, cause=cause, detail=detail)
+    def event(self, name: str, at_ms: int, cause: str, detail: dict[str, Any] | None = None, key: str | None = None) -> None:
+        """Record something that the supervisor or the streamer decided."""
+        self._event(name, self.clock.corrected(at_ms), cause=cause, detail=detail, instrument_key=key)
 
     def message(self, payload: bytes | str, received_ms: int) -> Decoded | None:
         """Publish what one message says; return it decoded, or None when it could not be used."""
         self.figures.messages += 1
+        at_ms = self.clock.corrected(received_ms)
         try:
-            decoded = decode(payload, received_ms)
+            decoded = self._decoded(payload, received_ms)
         except DecodeError as error:
-            self._reject(error.reason, str(error), payload, received_ms)
+            self._useless(error.reason, str(error), payload, at_ms)
             return None
+        at_ms = self.clock.corrected(received_ms)
         if decoded.kind == EMPTY:
-            self._reject("empty_message", "a message without feeds or market status", payload, received_ms)
+            self._useless("empty_message", "a message without feeds or market status", payload, at_ms)
             return decoded
         for rejection in decoded.rejections:
             text = f"{rejection.reason}: {rejection.instrument_key or 'message'}: {rejection.detail}"
-            self._reject(rejection.reason, text, payload, received_ms)
-        self.last_message_ms = received_ms
-        self._awake_ms = 0
-        self.last_feed_time_ms = decoded.feed_time_ms
+            self._reject(rejection.reason, text, payload, at_ms)
+        self.last_message_ms, self.last_feed_time_ms = at_ms, decoded.feed_time_ms
+        self._heartbeat.message(decoded.feed_time_ms, at_ms)
         if decoded.segment_status:
-            self._announced(decoded, received_ms)
+            self._announced(decoded, at_ms)
         if decoded.closing_auction_status and decoded.closing_auction_status != self._closing_auction_status:
             self._closing_auction_status = decoded.closing_auction_status
-            self._event("closing_auction", received_ms, to_ms=decoded.feed_time_ms, detail=dict(decoded.closing_auction_status))
+            self._event("closing_auction", at_ms, to_ms=decoded.feed_time_ms, detail=dict(decoded.closing_auction_status))
+        if decoded.kind == MARKET_INFO:
+            return decoded
+        self.figures.live_messages += decoded.kind == UPDATE
+        if decoded.updates:
+            self.rejects.useful()
+        elif decoded.rejections:
+            self.rejects.useless(decoded.rejections[0].reason, at_ms)
+        if self.paces.connected_since_ms is None:
+            self.paces.connected_since_ms = decoded.feed_time_ms
         for update in decoded.updates:
             if update.instrument_key in self.keys:
-                self._update(update, received_ms)
-        if decoded.kind != MARKET_INFO:
-            self._note_snapshot(decoded, received_ms)
+                self._update(update, at_ms)
+        self._heartbeat.seen((update.instrument_key for update in decoded.updates), at_ms)
         return decoded
 
     def beat(self, now_ms: int) -> bool:
-        """Send the heartbeat that is due, if heartbeats may be sent; return whether one was. Call it once a second.
-
-        After a pause of the whole process (a suspended machine) it holds back for ten seconds: messages that waited in the
-        socket come first, or the heartbeat would make them late. Neither such a pause nor a step of the wall clock moves the
-        heartbeat far: between messages it advances by the time between calls, of each at most five seconds.
-        """
-        if now_ms - self._ledger_from_ms >= _LEDGER_EVERY_MS:
-            self._flush_ledger(now_ms)
-        if 0 < self._asked_ms < now_ms - _FROZEN_MS:
-            self._hold_until_ms = now_ms + _HOLD_MS
-        self._awake_ms += min(max(0, now_ms - self._asked_ms), _FROZEN_MS)
-        self._asked_ms = now_ms
-        if not self._may_beat(now_ms) or self.last_message_ms is None or self.last_feed_time_ms is None:
+        """Send the heartbeat that is due, if heartbeats may be sent; return whether one was. Call it once a second."""
+        now_ms = self.clock.corrected(now_ms)
+        self._ledger.flush(now_ms)
+        self._look_for_unserved(now_ms)
+        feed_time_ms = self._heartbeat.due(now_ms)
+        if feed_time_ms is None:
             return False
-        clock_ms = self.last_feed_time_ms + min(max(0, now_ms - self.last_message_ms), self._awake_ms)
-        self._last_beat_ms = max(self._last_beat_ms, clock_ms)
-        self.sink.heartbeat(heartbeat_tick(self._last_beat_ms, now_ms))
+        self.sink.heartbeat(heartbeat_tick(feed_time_ms, now_ms, self._streamer))
         self.figures.heartbeats += 1
         return True
 
     def is_in_continuous_trading(self, now_ms: int) -> bool:
         """Say whether any owned instrument should be trading, by the feed's clock and announcements."""
-        if self.last_feed_time_ms is None or self.last_message_ms is None:
-            return False
-        clock_ms = self.last_feed_time_ms + now_ms - self.last_message_ms
-        one_of_each = {segment_of(key): key for key in self.keys}
-        return any(
-            self.book.status(key) in (None, "NORMAL_OPEN") and self.book.session(key, clock_ms).phase(clock_ms) == "continuous"
-            for key in one_of_each.values()
-        )
+        return any(self._continuous(now_ms).values())
+
+    def health(self, now_ms: int) -> dict[str, InstrumentHealth]:
+        """Return the health of every instrument watched."""
+        by_segment = self._continuous(now_ms)
+        continuous = {key: by_segment.get(segment_of(key), False) for key in self.keys}
+        feed_now_ms = self._heartbeat.feed_now_ms(self.clock.corrected(now_ms))
+        return self.paces.health(sorted(self.keys), feed_now_ms, continuous)
+
+    def examine(self, now_ms: int) -> dict[str, InstrumentHealth]:
+        """Return the health of every instrument, and tell of those that have stalled, or speak again, on a feed that goes on."""
+        found = self.health(now_ms)
+        stalled = {key for key, each in found.items() if each.state == "stalled"}
+        if not self._connected or 2 * len(stalled) > len(found):
+            return found
+        at_ms = self.clock.corrected(now_ms)
+        for key in sorted(stalled ^ self._stalled_keys):
+            each = found.get(key)
+            if each is not None and key in stalled:
+                cause = f"no update for {each.last_update_seconds} s; {each.usual_seconds} s is usual"
+                self._event("instrument_stalled", at_ms, instrument_key=key, cause=cause)
+            elif each is not None and each.state == "live":
+                self._event("instrument_live", at_ms, instrument_key=key, cause="it is heard of again")
+        self._stalled_keys = stalled
+        return found
+
+    def trouble(self, now_ms: int) -> str | None:
+        """Return why nothing of the feed can be used, in words; None while it can."""
+        blocked = self.rejects.blocked(self.clock.corrected(now_ms))
+        if blocked is None:
+            return None
+        reason, count = blocked
+        if reason == AheadOfClockError.REASON:
+            return f"this machine's clock is {self.clock.behind_ms // 1000} s behind the feed: set it"
+        return f"nothing of the feed can be used: {count} messages rejected in a row, mostly {reason}"
 
     def close(self, at_ms: int, cause: str) -> None:
         """Write the last records of the ledger before the process ends."""
-        self._flush_ledger(at_ms)
+        at_ms = self.clock.corrected(at_ms)
+        self._ledger.flush(at_ms, all_of_it=True)
         self._event("stopped", at_ms, from_ms=self.last_feed_time_ms, cause=cause)
 
-    def _update(self, update: FeedUpdate, received_ms: int) -> None:
+    def _decoded(self, payload: bytes | str, received_ms: int) -> Decoded:
+        """Decode a message, by the feed's clock once it is known that the machine's is behind."""
+        try:
+            decoded = decode(payload, self.clock.corrected(received_ms))
+        except AheadOfClockError as ahead:
+            if not self.clock.believes(ahead.feed_time_ms, received_ms, is_status=ahead.is_status):
+                raise
+            decoded = decode(payload, self.clock.corrected(received_ms))
+            cause = f"this machine's clock is {self.clock.offset_ms / 1000:.0f} s behind the feed, whose time is used: set it"
+            log.warning("%s", cause)
+            self._event("clock", self.clock.corrected(received_ms), to_ms=decoded.feed_time_ms, cause=cause)
+        self.clock.accept(decoded.feed_time_ms, received_ms)
+        return decoded
+
+    def _update(self, update: FeedUpdate, at_ms: int) -> None:
         key = update.instrument_key
         session = self.book.session(key, update.feed_time_ms)
-        cause = self._gap_cause.get(key)
+        cause = self._gaps.cause(key)
         result = infer(
             self.states[key],
             update,
             session,
             self.book.status(key),
             after_gap=cause is not None,
-            watermark_ms=self.watermark_ms,
+            watermark_ms=self._watermark_ms,
+            streamer=self._streamer,
         )
-        if not self.sink.tick(result.tick):
-            self._gap_cause.setdefault(key, "the spool was full")
+        tick = result.tick
+        if not self.sink.tick(tick):
+            self._gaps.miss((key,), "the spool was full")
             return
-        figures = self.figures
-        figures.ticks += 1
-        if result.tick.traded_volume:
-            figures.trades += 1
+        self.figures.ticks += 1
+        if tick.traded_volume:
+            self.figures.trades += 1
         self.states[key] = result.state
-        if cause is not None:
-            del self._gap_cause[key]
-        if key in self._backwards and not any(event.event == "out_of_order" for event in result.events):
-            del self._backwards[key]
-        self.sink.state(key, lambda: {"state": self.states[key].to_record()} if key in self.states else {"state": None})
+        if cause is not None and result.settled:
+            self._gaps.settle(key)
+        elif cause is not None and result.unchanged:
+            self._gaps.unchanged(key, update.feed_time_ms)
+        self._publish_state(key)
+        silent_ms = self.paces.heard(key, update.feed_time_ms)
+        if silent_ms and not tick.gap and (tick.traded_volume or 0) > (tick.ltq or 0):
+            self._event(
+                "silence",
+                at_ms,
+                instrument_key=key,
+                from_ms=tick.prev_feed_time_ms,
+                to_ms=update.feed_time_ms,
+                cause=f"no update for {silent_ms / 1000:.0f} s on an open connection",
+                volume=tick.traded_volume,
+            )
+        if self.paces.is_served_again(key):
+            self._event("served", at_ms, instrument_key=key, cause="the feed mentions it after all")
+        self._tell(result, update, session, cause, at_ms)
+
+    def _tell(self, result: Inference, update: FeedUpdate, session: Session, cause: str | None, at_ms: int) -> None:
+        """Write the events of an update to the ledger, and follow a volume that went backwards."""
+        key, backwards = update.instrument_key, False
         for event in result.events:
             if event.event == "duplicate":
-                figures.duplicates += 1
-                known = self._duplicates.get(key)
-                if known is None:
-                    self._duplicates[key] = _Ledger(1, event.from_ms, event.to_ms)
-                else:
-                    known.count += 1
-                    known.to_ms = event.to_ms
+                self.figures.duplicates += 1
+                self._ledger.repeated(key, event.from_ms, event.to_ms)
                 continue
-            figures.gaps += event.event == "gap"
-            figures.out_of_order += event.event == "out_of_order"
+            backwards = backwards or event.event == "out_of_order"
+            self.figures.gaps += event.event == "gap"
             self._event(
                 event.event,
-                received_ms,
+                at_ms,
                 instrument_key=key,
                 from_ms=event.from_ms,
                 to_ms=event.to_ms,
-                cause=cause if event.event == "gap" else "vtt went backwards",
+                cause=cause if event.event == "gap" else _CAUSES[event.event],
                 volume=event.volume,
             )
-            if event.event == "out_of_order":
-                self._went_backwards(update, received_ms)
+        if backwards:
+            self.figures.out_of_order += 1
+            self._went_backwards(update, stated_volume(update, session) or 0, at_ms)
+        else:
+            self._baselines.rose(key)
 
-    def _went_backwards(self, update: FeedUpdate, received_ms: int) -> None:
-        """Take a new baseline once vtt has stayed below the old one: that one was wrong, or the feed is another."""
+    def _went_backwards(self, update: FeedUpdate, vtt: int, at_ms: int) -> None:
+        """Take a new baseline once vtt has stayed below the old one. What has traded since comes with the next update."""
         key = update.instrument_key
-        count, since_ms = self._backwards.get(key, (0, update.feed_time_ms))
-        self._backwards[key] = (count + 1, since_ms)
-        if count + 1 < _RESET_UPDATES or update.feed_time_ms - since_ms < _RESET_MS:
+        fall = self._baselines.fell(key, vtt, update.feed_time_ms)
+        if fall is None:
             return
-        del self._backwards[key]
-        cause = f"vtt stayed below {self.states[key].vtt} for {count + 1} updates: a new baseline is taken"
-        self.states[key] = replace(self.states[key], vtt=None)
+        cause = f"vtt stayed below {self.states[key].vtt} for {fall.updates} updates: {fall.least_vtt} is the new baseline"
+        self.states[key] = replace(self.states[key], vtt=fall.least_vtt, volume_time_ms=fall.since_ms)
+        self._gaps.miss((key,), "the volume known was wrong")
         log.warning("%s: %s", key, cause)
-        self._event("reset", received_ms, instrument_key=key, from_ms=since_ms, to_ms=update.feed_time_ms, cause=cause)
+        self._event("reset", at_ms, instrument_key=key, from_ms=fall.since_ms, to_ms=update.feed_time_ms, cause=cause)
 
-    def _announced(self, decoded: Decoded, received_ms: int) -> None:
+    def _announced(self, decoded: Decoded, at_ms: int) -> None:
         changes = self.book.announce(decoded.segment_status or {}, decoded.feed_time_ms)
         for segment in decoded.segment_status or {}:
             self.sink.state(SEGMENT + segment, lambda segment=segment: self.book.segments[segment].to_record())  # type: ignore[misc]
         if changes:
             log.info("market status: %s", ", ".join(f"{segment} {after}" for segment, _, after in changes))
             detail = {segment: after for segment, _, after in changes}
-            self._event("market_status", received_ms, to_ms=decoded.feed_time_ms, detail=detail)
+            self._event("market_status", at_ms, to_ms=decoded.feed_time_ms, detail=detail)
 
-    def _note_snapshot(self, decoded: Decoded, received_ms: int) -> None:
-        """Decide when heartbeats may resume: every instrument seen, or three seconds after the first; then stored."""
-        if self._beating or not self._connected or self._resume_number is not None:
+    def _continuous(self, now_ms: int) -> dict[str, bool]:
+        """Say by segment whether its instruments should be trading."""
+        clock_ms = self._heartbeat.feed_now_ms(self.clock.corrected(now_ms))
+        if clock_ms is None:
+            return {}
+        one_of_each = {segment_of(key): key for key in self.keys}
+        return {
+            segment: self.book.status(key) in (None, "NORMAL_OPEN")
+            and self.book.session(key, clock_ms).phase(clock_ms) == "continuous"
+            for segment, key in one_of_each.items()
+        }
+
+    def _look_for_unserved(self, now_ms: int) -> None:
+        """Tell once which keys the server never mentions, though the connection works."""
+        if not self._connected or self.last_message_ms is None or self.last_message_ms < self._opened_ms:
             return
-        if self._snapshot_from_ms is None:
-            self._snapshot_from_ms = received_ms
-        self._unseen.difference_update(update.instrument_key for update in decoded.updates)
-        if not self._unseen or received_ms - self._snapshot_from_ms >= _SNAPSHOT_PATIENCE_MS:
-            self._resume_number = self.sink.backlog_number()
-
-    def _may_beat(self, now_ms: int) -> bool:
-        if not self._connected or self._stalled or self.sink.is_spooling or now_ms < self._hold_until_ms:
-            return False
-        if self.sink.oldest_unacknowledged_seconds() > _UNCONFIRMED_SECONDS:
-            return False
-        if self._beating:
-            return True
-        waited = self._snapshot_from_ms is not None and now_ms - self._snapshot_from_ms >= _SNAPSHOT_PATIENCE_MS
-        if self._resume_number is None and waited:
-            self._resume_number = self.sink.backlog_number()
-        self._beating = self._resume_number is not None and self.sink.is_acknowledged(self._resume_number)
-        return self._beating
-
-    def _flush_ledger(self, at_ms: int) -> None:
-        self._ledger_from_ms = at_ms
-        for key, told in self._duplicates.items():
-            self._event(
-                "duplicate",
-                at_ms,
-                instrument_key=key,
-                from_ms=told.from_ms,
-                to_ms=told.to_ms,
-                cause="the feed repeated itself",
-                volume=0,
-                detail={"count": told.count},
+        unserved = sorted(self.paces.unserved(now_ms))
+        if not unserved:
+            return
+        if self.paces.none_served(self.keys):
+            cure = (
+                "full_d30 needs an Upstox Plus plan" if self._mode == "full_d30" else "look at INSTRUMENT and the account's plan"
             )
-        self._duplicates.clear()
-
-    def _event(self, name: str, at_ms: int, *, detail: dict[str, Any] | None = None, **known: Any) -> None:
-        record = {"event": name, "at_ms": at_ms, **{field: value for field, value in known.items() if value is not None}}
-        if detail is not None:
-            record["detail"] = json.dumps(detail)
-        self.sink.event(record)
-
-    def _reject(self, reason: str, text: str, payload: bytes | str, received_ms: int) -> None:
-        self.figures.rejects += 1
-        if received_ms // 1000 != self._reject_second:
-            self._reject_second, self._rejects_this_second = received_ms // 1000, 0
-        self._rejects_this_second += 1
-        if self._rejects_this_second > _REJECTS_A_SECOND:
+            cause = f"the feed serves none of {len(self.keys)} instruments in mode {self._mode}: {cure}"
+            log.warning("%s", cause)
+            self._event("not_served", now_ms, cause=cause, detail={"mode": self._mode, "keys": unserved[:_NAMED_AT_MOST]})
             return
-        if received_ms - self._told_reject_ms >= _TELL_REJECT_EVERY_MS:
+        cause = f"the feed does not serve it in mode {self._mode}: expired, unknown, or not in the account's plan"
+        log.warning("%s: %s", ", ".join(unserved[:_NAMED_AT_MOST]), cause)
+        for key in unserved:
+            self._event("not_served", now_ms, instrument_key=key, cause=cause)
+
+    def _publish_state(self, key: str) -> None:
+        self.sink.state(key, lambda: {"state": self.states[key].to_record()})
+
+    def _event(self, name: str, at_ms: int, **known: Any) -> None:
+        self._ledger.event(name, at_ms, **known)
+
+    def _useless(self, reason: str, text: str, payload: bytes | str, at_ms: int) -> None:
+        """Reject a message of which nothing can be used."""
+        self.rejects.useless(reason, at_ms)
+        self._reject(reason, text, payload, at_ms)
+
+    def _reject(self, reason: str, text: str, payload: bytes | str, at_ms: int) -> None:
+        self.figures.rejects += 1
+        if not self.rejects.may_publish(at_ms):
+            return
+        if self.rejects.may_tell(at_ms):
             log.warning("rejected: %s (%d rejected so far)", text, self.figures.rejects)
-            self._told_reject_ms = received_ms
         raw = payload.encode() if isinstance(payload, str) else payload
-        self.sink.reject(reject_record(reason, "feed", received_ms, raw))
+        self.sink.reject(reject_record(reason, "feed", at_ms, raw))
 
 
 def restored_segments(states: dict[str, dict[str, Any]]) -> dict[str, SegmentState]:

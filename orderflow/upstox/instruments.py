@@ -21,132 +21,255 @@ from urllib.parse import urlsplit
 
 import orjson
 
+from orderflow.market.calendar import SessionCalendar
+from orderflow.market.contract import Contract, Terms, contracts
 from orderflow.market.errors import OrderflowError, SettingsError
-from orderflow.upstox.calendar import holidays_around_now
+from orderflow.market.special_days import special_days
+from orderflow.market.tick import ist_date
+from orderflow.upstox.calendar import load_calendar
 
 _FRESH_SECONDS: Final = 20 * 3600
 _ASK_AGAIN_SECONDS: Final = 600
 _TIMEOUT_SECONDS: Final = 30
 _CASH_SEGMENTS: Final = 4
-_PREFERRED: Final = ("NSE_EQ", "NSE_INDEX", "BSE_EQ", "BSE_INDEX", "NSE_FO", "BSE_FO", "MCX_FO")
+_OPTIONS: Final = ("CE", "PE")
+_PREFERRED: Final = ("NSE_EQ", "NSE_INDEX", "BSE_EQ", "BSE_INDEX", "NSE_FO", "BSE_FO", "MCX_FO", "NCD_FO", "BCD_FO")
+_CONTRACTS: Final = ("FUT", "CE", "PE")
+_FUTURE: Final = " fut"
+_LISTED: Final = 5
+
+
+class UnknownInstrumentError(SettingsError):
+    """A name that is in no row of the master."""
 
 
 class Instrument(NamedTuple):
-    """One row of the master."""
+    """One row of the master; `expiry_ms` lies in the day on which a contract expires."""
 
     key: str
     trading_symbol: str
     name: str
+    kind: str = ""
+    expiry_ms: int | None = None
+
+    @property
+    def is_contract(self) -> bool:
+        """Say whether it is a future or an option."""
+        return self.expiry_ms is not None or self.kind in _CONTRACTS or self.key.partition("|")[0].endswith("_FO")
+
+    def is_expired(self, at_ms: int) -> bool:
+        """Say whether its last day is over."""
+        return self.expiry_ms is not None and ist_date(at_ms) > ist_date(self.expiry_ms)
 
 
 @dataclass(frozen=True, slots=True)
 class InstrumentMaster:
-    """The instruments that exist, and which stocks have derivatives (they close by auction)."""
+    """The instruments that exist, which stocks have derivatives (they close by auction), and the terms of all but options."""
 
     by_key: dict[str, Instrument]
     with_derivatives: frozenset[str]
+    terms: tuple[Terms, ...] = ()
     _by_symbol: dict[str, list[str]] = field(default_factory=dict)
+    _by_name: dict[str, list[str]] = field(default_factory=dict)
 
     @classmethod
     def from_rows(cls, rows: Iterable[dict[str, Any]]) -> InstrumentMaster:
         """Build from the rows of Upstox's JSON file."""
         by_key: dict[str, Instrument] = {}
         by_symbol: dict[str, list[str]] = {}
+        by_name: dict[str, list[str]] = {}
         with_derivatives: set[str] = set()
+        terms: list[Terms] = []
         for row in rows:
             key = row.get("instrument_key")
             if not isinstance(key, str):
                 continue
             symbol, name = str(row.get("trading_symbol") or ""), str(row.get("name") or "")
-            by_key[key] = Instrument(key, symbol, name)
-            for word in {symbol.casefold(), key.partition("|")[2].casefold(), name.casefold()} - {""}:
+            expiry = row.get("expiry")
+            expiry_ms = int(expiry) if isinstance(expiry, (int, float)) and expiry > 0 else None
+            by_key[key] = Instrument(key, symbol, name, str(row.get("instrument_type") or ""), expiry_ms)
+            for word in {symbol.casefold(), key.partition("|")[2].casefold()} - {""}:
                 by_symbol.setdefault(word, []).append(key)
+            underlying_names = (str(row.get(field) or "").casefold() for field in ("underlying_symbol", "asset_symbol"))
+            for word in {name.casefold(), *underlying_names} - {""}:
+                by_name.setdefault(word, []).append(key)
             underlying = row.get("underlying_key")
             if isinstance(underlying, str) and underlying.startswith(("NSE_EQ|", "BSE_EQ|")):
                 with_derivatives.add(underlying)
-        return cls(by_key, frozenset(with_derivatives), by_symbol)
+            if row.get("expiry") and row.get("instrument_type") not in _OPTIONS:
+                terms.append(_terms(key, row))
+        return cls(by_key, frozenset(with_derivatives), tuple(terms), by_symbol, by_name)
 
-    def resolve(self, name: str) -> str:
+    def resolve(self, name: str, at_ms: int | None = None) -> str:
         """Return the key of an instrument given as key, trading symbol, ISIN or name (case does not matter).
 
-        A name in several segments means cash equity first, then index, then the others. Raises SettingsError with the
-        nearest matches when nothing fits.
+        A name in several segments means cash equity first, then index, then the others. `NAME FUT` is the nearest future of an
+        underlying that has not expired at `at_ms` (default now). Raises UnknownInstrumentError with the nearest matches when
+        nothing fits, SettingsError for an expired contract, and with the choices for an underlying that has only contracts.
         """
+        at_ms = _now_ms() if at_ms is None else at_ms
         if name in self.by_key:
-            return name
-        found = self._by_symbol.get(name.casefold(), [])
+            return self._unexpired(name, at_ms)
+        word = name.casefold()
+        found = self._by_symbol.get(word)
         if found:
-            return min(found, key=_preference)
-        raise SettingsError(f"instrument {name!r} is not in the instrument master{self._nearest(name)}")
+            alive = [key for key in found if not self.by_key[key].is_expired(at_ms)]
+            return min(alive, key=_preference) if alive else self._unexpired(found[0], at_ms)
+        named = self._by_name.get(word, [])
+        cash = [key for key in named if not self.by_key[key].is_contract]
+        if cash:
+            return min(cash, key=_preference)
+        if is_rolling(name):
+            futures = self._futures(word.removesuffix(_FUTURE).strip(), at_ms)
+            if futures:
+                return futures[0].key
+        if named:
+            raise SettingsError(self._choices(name, at_ms))
+        raise UnknownInstrumentError(f"instrument {name!r} is not in the instrument master{self._nearest(name)}")
 
     def knows(self, names: Iterable[str]) -> bool:
-        """Tell whether every name can be resolved."""
-        return all(name in self.by_key or name.casefold() in self._by_symbol for name in names)
+        """Tell whether every name can be looked up, whatever the answer."""
+        for name in names:
+            try:
+                self.resolve(name)
+            except UnknownInstrumentError:
+                return False
+            except SettingsError:
+                continue
+        return True
+
+    def _unexpired(self, key: str, at_ms: int) -> str:
+        instrument = self.by_key[key]
+        if instrument.expiry_ms is not None and instrument.is_expired(at_ms):
+            raise SettingsError(f"{instrument.trading_symbol or key} ({key}) expired on {ist_date(instrument.expiry_ms)}")
+        return key
+
+    def _futures(self, word: str, at_ms: int) -> list[Instrument]:
+        """Return the futures of an underlying that have not expired, the nearest of the preferred segment first."""
+        found = [self.by_key[key] for key in self._by_name.get(word, ())]
+        alive = [each for each in found if each.kind == "FUT" and each.expiry_ms is not None and not each.is_expired(at_ms)]
+        return sorted(alive, key=lambda each: (_preference(each.key)[0], each.expiry_ms or 0, each.key))
+
+    def _choices(self, name: str, at_ms: int) -> str:
+        """Say what an underlying's name may be replaced by."""
+        futures = self._futures(name.casefold(), at_ms)
+        contracts = [self.by_key[key] for key in self._by_name[name.casefold()] if not self.by_key[key].is_expired(at_ms)]
+        options = sorted((each for each in contracts if each.kind != "FUT"), key=lambda each: (each.expiry_ms or 0, each.key))
+        some = [*futures[:_LISTED], *options[: max(1, _LISTED - len(futures))]]
+        listed = ", ".join(f"{each.trading_symbol} ({each.key})" for each in some)
+        nearest = f"write {name} FUT for the nearest future, now {futures[0].trading_symbol}, or " if futures else "write "
+        return f"{name!r} is an underlying with {len(contracts)} contracts: {nearest}one contract, for example {listed}"
 
     def _nearest(self, name: str) -> str:
-        wanted = name.partition("|")[2] or name
-        cash = [word for word, keys in self._by_symbol.items() if any(_preference(key)[0] < _CASH_SEGMENTS for key in keys)]
-        words = difflib.get_close_matches(wanted.casefold(), cash, n=4, cutoff=0.6)
-        starting = (word for word in self._by_symbol if word.startswith(wanted.casefold()) and word not in words)
-        words += itertools.islice(starting, 4 - len(words))
-        near = [min(self._by_symbol[word], key=_preference) for word in words]
+        wanted = (name.partition("|")[2] or name).casefold()
+        words: dict[str, list[str]] = {**self._by_name, **self._by_symbol}
+        cash = [word for word, keys in words.items() if any(_preference(key)[0] < _CASH_SEGMENTS for key in keys)]
+        near_words = difflib.get_close_matches(wanted, cash, n=4, cutoff=0.6)
+        starting = (word for word in words if word.startswith(wanted) and word not in near_words)
+        near_words += itertools.islice(starting, 4 - len(near_words))
+        near = [min(words[word], key=_preference) for word in near_words]
         told = ", ".join(f"{self.by_key[key].trading_symbol} ({key})" for key in dict.fromkeys(near))
         return f"; did you mean {told}?" if told else "; look it up on the broker's site, or write its key as SEGMENT|TOKEN"
 
 
-def resolved(names: Sequence[str], master: InstrumentMaster | None, mode_limit: int) -> tuple[str, ...]:
-    """Return the keys of `names` without repeats, in order.
+class Selection(NamedTuple):
+    """The keys of some names without repeats, in order, and by name why others cannot be streamed.
 
-    Without a master, full keys are taken on trust. Raises SettingsError naming every unknown name, or when more than
-    `mode_limit` remain.
+    `rolling` are the keys of names that mean another contract after an expiry; `expires` says whether any of the keys does.
+    """
+
+    keys: tuple[str, ...]
+    skipped: dict[str, str]
+    rolling: dict[str, str]
+    expires: bool
+
+
+def selected(names: Sequence[str], master: InstrumentMaster | None, mode_limit: int, at_ms: int) -> Selection:
+    """Return what to stream of `names` at `at_ms`. Without a master, full keys are taken on trust.
+
+    Raises SettingsError with every cause when nothing is left, or when more than `mode_limit` remain.
     """
     keys: dict[str, None] = {}
-    errors: list[str] = []
+    skipped: dict[str, str] = {}
+    rolling: dict[str, str] = {}
     for name in names:
-        if master is None:
-            if "|" in name:
-                keys[name] = None
-            else:
-                errors.append(
-                    f"{name!r} cannot be looked up without the instrument master; write its key, as NSE_EQ|INE467B01029"
-                )
-            continue
         try:
-            keys[master.resolve(name)] = None
+            key = _on_trust(name) if master is None else master.resolve(name, at_ms)
         except SettingsError as error:
-            errors.append(str(error))
-    if errors:
-        raise SettingsError("; ".join(errors))
+            skipped[name] = str(error)
+            continue
+        keys[key] = None
+        if is_rolling(name) and master is not None and name != master.by_key[key].trading_symbol:
+            rolling[name] = key
+    if not keys:
+        raise SettingsError("; ".join(skipped.values()))
     if len(keys) > mode_limit:
         raise SettingsError(f"{len(keys)} instruments are more than the {mode_limit} that one connection of this mode may carry")
-    return tuple(keys)
+    expires = master is not None and any(master.by_key[key].expiry_ms is not None for key in keys)
+    return Selection(tuple(keys), skipped, rolling, expires)
+
+
+def is_rolling(name: str) -> bool:
+    """Say whether a name asks for the nearest future: `NIFTY FUT`."""
+    return name.casefold().endswith(_FUTURE)
+
+
+def _on_trust(name: str) -> str:
+    if "|" in name:
+        return name
+    raise SettingsError(f"{name!r} cannot be looked up without the instrument master; write its key, as NSE_EQ|INE467B01029")
 
 
 class Resolution(NamedTuple):
-    """The instruments to stream, which stocks close by auction, equity holidays, and what the user should know."""
+    """The instruments to stream, which stocks close by auction, the calendar, contracts by key, and what to warn of."""
 
-    keys: tuple[str, ...]
+    selection: Selection
     with_derivatives: frozenset[str]
-    holidays: frozenset[str]
-    warning: str
+    calendar: SessionCalendar
+    contracts: dict[str, Contract]
+    warnings: tuple[str, ...]
 
 
-def resolve_apart(names: Sequence[str], source: str, cache: Path, ca_file: Path | None, mode_limit: int) -> Resolution:
+def resolve_apart(
+    names: Sequence[str],
+    source: str,
+    cache: Path,
+    ca_file: Path | None,
+    mode_limit: int,
+    at_ms: int,
+    rest_url: str | None = None,
+) -> Resolution:
     """Resolve names in a process of its own, which ends with its memory: a full master takes 300 MB, the calendar 100.
 
-    Raises SettingsError like `resolved` and `load_master`, OrderflowError when that process was killed.
+    The calendar is Upstox's at `rest_url`, kept beside the master, and that of exchange_calendars.
+
+    Raises SettingsError like `selected` and `load_master`, OrderflowError when that process was killed.
     """
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
         try:
-            return pool.submit(_resolve, tuple(names), source, cache, ca_file, mode_limit).result()
+            return pool.submit(_resolve, tuple(names), source, cache, ca_file, mode_limit, at_ms, rest_url).result()
         except BrokenProcessPool as error:
             raise OrderflowError("the process that resolves instruments was killed; is there too little memory?") from error
 
 
-def _resolve(names: tuple[str, ...], source: str, cache: Path, ca_file: Path | None, mode_limit: int) -> Resolution:
+def _resolve(
+    names: tuple[str, ...],
+    source: str,
+    cache: Path,
+    ca_file: Path | None,
+    mode_limit: int,
+    at_ms: int,
+    rest_url: str | None,
+) -> Resolution:
     master, warning = load_master(source, cache, ca_file, names)
-    with_derivatives = master.with_derivatives if master is not None else frozenset()
-    return Resolution(resolved(names, master, mode_limit), with_derivatives, holidays_around_now(), warning)
+    selection = selected(names, master, mode_limit, at_ms)
+    calendar, doubt = load_calendar(rest_url, cache.parent, ca_file)
+    warnings = tuple(text for text in (warning, doubt) if text)
+    if master is None:
+        return Resolution(selection, frozenset(), calendar, {}, warnings)
+    known = [key for key in selection.keys if key in master.by_key]
+    terms = contracts(known, master.terms, special_days(), lambda day: calendar.is_trading_day("NSE_EQ", day))
+    return Resolution(selection, master.with_derivatives, calendar, terms, warnings)
 
 
 def load_master(
@@ -194,7 +317,7 @@ def watch_list(path: Path) -> tuple[str, ...]:
     Raises SettingsError when it cannot be read or names nothing.
     """
     try:
-        lines = path.read_text(encoding="utf-8").splitlines()
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"INSTRUMENT_FILE={path} cannot be read ({type(error).__name__})") from error
     names = [part.strip() for line in lines for part in line.partition("#")[0].split(",")]
@@ -207,6 +330,14 @@ def watch_list(path: Path) -> tuple[str, ...]:
 def _preference(key: str) -> tuple[int, str]:
     segment = key.partition("|")[0]
     return (_PREFERRED.index(segment) if segment in _PREFERRED else len(_PREFERRED), key)
+
+
+def _terms(key: str, row: dict[str, Any]) -> Terms:
+    """Return a row's terms; its expiry comes as epoch milliseconds, or as a date in some files."""
+    expiry = row["expiry"]
+    date = ist_date(int(expiry)) if isinstance(expiry, (int, float)) else str(expiry)[:10]
+    underlying = row.get("underlying_symbol") or row.get("asset_symbol") or row.get("name") or ""
+    return Terms(key, str(row.get("instrument_type") or ""), str(underlying), date)
 
 
 def _parsed(content: bytes) -> InstrumentMaster:
@@ -228,3 +359,7 @@ def _downloaded(url: str, ca_file: Path | None) -> bytes:
     request = urllib.request.Request(url, headers={"User-Agent": "orderflow"})
     with urllib.request.urlopen(request, timeout=_TIMEOUT_SECONDS, context=context) as answer:
         return bytes(answer.read())
+
+
+def _now_ms() -> int:
+    return time.time_ns() // 1_000_000

@@ -28,7 +28,10 @@ SESSION_SECONDS: Final = 6.0
 
 
 class InstrumentLeases:
-    """Leases held in one ZooKeeper session; `lost` is set when that session expired, and with it every lease."""
+    """Leases held in one ZooKeeper session, safe from several threads.
+
+    `lost` is set when that session expired, and with it every lease.
+    """
 
     def __init__(self, hosts: str, owner: str) -> None:
         self._client = KazooClient(hosts=hosts, timeout=SESSION_SECONDS, connection_retry={"max_tries": -1, "max_delay": 2.0})
@@ -40,6 +43,7 @@ class InstrumentLeases:
         self._held: set[str] = set()
         self._closed = False
         self._live: threading.Event | None = None
+        self._lock = threading.RLock()
         self.lost = threading.Event()
 
     def connect(self, timeout_seconds: float) -> bool:
@@ -55,7 +59,8 @@ class InstrumentLeases:
         Raises OrderflowError when ZooKeeper stops answering.
         """
         try:
-            return self._acquire(keys)
+            with self._lock:
+                return self._acquire(keys)
         except (KazooException, KazooTimeoutError) as error:
             raise OrderflowError(f"ZooKeeper at {self._hosts} stopped answering ({type(error).__name__})") from error
 
@@ -79,8 +84,8 @@ class InstrumentLeases:
 
     def release(self, keys: Iterable[str]) -> None:
         """Give leases back."""
-        for key in tuple(keys):
-            if key in self._held:
+        with self._lock:
+            for key in self._held.intersection(keys):
                 self._held.discard(key)
                 try:
                     self._client.delete_async(self._path(key)).get(timeout=_CALL_SECONDS)
@@ -89,8 +94,9 @@ class InstrumentLeases:
 
     def renew(self) -> None:
         """Begin anew after a lost session: nothing is held."""
-        self._held.clear()
-        self.lost.clear()
+        with self._lock:
+            self._held.clear()
+            self.lost.clear()
 
     def close(self) -> None:
         """Give everything back and disconnect."""

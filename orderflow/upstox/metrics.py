@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
 from prometheus_client import CollectorRegistry, Histogram
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
 from prometheus_client.registry import Collector
+
+from orderflow.upstox.pace import STATES, InstrumentHealth
 
 Reading = Callable[[], float]
 
@@ -26,6 +29,31 @@ class FigureCollector(Collector):
         for name, (meaning, is_counter, reading) in self._figures.items():
             family = CounterMetricFamily if is_counter else GaugeMetricFamily
             yield family(name, meaning, value=reading())
+
+
+class InstrumentCollector(Collector):
+    """The health of every instrument at each scrape."""
+
+    def __init__(self, instruments: Callable[[], Mapping[str, InstrumentHealth]]) -> None:
+        self._instruments = instruments
+
+    def collect(self) -> Iterator[Any]:
+        """Yield how many instruments are in each state, and of each one its state, its pace and the age of its last update."""
+        found = self._instruments()
+        counted = Counter(each.state for each in found.values())
+        total = GaugeMetricFamily("orderflow_instruments", "Instruments by state", labels=("state",))
+        state = GaugeMetricFamily("orderflow_instrument_state", "1 for the state it is in", labels=("instrument", "state"))
+        age = GaugeMetricFamily("orderflow_instrument_last_update_age_seconds", "Age of the last update", labels=("instrument",))
+        pace = GaugeMetricFamily("orderflow_instrument_usual_gap_seconds", "Usual time between updates", labels=("instrument",))
+        for name in STATES:
+            total.add_metric((name,), counted[name])
+        for key, each in found.items():
+            state.add_metric((key, each.state), 1)
+            if each.last_update_seconds is not None:
+                age.add_metric((key,), each.last_update_seconds)
+            if each.usual_seconds is not None:
+                pace.add_metric((key,), each.usual_seconds)
+        yield from (total, state, age, pace)
 
 
 class PublishLag:

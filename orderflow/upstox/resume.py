@@ -14,8 +14,8 @@ import msgspec
 from orderflow.market import records, topics
 from orderflow.market.conformity import MOST_VOLUME, problem
 from orderflow.market.inference import Inference, InstrumentState, infer
+from orderflow.market.phases import CONTINUOUS, Phase, Session, Span
 from orderflow.market.rejects import reject_record
-from orderflow.market.session import Session
 from orderflow.market.tick import MINUTE_MS, READABLE_VERSIONS, Tick, ist_date, tick_from_record, update_from_tick
 from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.storage import Storage, TickPublisher
@@ -25,14 +25,18 @@ log = logging.getLogger(__name__)
 _ROOM_SECONDS: Final = 0.002
 _OTHERS: Final = {topics.FEED_EVENTS: records.FEED_EVENT, topics.REJECTS: records.REJECT}
 _DAY_MS: Final = 24 * 60 * MINUTE_MS
-"""A bar's start and its four prices come first."""
+_INTERRUPTIONS: Final[tuple[Phase, ...]] = ("pre_open", "opening_auction", "halt")
 
 
 class Continued(NamedTuple):
-    """The state after a spooled tick, and the tick as it must now be published (None: it is stored already)."""
+    """The state after a spooled tick, and the tick as it must now be published (None: it is stored already).
+
+    `settled` says that the volume of a hole before it is booked.
+    """
 
     state: InstrumentState
     tick: Tick | None
+    settled: bool = True
 
 
 def restored_state(key: str, record: Mapping[str, Any] | None, newer: Iterable[Mapping[str, Any]]) -> InstrumentState:
@@ -66,13 +70,17 @@ def valid_tick(key: str, record: Mapping[str, Any]) -> Tick | None:
     return tick if sane else None
 
 
-def continued(state: InstrumentState, tick: Tick) -> Continued:
-    """Infer a spooled tick anew from what is really stored: drop it if it is, and let its volume span what is missing."""
+def continued(state: InstrumentState, tick: Tick, *, after_hole: bool = False) -> Continued:
+    """Infer a spooled tick anew from what is really stored: drop it if it is, and let its volume span what is missing.
+
+    `after_hole` says that ticks were missing before an earlier one, whose volume is not booked yet.
+    """
     if not _is_newer(tick, state):
         return Continued(state, None)
     follows = tick.sequence == state.sequence + 1 or (state.trading_date != tick.trading_date and tick.sequence == 1)
-    after, again, _ = _inferred(state, tick, after_gap=tick.gap or not follows)
-    return Continued(after, again)
+    after_hole = after_hole or tick.gap or not follows
+    inferred = _inferred(state, tick, after_gap=after_hole)
+    return Continued(inferred.state, inferred.tick, inferred.settled or not after_hole)
 
 
 def continue_spool(storage: Storage, engine: FeedEngine, keys: Iterable[str], stop: threading.Event) -> bool:
@@ -83,6 +91,7 @@ def continue_spool(storage: Storage, engine: FeedEngine, keys: Iterable[str], st
     publisher: TickPublisher = engine.sink  # type: ignore[assignment]
     own = frozenset(keys)
     published = others = foreign = broken = 0
+    holes: set[str] = set()
     for topic, record in storage.spooled():
         if topic in _OTHERS and _is_record(_OTHERS[topic], record):
             (publisher.event if topic == topics.FEED_EVENTS else publisher.reject)(record)
@@ -98,7 +107,7 @@ def continue_spool(storage: Storage, engine: FeedEngine, keys: Iterable[str], st
             engine.refused([reject_record("bad_spooled_record", "spool", time.time_ns() // 1_000_000, payload)], 1)
             broken += 1
             continue
-        state, tick = continued(engine.states.get(key, InstrumentState(key)), spooled)
+        state, tick, settled = continued(engine.states.get(key, InstrumentState(key)), spooled, after_hole=key in holes)
         if tick is None:
             continue
         while not publisher.has_room(tick.feed_time_ms) or not publisher.tick(tick):
@@ -106,6 +115,7 @@ def continue_spool(storage: Storage, engine: FeedEngine, keys: Iterable[str], st
             if stop.wait(_ROOM_SECONDS):
                 return False
         engine.states[key] = state
+        (holes.discard if settled else holes.add)(key)
         published += 1
     number = publisher.backlog_number()
     while not publisher.is_acknowledged(number):
@@ -141,5 +151,16 @@ def _inferred(state: InstrumentState, tick: Tick, *, after_gap: bool) -> Inferen
     start_ms, end_ms = tick.session_start_ms or 0, tick.session_end_ms or 0
     auction_end_ms = max(end_ms, tick.event_time_ms + 1) if tick.session_phase == "closing_auction" else end_ms
     last_ms = max(auction_end_ms, tick.event_time_ms + 1) if tick.session_phase == "post_close" else auction_end_ms
-    session = Session(tick.trading_date, min(start_ms, tick.event_time_ms), start_ms, end_ms, auction_end_ms, last_ms)
-    return infer(state, update_from_tick(tick), session, tick.segment_status, after_gap=after_gap)
+    first_ms = min(start_ms, tick.event_time_ms)
+    session = Session(tick.trading_date, first_ms, start_ms, end_ms, auction_end_ms, last_ms, _interruption(tick))
+    return infer(state, update_from_tick(tick), session, tick.segment_status, after_gap=after_gap, streamer=tick.streamer)
+
+
+def _interruption(tick: Tick) -> tuple[Span, ...]:
+    """Return the phases around a tick of a halt, or of the auction after it; none when a session's edges tell its phase."""
+    start_ms, at_ms, end_ms = tick.session_start_ms or 0, tick.event_time_ms, tick.session_end_ms or 0
+    phase = next((known for known in _INTERRUPTIONS if known == tick.session_phase), None)
+    if phase is None or not start_ms <= at_ms < end_ms:
+        return ()
+    around = (Span(CONTINUOUS, start_ms, at_ms), Span(phase, at_ms, at_ms + 1), Span(CONTINUOUS, at_ms + 1, end_ms))
+    return tuple(span for span in around if span.start_ms < span.end_ms)

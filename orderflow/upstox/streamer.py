@@ -18,29 +18,30 @@ from prometheus_client import REGISTRY
 
 from orderflow.health import Health, HealthServer
 from orderflow.market.errors import OrderflowError
-from orderflow.market.inference import InstrumentState
-from orderflow.market.session import SessionBook, SessionCalendar
+from orderflow.market.session import SessionBook
 from orderflow.market.stored_state import SEGMENT
 from orderflow.settings import Settings
 from orderflow.upstox.client import KEY_LIMITS, Listener, UpstoxConnection, checked_url, tls_options
+from orderflow.upstox.clock import SYSTEM
 from orderflow.upstox.engine import FeedEngine, restored_segments
+from orderflow.upstox.feed_health import Figures, feed_health, with_dead
 from orderflow.upstox.instruments import Resolution, resolve_apart, watch_list
 from orderflow.upstox.lease import InstrumentLeases
-from orderflow.upstox.metrics import FigureCollector, PublishLag
+from orderflow.upstox.metrics import FigureCollector, InstrumentCollector, PublishLag
+from orderflow.upstox.pace import InstrumentHealth
 from orderflow.upstox.recording import RawRecorder
 from orderflow.upstox.resume import continue_spool, restored_state
+from orderflow.upstox.startup import announce
 from orderflow.upstox.storage import Storage, Stored, TickPublisher
 from orderflow.upstox.supervisor import FeedStatus, FeedSupervisor
 from orderflow.upstox.token import Token, TokenSource
+from orderflow.upstox.watch_list import Change, WatchList
 from orderflow.upstox.worker import Inbox, Worker
 
 log = logging.getLogger(__name__)
 
 _REFUSE_AFTER_SECONDS: Final = 12.0
-_WATCH_EVERY_SECONDS: Final = 2.0
 _REPORT_EVERY_SECONDS: Final = 60.0
-_UNHEALTHY_AFTER_SECONDS: Final = 30.0
-_UNCONFIRMED_SECONDS: Final = 10.0
 NO_ZOOKEEPER: Final = "none"
 
 
@@ -53,6 +54,7 @@ class _Running:
     inbox: Inbox
     worker: Worker
     supervisor: FeedSupervisor
+    watch_list: WatchList
 
 
 class UpstoxStreamer:
@@ -72,9 +74,8 @@ class UpstoxStreamer:
             None if settings.zookeeper_hosts == NO_ZOOKEEPER else InstrumentLeases(settings.zookeeper_hosts, self._owner)
         )
         self._lag = PublishLag(REGISTRY)
-        self._names: tuple[str, ...] = ()
         self._keys: tuple[str, ...] = ()
-        self._watched_at = self._reported_at = time.monotonic()
+        self._reported_at = time.monotonic()
         self._reported = (0, 0, 0)
 
     def stop(self, *_: object) -> None:
@@ -88,6 +89,7 @@ class UpstoxStreamer:
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.stop)
         REGISTRY.register(FigureCollector(self._figures()))
+        REGISTRY.register(InstrumentCollector(self._instruments))
         with HealthServer(self._settings.health_host, self._settings.health_port, self.health):
             try:
                 self._stream()
@@ -107,34 +109,29 @@ class UpstoxStreamer:
         if running is None:
             state = self._starting.state
             return Health(state == "standby", state, {"cause": self._starting.cause})
-        status = running.supervisor.status
-        unconfirmed = running.publisher.oldest_unacknowledged_seconds()
-        now = time.monotonic()
-        detail: dict[str, object] = {
-            "cause": status.cause,
-            "instruments": len(self._keys),
-            "messages": status.messages,
-            "ticks_stored": running.publisher.ticks_acknowledged,
-            "last_message_seconds_ago": None if status.last_message_at is None else round(now - status.last_message_at, 1),
-            "publish_lag_seconds": round(self._lag.last_seconds, 3),
-            "spool_bytes": running.publisher.spool_bytes,
-            "market_open": running.worker.continuous,
-        }
-        if max(unconfirmed, running.publisher.spooling_seconds()) > _UNCONFIRMED_SECONDS:
-            return Health(False, "Kafka does not confirm", {**detail, "oldest_unconfirmed_seconds": round(unconfirmed, 1)})
-        if status.state == "connected":
-            return Health(True, "connected" if running.worker.continuous else "connected, market closed", detail)
-        patient = status.state in ("connecting", "retrying") and now - status.since < _UNHEALTHY_AFTER_SECONDS
-        return Health(patient and status.connections > 0, status.state, detail)
+        figures = Figures(
+            running.publisher.ticks_acknowledged,
+            self._lag.last_seconds,
+            running.publisher.spool_bytes,
+            running.publisher.oldest_unacknowledged_seconds(),
+            running.publisher.spooling_seconds(),
+            running.engine.clock.behind_ms / 1000,
+        )
+        watch = running.watch_list
+        return feed_health(
+            running.supervisor.status, running.worker.report, figures, watch.current.skipped, watch.failure, time.monotonic()
+        )
 
     def _stream(self) -> None:
         settings = self._settings
-        self._names = self._wanted_names()
-        resolution = self._resolve(self._names)
-        self._keys = resolution.keys
-        log.info(
-            "instruments: %s", ", ".join(self._keys[:20]) + (f" and {len(self._keys) - 20} more" if len(self._keys) > 20 else "")
-        )
+        names = self._wanted_names()
+        resolution = self._resolve(names)
+        selection = resolution.selection
+        self._keys = selection.keys
+        for name, cause in selection.skipped.items():
+            log.warning("not streamed: %s: %s", name, cause)
+        more = f" and {len(self._keys) - 20} more" if len(self._keys) > 20 else ""
+        log.info("instruments: %s", ", ".join(self._keys[:20]) + more)
         if not self._acquire() or self._stop.is_set():
             return
         self._say("waiting for Kafka")
@@ -144,8 +141,10 @@ class UpstoxStreamer:
         stored = self._storage.read(lambda name: name in wanted or name.startswith(SEGMENT), wanted, self._stop.is_set)
         engine = FeedEngine(
             self._storage.publisher(self._owner, self._lag.observe),
-            SessionBook(SessionCalendar(resolution.holidays), resolution.with_derivatives, restored_segments(stored.states)),
+            SessionBook(resolution.calendar, resolution.with_derivatives, restored_segments(stored.states), resolution.contracts),
             watermark_ms=settings.watermark_seconds * 1000,
+            streamer=settings.streamer_name,
+            mode=settings.feed_mode,
         )
         engine.refused(stored.rejects, stored.rejected)
         self._restore(engine, self._keys, stored)
@@ -155,6 +154,10 @@ class UpstoxStreamer:
         engine.own(self._keys)
         resumed = sum(1 for state in engine.states.values() if state.sequence)
         engine.event("restart", _now_ms(), f"{resumed} of {len(self._keys)} instruments continue from what is stored")
+        for name, cause in selection.skipped.items():
+            engine.event("skipped", _now_ms(), cause, key=name)
+        for name, key in selection.rolling.items():
+            engine.event("rollover", _now_ms(), f"{name} is {key}", key=key)
         inbox = Inbox()
         publisher: TickPublisher = engine.sink  # type: ignore[assignment]
         worker = Worker(engine, publisher, inbox, self._recorder)
@@ -164,17 +167,30 @@ class UpstoxStreamer:
             inbox,
             self._keys,
             settings.feed_mode,
-            lambda: worker.continuous,
+            lambda: worker.report.continuous,
+            lambda: engine.figures.live_messages,
             housekeeping=self._housekeep,
         )
-        self._running = _Running(engine, publisher, inbox, worker, supervisor)
+        watching = WatchList(
+            self._wanted_names,
+            lambda wanted: self._resolve(wanted).selection,
+            lambda keys: self._storage.read(keys.__contains__, keys, self._stop.is_set),
+            self._leases,
+            _now_ms,
+            selection,
+            names,
+        )
+        self._running = _Running(engine, publisher, inbox, worker, supervisor, watching)
         if self._stop.is_set():
             supervisor.stop()
         worker.start()
+        watching.start()
+        announce(dict.fromkeys(self._keys, settings.feed_mode), self._tokens.current(), settings.rest_url, settings.ca_file)
         supervisor.run()
 
     def _end(self) -> None:
         if self._running is not None:
+            self._running.watch_list.stop()
             self._running.worker.stop()
         if self._leases is not None:
             self._leases.close()
@@ -185,9 +201,10 @@ class UpstoxStreamer:
     def _resolve(self, names: tuple[str, ...]) -> Resolution:
         settings, source = self._settings, self._settings.instrument_master
         cache = settings.spool_dir / f"instrument-master-{zlib.crc32(source.encode()):08x}.json.gz"
-        resolution = resolve_apart(names, source, cache, settings.ca_file, KEY_LIMITS[settings.feed_mode])
-        if resolution.warning:
-            log.warning("%s", resolution.warning)
+        limit = KEY_LIMITS[settings.feed_mode]
+        resolution = resolve_apart(names, source, cache, settings.ca_file, limit, _now_ms(), settings.rest_url)
+        for warning in resolution.warnings:
+            log.warning("%s", warning)
         return resolution
 
     def _wanted_names(self) -> tuple[str, ...]:
@@ -242,16 +259,17 @@ class UpstoxStreamer:
         now = time.monotonic()
         if self._leases is not None and self._leases.lost.is_set():
             self._reclaim(self._leases)
-        if self._settings.instrument_file is not None and now - self._watched_at >= _WATCH_EVERY_SECONDS:
-            self._watched_at = now
-            self._reread(running)
+        change = running.watch_list.take()
+        if change is not None:
+            self._apply(running, change)
         if now - self._reported_at >= _REPORT_EVERY_SECONDS:
             self._report(running, now)
 
     def _reclaim(self, leases: InstrumentLeases) -> None:
         """Take the leases again after the session expired; end the process if another streamer has them."""
         leases.renew()
-        taken = leases.acquire(self._keys)
+        keys = self._keys if self._running is None else self._running.watch_list.current.keys
+        taken = leases.acquire(keys)
         if taken:
             key, holder = next(iter(taken.items()))
             raise OrderflowError(
@@ -259,30 +277,15 @@ class UpstoxStreamer:
             )
         log.info("the leases are held again")
 
-    def _reread(self, running: _Running) -> None:
-        """Follow the watch-list file without a restart; a list that cannot be used is told and ignored."""
-        try:
-            names = self._wanted_names()
-            if names == self._names:
-                return
-            self._names = names
-            keys = self._resolve(names).keys
-            added = tuple(key for key in keys if key not in self._keys)
-            taken = self._leases.acquire(added) if self._leases is not None and added else {}
-            if taken:
-                raise OrderflowError(f"{next(iter(taken))} is streamed already by {next(iter(taken.values()))}")
-            stored = self._storage.read(added.__contains__, added, self._stop.is_set)
-        except OrderflowError as error:
-            log.error("the watch list stays as it was: %s", error)
-            return
-        removed = tuple(key for key in self._keys if key not in keys)
-        states = {key: restored_state(key, stored.states.get(key), stored.ticks.get(key, ())) for key in added}
-        running.inbox.call(functools.partial(_change, added=added, removed=removed, states=states, stored=stored))
+    def _apply(self, running: _Running, change: Change) -> None:
+        """Let a changed watch list take effect on the open connection."""
+        keys = change.selection.keys
+        running.inbox.call(functools.partial(_change, change=change, at_ms=_now_ms()))
         self._keys = keys
         running.supervisor.watch(keys)
-        if self._leases is not None:
-            self._leases.release(removed)
-        log.info("watch list: %d instruments, %d added, %d removed", len(keys), len(added), len(removed))
+        if self._leases is not None and change.removed:
+            self._leases.release(change.removed)
+        log.info("watch list: %d instruments, %d added, %d removed", len(keys), len(change.added), len(change.removed))
 
     def _report(self, running: _Running, now: float) -> None:
         figures, status = running.engine.figures, running.supervisor.status
@@ -305,6 +308,10 @@ class UpstoxStreamer:
 
     def _say(self, state: str, cause: str = "") -> None:
         self._starting.state, self._starting.cause = state, cause
+
+    def _instruments(self) -> dict[str, InstrumentHealth]:
+        running = self._running
+        return {} if running is None else with_dead(running.worker.report.instruments, running.watch_list.current.skipped)
 
     def _figures(self) -> dict[str, tuple[str, bool, Callable[[], float]]]:
         def read(of: Callable[[_Running], float]) -> Callable[[], float]:
@@ -336,25 +343,28 @@ class UpstoxStreamer:
                 True,
                 read(lambda run: run.engine.figures.out_of_order),
             ),
+            "orderflow_feed_clock_behind_seconds": (
+                "Seconds by which this machine's clock is behind the feed",
+                False,
+                read(lambda run: run.engine.clock.behind_ms / 1000),
+            ),
             "orderflow_heartbeats": ("Heartbeats sent", True, read(lambda run: run.engine.figures.heartbeats)),
             "orderflow_spool_bytes": ("Size of the spool on disk", False, read(lambda run: run.publisher.spool_bytes)),
         }
 
 
-def _change(
-    engine: FeedEngine,
-    *,
-    added: tuple[str, ...],
-    removed: tuple[str, ...],
-    states: dict[str, InstrumentState],
-    stored: Stored,
-) -> None:
+def _change(engine: FeedEngine, *, change: Change, at_ms: int) -> None:
     """Apply a changed watch list to the engine, on the worker's thread."""
-    engine.refused(stored.rejects, stored.rejected)
-    engine.disown(removed)
-    engine.states.update(states)
-    engine.own(added, "the instrument was not watched")
+    if change.stored is not None:
+        engine.refused(change.stored.rejects, change.stored.rejected)
+    engine.disown(change.removed)
+    engine.restore(change.states)
+    engine.own(change.added, "the instrument was not watched")
+    for name, cause in change.selection.skipped.items():
+        engine.event("skipped", at_ms, cause, key=name)
+    for name, key in change.rolled.items():
+        engine.event("rollover", at_ms, f"{name} is now {key}", key=key)
 
 
 def _now_ms() -> int:
-    return time.time_ns() // 1_000_000
+    return SYSTEM.now_ms()

@@ -6,6 +6,7 @@ for half a minute before the delays start from the beginning again, so a server 
 
 from __future__ import annotations
 
+import functools
 import logging
 import queue
 import random
@@ -20,15 +21,15 @@ from typing import Any, Final, NamedTuple, Protocol
 import websocket
 
 from orderflow.upstox.backoff import STEADY_SECONDS, Backoff
-from orderflow.upstox.client import HANDSHAKE_SECONDS, Listener
+from orderflow.upstox.client import HANDSHAKE_SECONDS, InsecureRedirectError, Listener
+from orderflow.upstox.clock import SYSTEM
+from orderflow.upstox.engine import FeedEngine
+from orderflow.upstox.liveness import Liveness
 from orderflow.upstox.token import Token, TokenSource
 from orderflow.upstox.worker import Inbox
 
 log = logging.getLogger(__name__)
 
-STALL_SECONDS: Final = 30.0
-FIRST_MESSAGE_SECONDS: Final = 20.0
-_MOST_STALL_SECONDS: Final = 300.0
 _REFUSED_TOKEN_SECONDS: Final = 300.0
 _ANNOUNCE_MS: Final = (3_600_000, 600_000)
 _TICK_SECONDS: Final = 0.25
@@ -79,15 +80,16 @@ class FeedStatus:
 class _Attempt(Listener):
     """Hears one connection; what comes after it was given up is ignored."""
 
-    def __init__(self, inbox: Inbox, status: FeedStatus) -> None:
-        self._inbox, self._status = inbox, status
+    def __init__(self, inbox: Inbox, status: FeedStatus, now_ms: Callable[[], int]) -> None:
+        self._inbox, self._status, self._now_ms = inbox, status, now_ms
         self.happened: queue.SimpleQueue[tuple[str, int | None, str | None, BaseException | None]] = queue.SimpleQueue()
         self.active = True
         self.messages = 0
 
     def opened(self) -> None:
         if self.active:
-            self._inbox.call(lambda engine: engine.opened(_now_ms()))
+            opened_ms = self._now_ms()
+            self._inbox.call(lambda engine: engine.opened(opened_ms))
             self.happened.put(("opened", None, None, None))
 
     def message(self, payload: bytes | str, received_time_ms: int) -> None:
@@ -112,19 +114,20 @@ class FeedSupervisor:
         keys: tuple[str, ...],
         mode: str,
         is_continuous: Callable[[], bool],
+        live_messages: Callable[[], int],
         *,
         housekeeping: Callable[[], None] = lambda: None,
         backoff: Backoff | None = None,
-        stall_seconds: float = STALL_SECONDS,
-        first_message_seconds: float = FIRST_MESSAGE_SECONDS,
+        liveness: Liveness | None = None,
+        now_ms: Callable[[], int] = SYSTEM.now_ms,
     ) -> None:
         self._connect, self._tokens, self._inbox, self._mode = connect, tokens, inbox, mode
         self._keys = keys
-        self._is_continuous = is_continuous
+        self._is_continuous, self._live_messages = is_continuous, live_messages
+        self._now_ms = now_ms
         self._housekeeping = housekeeping
         self._backoff = backoff or Backoff(random.random)
-        self._stall_seconds = stall_seconds
-        self._first_message_seconds = first_message_seconds
+        self._liveness = liveness or Liveness()
         self._stop = threading.Event()
         self._connection: Connection | None = None
         self._refused: tuple[str, float] | None = None
@@ -172,7 +175,7 @@ class FeedSupervisor:
         told = ""
         while not self._stop.is_set():
             token = self._tokens.current()
-            now_ms = _now_ms()
+            now_ms = self._now_ms()
             if token is None:
                 problem = f"there is no access token: {self._tokens.where()}"
             elif token.is_expired(now_ms):
@@ -193,7 +196,7 @@ class FeedSupervisor:
 
     def _attempt(self, token: Token) -> Verdict:
         """Make one connection and stay with it to its end."""
-        attempt = _Attempt(self._inbox, self.status)
+        attempt = _Attempt(self._inbox, self.status, self._now_ms)
         self._given_up = ""
         self._say("connecting")
         connection = self._connection = self._connect(token, self._keys, attempt)
@@ -224,6 +227,7 @@ class FeedSupervisor:
                 is_open, opened_at = True, now
                 self.status.connections += 1
                 self.status.last_message_at = None
+                self._liveness.opened(now, self._live_messages())
                 self._say("connected")
                 log.info("connected: %d instruments, mode %s", len(self._keys), self._mode)
             self._housekeeping()
@@ -235,34 +239,21 @@ class FeedSupervisor:
                 if now - began > 3 * HANDSHAKE_SECONDS:
                     return Verdict(f"no connection within {3 * HANDSHAKE_SECONDS:.0f} s")
                 continue
-            silent = self._silence(attempt, opened_at, now)
+            last_at, live = self.status.last_message_at, self._live_messages()
+            silent = self._liveness.silence(now, last_at, live, trading=self._is_continuous())
             if silent is not None:
-                silent_ms = int(silent * 1000)
-                self._inbox.call(lambda engine, silent_ms=silent_ms: engine.stalled(_now_ms(), silent_ms))  # type: ignore[misc]
+                self._liveness.stalled()
+                at_ms, silent_ms = self._now_ms(), int(silent * 1000)
+                self._inbox.call(functools.partial(FeedEngine.stalled, at_ms=at_ms, silent_ms=silent_ms))
                 cause = f"open but silent for {silent:.0f} s"
                 self._lose(cause)
                 return Verdict(cause)
             if now - opened_at >= STEADY_SECONDS and attempt.messages > 1:
                 self._backoff.steady()
-            self._announce_expiry(token, _now_ms())
+            self._announce_expiry(token, self._now_ms())
         if is_open:
             self._lose("told to stop")
         return Verdict("told to stop")
-
-    def _silence(self, attempt: _Attempt, opened_at: float, now: float) -> float | None:
-        """Return how long the feed has been mute if that is too long, else None.
-
-        Right after opening a market status is due at any hour; in continuous trading more than half a minute is a stall, or
-        ten times the usual gap where only quiet instruments are subscribed.
-        """
-        last = self.status.last_message_at
-        if last is None:
-            return now - opened_at if now - opened_at > self._first_message_seconds else None
-        if not self._is_continuous():
-            return None
-        usual = (last - opened_at) / max(1, attempt.messages)
-        limit = min(max(self._stall_seconds, 10.0 * usual), max(self._stall_seconds, _MOST_STALL_SECONDS))
-        return now - last if now - last > limit else None
 
     def _after(self, token: Token, verdict: Verdict) -> None:
         """Wait for as long as the verdict and the back-off say."""
@@ -278,10 +269,12 @@ class FeedSupervisor:
             self._stop.wait(min(_TICK_SECONDS, max(0.0, until - time.monotonic())))
 
     def _lose(self, cause: str) -> None:
-        self._inbox.call(lambda engine: engine.lost(_now_ms(), cause))
+        at_ms = self._now_ms()
+        self._inbox.call(lambda engine: engine.lost(at_ms, cause))
 
     def _tell(self, name: str, cause: str) -> None:
-        self._inbox.call(lambda engine: engine.event(name, _now_ms(), cause))
+        at_ms = self._now_ms()
+        self._inbox.call(lambda engine: engine.event(name, at_ms, cause))
 
     def _announce_expiry(self, token: Token, now_ms: int) -> None:
         if token.expires_ms is None:
@@ -321,6 +314,8 @@ def judged(code: int | None, reason: str | None, error: BaseException | None) ->
         return Verdict("connection refused", "nothing listens at UPSTOX_FEED_URL")
     if isinstance(error, websocket.WebSocketTimeoutException | TimeoutError):
         return Verdict(f"timed out ({error})" if str(error) else "timed out")
+    if isinstance(error, InsecureRedirectError):
+        return Verdict(str(error), "the token was not sent; look at UPSTOX_FEED_URL", 10.0)
     if error is not None and "Redirect limit" in str(error):
         return Verdict("redirected in a circle", "look at UPSTOX_FEED_URL", 10.0)
     if error is not None:
@@ -338,7 +333,3 @@ def _refusal(error: Any) -> Verdict:
         asked = str((error.resp_headers or {}).get("retry-after", ""))
         return Verdict("too many requests (429)", least_seconds=min(600.0, max(15.0, float(asked) if asked.isdigit() else 0.0)))
     return Verdict(f"refused (HTTP {status})", least_seconds=2.0)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

@@ -5,18 +5,21 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Final, Protocol
 
+from orderflow.upstox.clock import SYSTEM
 from orderflow.upstox.decode import Decoded
 from orderflow.upstox.engine import FeedEngine
+from orderflow.upstox.pace import InstrumentHealth
 
 log = logging.getLogger(__name__)
 
 Call = Callable[[FeedEngine], None]
 
 _BEAT_MS: Final = 1_000
+_EXAMINE_MS: Final = 5_000
 _IDLE_SECONDS: Final = 0.005
 _BURST: Final = 200
 
@@ -89,16 +92,39 @@ class Recorder(Protocol):
         ...
 
 
-class Worker:
-    """Runs the engine on its own thread; everything that touches engine or publisher happens there."""
+@dataclass(frozen=True, slots=True)
+class FeedReport:
+    """What the engine knows of the feed, for other threads: whether the market is open, why nothing can be used, each
+    instrument's health."""
 
-    def __init__(self, engine: FeedEngine, publisher: Publisher, inbox: Inbox, recorder: Recorder | None = None) -> None:
+    continuous: bool = False
+    trouble: str | None = None
+    instruments: Mapping[str, InstrumentHealth] = field(default_factory=dict)
+
+
+class Worker:
+    """Runs the engine on its own thread; everything that touches engine or publisher happens there.
+
+    `report` is renewed every second, its `instruments` every five; another thread may read it at any time.
+    """
+
+    def __init__(
+        self,
+        engine: FeedEngine,
+        publisher: Publisher,
+        inbox: Inbox,
+        recorder: Recorder | None = None,
+        *,
+        now_ms: Callable[[], int] = SYSTEM.now_ms,
+    ) -> None:
         self._engine, self._publisher, self._inbox, self._recorder = engine, publisher, inbox, recorder
+        self._now_ms = now_ms
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feed-worker", daemon=True)
         self._close_seconds = 10.0
         self.error: BaseException | None = None
-        self.continuous = False
+        self.report = FeedReport()
+        self._examined_ms = 0
 
     def start(self) -> None:
         """Begin to work."""
@@ -113,7 +139,7 @@ class Worker:
     def _run(self) -> None:
         try:
             self._work()
-            self._engine.close(_now_ms(), "told to stop")
+            self._engine.close(self._now_ms(), "told to stop")
             self._publisher.close(self._close_seconds)
         except BaseException as error:  # noqa: BLE001 carried to the main thread, which ends the process with it
             self.error = error
@@ -122,7 +148,7 @@ class Worker:
                 self._recorder.close()
 
     def _work(self) -> None:
-        next_beat_ms = _now_ms()
+        next_beat_ms = self._now_ms()
         while True:
             item = self._inbox.take(_IDLE_SECONDS)
             for _ in range(_BURST):
@@ -135,11 +161,18 @@ class Worker:
             elif self._stop.is_set():
                 return
             self._publisher.poll()
-            now_ms = _now_ms()
+            now_ms = self._now_ms()
             if now_ms >= next_beat_ms:
                 next_beat_ms = max(next_beat_ms + _BEAT_MS, now_ms + _BEAT_MS // 2)
                 self._engine.beat(now_ms)
-                self.continuous = self._engine.is_in_continuous_trading(now_ms)
+                self._examine(now_ms)
+
+    def _examine(self, now_ms: int) -> None:
+        instruments = self.report.instruments
+        if now_ms - self._examined_ms >= _EXAMINE_MS:
+            self._examined_ms = now_ms
+            instruments = self._engine.examine(now_ms)
+        self.report = FeedReport(self._engine.is_in_continuous_trading(now_ms), self._engine.trouble(now_ms), instruments)
 
     def _handle(self, item: tuple[bytes | str, int] | Call) -> None:
         if not isinstance(item, tuple):
@@ -149,7 +182,3 @@ class Worker:
         decoded: Decoded | None = self._engine.message(payload, received_ms)
         if decoded is not None and self._recorder is not None and isinstance(payload, bytes):
             self._recorder.write(payload, decoded.feed_time_ms)
-
-
-def _now_ms() -> int:
-    return time.time_ns() // 1_000_000

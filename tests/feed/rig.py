@@ -19,6 +19,7 @@ from orderflow.simulator.in_process import SimulatorServer
 from orderflow.upstox.backoff import Backoff
 from orderflow.upstox.client import Listener, UpstoxConnection
 from orderflow.upstox.engine import FeedEngine
+from orderflow.upstox.liveness import Liveness
 from orderflow.upstox.supervisor import FeedSupervisor
 from orderflow.upstox.token import Token, TokenSource
 from orderflow.upstox.worker import Inbox, Recorder, Worker
@@ -133,6 +134,7 @@ class Rig:
         self.engine = FeedEngine(self.sink, SessionBook(SessionCalendar()))
         self.engine.own(keys)
         self.inbox = Inbox()
+        self.liveness = Liveness(stall_seconds, first_message_seconds)
         self.worker = Worker(self.engine, self.sink, self.inbox, recorder)
 
         def connect(token: Token, wanted: tuple[str, ...], listener: Listener) -> UpstoxConnection:
@@ -144,10 +146,10 @@ class Rig:
             self.inbox,
             keys,
             "full",
-            lambda: self.worker.continuous,
+            lambda: self.worker.report.continuous,
+            lambda: self.engine.figures.live_messages,
             backoff=backoff or Backoff(lambda: 0.0, base_seconds=0.1, cap_seconds=cap_seconds),
-            stall_seconds=stall_seconds,
-            first_message_seconds=first_message_seconds,
+            liveness=self.liveness,
         )
         self._thread = threading.Thread(target=self.supervisor.run, name="supervisor")
 

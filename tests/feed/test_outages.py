@@ -64,7 +64,13 @@ def test_volume_when_bytes_are_no_frame_then_reconnected(server: SimulatorServer
 
 def test_stall_when_open_but_mute_in_continuous_trading_then_told_and_reconnected(server: SimulatorServer) -> None:
     with Rig(server.feed_url, stall_seconds=1.5) as rig:
-        rig.wait_for(lambda: rig.worker.continuous, "continuous trading")
+        rig.wait_for(lambda: rig.worker.report.continuous, "continuous trading")
+
+        def paced() -> bool:
+            push(server, 1000, TEN)
+            return rig.liveness.usual_seconds is not None
+
+        rig.wait_for(paced, "a usual pace")
         through(server, rig, server.mute)
         rig.assert_volume_exact()
         assert "stalled" in rig.told()
@@ -76,7 +82,7 @@ def test_stall_when_the_market_is_closed_then_silence_is_normal(server: Simulato
         rig.wait_for(lambda: rig.last_vtt() == 1000, "the snapshot")
         closed = {"type": "market_info", "currentTs": str(TEN + 100), "marketInfo": {"segmentStatus": {"NSE_EQ": "NORMAL_CLOSE"}}}
         server.push(closed)
-        rig.wait_for(lambda: rig.told().count("market_status") == 2 and not rig.worker.continuous, "the close")
+        rig.wait_for(lambda: rig.told().count("market_status") == 2 and not rig.worker.report.continuous, "the close")
         beats = len(rig.sink.heartbeats)
         rig.wait_for(lambda: len(rig.sink.heartbeats) >= beats + 2, "heartbeats after the close")
         assert server.handshakes == 1
@@ -215,6 +221,16 @@ def test_attempts_when_redirected_in_a_circle_then_given_up_and_said() -> None:
         rig.wait_for(lambda: rig.state == "retrying", "the refusal")
         assert rig.supervisor.status.cause == "redirected in a circle"
         assert len(requests) == 4
+
+
+def test_token_when_the_handshake_is_redirected_to_a_host_without_tls_then_it_is_not_sent_there() -> None:
+    def elsewhere(port: int) -> bytes:
+        return f"HTTP/1.1 302 Found\r\nLocation: ws://localhost.localdomain:{port}/\r\nContent-Length: 0\r\n\r\n".encode()
+
+    with answering(elsewhere) as (port, requests), Rig(f"ws://127.0.0.1:{port}/start") as rig:
+        rig.wait_for(lambda: rig.state == "retrying", "the refusal")
+        assert rig.supervisor.status.cause == "redirected to ws://localhost.localdomain, without TLS"
+    assert len(requests) == 1
 
 
 def test_attempts_when_the_name_cannot_be_resolved_then_said(monkeypatch: pytest.MonkeyPatch) -> None:

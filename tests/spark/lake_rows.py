@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pyarrow as pa
 import pyarrow.parquet as pq
 from pyspark.sql import DataFrame, SparkSession
 
 from orderflow.lake.layout import TICKS, Table, spark_schema
+from orderflow.lake.packing import packs
 from orderflow.lake.writer import HdfsParquetSink
 
 TCS, INFY = "NSE_EQ|INE467B01029", "NSE_EQ|INE009A01021"
@@ -30,8 +32,26 @@ def tick(offset: int, sequence: int, instrument: str = TCS, date: str = "2025-12
     return row | {"feed_time_ms": time_ms, "event_time_ms": time_ms} | more
 
 
-def sink(spark: SparkSession, root: Path, table: Table = TICKS, topic_id: str = TOPIC_ID) -> HdfsParquetSink:
-    return HdfsParquetSink(spark, f"file://{root}", table, topic_id, sleep=lambda _: None)
+class Storing:
+    """A sink that packs the frames it is given, as a storage query's workers do; `aside` are offsets yet to be judged."""
+
+    def __init__(self, sink: HdfsParquetSink, table: Table) -> None:
+        self.sink = sink
+        self._table = table
+
+    def __call__(self, frame: DataFrame, batch_id: int, aside: tuple[tuple[int, int], ...] | None = ()) -> None:
+        rows = frame.toArrow()
+        rows = rows.rename_columns({"partition": "_partition", "offset": "_offset"})
+        left = None
+        if aside is not None:
+            left = pa.table(
+                {"partition": pa.array([p for p, _ in aside], pa.int32()), "offset": pa.array([o for _, o in aside], pa.int64())}
+            )
+        self.sink(packs(self._table, rows, left), batch_id)
+
+
+def sink(spark: SparkSession, root: Path, table: Table = TICKS, topic_id: str = TOPIC_ID) -> Storing:
+    return Storing(HdfsParquetSink(spark, f"file://{root}", table, topic_id, sleep=lambda _: None), table)
 
 
 def stored(root: Path, table: Table = TICKS, date: str = "2025-12-15") -> list[tuple[object, ...]]:

@@ -16,17 +16,21 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 
 from orderflow.market import records
-from orderflow.market.aggressor import RULES, split
-from orderflow.market.confidence import band, grade, wrong_share
-from orderflow.processing.aggressor import band_column, grade_column, split_columns, wrong_share_column
+from orderflow.market.aggressor import RULES, Evidence, verdict
+from orderflow.market.confidence import band, grade
+from orderflow.processing.aggressor import (
+    band_column,
+    grade_column,
+    one_sided_volume_column,
+    split_columns,
+    wrong_share_column,
+)
 from orderflow.processing.schemas import spark_schema
 
 pytestmark = pytest.mark.spark
 
 RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "data" / "aggressor"
-TIMES_USED = ("feed_time_ms", "prev_feed_time_ms", "ltt_ms", "prev_ltt_ms")
-PRICES_USED = ("ltp", "ltq", "prev_bid", "prev_ask")
-USED = ("traded_volume", *PRICES_USED, "bid", "ask", "tick_direction", *TIMES_USED, "gap", "auction")
+USED = (*Evidence._fields, "bid", "ask")
 SCHEMA = spark_schema(field for field in records.TICK if field.name in USED).add("row", "long")
 
 
@@ -38,28 +42,15 @@ def frame(spark: SparkSession, ticks: Iterable[dict[str, Any]], folder: Path) ->
 
 def expected(tick: dict[str, Any]) -> tuple[Any, ...]:
     bid, ask = ((tick[side] or [{}])[0] for side in ("bid", "ask"))
-    splits = [
-        tuple(
-            split(
-                rule,
-                tick["traded_volume"],
-                *(tick[name] for name in PRICES_USED),
-                tick["tick_direction"],
-                *(tick[name] for name in (*TIMES_USED, "gap", "auction")),
-                bid.get("quantity"),
-                ask.get("quantity"),
-            )
-        )
-        for rule in RULES
-    ]
-    wrong = wrong_share(
-        tick["traded_volume"],
-        *(tick[name] for name in PRICES_USED),
-        bid.get("price"),
-        ask.get("price"),
-        *(tick[name] for name in TIMES_USED),
-    )
-    return (*splits, wrong)
+    best = {
+        "bid": bid.get("price"),
+        "bid_quantity": bid.get("quantity"),
+        "ask": ask.get("price"),
+        "ask_quantity": ask.get("quantity"),
+    }
+    evidence = Evidence(**{name: tick[name] for name in Evidence._fields if name not in best}, **best)
+    verdicts = [verdict(rule, evidence) for rule in RULES]
+    return (*((found.buy, found.sell, found.unclassified) for found in verdicts), verdicts[0].wrong_share)
 
 
 def computed(ticks: DataFrame) -> list[tuple[Any, ...]]:
@@ -145,24 +136,33 @@ def test_twins_when_run_on_random_ticks_then_equal(spark, tmp_path):
 
 
 CASES = [
-    (0.0, 0, 0),
-    (30.0, 100, 100),
-    (30.4, 100, 100),
-    (10.0, 100, 80),
-    (10.0, 100, 79),
-    (50.0, 100, 100),
-    (51.0, 100, 100),
-    (5.0, 100, 0),
-    (5.0, 0, 10),
-    (5.0, 100, 120),
-    (1e9, 100, 1),
+    (0.0, 0, 0, 0),
+    (30.0, 100, 100, 0),
+    (30.4, 100, 100, 0),
+    (10.0, 100, 80, 0),
+    (10.0, 100, 79, 0),
+    (50.0, 100, 100, 0),
+    (51.0, 100, 100, 0),
+    (5.0, 100, 0, 0),
+    (5.0, 0, 10, 0),
+    (5.0, 100, 120, 0),
+    (1e9, 100, 1, 0),
+    (0.0, 100, 100, 75),
+    (0.0, 100, 100, 76),
+    (11.0, 100, 100, 100),
 ]
 
 
 def test_grades_when_computed_by_spark_then_equal_to_the_twin(spark):
-    rows = spark.createDataFrame(CASES, "delta_band double, volume long, classified long")
-    column = grade_column(F.col("delta_band"), F.col("volume"), F.col("classified"))
+    rows = spark.createDataFrame(CASES, "delta_band double, volume long, classified long, one_sided long")
+    column = grade_column(F.col("delta_band"), F.col("volume"), F.col("classified"), F.col("one_sided"))
     assert [row[0] for row in rows.select(column).collect()] == [grade(*case) for case in CASES]
+
+
+def test_one_sided_volume_when_the_previous_quote_lacks_a_side_then_what_traded(spark):
+    rows = [(50, 10.5, None), (50, None, 10.5), (50, 10.4, 10.5), (50, None, None), (None, 10.5, None)]
+    ticks = spark.createDataFrame(rows, "traded_volume long, prev_bid double, prev_ask double")
+    assert [row[0] for row in ticks.select(one_sided_volume_column()).collect()] == [50, 50, 0, 0, 0]
 
 
 def test_bands_when_computed_by_spark_then_equal_to_the_twin(spark):

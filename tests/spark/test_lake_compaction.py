@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 from pathlib import Path
 
 import pyarrow.parquet as pq
@@ -153,6 +154,55 @@ def test_upkeep_when_day_is_idle_then_compacts_it_and_otherwise_waits(spark, tmp
     Upkeep(spark, f"file://{tmp_path}", (TICKS,), now_ms=lambda: changed_ms + 16 * 60_000)()
 
     assert soon == ["upstox_ticks-0a1b2c3d-p0_1-1.parquet"]
+    assert [name[:8] for name in file_names(tmp_path)] == ["_covered", "compact-"]
+
+
+def test_compact_when_part_of_the_day_was_merged_before_then_only_what_is_new_is_rewritten(spark, tmp_path) -> None:
+    write, day = sink(spark, tmp_path), tmp_path / TICKS.day(DAY)[1:]
+    write(batch(spark, TICKS, tick(1, 1), tick(2, 2)), 0)
+    rewriter(spark, tmp_path).compact(TICKS, DAY)
+    (first,) = day.glob("*.parquet")
+    written_at = first.stat().st_mtime_ns
+    write(batch(spark, TICKS, tick(3, 3)), 1)
+    write(batch(spark, TICKS, tick(4, 4)), 2)
+
+    result = rewriter(spark, tmp_path).compact(TICKS, DAY)
+
+    assert result is not None
+    assert (result.files_before, result.rows) == (2, 2)
+    assert len(list(day.glob("*.parquet"))) == 2
+    assert first.stat().st_mtime_ns == written_at
+    assert stored(tmp_path) == [(TCS, 1), (TCS, 2), (TCS, 3), (TCS, 4)]
+    assert json.loads((day / "_covered.json").read_text()) == {"covered": {"upstox_ticks-0a1b2c3d-p0": [[1, 4]]}}
+
+
+def test_upkeep_when_files_were_replaced_then_keeps_them_for_the_hours_that_are_set(spark, tmp_path) -> None:
+    sink(spark, tmp_path)(batch(spark, TICKS, tick(1, 1)), 0)
+    rewriter(spark, tmp_path).compact(TICKS, DAY)
+    trash = tmp_path / "trading/_staging/trash"
+    (kept,) = trash.iterdir()
+    assert [path.name for path in kept.glob("*.parquet")] == ["upstox_ticks-0a1b2c3d-p0_1-1.parquet"]
+    replaced_ms = int(kept.stat().st_mtime * 1000)
+
+    def upkeep(hours: float) -> None:
+        Upkeep(spark, f"file://{tmp_path}", (TICKS,), trash_hours=24, now_ms=lambda: replaced_ms + int(hours * 3_600_000))()
+
+    upkeep(23.9)
+    assert kept.exists()
+    upkeep(24.1)
+    assert not kept.exists()
+    assert stored(tmp_path) == [(TCS, 1)]
+
+
+def test_upkeep_when_the_day_is_todays_then_a_quiet_quarter_of_an_hour_is_not_its_end(spark, tmp_path) -> None:
+    sink(spark, tmp_path)(batch(spark, TICKS, tick(1, 1)), 0)
+    day = tmp_path / TICKS.day(DAY)[1:]
+    noon_ms = 1_765_780_200_000  # 2025-12-15 12:00 IST
+    os.utime(day, ns=(noon_ms * 1_000_000, noon_ms * 1_000_000))
+
+    Upkeep(spark, f"file://{tmp_path}", (TICKS,), now_ms=lambda: noon_ms + 59 * 60_000)()
+    assert file_names(tmp_path) == ["upstox_ticks-0a1b2c3d-p0_1-1.parquet"]
+    Upkeep(spark, f"file://{tmp_path}", (TICKS,), now_ms=lambda: noon_ms + 61 * 60_000)()
     assert [name[:8] for name in file_names(tmp_path)] == ["_covered", "compact-"]
 
 

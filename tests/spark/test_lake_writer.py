@@ -30,6 +30,31 @@ def test_sink_when_batch_holds_two_dates_then_writes_one_file_each_named_by_its_
     assert not list((tmp_path / "trading/_staging/ticks").iterdir())
 
 
+def test_sink_when_a_message_in_between_was_rejected_then_a_later_reading_of_it_is_stored(spark, tmp_path) -> None:
+    rows = [tick(0, 1), tick(1, 2), tick(3, 4), tick(4, 5)]
+    sink(spark, tmp_path)(batch(spark, TICKS, *rows), 0, aside=((0, 2),))
+
+    again = sink(spark, tmp_path)
+    again(batch(spark, TICKS, *rows, tick(2, 3)), 0)
+    again(batch(spark, TICKS, *rows, tick(2, 3)), 1)
+
+    assert [sequence for _, sequence in stored(tmp_path)] == [1, 2, 3, 4, 5]
+
+
+def test_sink_when_offsets_are_too_many_for_a_name_then_they_are_listed_and_survive_a_compaction(spark, tmp_path) -> None:
+    rows = [tick(2 * number, number + 1) for number in range(40)]
+    sink(spark, tmp_path)(batch(spark, TICKS, *rows), 0, aside=tuple((0, 2 * number + 1) for number in range(40)))
+
+    name, listed = (next(one for one in file_names(tmp_path) if one.startswith(start)) for start in ("upstox", "_offsets"))
+    assert name == f"upstox_ticks-0a1b2c3d-x{listed[9:25]}.parquet"
+    DayRewriter(spark, f"file://{tmp_path}", sleep=lambda _: None).compact(TICKS, "2025-12-15")
+    assert [one[:8] for one in file_names(tmp_path)] == ["_covered", "compact-"]
+    covered = json.loads((tmp_path / TICKS.day("2025-12-15")[1:] / "_covered.json").read_text())["covered"]
+    assert covered == {"upstox_ticks-0a1b2c3d-p0": [[2 * number, 2 * number] for number in range(40)]}
+    sink(spark, tmp_path)(batch(spark, TICKS, *rows, tick(7, 41)), 0)
+    assert len(stored(tmp_path)) == 41
+
+
 def test_sink_when_batch_is_retried_with_another_split_then_stores_only_what_is_new(spark, tmp_path) -> None:
     sink(spark, tmp_path)(batch(spark, TICKS, tick(10, 1), tick(11, 2)), 0)
 
@@ -43,14 +68,14 @@ def test_sink_when_batch_is_retried_with_another_split_then_stores_only_what_is_
 
 def test_sink_when_it_dies_between_two_dates_then_the_retry_completes_the_second(spark, tmp_path, monkeypatch) -> None:
     dying = sink(spark, tmp_path)
-    place = dying._swaps.place
+    place = dying.sink._swaps.place
 
     def die_at_second_date(table: Table, date: str, written: str, name: str) -> None:
         if date == "2025-12-16":
             raise OSError("killed")
         place(table, date, written, name)
 
-    monkeypatch.setattr(dying._swaps, "place", die_at_second_date)
+    monkeypatch.setattr(dying.sink._swaps, "place", die_at_second_date)
     rows = batch(spark, TICKS, tick(10, 1), tick(11, 1, date="2025-12-16"))
     with pytest.raises(OSError, match="killed"):
         dying(rows, 0)
@@ -71,7 +96,7 @@ def test_sink_when_batch_holds_more_dates_than_it_remembers_then_stores_and_retr
     write(batch(spark, TICKS, *rows, tick(20, 2, date=dates[0])), 1)
 
     assert [stored(tmp_path, date=date) for date in dates] == [[(TCS, 1), (TCS, 2)], *[[(TCS, 1)]] * 5]
-    assert len(write._days) == 4
+    assert len(write.sink._days) == 4
 
 
 @pytest.mark.parametrize("moment", ["before", "after"])
@@ -80,7 +105,7 @@ def test_sink_when_day_is_rewritten_around_its_placing_then_looks_for_repeats_ag
     write(batch(spark, TICKS, tick(1, 1)), 0)
     rewriter = DayRewriter(spark, f"file://{tmp_path}", sleep=lambda _: None)
     rewriter.rows(TICKS, "2025-12-15")
-    keep_copies, place = write._files.keep_copies, write._swaps.place
+    keep_copies, place = write.sink._files.keep_copies, write.sink._swaps.place
     rewrites = iter([True])
 
     def rewrite() -> None:
@@ -96,9 +121,9 @@ def test_sink_when_day_is_rewritten_around_its_placing_then_looks_for_repeats_ag
         place(*arguments)
 
     if moment == "before":
-        monkeypatch.setattr(write._files, "keep_copies", keep_then_rewrite)
+        monkeypatch.setattr(write.sink._files, "keep_copies", keep_then_rewrite)
     else:
-        monkeypatch.setattr(write._swaps, "place", rewrite_then_place)
+        monkeypatch.setattr(write.sink._swaps, "place", rewrite_then_place)
     write(batch(spark, TICKS, tick(2, 2), tick(3, 3)), 1)
 
     assert stored(tmp_path) == [(TCS, 1), (TCS, 2), (TCS, 3)]

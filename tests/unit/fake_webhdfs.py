@@ -73,4 +73,5 @@ class _Handler(BaseHTTPRequestHandler):
 def _status(entry: Path, name: str) -> dict[str, object]:
     kind = "DIRECTORY" if entry.is_dir() else "FILE"
     size = entry.stat().st_size if entry.is_file() else 0
-    return {"pathSuffix": name, "type": kind, "length": size, "modificationTime": 0, "replication": 2, "owner": "o"}
+    changed_ms = round(entry.stat().st_mtime * 1000)
+    return {"pathSuffix": name, "type": kind, "length": size, "modificationTime": changed_ms, "replication": 2, "owner": "o"}

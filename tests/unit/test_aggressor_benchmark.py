@@ -51,20 +51,20 @@ def recording(tmp_path):
 
 def test_packets_when_read_then_the_first_is_the_baseline_and_quotes_are_the_ones_before(recording):
     found = list(accuracy.packets(recording / "toy_250ms_p0.parquet"))
-    assert [(p.update[0], p.update[3:6], p.bid, p.true_buy) for p in found] == [
-        (10, (99.9, 100.0, 0), 100.0, 10),
-        (30, (100.0, 100.1, 0), 99.9, 0),
-        (60, (99.9, 100.0, -1), 99.8, 20),
+    assert [(*p.evidence[:1], *p.evidence[3:6], p.evidence.tick_direction, p.true_buy) for p in found] == [
+        (10, 99.9, 100.0, 100.0, 0, 10),
+        (30, 100.0, 100.1, 99.9, 0, 0),
+        (60, 99.9, 100.0, 99.8, -1, 20),
     ]
 
 
 def test_figures_when_some_volume_is_on_the_wrong_side_then_shares_of_the_whole(recording):
     found = list(accuracy.packets(recording / "toy_250ms_p0.parquet"))
     splits = [accuracy.estimate("lee_ready", p) for p in found]
-    assert splits == [(10, 0, 0), (0, 30, 0), (0, 60, 0)]
+    assert [s[:3] for s in splits] == [(10, 0, 0), (0, 30, 0), (0, 60, 0)]
     # 20 of 100 on the wrong side; delta -80 against -40.
     assert accuracy.figures(found, splits) == pytest.approx((0.8, 0.4))
-    assert [accuracy.estimate("same quote", p) for p in found] == [(0, 10, 0), (30, 0, 0), (60, 0, 0)]
+    assert [accuracy.estimate("same quote", p)[:3] for p in found] == [(0, 10, 0), (30, 0, 0), (60, 0, 0)]
 
 
 def test_benchmark_when_run_then_prints_a_row_for_the_set_and_writes_estimates(recording, tmp_path):

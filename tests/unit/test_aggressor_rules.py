@@ -4,30 +4,31 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orderflow.market.aggressor import RULES, Split, lean, split
-from orderflow.market.confidence import band, grade, wrong_share
+from orderflow.market.aggressor import RULES, Evidence, Split, lean, split, verdict
+from orderflow.market.confidence import band, grade
+from orderflow.market.tick import Level, Tick
 
 NOON_MS = 1_765_780_200_000
 
 
+SECOND = Evidence(
+    traded_volume=100,
+    ltp=100.10,
+    ltq=10,
+    prev_bid=100.00,
+    prev_ask=100.10,
+    tick_direction=1,
+    feed_time_ms=NOON_MS,
+    prev_feed_time_ms=NOON_MS - 1_000,
+    ltt_ms=NOON_MS - 90,
+    prev_ltt_ms=NOON_MS - 1_080,
+    gap=False,
+    auction=False,
+)
+
+
 def one(rule, **changed):
-    update = {
-        "volume": 100,
-        "ltp": 100.10,
-        "ltq": 10,
-        "prev_bid": 100.00,
-        "prev_ask": 100.10,
-        "tick_direction": 1,
-        "feed_time_ms": NOON_MS,
-        "prev_feed_time_ms": NOON_MS - 1_000,
-        "ltt_ms": NOON_MS - 90,
-        "prev_ltt_ms": NOON_MS - 1_080,
-        "gap": False,
-        "auction": False,
-        "bid_quantity": None,
-        "ask_quantity": None,
-    }
-    return split(rule, **{**update, **changed})
+    return verdict(rule, SECOND._replace(**changed))[:3]
 
 
 @pytest.mark.parametrize(
@@ -52,12 +53,28 @@ def test_lean_when_price_stands_against_the_previous_quote_then_each_rule_as_pub
 
 
 @pytest.mark.parametrize("rule", RULES)
-@pytest.mark.parametrize(("bid", "ask"), [(None, 100.1), (100.0, None), (None, None), (100.2, 100.1)])
+@pytest.mark.parametrize(("bid", "ask"), [(None, 100.2), (100.0, None), (None, None), (100.2, 100.1)])
 def test_lean_when_the_quote_is_missing_or_crossed_then_tick_rule(rule, bid, ask):
     assert lean(rule, 100.1, bid, ask, 1) == 1
     assert lean(rule, 100.1, bid, ask, -1) == -1
     assert lean(rule, 100.1, bid, ask, 0) is None
     assert lean(rule, 100.1, bid, ask, None) is None
+
+
+@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("tick", [-1, 0, 1, None])
+def test_lean_when_only_bids_or_only_offers_exist_then_who_traded_there_hit_them(rule, tick):
+    assert lean(rule, 10.50, 10.50, None, tick) == -1
+    assert lean(rule, 10.45, 10.50, None, tick) == -1
+    assert lean(rule, 9.50, None, 9.50, tick) == 1
+    assert lean(rule, 9.55, None, 9.50, tick) == 1
+
+
+@pytest.mark.parametrize("rule", RULES)
+def test_verdict_when_a_stock_is_locked_at_its_circuit_then_none_of_it_is_the_missing_sides(rule):
+    busy = {"traded_volume": 8_345, "ltq": 1, "tick_direction": 1, "ask_quantity": None, "bid_quantity": 250_000}
+    assert one(rule, ltp=10.50, prev_bid=10.50, prev_ask=None, **busy) == (0, 8_345, 0)
+    assert one(rule, ltp=10.50, prev_bid=None, prev_ask=10.50, **busy) == (8_345, 0, 0)
 
 
 @pytest.mark.parametrize("rule", ["emo", "clnv", "split"])
@@ -79,32 +96,32 @@ def test_lean_when_estimator_and_inside_the_spread_then_square_root_of_distance(
 
 @pytest.mark.parametrize("rule", RULES)
 @pytest.mark.parametrize("flag", ["gap", "auction"])
-def test_split_when_gap_or_auction_then_all_unclassified(rule, flag):
-    assert one(rule, **{flag: True}) == Split(0, 0, 100)
+def test_verdict_when_gap_or_auction_then_all_unclassified(rule, flag):
+    assert one(rule, **{flag: True}) == (0, 0, 100)
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_split_when_nothing_traded_then_zeros(rule):
-    assert one(rule, volume=None) == one(rule, volume=0) == one(rule, volume=-3) == Split(0, 0, 0)
+def test_verdict_when_nothing_traded_then_zeros(rule):
+    assert one(rule, traded_volume=None) == one(rule, traded_volume=0) == one(rule, traded_volume=-3) == (0, 0, 0)
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_split_when_price_is_missing_or_nothing_is_known_then_unclassified(rule):
-    assert one(rule, ltp=None) == Split(0, 0, 100)
-    assert one(rule, prev_bid=None, tick_direction=None) == Split(0, 0, 100)
+def test_verdict_when_price_is_missing_or_nothing_is_known_then_unclassified(rule):
+    assert one(rule, ltp=None) == (0, 0, 100)
+    assert one(rule, prev_bid=None, prev_ask=None, tick_direction=None) == (0, 0, 100)
 
 
-def test_split_when_estimator_and_one_second_of_many_prints_then_some_of_the_other_side():
+def test_verdict_when_estimator_and_one_second_of_many_prints_then_some_of_the_other_side():
     # mixing = 0.18 × 0.75 × ln(10)/3 × 1 × 1 = 0.104; buy share = 0.5 + 0.5 / 1.104 = 0.953
-    assert one("split") == Split(95, 5, 0)
-    assert one("lee_ready") == Split(100, 0, 0)
+    assert one("split") == (95, 5, 0)
+    assert one("lee_ready") == (100, 0, 0)
 
 
-def test_split_when_estimator_and_the_book_pulls_against_then_more_of_the_other_side():
+def test_verdict_when_estimator_and_the_book_pulls_against_then_more_of_the_other_side():
     # mixing = 0.18 × 0.75 × 1 × 1 × (1 + 0.3 × pull), pull = 0.98, 0 and -0.98
-    assert one("split", bid_quantity=10, ask_quantity=990, volume=10_000, ltq=100) == Split(9256, 744, 0)
-    assert one("split", bid_quantity=500, ask_quantity=500, volume=10_000, ltq=100) == Split(9405, 595, 0)
-    assert one("split", bid_quantity=990, ask_quantity=10, volume=10_000, ltq=100) == Split(9565, 435, 0)
+    assert one("split", bid_quantity=10, ask_quantity=990, traded_volume=10_000, ltq=100) == (9256, 744, 0)
+    assert one("split", bid_quantity=500, ask_quantity=500, traded_volume=10_000, ltq=100) == (9405, 595, 0)
+    assert one("split", bid_quantity=990, ask_quantity=10, traded_volume=10_000, ltq=100) == (9565, 435, 0)
 
 
 @pytest.mark.parametrize(
@@ -120,11 +137,11 @@ def test_split_when_estimator_and_the_book_pulls_against_then_more_of_the_other_
         {"prev_ltt_ms": 0},
     ],
 )
-def test_split_when_no_sign_of_mixing_then_one_side(changed):
-    assert one("split", **changed) == Split(100, 0, 0)
+def test_verdict_when_no_sign_of_mixing_then_one_side(changed):
+    assert one("split", **changed) == (100, 0, 0)
 
 
-def test_split_when_the_rule_is_unknown_then_value_error_names_the_valid_ones():
+def test_verdict_when_the_rule_is_unknown_then_value_error_names_the_valid_ones():
     with pytest.raises(ValueError, match="split, lee_ready, emo, clnv"):
         one("Lee-Ready")
 
@@ -132,26 +149,54 @@ def test_split_when_the_rule_is_unknown_then_value_error_names_the_valid_ones():
 MAYBE_PRICE = st.one_of(st.none(), st.integers(1, 40).map(lambda ticks: ticks / 20))
 MAYBE_TIME = st.one_of(st.none(), st.integers(0, 10_000))
 MAYBE_QUANTITY = st.one_of(st.none(), st.integers(0, 10**9))
-
-
-@given(
-    rule=st.sampled_from(RULES),
-    volume=st.one_of(st.none(), st.integers(0, 10**9)),
-    update=st.tuples(
-        MAYBE_PRICE,
-        MAYBE_QUANTITY,
-        MAYBE_PRICE,
-        MAYBE_PRICE,
-        st.sampled_from([None, -1, 0, 1]),
-        *[MAYBE_TIME] * 4,
-        *[st.sampled_from([None, False, True])] * 2,
-        *[MAYBE_QUANTITY] * 2,
-    ),
+MAYBE_FLAG = st.sampled_from([None, False, True])
+ANY_EVIDENCE = st.builds(
+    Evidence,
+    traded_volume=MAYBE_QUANTITY,
+    **dict.fromkeys(("ltp", "prev_bid", "prev_ask", "bid", "ask"), MAYBE_PRICE),
+    **dict.fromkeys(("ltq", "bid_quantity", "ask_quantity"), MAYBE_QUANTITY),
+    **dict.fromkeys(("feed_time_ms", "prev_feed_time_ms", "ltt_ms", "prev_ltt_ms"), MAYBE_TIME),
+    **dict.fromkeys(("gap", "auction"), MAYBE_FLAG),
+    tick_direction=st.sampled_from([None, -1, 0, 1]),
 )
-def test_split_when_given_anything_then_parts_add_up_to_the_volume(rule, volume, update):
-    parts = split(rule, volume, *update)
-    assert sum(parts) == (volume or 0)
+
+
+@given(rule=st.sampled_from(RULES), evidence=ANY_EVIDENCE)
+def test_verdict_when_given_anything_then_parts_add_up_to_the_volume(rule, evidence):
+    *parts, wrong = verdict(rule, evidence)
+    assert sum(parts) == (evidence.traded_volume or 0)
     assert min(parts) >= 0
+    assert 0.06 <= wrong <= 0.5
+
+
+def test_evidence_when_gathered_from_a_tick_then_its_fields_and_the_best_levels():
+    tick = Tick(
+        schema_version=1,
+        instrument_key="NSE_EQ|INE467B01029",
+        kind="update",
+        sequence=2,
+        feed_time_ms=NOON_MS,
+        received_time_ms=NOON_MS + 20,
+        event_time_ms=NOON_MS - 90,
+        trading_date="2025-12-15",
+        ltp=100.1,
+        ltt_ms=NOON_MS - 90,
+        ltq=10,
+        bid=(Level(100.0, 700), Level(99.9, 5)),
+        traded_volume=100,
+        prev_bid=100.0,
+        prev_ask=100.1,
+        prev_feed_time_ms=NOON_MS - 1_000,
+        prev_ltt_ms=NOON_MS - 1_080,
+        tick_direction=1,
+    )
+    assert Evidence.of(tick) == SECOND._replace(bid=100.0, bid_quantity=700)
+
+
+def test_split_when_given_the_fields_one_by_one_then_the_verdict_without_the_wrong_share():
+    times = NOON_MS, NOON_MS - 1_000, NOON_MS - 90, NOON_MS - 1_080
+    parts = split("split", 100, 100.10, 10, 100.00, 100.10, 1, *times, False, False, 990, 10)
+    assert parts == Split(*verdict("split", SECOND._replace(bid_quantity=990, ask_quantity=10))[:3])
 
 
 def test_rules_when_compared_with_tclf_then_same_sides_where_both_decide():
@@ -173,19 +218,19 @@ def test_rules_when_compared_with_tclf_then_same_sides_where_both_decide():
         assert ours == list(theirs), rule
 
 
-SURE = {
-    "volume": 100,
-    "ltp": 100.1,
-    "ltq": 50,
-    "prev_bid": 100.0,
-    "prev_ask": 100.1,
-    "bid": 100.1,
-    "ask": 100.2,
-    "feed_time_ms": NOON_MS,
-    "prev_feed_time_ms": NOON_MS - 500,
-    "ltt_ms": NOON_MS - 90,
-    "prev_ltt_ms": NOON_MS - 580,
-}
+SURE = Evidence(
+    traded_volume=100,
+    ltp=100.1,
+    ltq=50,
+    prev_bid=100.0,
+    prev_ask=100.1,
+    bid=100.1,
+    ask=100.2,
+    feed_time_ms=NOON_MS,
+    prev_feed_time_ms=NOON_MS - 500,
+    ltt_ms=NOON_MS - 90,
+    prev_ltt_ms=NOON_MS - 580,
+)
 
 
 @pytest.mark.parametrize(
@@ -206,7 +251,7 @@ SURE = {
     ],
 )
 def test_wrong_share_when_signs_of_doubt_are_seen_then_they_add_up_to_a_half_at_most(changed, share):
-    assert wrong_share(**{**SURE, **changed}) == pytest.approx(share)
+    assert verdict("split", SURE._replace(**changed)).wrong_share == pytest.approx(share)
 
 
 def test_band_when_updates_are_summed_then_twice_the_root_in_whole_shares():
@@ -228,3 +273,9 @@ def test_band_when_updates_are_summed_then_twice_the_root_in_whole_shares():
 )
 def test_grade_when_band_and_unclassified_volume_are_weighed_then_by_their_share(width, volume, classified, expected):
     assert grade(width, volume, classified) == expected
+
+
+def test_grade_when_the_volume_met_a_one_sided_quote_then_never_high():
+    assert grade(0, 100, 100, one_sided=100) == "medium"
+    assert grade(11, 100, 100, one_sided=100) == "low"
+    assert grade(0, 100, 100, one_sided=75) == "high"

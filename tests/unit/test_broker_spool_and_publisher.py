@@ -16,12 +16,10 @@ from hypothesis import strategies as st
 from orderflow.broker import publisher as publishing
 from orderflow.broker.lookout import Lookout
 from orderflow.broker.publisher import KafkaTickPublisher
-from orderflow.broker.setup import _apply, topic_settings
 from orderflow.broker.spool import Spool, Spooled
 from orderflow.market import topics
 from orderflow.market.errors import OrderflowError
 from orderflow.market.tick import Tick, heartbeat_tick
-from orderflow.settings import load
 
 
 def record(number: int) -> Spooled:
@@ -192,19 +190,29 @@ class FakeProducer:
     """Keeps records until `acknowledge`; has room for `room` of them."""
 
     latest: FakeProducer
+    purged_as = KafkaError._PURGE_QUEUE
 
     def __init__(self, options: dict[str, Any]) -> None:
         self.options = options
         self.room = 1_000_000
         self.waiting: list[tuple[str, bytes, bytes, int | None, Callable[[Any, Any], None]]] = []
         self.stored: list[tuple[str, bytes, bytes]] = []
+        self.timestamps: list[int] = []
         FakeProducer.latest = self
 
     def produce(
-        self, topic: str, value: bytes, key: bytes, partition: int | None = None, *, on_delivery: Callable[[Any, Any], None]
+        self,
+        topic: str,
+        *,
+        value: bytes,
+        key: bytes,
+        partition: int | None = None,
+        timestamp: int,
+        on_delivery: Callable[[Any, Any], None],
     ) -> None:
         if len(self.waiting) >= self.room:
             raise BufferError
+        self.timestamps.append(timestamp)
         self.waiting.append((topic, value, key, partition, on_delivery))
 
     def acknowledge(self, count: int = 10**9) -> None:
@@ -222,7 +230,7 @@ class FakeProducer:
         pass
 
     def purge(self) -> None:
-        self.fail(KafkaError._PURGE_QUEUE)
+        self.fail(self.purged_as)
 
     def __len__(self) -> int:
         return len(self.waiting)
@@ -232,8 +240,8 @@ class FakeProducer:
 def publisher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaTickPublisher]:
     monkeypatch.setattr(publishing, "Producer", FakeProducer)
     spool = Spool(tmp_path, 1 << 20)
-    made = KafkaTickPublisher("nowhere:1", spool, "me")
-    made._partitions = 2
+    made = KafkaTickPublisher("nowhere:1", spool, "me", now_ms=lambda: 1_765_773_000_000)
+    made._producer._partitions = 2
     yield made
     spool.close()
 
@@ -269,7 +277,7 @@ def test_ticks_when_the_producer_is_full_then_spooled_and_stored_in_order_each_o
     for _ in range(6):
         producer.acknowledge()
         publisher.poll()
-        assert publisher.tick(tick(publisher.figures.ticks_acknowledged + 100))
+        assert publisher.tick(tick(publisher.ticks_acknowledged + 100))
     producer.room = 100
     for _ in range(6):
         producer.acknowledge()
@@ -347,8 +355,11 @@ def test_heartbeat_when_sent_then_one_record_in_each_partition_and_never_spooled
 
 
 def test_states_when_changed_then_stored_only_after_the_ticks_they_include_with_the_position(
-    publisher: KafkaTickPublisher,
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(publishing, "Producer", FakeProducer)
+    spool, now = Spool(tmp_path, 1 << 20), [1_000.0]
+    publisher = KafkaTickPublisher("nowhere:1", spool, "me", clock=lambda: now[0])
     producer = FakeProducer.latest
     publisher.tick(tick(1))
     publisher.state("NSE_EQ|X", lambda: {"state": {"sequence": 1}})
@@ -360,10 +371,13 @@ def test_states_when_changed_then_stored_only_after_the_ticks_they_include_with_
     assert states == {b"NSE_EQ|X": {"state": {"sequence": 1}, "owner": "me"}, b"positions|me": {"positions": {}}}
     producer.acknowledge()
     publisher.state("NSE_EQ|X", lambda: {"state": {"sequence": 2}})
-    publisher._flushed_at = 0.0
+    publisher.poll()
+    assert producer.waiting == []
+    now[0] += 1.5
     publisher.poll()
     publisher.poll()
     assert orjson.loads(producer.waiting[-1][1]) == {"positions": {"0": 1}}
+    spool.close()
 
 
 def test_publisher_when_the_producer_meets_a_fatal_error_then_the_process_is_told_to_end(publisher: KafkaTickPublisher) -> None:
@@ -424,8 +438,7 @@ def test_publisher_when_only_its_own_producer_finds_no_broker_then_it_keeps_its_
     spool = Spool(tmp_path, 1 << 20)
     publisher = KafkaTickPublisher("nowhere:1", spool, "me", lookout=kafka.lookout())
     waits = iter([30.0, 91.0])
-    monkeypatch.setattr(publisher, "oldest_unacknowledged_seconds", lambda: next(waits))
-    publisher._confirmed_at -= 1_000.0
+    monkeypatch.setattr(publisher._producer, "unconfirmed_seconds", lambda: next(waits))
     publisher.tick(tick(1))
     publisher.poll()
     kafka.now += 61.0
@@ -443,8 +456,8 @@ def test_publisher_when_others_are_confirmed_then_one_old_record_does_not_end_th
     monkeypatch.setattr(publishing, "Producer", FakeProducer)
     kafka = Kafka()
     publisher = KafkaTickPublisher("nowhere:1", Spool(tmp_path, 1 << 20), "me", lookout=kafka.lookout())
-    monkeypatch.setattr(publisher, "oldest_unacknowledged_seconds", lambda: 500.0)
-    publisher._confirmed_at -= 1_000.0
+    monkeypatch.setattr(publisher._producer, "oldest_unacknowledged_seconds", lambda: 500.0)
+    publisher._producer._confirmed_at -= 1_000.0
     publisher.tick(tick(1))
     publisher.poll()
     FakeProducer.latest.acknowledge()
@@ -459,11 +472,33 @@ def test_publisher_when_kafka_refuses_a_tick_then_the_process_ends_and_a_refused
     publisher.event({"event": "connected", "at_ms": 1})
     FakeProducer.latest.fail(KafkaError.UNKNOWN_TOPIC_OR_PART)
     publisher.poll()
-    assert publisher.figures.records_refused == 1
+    assert publisher.records_refused == 1
     publisher.tick(tick(1))
     FakeProducer.latest.fail(KafkaError.UNKNOWN_TOPIC_OR_PART)
     with pytest.raises(OrderflowError, match="setup topics"):
         publisher.poll()
+
+
+@pytest.mark.parametrize("purged_as", [KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT])
+def test_close_when_kafka_is_away_then_events_and_rejects_are_spooled_like_ticks(
+    publisher: KafkaTickPublisher, tmp_path: Path, purged_as: int
+) -> None:
+    FakeProducer.latest.purged_as = purged_as
+    publisher.event({"event": "disconnected", "at_ms": 1})
+    publisher.reject({"reason": "bad_json", "source": "feed"})
+    publisher.tick(tick(1))
+    publisher.heartbeat(heartbeat_tick(5000, 5001))
+    publisher.close(0.01)
+    next_spool = Spool(tmp_path, 1 << 20)
+    left = [item.topic for item in next_spool.leftovers()]
+    next_spool.close()
+    never_sent = [topics.TICKS] if purged_as == KafkaError._PURGE_QUEUE else []
+    assert left == [topics.FEED_EVENTS, topics.REJECTS, *never_sent]
+
+
+def test_records_when_handed_over_then_dated_by_the_clock_that_is_passed_in(publisher: KafkaTickPublisher) -> None:
+    publisher.tick(tick(1))
+    assert FakeProducer.latest.timestamps == [1_765_773_000_000]
 
 
 def test_close_when_kafka_is_away_then_what_was_never_sent_is_first_in_the_spool(
@@ -477,53 +512,3 @@ def test_close_when_kafka_is_away_then_what_was_never_sent_is_first_in_the_spool
     left = list(next_spool.leftovers())
     next_spool.close()
     assert [orjson.loads(item.value)["sequence"] for item in left] == [1, 2, 3, 4]
-
-
-def test_topics_when_set_up_then_retention_by_time_and_bytes_and_states_compacted(tmp_path: Path) -> None:
-    settings = load(
-        {"KAFKA_PARTITIONS": "3", "KAFKA_RETENTION_HOURS": "10", "KAFKA_RETENTION_BYTES": "100000000"}, tmp_path / "none"
-    )
-    wanted = topic_settings(settings)
-    assert set(wanted) == set(topics.ALL)
-    partitions, config = wanted[topics.TICKS]
-    assert (partitions, config["retention.ms"], config["retention.bytes"]) == (3, "36000000", "100000000")
-    assert wanted[topics.TRADES][1]["retention.bytes"] == "12500000"
-    assert wanted[topics.INSTRUMENT_STATE][1]["cleanup.policy"] == "compact,delete"
-    assert wanted[topics.REJECTS][0] == 1
-
-
-def test_topics_when_set_up_by_default_then_kafka_takes_less_than_four_gigabytes(tmp_path: Path) -> None:
-    wanted = topic_settings(load({}, tmp_path / "none"))
-    sizes = [
-        partitions * (int(config["retention.bytes"]) + int(config["segment.bytes"]))
-        for name, (partitions, config) in wanted.items()
-        if name != topics.INSTRUMENT_STATE
-    ]
-    assert sum(sizes) == int(3.375 * (1 << 30))
-
-
-class FakeAdmin:
-    """Holds one topic's settings in the shape that a KafkaAdminClient describes them."""
-
-    def __init__(self, **present: str) -> None:
-        self.present = present
-        self.altered: list[tuple[str, dict[str, str], bool]] = []
-
-    def describe_configs(self, resources: list[Any]) -> dict[str, Any]:
-        settings = {setting.replace("_", "."): {"value": value} for setting, value in self.present.items()}
-        return {"topic": {resource.name: settings for resource in resources}}
-
-    def alter_configs(self, resources: list[Any], incremental: bool) -> None:
-        self.altered += [(resource.name, resource.configs, incremental) for resource in resources]
-
-
-def test_topics_when_a_setting_changed_then_only_that_one_is_altered() -> None:
-    admin = FakeAdmin(retention_ms="1", retention_bytes="2", flush_ms="3")
-    _apply(admin, {"upstox_ticks": {"retention.ms": "9", "retention.bytes": "2"}})  # type: ignore[arg-type]
-    assert admin.altered == [("upstox_ticks", {"retention.ms": "9"}, True)]
-
-
-def test_topics_when_nothing_changed_then_nothing_is_altered() -> None:
-    admin = FakeAdmin(retention_ms="9")
-    _apply(admin, {"upstox_ticks": {"retention.ms": "9"}})  # type: ignore[arg-type]
-    assert admin.altered == []

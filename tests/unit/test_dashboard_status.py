@@ -7,10 +7,11 @@ from typing import Any
 import pytest
 
 from orderflow.dashboard import status
-from orderflow.dashboard.directory import Directory, fetch
+from orderflow.dashboard.directory import Directory, Fetched, fetch
 from orderflow.dashboard.store import Gap, Store
 from orderflow.market import topics
 from orderflow.market.errors import SettingsError
+from orderflow.market.session import EquityCalendar, SessionCalendar
 from tests.unit.test_dashboard_store import KEY, OPEN_MS
 
 NOW = OPEN_MS + 3_600_000
@@ -65,6 +66,7 @@ def test_live_trouble_when_another_day_is_looked_at_keeps_what_ends_alerts() -> 
 
 def test_directory_when_asked_for_a_session_knows_open_hours_of_trading_days() -> None:
     directory = Directory((KEY,))
+    directory.take(Fetched(calendar=calendar()))
     day = 86_400_000
     assert [directory.in_session(KEY, at) for at in (OPEN_MS - 1, OPEN_MS, OPEN_MS - day)] == [False, True, False]
 
@@ -169,7 +171,7 @@ class TwoStocks:
 def test_directory_when_the_master_is_loaded_resolves_symbols_and_names_keys() -> None:
     directory = Directory(("TCS", "NOPE"))
     assert directory.instruments == ()
-    fetched = fetch(("TCS", "NOPE"), lambda: (TwoStocks(), ""), lambda: frozenset({"2025-12-16"}))
+    fetched = fetch(("TCS", "NOPE"), lambda: (TwoStocks(), ""), lambda: (calendar("2025-12-16"), ""))
     directory.take(fetched)
     assert fetched.warnings == ("NOPE is unknown",)
     assert directory.instruments == (KEY,)
@@ -177,12 +179,25 @@ def test_directory_when_the_master_is_loaded_resolves_symbols_and_names_keys() -
     assert directory.symbol("NSE_FO|51414") == ("51414", "NSE_FO|51414")
 
 
+def calendar(*holidays: str) -> SessionCalendar:
+    return SessionCalendar(EquityCalendar("2025-12-01", "2025-12-31", frozenset(holidays)))
+
+
 def test_directory_when_tomorrow_is_a_holiday_names_the_day_after() -> None:
     directory = Directory((KEY,))
-    directory.take(fetch((KEY,), lambda: (None, "no master"), lambda: frozenset({"2025-12-16"})))
+    directory.take(fetch((KEY,), lambda: (None, "no master"), lambda: (calendar("2025-12-16"), "")))
     assert directory.next_open_ms(KEY, OPEN_MS) == OPEN_MS + 2 * 86_400_000
 
 
 @pytest.mark.parametrize("ahead_ms", [1, 3_600_000])
 def test_directory_when_it_is_before_the_open_names_today(ahead_ms: int) -> None:
-    assert Directory((KEY,)).next_open_ms(KEY, OPEN_MS - ahead_ms) == OPEN_MS
+    directory = Directory((KEY,))
+    directory.take(Fetched(calendar=calendar()))
+    assert directory.next_open_ms(KEY, OPEN_MS - ahead_ms) == OPEN_MS
+    assert (directory.in_session(KEY, OPEN_MS - ahead_ms), directory.in_session(KEY, OPEN_MS)) == (False, True)
+
+
+def test_directory_when_no_source_covers_the_date_then_forecasts_nothing() -> None:
+    directory = Directory((KEY,))
+    directory.take(Fetched(calendar=SessionCalendar()))
+    assert (directory.next_open_ms(KEY, OPEN_MS - 1), directory.in_session(KEY, OPEN_MS)) == (None, False)

@@ -151,6 +151,26 @@ def test_health_check_when_env_file_names_a_cluster_of_ones_own_then_looks_there
     assert answer.stdout.strip() == read
 
 
+@pytest.mark.parametrize(
+    ("line", "read"), [("UPSTOX_ACCESS_TOKEN=abc\n#KAFKA_BROKERS=x:1", False), ("  KAFKA_BROKERS = x:1", True)]
+)
+def test_health_check_when_env_file_names_no_address_then_it_is_not_read(tmp_path, line, read):
+    file, shown, calls = tmp_path / ".env", tmp_path / "python", tmp_path / "calls"
+    file.write_text(f"{line}\n")
+    shown.write_text(f'#!/bin/bash\necho "$1" >>{calls}\n[[ $1 == */probe.py ]] || exec {sys.executable} "$@"\n')
+    shown.chmod(0o755)
+    told = {
+        **BARE,
+        "ENV_FILE": str(file),
+        "IN_CONTAINER": "yes",
+        "KAFKA_HOST": "127.0.0.1",
+        "KAFKA_PORT": "1",
+        "PYTHON": str(shown),
+    }
+    subprocess.run([ROOT / "deploy" / "health" / "kafka"], env=told, check=True)
+    assert [Path(call).name for call in calls.read_text().split()] == [*(["dotenv_exports.py"] if read else []), "probe.py"]
+
+
 def test_template_when_a_name_is_missing_then_says_which():
     answer = subprocess.run(
         [sys.executable, "deploy/render.py", "deploy/conf/zookeeper/zoo.cfg", "/nowhere/zoo.cfg"],

@@ -29,6 +29,6 @@ def test_page_when_it_states_constants_then_they_are_the_codes():
     )
     assert mixing in text
     assert f"each beyond {aggressor.FEED_LATENCY_MS / 1000} s" in text
-    assert f"p = {confidence.WRONG_AT_LEAST} + {confidence.WRONG_PER_SECOND} × window" in text
+    assert f"p = {aggressor.WRONG_AT_LEAST} + {aggressor.WRONG_PER_SECOND} × window" in text
     assert f"2 √({confidence.CLUSTERING} × Σ v² p)" in text
     assert f"`high` up to {confidence.HIGH_AT_MOST}, `medium` up to {confidence.MEDIUM_AT_MOST}" in text

@@ -38,6 +38,21 @@ def test_heartbeat_when_the_snapshot_is_stored_then_the_feeds_clock_goes_on() ->
     assert [(tick.instrument_key, tick.kind, tick.event_time_ms) for tick in sink.heartbeats] == [("*", "heartbeat", TEN + 1_000)]
 
 
+def test_records_when_published_then_ticks_heartbeats_and_events_carry_the_streamers_name() -> None:
+    sink = ListSink()
+    engine = FeedEngine(sink, SessionBook(SessionCalendar()), streamer="mumbai")
+    engine.own((TCS, INFY))
+    engine.opened(RECEIVED)
+    for content in opening():
+        feed(engine, content)
+    assert engine.beat(RECEIVED + 1_000)
+    assert [tick.streamer for tick in (*sink.ticks, *sink.heartbeats)] == ["mumbai"] * 3
+    assert [(event["event"], event["streamer"]) for event in sink.events] == [
+        ("connected", "mumbai"),
+        ("market_status", "mumbai"),
+    ]
+
+
 def test_heartbeat_when_an_instrument_is_missing_from_the_snapshot_then_waits_three_seconds() -> None:
     engine = running(ListSink(), (TCS, INFY, "NSE_EQ|QUIET"))
     for content in opening():
@@ -164,17 +179,17 @@ def test_rejects_when_they_come_in_a_flood_then_counted_all_and_published_few() 
     assert len(sink.rejects) == 20
 
 
-def test_vtt_when_one_value_was_absurd_then_a_new_baseline_after_half_a_minute_and_the_ledger_tells() -> None:
+def test_vtt_when_the_first_one_was_absurd_then_a_new_baseline_after_half_a_minute_and_no_later_volume_is_lost() -> None:
     sink = ListSink()
     engine = running(sink, (TCS,))
-    for content in opening():
-        feed(engine, content)
-    feed(engine, message(TEN + 500, {TCS: full(900_000_000, TEN + 500)}))
+    feed(engine, opening()[0])
+    feed(engine, message(TEN, {TCS: full(900_000_000, TEN)}, None))
     for step in range(1, 41):
         feed(engine, message(TEN + step * 1_000, {TCS: full(1000 + step, TEN + step * 1_000)}))
     (reset,) = [event for event in sink.events if event["event"] == "reset"]
     assert (reset["instrument_key"], reset["from_ms"], reset["to_ms"]) == (TCS, TEN + 1_000, TEN + 31_000)
-    assert [tick.traded_volume for tick in sink.ticks[-10:]] == [0, None, 1, 1, 1, 1, 1, 1, 1, 1]
+    assert [tick.traded_volume for tick in sink.ticks[-10:]] == [0, 31, 1, 1, 1, 1, 1, 1, 1, 1]
+    assert [tick.gap for tick in sink.ticks[-10:]] == [False, True, *[False] * 8]
 
 
 STEPS = st.lists(
@@ -236,7 +251,7 @@ def test_volume_when_the_streamer_dies_at_any_moment_then_what_is_stored_is_exac
             base = len(stored)
             engine = FeedEngine(sink, SessionBook(SessionCalendar(), segments=restored_segments(states)), {TCS: state})
             for tick in spooled:
-                state, again = continued(engine.states[TCS], tick)
+                state, again, _ = continued(engine.states[TCS], tick)
                 if again is not None:
                     sink.tick(again)
                     engine.states[TCS] = state

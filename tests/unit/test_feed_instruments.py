@@ -8,15 +8,17 @@ import os
 import threading
 import time
 from collections.abc import Iterator
-from datetime import date
+from datetime import date, datetime
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from orderflow.market.errors import SettingsError
-from orderflow.upstox.calendar import equity_holidays
-from orderflow.upstox.instruments import InstrumentMaster, load_master, resolve_apart, resolved, watch_list
+from orderflow.market.tick import IST
+from orderflow.upstox.calendar import equity_calendar, equity_holidays
+from orderflow.upstox.instruments import InstrumentMaster, load_master, resolve_apart, selected, watch_list
 
 ROWS = [
     {"instrument_key": "BSE_EQ|INE000T01001", "trading_symbol": "TCS", "name": "TATA CONSULTANCY"},
@@ -30,6 +32,22 @@ ROWS = [
         "underlying_key": "NSE_EQ|INE000T01001",
     },
     {"odd": "row"},
+]
+NOON = int(datetime(2025, 12, 15, 12, 0, tzinfo=IST).timestamp() * 1000)
+
+
+def contract(key: str, symbol: str, name: str, kind: str, day: tuple[int, int, int]) -> dict[str, Any]:
+    expiry = int(datetime(*day, 23, 59, 59, tzinfo=IST).timestamp() * 1000)
+    return {"instrument_key": key, "trading_symbol": symbol, "name": name, "instrument_type": kind, "expiry": expiry}
+
+
+CONTRACTS = [
+    contract("MCX_FO|100", "CRUDEOIL 5000 CE 16 DEC 25", "CRUDEOIL", "CE", (2025, 12, 16)),
+    contract("MCX_FO|300", "CRUDEOIL FUT 19 JAN 26", "CRUDEOIL", "FUT", (2026, 1, 19)),
+    contract("MCX_FO|200", "CRUDEOIL FUT 18 DEC 25", "CRUDEOIL", "FUT", (2025, 12, 18)),
+    contract("MCX_FO|050", "CRUDEOIL FUT 19 NOV 25", "CRUDEOIL", "FUT", (2025, 11, 19)),
+    contract("BCD_FO|10", "USDINR FUT 26 DEC 25", "USDINR", "FUT", (2025, 12, 26)),
+    contract("NCD_FO|20", "USDINR FUT 29 DEC 25", "USDINR", "FUT", (2025, 12, 29)),
 ]
 
 
@@ -84,12 +102,53 @@ def master() -> InstrumentMaster:
     ],
 )
 def test_name_when_in_the_master_then_the_key_with_cash_equity_first(master: InstrumentMaster, name: str, key: str) -> None:
-    assert master.resolve(name) == key
+    assert master.resolve(name, NOON) == key
 
 
-def test_names_when_unknown_then_one_error_with_the_nearest_matches(master: InstrumentMaster) -> None:
+@pytest.mark.parametrize("name", ["CRUDEOIL", "crudeoil"])
+def test_name_when_it_is_an_underlying_with_contracts_only_then_the_choices_are_listed(name: str) -> None:
     with pytest.raises(SettingsError) as caught:
-        resolved(("INFI", "TCS", "NSE_EQ|INE000T01009", "zzzzqq"), master, 10)
+        InstrumentMaster.from_rows(ROWS + CONTRACTS).resolve(name, NOON)
+    text = str(caught.value)
+    assert f"write {name} FUT for the nearest future, now CRUDEOIL FUT 18 DEC 25" in text
+    assert "CRUDEOIL FUT 19 JAN 26 (MCX_FO|300)" in text
+    assert "CRUDEOIL 5000 CE 16 DEC 25 (MCX_FO|100)" in text
+    assert "19 NOV 25" not in text
+
+
+@pytest.mark.parametrize(
+    ("name", "day", "key"),
+    [
+        ("CRUDEOIL FUT", (2025, 12, 15), "MCX_FO|200"),
+        ("crudeoil fut", (2025, 12, 18), "MCX_FO|200"),
+        ("CRUDEOIL FUT", (2025, 12, 19), "MCX_FO|300"),
+        ("USDINR FUT", (2025, 12, 15), "NCD_FO|20"),
+        ("CRUDEOIL FUT 19 JAN 26", (2025, 12, 15), "MCX_FO|300"),
+    ],
+)
+def test_name_when_it_asks_for_the_nearest_future_then_that_rolls_over_after_the_expiry(
+    name: str, day: tuple[int, int, int], key: str
+) -> None:
+    at_ms = int(datetime(*day, 23, 0, tzinfo=IST).timestamp() * 1000)
+    found = selected((name,), InstrumentMaster.from_rows(ROWS + CONTRACTS), 5, at_ms)
+    assert found.keys == (key,)
+    assert found.expires
+    assert found.rolling == ({name: key} if name.casefold().endswith(" fut") else {})
+
+
+def test_names_when_some_are_expired_or_unknown_then_skipped_with_the_cause_and_the_others_stream() -> None:
+    master = InstrumentMaster.from_rows(ROWS + CONTRACTS)
+    found = selected(("MCX_FO|050", "TCS", "CRUDEOIL FUT 19 NOV 25", "NSE_FO|77777", "CRUDEOIL"), master, 10, NOON)
+    assert found.keys == ("NSE_EQ|INE000T01001",)
+    assert list(found.skipped) == ["MCX_FO|050", "CRUDEOIL FUT 19 NOV 25", "NSE_FO|77777", "CRUDEOIL"]
+    assert found.skipped["MCX_FO|050"] == "CRUDEOIL FUT 19 NOV 25 (MCX_FO|050) expired on 2025-11-19"
+    assert "is not in the instrument master" in found.skipped["NSE_FO|77777"]
+    assert "is an underlying" in found.skipped["CRUDEOIL"]
+
+
+def test_names_when_none_is_left_then_one_error_with_the_nearest_matches(master: InstrumentMaster) -> None:
+    with pytest.raises(SettingsError) as caught:
+        selected(("INFI", "NSE_EQ|INE000T01009", "zzzzqq"), master, 10, NOON)
     text = str(caught.value)
     assert "'INFI'" in text
     assert "INFY (NSE_EQ|INE000I01001)" in text
@@ -98,15 +157,17 @@ def test_names_when_unknown_then_one_error_with_the_nearest_matches(master: Inst
 
 
 def test_names_when_repeated_then_once_in_order_and_never_more_than_the_mode_allows(master: InstrumentMaster) -> None:
-    assert resolved(("INFY", "TCS", "NSE_EQ|INE000I01001"), master, 2) == ("NSE_EQ|INE000I01001", "NSE_EQ|INE000T01001")
+    found = selected(("INFY", "TCS", "NSE_EQ|INE000I01001"), master, 2, NOON)
+    assert found == (("NSE_EQ|INE000I01001", "NSE_EQ|INE000T01001"), {}, {}, False)
     with pytest.raises(SettingsError, match="more than the 1"):
-        resolved(("INFY", "TCS"), master, 1)
+        selected(("INFY", "TCS"), master, 1, NOON)
 
 
 def test_names_when_there_is_no_master_then_keys_on_trust_and_symbols_explained() -> None:
-    assert resolved(("NSE_EQ|ANY",), None, 5) == ("NSE_EQ|ANY",)
+    found = selected(("NSE_EQ|ANY", "TCS"), None, 5, NOON)
+    assert (found.keys, list(found.skipped)) == (("NSE_EQ|ANY",), ["TCS"])
     with pytest.raises(SettingsError, match="without the instrument master"):
-        resolved(("TCS",), None, 5)
+        selected(("TCS",), None, 5, NOON)
 
 
 def test_master_when_a_stock_has_derivatives_then_it_is_known(master: InstrumentMaster) -> None:
@@ -123,7 +184,7 @@ def test_master_when_the_server_is_away_then_the_one_kept_else_none(tmp_path: Pa
     kept, warning = load_master(nowhere, cache)
     assert "using the one kept" in warning
     assert kept is not None
-    assert kept.resolve("TCS") == "NSE_EQ|INE000T01001"
+    assert kept.resolve("TCS", NOON) == "NSE_EQ|INE000T01001"
 
 
 def _keep(cache: Path, rows: list[dict[str, str]], age_seconds: int) -> None:
@@ -142,7 +203,7 @@ def test_master_when_the_copy_lacks_a_name_then_the_server_is_asked_once(tmp_pat
     for _ in range(2):
         master, _warning = load_master(far.url, tmp_path / "kept", None, ("INFY", "mistyped"))
         assert master is not None
-        assert master.resolve("INFY") == "NSE_EQ|INE000I01001"
+        assert master.resolve("INFY", NOON) == "NSE_EQ|INE000I01001"
     assert far.asked == 1
 
 
@@ -172,13 +233,14 @@ def test_watch_list_when_read_then_names_without_comments_and_repeats(tmp_path: 
 def test_names_when_resolved_apart_then_keys_holidays_and_errors_come_back(tmp_path: Path) -> None:
     file = tmp_path / "master.json"
     file.write_text(json.dumps(ROWS))
-    resolution = resolve_apart(("TCS",), str(file), tmp_path / "cache", None, 5)
-    assert resolution.keys == ("NSE_EQ|INE000T01001",)
+    resolution = resolve_apart(("TCS",), str(file), tmp_path / "cache", None, 5, NOON)
+    assert resolution.selection.keys == ("NSE_EQ|INE000T01001",)
     assert resolution.with_derivatives == frozenset({"NSE_EQ|INE000T01001"})
-    assert resolution.warning == ""
-    assert any(day.endswith(("-01-26", "-08-15", "-10-02")) for day in resolution.holidays)
+    assert resolution.warnings == ()
+    assert resolution.calendar.is_trading_day("NSE_EQ", "2025-12-15")
+    assert not resolution.calendar.is_trading_day("NSE_EQ", "2025-12-25")
     with pytest.raises(SettingsError, match="did you mean TCS"):
-        resolve_apart(("TSC",), str(file), tmp_path / "cache", None, 5)
+        resolve_apart(("TSC",), str(file), tmp_path / "cache", None, 5, NOON)
 
 
 def test_holidays_when_asked_then_weekdays_without_trading() -> None:
@@ -187,3 +249,13 @@ def test_holidays_when_asked_then_weekdays_without_trading() -> None:
     assert "2026-01-26" in found
     assert "2025-12-15" not in found
     assert "2025-12-20" not in found
+
+
+def test_calendar_when_a_date_long_ago_is_asked_for_then_it_is_covered_and_saturdays_with_trading_too() -> None:
+    found = equity_calendar(date(2024, 1, 15))
+    assert [found.covers(day) for day in ("2024-01-14", "2024-01-15", "2026-12-31", "2027-01-01")] == [False, True, True, False]
+    assert [found.trades(day) for day in ("2024-01-19", "2024-01-20", "2024-01-26", "2024-01-27")] == [True, True, False, False]
+
+
+def test_holidays_when_the_package_does_not_cover_the_year_then_none() -> None:
+    assert equity_holidays(date(2027, 1, 1), date(2027, 3, 31)) == frozenset()

@@ -78,6 +78,42 @@ def test_token_source_when_the_file_changes_then_the_new_token_else_secret_else_
 
 
 @pytest.mark.parametrize(
+    "pasted",
+    ["abc.DEF-1", "Bearer abc.DEF-1", "bearer  Bearer abc.DEF-1\n", "\ufeffabc.DEF-1", '"abc.DEF-1"', "Bearer 'abc.DEF-1' "],
+)
+def test_token_when_pasted_with_what_does_not_belong_to_it_then_sent_without(pasted: str, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text(pasted, encoding="utf-8")
+    for source in (TokenSource(pasted, None, tmp_path / "none"), TokenSource(None, file, tmp_path / "none")):
+        token = source.current()
+        assert token is not None
+        assert token.value == "abc.DEF-1"
+
+
+@pytest.mark.parametrize("encoding", ["utf-16", "utf-8-sig"])
+def test_token_when_its_file_was_written_by_powershell_then_read(encoding: str, tmp_path: Path) -> None:
+    file = tmp_path / "token"
+    file.write_text("abc.DEF-1\r\n", encoding=encoding)
+    token = TokenSource(None, file, tmp_path / "none").current()
+    assert token is not None
+    assert token.value == "abc.DEF-1"
+
+
+@pytest.mark.parametrize("content", [b"\xff\x00\x80", b"two words", "t\u00f6ken".encode()])
+def test_token_when_the_file_holds_none_then_there_is_none_and_the_log_says_why(
+    content: bytes, tmp_path: Path, caplog: pytest.LogCaptureFixture
+) -> None:
+    file = tmp_path / "token"
+    file.write_bytes(content)
+    source = TokenSource(None, file, tmp_path / "none")
+    assert [source.current(), source.current()] == [None, None]
+    assert len(caplog.records) == 1
+    assert str(file) in caplog.text
+    with pytest.raises(SettingsError, match="copy it again"):
+        TokenSource("two words", None)
+
+
+@pytest.mark.parametrize(
     ("code", "error", "cause", "least", "refused"),
     [
         (1000, None, "closed by the server, code 1000", 0, False),

@@ -145,7 +145,7 @@ def test_decode_when_fields_are_absurd_then_each_instrument_is_kept_or_rejected(
 @fuzz
 @given(st.lists(messages(), min_size=1, max_size=4))
 def test_ticks_when_inferred_from_absurd_messages_then_volumes_add_up_and_survive_json(sequence: list[Any]) -> None:
-    book = SessionBook(SessionCalendar(frozenset()), frozenset(), {})
+    book = SessionBook(SessionCalendar())
     states: dict[str, InstrumentState] = {}
     for message in sequence:
         result = decoded(message.SerializeToString())

@@ -17,6 +17,7 @@ from orderflow.lake import catalogue, commands
 from orderflow.lake.archive import DayArchive
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError, Table, arrow_schema
+from orderflow.lake.maintenance import LakeFiles
 from orderflow.market.candle import Candle, iso_from_ms
 from orderflow.settings import load
 
@@ -283,18 +284,44 @@ def test_catalogue_when_a_day_misses_an_update_then_its_line_and_verify_say_so(t
     write(tmp_path, TICKS, NEXT_DAY, "a.parquet", [tick(1), tick(3)])
     settings = load({"NAMENODE_HTTP_URL": hdfs.url}, env_file=tmp_path / "none")
 
-    assert commands.catalogue(settings) == 1
-    _, sound, broken, replicas = capsys.readouterr().out.splitlines()
-    assert sound.split()[:8] == [DAY, "2", "4", "09:15:01", "09:15:02", "0", "2", "3"]
-    assert sound.endswith("sound")
-    assert broken.endswith(f"NOT SOUND: lake verify --date {NEXT_DAY}")
-    assert replicas == "2 dates; 2 DataNodes live, 3 blocks short of replicas, 0 missing, 0 corrupt, 5.0 GB free"
+    monkeypatch.setattr(LakeFiles, "write_text", lambda _, name, text: (tmp_path / "trading" / name).write_text(text))
+
+    assert commands.catalogue(settings) == 0
+    _, unknown, *_ = capsys.readouterr().out.splitlines()
+    assert unknown.split()[:8] == [DAY, "-", "4", "09:15:01", "09:15:02", "-", "2", "3"]
+    assert unknown.endswith(f"not verified: lake verify --date {DAY}")
 
     assert (commands.verify(settings, DAY), commands.verify(settings, NEXT_DAY)) == (0, 1)
     shown = capsys.readouterr().out.splitlines()
     assert shown[2].split() == [TCS, "2", "0", "0", "200", "0", "0", "0", "0", "0"]
     assert shown[5].split() == [TCS, "2", "1", "0", "200", "100", "0", "0", "1", "0"]
     assert shown[6] == f"{NEXT_DAY}: 2 ticks and 0 candles, NOT SOUND"
+
+    hdfs.requests.clear()
+    assert commands.catalogue(settings) == 1
+    _, sound, broken, replicas = capsys.readouterr().out.splitlines()
+    assert sound.split()[:8] == [DAY, "2", "4", "09:15:01", "09:15:02", "0", "2", "3"]
+    assert sound.endswith("sound")
+    assert broken.endswith(f"NOT SOUND: lake verify --date {NEXT_DAY}")
+    assert replicas == "2 dates; 2 DataNodes live, 3 blocks short of replicas, 0 missing, 0 corrupt, 5.0 GB free"
+    assert [path for operation, path in hdfs.requests if operation == "LISTSTATUS"] == [
+        f"/trading/{table}" for table in ("ticks", "candles", "footprint")
+    ]
+    assert {path for operation, path in hdfs.requests if operation == "DATA"} == {"/trading/_catalogue.json"}
+
+    write(tmp_path, TICKS, NEXT_DAY, "b.parquet", [tick(2)])
+    assert commands.catalogue(settings) == 0
+    assert capsys.readouterr().out.splitlines()[2].split()[:3] == [NEXT_DAY, "-", "3"]
+
+
+def test_catalogue_when_it_is_unreadable_or_may_not_be_written_then_the_footers_are_read(tmp_path, hdfs, capsys, caplog) -> None:
+    write(tmp_path, TICKS, DAY, "a.parquet", [tick(1), tick(2)])
+    (tmp_path / "trading" / "_catalogue.json").write_text('{"days": [{"date": 1')
+
+    assert commands.catalogue(load({"NAMENODE_HTTP_URL": hdfs.url}, env_file=tmp_path / "none")) == 0
+
+    assert capsys.readouterr().out.splitlines()[1].split()[:3] == [DAY, "-", "2"]
+    assert "the next listing reads the same footers again" in caplog.text
 
 
 def level(instrument: str, buy: int, sell: int) -> dict[str, object]:

@@ -14,6 +14,8 @@ from orderflow.lake.layout import (
     batch_file,
     covered_from_json,
     covered_to_json,
+    is_batch,
+    offsets_file,
     offsets_of,
     spark_schema,
     union,
@@ -23,14 +25,28 @@ from orderflow.lake.layout import (
 def test_batch_file_when_partitions_come_in_any_order_then_name_is_the_same() -> None:
     name = "upstox_ticks-0a1b2c3d-p0_100-250-p1_90-240.parquet"
 
-    assert batch_file("upstox_ticks", "0a1b2c3d", [(1, 90, 240), (0, 100, 250)]) == name
+    assert batch_file("upstox_ticks", "0a1b2c3d", {1: ((90, 240),), 0: ((100, 250),)}) == name
     assert offsets_of(name) == {"upstox_ticks-0a1b2c3d-p0": ((100, 250),), "upstox_ticks-0a1b2c3d-p1": ((90, 240),)}
 
 
 def test_batch_file_when_five_partitions_have_long_offsets_then_name_fits_hdfs() -> None:
-    ranges = [(120 + p, 10**14, 10**14 + 10**7) for p in range(5)]
+    runs = {120 + p: ((10**14, 10**14 + 10**7),) for p in range(5)}
 
-    assert len(batch_file("upstox_orderflow", "0a1b2c3d", ranges)) <= 255
+    assert len(batch_file("upstox_orderflow", "0a1b2c3d", runs)) <= 255
+
+
+@pytest.mark.parametrize(
+    "runs",
+    [pytest.param({0: ((1, 4), (6, 9))}, id="a hole"), pytest.param({p: ((1, 4),) for p in range(6)}, id="six partitions")],
+)
+def test_batch_file_when_its_name_cannot_tell_the_offsets_then_it_names_the_file_that_does(runs) -> None:
+    name = batch_file("upstox_ticks", "0a1b2c3d", runs)
+
+    assert is_batch(name)
+    assert offsets_of(name) == {}
+    assert offsets_file(name) == f"_offsets-{name[-24:-8]}.json"
+    assert batch_file("upstox_ticks", "0a1b2c3d", dict(reversed(runs.items()))) == name
+    assert batch_file("upstox_ticks", "ffffffff", runs)[-24:] != name[-24:]
 
 
 @pytest.mark.parametrize("name", ["compact-1-00000.parquet", "_covered.json", "part-00000.zstd.parquet", "x-p0_1-2.parquet"])

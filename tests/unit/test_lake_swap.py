@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 
 from orderflow.lake.layout import TICKS, LakeError
-from orderflow.lake.swap import REPLACED, SWAPS, Swaps
+from orderflow.lake.swap import REPLACED, SWAPS, TRASH, Swaps
 
 DATE = "2025-12-15"
 DAY = TICKS.day(DATE)
@@ -167,6 +167,8 @@ def test_swap_when_a_second_process_finishes_it_too_then_no_row_is_lost_or_doubl
         assert rows(files) == ("abpx" if writer else "abx"), (seed, answers)
         assert not files.names(SWAPS), (seed, answers)
         compacted = f"{DAY}/compact-1.parquet" in files.texts
+        kept = sorted(path.rpartition("/")[2] for path in files.texts if path.startswith(f"{TRASH}/"))
+        assert kept == (["a.parquet", "b.parquet"] if compacted else []), (seed, answers)
         assert compacted == (answers["owner"] is True or answers["other"] is True), (seed, answers)
         assert compacted or beside is not None
 

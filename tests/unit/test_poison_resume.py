@@ -16,6 +16,7 @@ from orderflow.market import records
 from orderflow.market.conformity import problem
 from orderflow.market.session import SegmentState, SessionBook, SessionCalendar
 from orderflow.market.tick import DayBar, Tick, tick_record
+from orderflow.market.transitions import Change
 from orderflow.upstox.engine import FeedEngine, restored_segments
 from orderflow.upstox.resume import restored_state
 from tests.feed.rig import TCS, TEN, ListSink, full, message, opening, wire
@@ -144,13 +145,13 @@ def test_state_when_its_record_is_broken_then_rejected_with_a_reason_and_the_one
         {"owner": "x", "foo": 1},
         {"owner": "x"},
         {**SegmentState("NORMAL_OPEN", "2025-12-15").to_record()},
-        {**SegmentState("NORMAL_OPEN", "2025-12-15").to_record(), "owner": "x", "opened_ms": "abc"},
-        {**SegmentState("NORMAL_OPEN", "2025-12-15").to_record(), "owner": "x", "waiting": None},
-        {**SegmentState("NORMAL_OPEN", "2025-12-15").to_record(), "owner": "x", "closed_ms": 10**18},
+        {**SegmentState("NORMAL_OPEN", "2025-12-15").to_record(), "owner": "x", "changes": "abc"},
+        {**SegmentState("NORMAL_OPEN", "2025-12-15").to_record(), "owner": "x", "carried": None},
+        {**SegmentState("NORMAL_OPEN", "2025-12-15").to_record(), "owner": "x", "changes": [{"at_ms": 10**18, "status": "x"}]},
     ],
 )
 def test_segment_when_its_record_is_broken_then_rejected_and_the_one_before_counts(broken: dict[str, Any]) -> None:
-    sound = SegmentState("NORMAL_OPEN", "2025-12-15", opened_ms=OPEN_MS)
+    sound = SegmentState("NORMAL_OPEN", "2025-12-15", (Change(OPEN_MS, "NORMAL_OPEN"),))
     assert restored_segments(read(broken, key="segment|NSE_EQ").stored.states) == {}
     reader = read({**sound.to_record(), "owner": "x"}, broken, key="segment|NSE_EQ")
     assert restored_segments(reader.stored.states) == {"NSE_EQ": sound}

@@ -30,7 +30,7 @@ class Reader:
 
 @pytest.mark.parametrize(("most", "expected"), [(60_000, 60_000), (None, None)])
 def test_messages_when_a_batch_has_a_bound_then_kafka_gives_no_more_and_else_all_there_is(tmp_path, most, expected) -> None:
-    options = queries._messages(Reader(), settings.load({}, tmp_path / "none"), TICKS, most=most, every_seconds=30)
+    options = queries.read_messages(Reader(), settings.load({}, tmp_path / "none"), TICKS, most=most, every_seconds=30)
     assert options["startingOffsets"] == "earliest"
     assert options.get("maxOffsetsPerTrigger") == expected
     assert options.get("minOffsetsPerTrigger") == expected

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import os
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,7 +60,7 @@ def test_instruments_when_repeated_or_blank_then_each_is_taken_once(tmp_path: Pa
 def test_token_when_shown_then_it_is_not_in_the_text(tmp_path: Path) -> None:
     settings = load({"UPSTOX_ACCESS_TOKEN": "a-very-secret-token"}, tmp_path / "none")
     assert settings.access_token == "a-very-secret-token"
-    assert "secret" not in repr(settings)
+    assert "very-secret" not in repr(settings)
 
 
 @pytest.mark.parametrize(
@@ -81,3 +82,19 @@ def test_settings_when_a_value_is_invalid_then_the_error_names_it_and_a_valid_on
     with pytest.raises(SettingsError) as caught:
         load({name: value}, tmp_path / "none")
     assert message in str(caught.value)
+
+
+def test_streamer_name_when_not_given_then_host_and_port_so_that_two_on_one_host_differ(tmp_path: Path) -> None:
+    names = [load(given, tmp_path / "none").streamer_name for given in ({}, {"HEALTH_PORT": "9200"}, {"STREAMER_NAME": "mumbai"})]
+    assert names == [f"{socket.gethostname()}:9100", f"{socket.gethostname()}:9200", "mumbai"]
+
+
+def test_settings_when_the_file_has_a_byte_order_mark_then_its_first_line_counts(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("WINDOW_MINUTES=5\r\n", encoding="utf-8-sig")
+    assert load({}, tmp_path / ".env").window_minutes == 5
+
+
+def test_settings_when_the_file_is_utf_16_then_the_error_names_it_and_the_cure(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("WINDOW_MINUTES=5\n", encoding="utf-16")
+    with pytest.raises(SettingsError, match=r"\.env is not UTF-8 text; save it as UTF-8"):
+        load({}, tmp_path / ".env")

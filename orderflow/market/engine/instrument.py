@@ -153,7 +153,7 @@ class InstrumentMinutes:
         """Whether the tick begins a new baseline below the cumulative volume so far."""
         if self.axis is None or tick.vtt is None or tick.vtt >= self.highest_vtt or tick.sequence <= self.last_sequence:
             return False
-        return tick.traded_volume is None
+        return tick.traded_volume is None or tick.traded_volume > 0
 
     def _place(self, tick: Tick, vtt: int, ltt_ms: int, sides: Sides | None) -> bool:
         """Put the tick on the axis; returns whether it began a new minute there or came out of order."""

@@ -1,0 +1,26 @@
+"""Log lines that would otherwise come with every record: each subject once in ten seconds."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Final
+
+_EVERY_SECONDS: Final = 10.0
+
+
+@dataclass(slots=True)
+class Notices:
+    """Write to `log`, each subject at most once in ten seconds of `clock`."""
+
+    log: logging.Logger
+    clock: Callable[[], float]
+    _told: dict[str, float] = field(default_factory=dict)
+
+    def tell(self, subject: str, level: int, text: str) -> None:
+        """Write a line, unless there was one of this subject just now."""
+        now = self.clock()
+        if now - self._told.get(subject, -_EVERY_SECONDS) >= _EVERY_SECONDS:
+            self._told[subject] = now
+            self.log.log(level, "%s", text)

@@ -1,0 +1,51 @@
+"""Which Kafka offsets a date's directory holds: those that its names, its lists and its compacted files declare."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Iterable
+
+from orderflow.lake.hadoop import HadoopFiles
+from orderflow.lake.layout import COVERED, LakeError, Ranges, covered_from_json, offsets_file, offsets_of, union
+
+
+def covered_by(files: HadoopFiles, directory: str, names: Iterable[str]) -> Ranges:
+    """Return the offsets that files of a directory hold; with COVERED among `names`, those of its compacted files too.
+
+    Raises LakeError, which names the file, when one that lists offsets is not readable.
+    """
+    lists = {COVERED if name == COVERED else offsets_file(name) for name in names}
+    return union(*map(offsets_of, names), *(_read(files, directory, name) for name in sorted(filter(None, lists))))
+
+
+def lists_of(names: Iterable[str]) -> set[str]:
+    """Return the names of the files in which batch files have their offsets listed."""
+    return set(filter(None, map(offsets_file, names)))
+
+
+def common(ranges: Ranges, others: Ranges) -> Ranges:
+    """Return those of `others`' pairs that share an offset with `ranges`; both are sorted and free of overlaps."""
+    found = {}
+    for source, pairs in ranges.items():
+        known = others.get(source, ())
+        lasts = [last for _, last in known]
+        hit = {}
+        for first, last in pairs:
+            number = bisect_left(lasts, first)
+            while number < len(known) and known[number][0] <= last:
+                hit[number] = known[number]
+                number += 1
+        if hit:
+            found[source] = tuple(hit[number] for number in sorted(hit))
+    return found
+
+
+def _read(files: HadoopFiles, directory: str, name: str) -> Ranges:
+    text = files.read_text(f"{directory}/{name}")
+    if text is None:
+        # A compaction may have taken a list away with its file; without one, offsets are covered by nothing.
+        return {}
+    try:
+        return covered_from_json(text, name)
+    except LakeError as error:
+        raise LakeError(f"{directory}/{error}") from error

@@ -1,0 +1,127 @@
+"""What an update says about the day's traded volume: how much is new, and whether it can be believed.
+
+`vtt` is cumulative, so a value that is skipped costs nothing: what it held comes with the next one. That is how volume without
+a price, and volume that is too much to be true, waits:
+
+    vtt      1,100    10,000,001,200    1,300        1,100    900,000    900,040
+    counts   1,100    (doubtful)        1,300        1,100    (doubtful) 900,040   the second one confirms the first
+    traded            –                   200                 –          898,940
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from functools import lru_cache
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from orderflow.market.session import has_opening_auction
+
+if TYPE_CHECKING:
+    from orderflow.market.inference import InstrumentState
+    from orderflow.market.session import Session
+    from orderflow.market.tick import FeedUpdate
+
+BUFFER_MS: Final = 180_000
+"""NSE ends pre-open matching three minutes before continuous trading; from then on vtt is what really traded."""
+DOUBTFUL_FROM: Final = 500_000
+"""A smaller rise is never doubted: it would only come later."""
+MOST_A_DAY: Final = 5_000_000_000
+"""More than any instrument of these exchanges has traded in a day."""
+
+_BUSY_MS: Final = 10_000
+_CONFIRMED_AFTER_MS: Final = 5_000
+_BELIEVED_AFTER_MS: Final = 60_000
+_DAY_MS: Final = 86_400_000
+_IST_OFFSET_MS: Final = 19_800_000
+_EPOCH: Final = date(1970, 1, 1).toordinal()
+
+
+class Reading(NamedTuple):
+    """What an update says about volume.
+
+    `vtt` is the cumulative volume that counts from now on, None when this update adds nothing to what is known; `traded` its
+    rise (records.TICK); `doubtful` a cumulative volume that waits to be confirmed.
+    """
+
+    vtt: int | None = None
+    traded: int | None = None
+    out_of_order: bool = False
+    doubtful: int | None = None
+
+
+def read_volume(state: InstrumentState, update: FeedUpdate, session: Session, *, started: bool, after_gap: bool) -> Reading:
+    """Judge the cumulative volume of one update against what is known of its instrument.
+
+    `started` says that the update's last trade is of continuous trading, `after_gap` that updates may have been missed.
+    """
+    vtt = stated_volume(update, session)
+    if vtt is None:
+        return Reading()
+    if state.in_session and state.vtt is not None and vtt < state.vtt:
+        return Reading(traded=0 if started else None, out_of_order=True)
+    if started and _waits(state, update, vtt, after_gap):
+        return Reading(doubtful=vtt)
+    known = started and state.vtt is not None and (state.in_session or _is_baseline(state, session))
+    return Reading(vtt, vtt - state.vtt if known and state.vtt is not None and vtt >= state.vtt else None)
+
+
+def stated_volume(update: FeedUpdate, session: Session) -> int | None:
+    """Return today's volume by an update; None when it says nothing that can be booked.
+
+    Without a price or a time of the last trade the volume cannot be placed, so it waits. A last trade of another day means
+    that nothing has traded today: feeds show yesterday's vtt until then.
+    """
+    if not update.vtt:
+        return update.vtt
+    if update.ltt_ms is None or update.ltp is None:
+        return None
+    today = _day(session.trading_date)
+    # No exchange trades through midnight; a replay does, and its volume goes on.
+    if (update.ltt_ms + _IST_OFFSET_MS) // _DAY_MS != today and session.start_ms + _IST_OFFSET_MS != today * _DAY_MS:
+        return 0
+    return update.vtt
+
+
+def _is_baseline(state: InstrumentState, session: Session) -> bool:
+    """Say whether the volume known from before continuous trading is all that had traded then."""
+    if state.volume_time_ms is not None and state.volume_time_ms >= session.start_ms - BUFFER_MS:
+        return True
+    if state.vtt:
+        return True  # an auction's, since `stated_volume` takes none of another day
+    return not has_opening_auction(state.instrument_key)
+
+
+def _waits(state: InstrumentState, update: FeedUpdate, vtt: int, after_gap: bool) -> bool:
+    """Say whether a cumulative volume is too much to be booked before another update confirms it."""
+    if not _is_doubtful(state, update, vtt, after_gap):
+        return False
+    first, since_ms = state.doubtful_vtt, state.doubtful_ms
+    if first is None or since_ms is None or vtt < first:
+        return True
+    waited_ms = update.feed_time_ms - since_ms
+    if update.day_bar is not None and update.day_bar.volume:
+        return waited_ms < _BELIEVED_AFTER_MS
+    agrees = first < vtt <= first + (first - (state.vtt or 0)) // 10
+    return not agrees and waited_ms < _CONFIRMED_AFTER_MS
+
+
+def _is_doubtful(state: InstrumentState, update: FeedUpdate, vtt: int, after_gap: bool) -> bool:
+    """Say whether a rise is out of proportion, and the exchange's running day does not show it.
+
+    The running day lags by one update, so a real rise of this size shows in the next one. Without it, a rise by more than
+    all that the day has traded is doubted, unless updates may have been missed.
+    """
+    known = state.vtt or 0
+    rise = vtt - known
+    if rise < DOUBTFUL_FROM:
+        return False
+    after_silence = after_gap or state.volume_time_ms is None or update.feed_time_ms - state.volume_time_ms > _BUSY_MS
+    if update.day_bar is not None and update.day_bar.volume:
+        return vtt - update.day_bar.volume > rise // 2 and (after_silence or rise > known // 10)
+    return vtt > MOST_A_DAY or (not after_silence and rise > known)
+
+
+@lru_cache(maxsize=16)
+def _day(trading_date: str) -> int:
+    """Return the number of a date's day since 1970-01-01."""
+    return date.fromisoformat(trading_date).toordinal() - _EPOCH

@@ -1,0 +1,70 @@
+"""`python -m orderflow rejects`: what was rejected and why; with --replay, what is valid by now is stored at its own offset."""
+
+from __future__ import annotations
+
+import logging
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable
+from datetime import UTC, datetime
+from typing import Any, Final
+
+from orderflow.broker.rejects import Rejected, read_rejects
+from orderflow.broker.topic_identity import topic_id
+from orderflow.lake.layout import TABLES, Table
+from orderflow.lake.packing import packs
+from orderflow.lake.writer import HdfsParquetSink
+from orderflow.processing import schemas
+from orderflow.processing.storage import MESSAGE_SCHEMA, rules, valid_rows
+from orderflow.settings import Settings
+
+log = logging.getLogger(__name__)
+
+_AT_ONCE: Final = 5_000
+
+
+def run(settings: Settings, spark: Callable[[], Any], *, replay: bool) -> int:
+    """List rejects by topic and reason; with `replay`, judge them anew and store those that are valid. Returns the exit code."""
+    found = list(read_rejects(settings.kafka_brokers))
+    for (topic, reason), number in sorted(Counter((one.topic or "feed", one.reason) for one in found).items()):
+        print(f"{number:>8}  {topic:<20} {reason}")
+    print(f"{len(found)} rejects")
+    if not replay:
+        return 0
+    for table in TABLES.values():
+        own = [one for one in found if one.topic == table.topic]
+        if own:
+            stored, dates = replay_table(
+                spark(), settings.namenode_url, table, topic_id(settings.kafka_brokers, table.topic), own
+            )
+            print(
+                f"{table.name}: {stored} of {len(own)} are valid now and stored" + (f", of {', '.join(dates)}" if dates else "")
+            )
+            for date in dates:
+                print(f"  candles of {date} may lack them: python -m orderflow reprocess --date {date}")
+    return 0
+
+
+def replay_table(spark: Any, url: str, table: Table, identity: str, found: Iterable[Rejected]) -> tuple[int, list[str]]:
+    """Store those rejects of a table that are valid now; return how many are, and their dates. May be repeated.
+
+    A message is stored at its own offset, which the files around it leave open. One of another life of the topic, or one that was
+    cut short, is left.
+    """
+    usable = [one for one in found if one.whole and one.topic_id == identity]
+    sink = HdfsParquetSink(spark, url, table, identity)
+    count: dict[str, int] = defaultdict(int)
+    for number, first in enumerate(range(0, len(usable), _AT_ONCE)):
+        part = usable[first : first + _AT_ONCE]
+        judged = schemas.parse(
+            spark.createDataFrame([_message(one) for one in part], MESSAGE_SCHEMA), table.fields, rules(table).reason
+        )
+        packed = packs(table, valid_rows(judged, table.fields))
+        sink(packed, number)
+        for pack in packed:
+            count[pack.date] += pack.rows
+    return sum(count.values()), sorted(count)
+
+
+def _message(one: Rejected) -> tuple[Any, ...]:
+    sent = datetime.fromtimestamp(one.received_time_ms / 1000, UTC)
+    return one.key, one.payload, one.topic, one.partition, one.offset, sent

@@ -1,0 +1,77 @@
+"""Whether an open connection is dead, by the pace at which the watch list usually speaks. Pure: times come in with each call.
+
+That the other side is there at all is a matter of pings, which the socket answers for. What is judged here is a server that
+answers pings and sends nothing. Twenty liquid shares say something every second; three far options may be silent for minutes.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+STALL_SECONDS: Final = 30.0
+FIRST_MESSAGE_SECONDS: Final = 20.0
+MOST_STALL_SECONDS: Final = 900.0
+
+_UNKNOWN: Final = 10.0
+_UNUSUAL: Final = 4.0
+_HALF_LIFE_SECONDS: Final = 1_800.0
+
+
+@dataclass(slots=True)
+class Liveness:
+    """Judge silences against the longest recent gap between two live messages, which is remembered across connections.
+
+    Until a gap is known ten times `stall_seconds` are allowed. A connection that ends as stalled without a live message doubles
+    what the next one is allowed: then it is the market that is silent (a halt), and another connection would not change that.
+    """
+
+    stall_seconds: float = STALL_SECONDS
+    first_message_seconds: float = FIRST_MESSAGE_SECONDS
+    most_seconds: float = MOST_STALL_SECONDS
+    usual_seconds: float | None = None
+    fruitless: int = 0
+    _opened_at: float = 0.0
+    _live: int = 0
+    _live_at: float | None = None
+    _trading_since: float | None = None
+
+    def opened(self, now: float, live_messages: int) -> None:
+        """Begin a connection; `live_messages` is how many live messages have come since the process began."""
+        self._opened_at, self._live, self._live_at = now, live_messages, None
+
+    def silence(self, now: float, last_message_at: float | None, live_messages: int, *, trading: bool) -> float | None:
+        """Return for how long the feed has been mute if that is too long, else None; call it several times a second.
+
+        `last_message_at` is of this connection; `trading` says that a watched instrument should be trading now.
+        """
+        if last_message_at is None:
+            waited = now - self._opened_at
+            return waited if waited > self.first_message_seconds else None
+        if live_messages != self._live:
+            self._heard(last_message_at, live_messages)
+        if not trading:
+            self._trading_since = None
+            return None
+        if self._trading_since is None:
+            self._trading_since = now
+        silent = now - max(last_message_at, self._trading_since)
+        return silent if silent > self.limit_seconds() else None
+
+    def stalled(self) -> None:
+        """Note that the connection is given up for its silence."""
+        self.fruitless = self.fruitless + 1 if self._live_at is None else 0
+
+    def limit_seconds(self) -> float:
+        """Return the silence that is allowed now."""
+        usual = self.stall_seconds * _UNKNOWN if self.usual_seconds is None else self.usual_seconds * _UNUSUAL
+        most = max(self.stall_seconds, self.most_seconds)
+        return min(max(self.stall_seconds, usual) * 2.0 ** min(self.fruitless, 20), most)
+
+    def _heard(self, at: float, live_messages: int) -> None:
+        if self._live_at is not None:
+            gap = max(0.0, at - self._live_at)
+            remembered = (self.usual_seconds or 0.0) * 0.5 ** (gap / _HALF_LIFE_SECONDS)
+            self.usual_seconds = max(gap, remembered)
+            self.fruitless = 0
+        self._live, self._live_at = live_messages, at
