@@ -17,6 +17,9 @@ NO_DEADLINE: Final = 1 << 62
 SILENT_MS: Final = 10_000
 """Updates further apart than this hide trades that nobody saw: unless it was a single one, its volume stays unclassified."""
 
+AHEAD_MS: Final = 60_000
+"""How far a trade's time may be ahead of the feed's: one of next year would end the day's minutes, and be many."""
+
 
 class LateVolume(NamedTuple):
     """Volume that belongs to a minute which is already final."""
@@ -83,10 +86,14 @@ class InstrumentMinutes:
         """
         if tick.session_start_ms is not None and tick.session_end_ms is not None:
             self.session_start_ms, self.session_end_ms = tick.session_start_ms, tick.session_end_ms
+            begin = min(tick.session_start_ms, tick.feed_time_ms) // MINUTE_MS
+            if self.axis is None and not self.done and self.closed == self.first_minute < begin:
+                self.closed = self.first_minute = begin  # the first tick named no session
         ready = False
-        at_ms = tick.ltt_ms if sides is not None and tick.ltt_ms is not None else tick.event_time_ms
-        if tick.vtt is not None and tick.ltt_ms is not None and tick.ltt_ms >= self.session_start_ms:
-            ready = self._place(tick, tick.vtt, tick.ltt_ms, sides)
+        ltt_ms = None if tick.ltt_ms is None or tick.ltt_ms > tick.feed_time_ms + AHEAD_MS else tick.ltt_ms
+        at_ms = tick.event_time_ms if sides is None or ltt_ms is None else ltt_ms
+        if tick.vtt is not None and ltt_ms is not None and 0 < self.session_start_ms <= ltt_ms:
+            ready = self._place(tick, tick.vtt, ltt_ms, sides)
         if tick.session_phase == CONTINUOUS:
             minute = at_ms // MINUTE_MS
             if minute >= self.closed and minute not in self.done:
@@ -158,7 +165,7 @@ class InstrumentMinutes:
     def _place(self, tick: Tick, vtt: int, ltt_ms: int, sides: Sides | None) -> bool:
         """Put the tick on the axis; returns whether it began a new minute there or came out of order."""
         volume = 0 if sides is None or tick.traded_volume is None else tick.traded_volume
-        minute = ltt_ms // MINUTE_MS
+        minute = min(ltt_ms // MINUTE_MS, self.end_minute)
         axis = self.axis
         if axis is None:
             axis = self.axis = VolumeAxis(self.closed, vtt - volume)
