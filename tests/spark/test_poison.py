@@ -18,14 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 from flow import OPEN, trade_tick
 from msgspec.structs import replace
+from orderflow.processing.candles import candle_records, flow_messages, footprint_records, roll_up
+from orderflow.processing.minutes import minute_candles, minute_groups, minute_pieces, minute_rows
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from replayed import replay
 
 from orderflow.market import records, topics
 from orderflow.market.tick import Bar, Greeks, Level, heartbeat_tick, tick_record
-from orderflow.processing.candles import candle_records, flow_messages, footprint_records, roll_up
-from orderflow.processing.minutes import minute_candles, minute_groups, minute_pieces, minute_rows
 from orderflow.processing.schemas import candle_reason, footprint_reason, parse, reject_rows, tick_reason, valid_ticks
 from orderflow.processing.trades import trades
 
