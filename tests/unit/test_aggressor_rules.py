@@ -189,6 +189,8 @@ def test_evidence_when_gathered_from_a_tick_then_its_fields_and_the_best_levels(
         prev_feed_time_ms=NOON_MS - 1_000,
         prev_ltt_ms=NOON_MS - 1_080,
         tick_direction=1,
+        gap=False,
+        auction=False,
     )
     assert Evidence.of(tick) == SECOND._replace(bid=100.0, bid_quantity=700)
 

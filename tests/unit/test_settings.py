@@ -91,7 +91,7 @@ def test_streamer_name_when_not_given_then_host_and_port_so_that_two_on_one_host
 
 def test_settings_when_the_file_has_a_byte_order_mark_then_its_first_line_counts(tmp_path: Path) -> None:
     (tmp_path / ".env").write_text("WINDOW_MINUTES=5\r\n", encoding="utf-8-sig")
-    assert load({}, tmp_path / ".env").window_minutes == 5
+    assert load({}, tmp_path / ".env").windows == (5,)
 
 
 def test_settings_when_the_file_is_utf_16_then_the_error_names_it_and_the_cure(tmp_path: Path) -> None:
