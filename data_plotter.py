@@ -10,6 +10,7 @@ from orderflow import logs
 from orderflow.dashboard.app import Parts, serve
 from orderflow.dashboard.directory import Directory
 from orderflow.dashboard.feed import KafkaFeed
+from orderflow.dashboard.footprint import Imbalances
 from orderflow.dashboard.store import Store, clock_ms
 from orderflow.lake.archive import DayArchive
 from orderflow.lake.history import History
@@ -30,7 +31,8 @@ def main() -> int:
     history = DayArchive(History.connect(chosen.namenode_http_url), chosen.aggressor_rule)
     feed = KafkaFeed(chosen.kafka_brokers, store, chosen.watermark_seconds)
     feed.start()
-    serve(Parts(store, directory, history, chosen.dashboard_buffer), chosen.dashboard_host, chosen.dashboard_port)
+    marked = Imbalances(chosen.imbalance_ratio, chosen.imbalance_floor, chosen.imbalance_ignore_zero)
+    serve(Parts(store, directory, history, chosen.dashboard_buffer, marked), chosen.dashboard_host, chosen.dashboard_port)
     feed.stop()
     return 70 if feed.broken else 0
 

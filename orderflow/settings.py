@@ -57,6 +57,9 @@ class Settings:
     dashboard_host: str
     dashboard_port: int
     dashboard_buffer: int
+    imbalance_ratio: float
+    imbalance_floor: float
+    imbalance_ignore_zero: bool
     health_host: str
     health_port: int
     spool_dir: Path
@@ -111,6 +114,9 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         dashboard_host=read.text("DASHBOARD_HOST", "0.0.0.0"),
         dashboard_port=read.integer("DASHBOARD_PORT", 8050, least=1, most=65535),
         dashboard_buffer=read.integer("DASHBOARD_BUFFER", 100, least=10, most=5000),
+        imbalance_ratio=read.number("IMBALANCE_RATIO", 3.0, least=1.0),
+        imbalance_floor=read.number("IMBALANCE_FLOOR_PERCENT", 2.0, least=0.0) / 100,
+        imbalance_ignore_zero=read.choice("IMBALANCE_IGNORE_ZERO", "false", ("true", "false")) == "true",
         health_host=read.text("HEALTH_HOST", "127.0.0.1"),
         health_port=read.integer("HEALTH_PORT", 9100, least=0, most=65535),
         spool_dir=read.path("SPOOL_DIR") or Path("/var/lib/orderflow/spool"),

@@ -24,6 +24,7 @@ from fastapi.middleware.gzip import GZipMiddleware
 
 from orderflow.dashboard import endpoints
 from orderflow.dashboard.directory import Directory
+from orderflow.dashboard.footprint import DEFAULT, Imbalances
 from orderflow.dashboard.hub import Hub
 from orderflow.dashboard.layout import INDEX, page
 from orderflow.dashboard.past import Archive, History
@@ -45,6 +46,7 @@ class Parts:
     directory: Directory
     history: History | None = None
     buffer: int = 100
+    marked: Imbalances = DEFAULT
 
 
 class Page(Dash):  # type: ignore[misc]
@@ -59,7 +61,7 @@ class Page(Dash):  # type: ignore[misc]
 def create_app(parts: Parts) -> FastAPI:
     """Return the ASGI application that serves page, socket and endpoints."""
     archive = Archive(parts.history) if parts.history is not None else None
-    hub = Hub(parts.store, parts.directory, archive, parts.buffer)
+    hub = Hub(parts.store, parts.directory, archive, parts.buffer, parts.marked)
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:

@@ -91,7 +91,7 @@ class Client:
         view = View.parse(message, hub.default_instrument(), hub.buffer)
         if self._viewer is None:
             await self._send(hub.hello())
-            self._viewer = Viewer(hub.store, hub.directory)
+            self._viewer = Viewer(hub.store, hub.directory, hub.marked)
         elif self._replay is not None and view.replay and (view.instrument, view.date) == self._replay.shown:
             self._show(self._viewer, view, self._replay.store, self._replay.state())
             return

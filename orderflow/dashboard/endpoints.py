@@ -68,7 +68,7 @@ def add(server: FastAPI, store: Store, hub: Hub) -> None:
     @server.get("/api/view")
     def view(request: Request) -> list[dict[str, Any]]:
         wish = View.parse(request.query_params, hub.default_instrument(), hub.buffer)
-        viewer = Viewer(store, hub.directory)
+        viewer = Viewer(store, hub.directory, hub.marked)
         viewer.look_at(wish, _store(store, hub, wish.instrument, wish.date or ""))
         polled.append(viewer)
         with store.lock, viewer.store.lock:

@@ -155,6 +155,7 @@ def facts(rows: Sequence[Row]) -> Columns:
 class Profile:
     """A day's volume by price, gathered to rows of `step` paise; `rows` maps a row's lowest price to its volumes by side.
 
+    `area` is found by single ticks; rows are for drawing alone.
     `unpriced` is the volume of outages, whose prices nobody saw: in no row, and not in the value area.
     """
 
@@ -182,29 +183,28 @@ def price_step(prices: Iterable[int], rows: int = 90) -> int:
 
 
 def profile_of(levels: Mapping[int, Sequence[int]], unpriced: int = 0) -> Profile:
-    """Gather levels (price in paise to buy, sell, unclassified) to a legible number of rows, and find their value area."""
+    """Find the value area of levels (price in paise to buy, sell, unclassified), and gather them to a legible number of rows."""
     step, tick = price_step(levels), tick_size(levels)
     rows: dict[int, list[int]] = {}
     for price, volumes in levels.items():
         row = rows.setdefault(price // step * step, [0, 0, 0])
         for side in range(3):
             row[side] += volumes[side]
-    return Profile(step, tick, rows, value_area({price: sum(volumes) for price, volumes in rows.items()}), unpriced)
+    return Profile(step, tick, rows, value_area({price: sum(volumes) for price, volumes in levels.items()}), unpriced)
 
 
 def profile_levels(profile: Profile) -> dict[str, float | None]:
-    """Return point of control and value area in rupees, of the same rows that are drawn; None while nothing traded."""
+    """Return point of control and value area in rupees, to the tick; None while nothing traded."""
     area = profile.area
     if area is None:
         return {"poc": None, "low": None, "high": None}
-    middle = profile.middle
-    return {"poc": middle(area.point_of_control), "low": middle(area.low), "high": middle(area.high)}
+    return {"poc": area.point_of_control / 100, "low": area.low / 100, "high": area.high / 100}
 
 
 def profile_columns(profile: Profile) -> dict[str, Columns]:
     """Return the bars of the volume profile and its lines; `meta` of the unclassified bars is the unpriced volume."""
     prices, area = sorted(profile.rows), profile.area
-    inside = [area is not None and area.low <= price <= area.high for price in prices]
+    inside = [area is not None and area.low < price + profile.step and price <= area.high for price in prices]
     common = {
         "y": [profile.middle(price) for price in prices],
         "width": [profile.step / 100 * 0.9] * len(prices),
@@ -215,7 +215,7 @@ def profile_columns(profile: Profile) -> dict[str, Columns]:
     bars["profile_unclassified"]["meta"] = profile.unpriced
     if area is None:
         return {**bars, "poc": {"x": [], "y": []}, "value_area": {"x": [], "y": []}}
-    low, poc, high = (profile.middle(price) for price in (area.low, area.point_of_control, area.high))
+    low, poc, high = (price / 100 for price in (area.low, area.point_of_control, area.high))
     span = [0, max(sum(volumes) for volumes in profile.rows.values()), None]
     return {
         **bars,

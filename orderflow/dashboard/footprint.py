@@ -7,19 +7,52 @@ text keeps its width. A cell's text is a trace of its own side, never an annotat
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from orderflow.dashboard.figures import GAP_OPACITY, Columns, Figure, Palette, label, price_step, tick_size
 from orderflow.dashboard.rollup import Row, priced_levels_of
-from orderflow.market.footprint import Level, diagonal_imbalances, merge_levels, stacked_imbalances, unfinished_auctions
+from orderflow.market.footprint import (
+    DIAGONAL_RATIO,
+    Level,
+    diagonal_imbalances,
+    merge_levels,
+    stacked_imbalances,
+    unfinished_auctions,
+)
 from orderflow.market.profile import point_of_control
 
 CANDLES: Final = 30
 LEVELS: Final = 40
 LEVELS_MOST: Final = 160
+MEASURED_PRECISION: Final = (0.757, 0.805)
 STATISTICS: Final = {"Volume": "volume", "Delta": "delta", "CVD": "cvd", "Unclass.": "unclassified"}
 Cell = dict[str, Any]
 Box = tuple[float, float, float, float]
+
+
+@dataclass(frozen=True, slots=True)
+class Imbalances:
+    """Which diagonal imbalances are marked: the least ratio, the least share of the candle's volume, and whether 0 counts.
+
+    The defaults are those whose precision docs/ORDER_FLOW.md gives (`python benchmarks/footprint.py`, 0.5 to 4 updates a second).
+    """
+
+    ratio: float = DIAGONAL_RATIO
+    floor: float = 0.02
+    ignore_zero: bool = False
+
+    @property
+    def precision(self) -> tuple[float, float] | None:
+        """Return the least and the greatest measured share of marks that are real; None where none was measured."""
+        return MEASURED_PRECISION if self == Imbalances() else None
+
+    def words(self) -> dict[str, Any]:
+        """Return what the page's legend says of them."""
+        return {**asdict(self), "precision": self.precision}
+
+
+DEFAULT: Final = Imbalances()
 
 
 def row_height(rows: Sequence[Row], ticks: int = 0) -> tuple[int, int]:
@@ -39,27 +72,29 @@ def grouped(row: Row, step: int) -> list[Level]:
     return merge_levels(level._replace(price=level.price // step * step) for level in priced_levels_of(row))
 
 
-def cells(row: Row, step: int, tick: int) -> Cell:
+def cells(row: Row, step: int, tick: int, marked: Imbalances) -> Cell:
     """Return one candle's footprint for drawing: its levels with what is special about each.
 
     Prices are gathered to rows of `step` paise, a whole number of ticks. `levels` holds [middle of the row's prices in rupees,
     sell (at bid), buy (at ask), unclassified, mark], where mark adds 1 for a buy imbalance, 2 for a sell imbalance, 4 inside a
-    stack of imbalances, 8 for the point of control, 16 for an unfinished auction.
+    stack of imbalances, 8 where the point of control lies, 16 for an unfinished auction. These two are found by single ticks.
     `unclassified` is the candle's and holds that of outages too, which is at no level; `gap` says whether there is any.
     """
     levels = grouped(row, step)
-    imbalances = diagonal_imbalances(levels, step)
+    least = max(marked.floor * row.candle.total_volume, 1)
+    imbalances = diagonal_imbalances(levels, step, marked.ratio, least, ignore_zero=marked.ignore_zero)
     marks = {level.price: 0 for level in levels}
     for price, side in imbalances:
         marks[price] |= 1 if side == "buy" else 2
     for stack in stacked_imbalances(imbalances, step):
         for price in range(stack.low, stack.high + step, step):
             marks[price] |= 4
-    control = point_of_control({level.price: level.volume for level in levels})
+    ticks = priced_levels_of(row)
+    control = point_of_control({level.price: level.volume for level in ticks})
     if control is not None:
-        marks[control] |= 8
-    for price, _ in unfinished_auctions(levels):
-        marks[price] |= 16
+        marks[control // step * step] |= 8
+    for price, _ in unfinished_auctions(ticks):
+        marks[price // step * step] |= 16
     candle = row.candle
     return {
         "x": label(candle.start_ms),
@@ -86,11 +121,11 @@ def settled(rows: Sequence[Row]) -> list[Row]:
     return shown[:-1] if shown and not shown[-1].final else shown
 
 
-def chart(rows: Sequence[Row], palette: Palette, ticks: int = 0) -> Figure:
+def chart(rows: Sequence[Row], palette: Palette, ticks: int = 0, marked: Imbalances = DEFAULT) -> Figure:
     """Return the figure of the settled rows, with room for the forming one, in price rows of the height that is wished for."""
     height, tick = row_height(rows, ticks)
     step = height * tick
-    footprints = [cells(row, step, tick) for row in settled(rows)]
+    footprints = [cells(row, step, tick, marked) for row in settled(rows)]
     times = [label(row.candle.start_ms)[11:16] for row in rows[-CANDLES:]]
     layout = _layout(footprints, times, step / 100, palette)
     layout["shapes"] = _gap_columns(footprints, palette)
@@ -98,12 +133,12 @@ def chart(rows: Sequence[Row], palette: Palette, ticks: int = 0) -> Figure:
     return {"data": _traces(footprints, step / 100, most, palette), "layout": layout, "ranges": _ranges(footprints), "most": most}
 
 
-def earlier(rows: Sequence[Row], step: int, tick: int, most: int, palette: Palette) -> Figure:
+def earlier(rows: Sequence[Row], step: int, tick: int, most: int, palette: Palette, marked: Imbalances = DEFAULT) -> Figure:
     """Return what stands left of a figure with price rows of `step` paise: the last of the rows is in column -1.
 
     `most` is the figure's, so that both have one scale: a cell of more fills the column's width too.
     """
-    footprints = [cells(row, step, tick) for row in rows]
+    footprints = [cells(row, step, tick, marked) for row in rows]
     columns = len(footprints)
     shapes = _gap_columns(footprints, palette)
     return {

@@ -20,6 +20,7 @@ from starlette.websockets import WebSocketDisconnect
 
 from orderflow.dashboard.client import Client
 from orderflow.dashboard.directory import Directory
+from orderflow.dashboard.footprint import DEFAULT, Imbalances
 from orderflow.dashboard.past import Archive, Day
 from orderflow.dashboard.session import MINUTES
 from orderflow.dashboard.store import Store
@@ -37,11 +38,13 @@ class Hub:
         directory: Directory,
         archive: Archive | None,
         buffer: int,
+        marked: Imbalances = DEFAULT,
     ) -> None:
         self.store = store
         self.directory = directory
         self.archive = archive
         self.buffer = buffer
+        self.marked = marked
         self.latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self.counts: Counter[str] = Counter()
         self._clients: set[Client] = set()
@@ -77,7 +80,8 @@ class Hub:
     def hello(self) -> dict[str, Any]:
         """Return the first message of every conversation."""
         listed = self.listing()
-        return {"type": "hello", "instruments": listed, "minutes": MINUTES, "server_ms": self.store.clock_ms()}
+        known = {"instruments": listed, "minutes": MINUTES, "imbalances": self.marked.words()}
+        return {"type": "hello", **known, "server_ms": self.store.clock_ms()}
 
     def past_day(self, key: str, date: str) -> Day:
         """Return a past day, one reader at a time; blocks. Raises OrderflowError when it cannot be had."""

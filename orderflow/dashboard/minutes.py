@@ -10,7 +10,7 @@ from __future__ import annotations
 from bisect import bisect_left, insort
 from collections import deque
 from collections.abc import Iterable, Mapping
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 from weakref import ref
 
 from orderflow.dashboard.flow import MINUTE_MS, Flow, Minute, Profile, profile_of
@@ -23,6 +23,13 @@ _CHANGES_KEPT: Final = 50
 _LONGEST_WINDOW_MS: Final = 60 * MINUTE_MS
 
 
+class Unseen(NamedTuple):
+    """The part of the day's trading that no record held here covers: volume, and turnover in rupees."""
+
+    volume: int
+    turnover: float
+
+
 class Instrument:
     """What is known of one instrument on its current trading date."""
 
@@ -31,7 +38,6 @@ class Instrument:
         self.revision = 0
         self.tick: Mapping[str, Any] = {}
         self.tick_revision = 0
-        self.quote: dict[str, Any] = {}
         self.reset("", None, None)
 
     def reset(self, date: str, session_start_ms: int | None, session_end_ms: int | None) -> None:
@@ -46,9 +52,12 @@ class Instrument:
         self.late_volume = 0
         self.outside_volume = 0
         self.closed_ms = 0
+        self.quote: dict[str, Any] = {}
         self.last_price: float | None = None
         self.last_time_ms: int | None = None
+        self.last_trade_ms: int | None = None
         self.last_received_ms: int | None = None
+        self.unseen = Unseen(0, 0.0)
         self.epoch = self.revision = self.revision + 1
         self._changes: deque[tuple[int, int]] = deque(maxlen=_CHANGES_KEPT)
         self._seen = SeenTrades()
@@ -79,6 +88,7 @@ class Instrument:
         self.tape.add(trade)
         if self.last_time_ms is None or trade.event_time_ms >= self.last_time_ms:
             self.last_price, self.last_time_ms = trade.price, trade.event_time_ms
+        self.last_trade_ms = max(self.last_trade_ms or 0, trade.event_time_ms)
         self.last_received_ms = max(self.last_received_ms or 0, trade.received_time_ms)
         start, end = self.session_start_ms, self.session_end_ms
         self.revision += 1
@@ -146,6 +156,8 @@ class Instrument:
             self.session_end_ms = tick.get("session_end_ms")
         price = tick.get("ltp")
         time_ms = tick.get("ltt_ms")
+        if time_ms is not None:
+            self.last_trade_ms = max(self.last_trade_ms or 0, int(time_ms))
         if price is not None and time_ms is not None and (self.last_time_ms is None or time_ms >= self.last_time_ms):
             self.last_price = price
             if "_INDEX|" in self.key:
@@ -173,6 +185,11 @@ class Instrument:
         self.last_time_ms, self.last_received_ms = time_ms, received_ms
         self.revision += 1
         self._changed(minute)
+
+    def take_unseen(self, unseen: Unseen) -> None:
+        """Note what traded on this day outside the records held; the day's running figures start anew from it."""
+        self.unseen = unseen
+        self.epoch = self.revision = self.revision + 1
 
     def close_until(self, time_ms: int) -> None:
         """Note that nothing is to come of what ended by `time_ms`: a window whose last minutes saw no trade is over by then."""

@@ -71,7 +71,7 @@ def answer(hub: Hub, wish: Wish) -> dict[str, Any]:
         rows = list(hub.store.rollup(key, minutes).rows(live)) if live is not None and held_date and held_date <= day else []
         found = _before(rows, wish.before_ms)
         if found:
-            part = _part(found[-wish.count :], wish, live.quote.get("close_price") if live is not None else None)
+            part = _part(found[-wish.count :], wish, live.quote.get("close_price") if live is not None else None, hub.marked)
     if found:
         return _whole(wish, held_date, part, live=True, more=len(found) > wish.count or _any_before(hub, held_date))
     stored = [date for date in hub.stored_dates() if date <= day and date != held_date]
@@ -83,8 +83,8 @@ def answer(hub: Hub, wish: Wish) -> dict[str, Any]:
         if found:
             close = store.instruments[key].quote.get("close_price")
             more = len(found) > wish.count or tried + 1 < len(stored)
-            return _whole(wish, date, _part(found[-wish.count :], wish, close), live=False, more=more)
-    return _whole(wish, None, _part([], wish, None), live=False, more=False)
+            return _whole(wish, date, _part(found[-wish.count :], wish, close, hub.marked), live=False, more=more)
+    return _whole(wish, None, _part([], wish, None, hub.marked), live=False, more=False)
 
 
 def _any_before(hub: Hub, date: str) -> bool:
@@ -103,7 +103,7 @@ def _before(rows: list[Row], before_ms: int) -> list[Row]:
     return [row for row in rows if row.candle.start_ms < before_ms]
 
 
-def _part(rows: list[Row], wish: Wish, close: float | None) -> dict[str, Any]:
+def _part(rows: list[Row], wish: Wish, close: float | None, marked: footprint.Imbalances) -> dict[str, Any]:
     palette = figures.PALETTES[wish.view.palette]
     part: dict[str, Any] = {
         "from": figures.label(rows[0].candle.start_ms) if rows else None,
@@ -112,7 +112,7 @@ def _part(rows: list[Row], wish: Wish, close: float | None) -> dict[str, Any]:
     }
     if wish.view.mode == "footprint":
         tick = wish.step // max(wish.view.ticks, 1)
-        return {**part, **footprint.earlier(rows, wish.step, tick, wish.most, palette)}
+        return {**part, **footprint.earlier(rows, wish.step, tick, wish.most, palette, marked)}
     return {**part, "tails": figures.tails(rows, palette), "shapes": figures.gap_shapes(outages(rows), palette)}
 
 

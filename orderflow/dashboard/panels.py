@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any, Final
 
+from orderflow.dashboard.day import coverage, day_figures
 from orderflow.dashboard.minutes import Instrument
 from orderflow.dashboard.newest import KEPT, NewestMinutes
 from orderflow.dashboard.rollup import Row
@@ -14,36 +15,41 @@ DEPTH_LEVELS: Final = 5
 
 
 def statistics(instrument: Instrument, rows: Sequence[Row]) -> dict[str, Any]:
-    """Return the day's statistics and those of the last candle."""
+    """Return the day's statistics and those of the last candle.
+
+    Prices, VWAP and volume are the exchange's where it gives them; sides, delta and CVD are of the part in `coverage`.
+    """
     quote = instrument.quote
     last = rows[-1] if rows else None
     price = instrument.last_price
     close = quote.get("close_price")
     buy, sell = (last.buy, last.sell) if last else (0, 0)
+    day = day_figures(instrument, last)
     return {
         "last": price,
         "previous_close": close,
         "change": None if price is None or not close else round(price - close, 4),
         "change_percent": None if price is None or not close else round((price - close) / close * 100, 3),
-        "open": last.open if last else None,
-        "high": last.high if last else None,
-        "low": last.low if last else None,
-        "volume": last.volume if last else 0,
-        "day_volume": quote.get("vtt"),
+        "open": day.open,
+        "high": day.high,
+        "low": day.low,
+        "volume": day.volume,
+        "seen_volume": last.volume if last else 0,
+        "coverage": coverage(instrument, last),
         "buy": buy,
         "sell": sell,
         "unclassified": last.unclassified if last else 0,
         "ratio": round(buy / sell, 3) if sell else None,
         "delta": buy - sell,
         "cvd": last.cvd if last else 0,
-        "vwap": None if last is None or last.vwap is None else round(last.vwap, 2),
+        "vwap": None if day.vwap is None else round(day.vwap, 2),
         "tbq": quote.get("tbq", last.candle.tbq if last else None),
         "tsq": quote.get("tsq", last.candle.tsq if last else None),
         "oi": quote.get("oi"),
         "iv": quote.get("iv"),
         "candle": None if last is None else _candle(last),
         "confidence": next((row.candle.confidence for row in reversed(rows) if row.final), None),
-        "updated_ms": instrument.last_time_ms,
+        "updated_ms": instrument.last_trade_ms,
         "received_ms": instrument.last_received_ms,
         "late_volume": instrument.late_volume,
         "outside_volume": instrument.outside_volume,
@@ -98,7 +104,7 @@ def watch_row(instrument: Instrument, newest: NewestMinutes) -> dict[str, Any]:
         "key": instrument.key,
         "last": price,
         "change_percent": None if price is None or not close else round((price - close) / close * 100, 2),
-        "volume": newest.volume if last else instrument.quote.get("vtt") or 0,
+        "volume": max(instrument.quote.get("vtt") or 0, newest.volume),
         "delta": newest.delta,
         "minute": None
         if last is None

@@ -218,6 +218,7 @@ class Replay:
             self._candle = self._trade = 0
             first = self._day.empty()
             self._instrument.reset(self._day.date, first.session_start_ms, first.session_end_ms)
+            self._instrument.quote = first.quote
         self.position_ms = wanted
         self._apply()
 

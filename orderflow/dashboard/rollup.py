@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from math import gcd, sqrt
 from typing import Final
 
 from orderflow.dashboard.flow import MINUTE_MS, Flow, Minute
-from orderflow.dashboard.minutes import Instrument
+from orderflow.dashboard.minutes import Instrument, Unseen
 from orderflow.market.candle import Candle
 from orderflow.market.footprint import Level, merge_levels
 from orderflow.market.measures import roll_up
@@ -21,8 +21,9 @@ _DEFAULT_OPEN_MS: Final = (3 * 60 + 45) * MINUTE_MS
 class Row:
     """One candle of n minutes and the day's running sums at its end.
 
-    `cvd` sums delta from the session's start; `open`, `high` and `low` are the day's so far; `vwap` and `sigma` are the
-    volume-weighted mean and standard deviation of the day's `priced` volume: all but that of outages. `span` is the lowest and
+    `cvd` sums delta from the first minute held; `open`, `high` and `low` are those of the minutes held so far. `vwap` is the
+    day's, with what traded outside these minutes (`unseen`); `sigma` is the standard deviation of the `priced` volume of
+    these minutes alone: all but that of outages. `span` is the lowest and
     the highest price in paise of the row's own, and their greatest common divisor; `gap` says whether it spans an outage.
     """
 
@@ -37,6 +38,7 @@ class Row:
     priced: int
     turnover: float
     squares: float
+    unseen: Unseen
     open: float | None
     high: float | None
     low: float | None
@@ -46,11 +48,12 @@ class Row:
     @property
     def vwap(self) -> float | None:
         """Return the day's volume-weighted average price at the row's end."""
-        return self.turnover / self.priced if self.priced else None
+        volume = self.priced + self.unseen.volume
+        return (self.turnover + self.unseen.turnover) / volume if self.priced else None
 
     @property
     def sigma(self) -> float | None:
-        """Return the volume-weighted standard deviation of the day's prices around the VWAP."""
+        """Return the volume-weighted standard deviation of the prices seen around their own mean."""
         if not self.priced:
             return None
         mean = self.turnover / self.priced
@@ -132,6 +135,9 @@ class Rollup:
             (candle,) = roll_up([one for _, one in traded], self._minutes, start, end)
         closed = flows[-1].end_ms >= end or instrument.starts[-1] >= end or instrument.closed_ms >= end
         final = closed and all(flow.final is not None for flow in flows)
+        if self._minutes > 1 and not final:
+            # The parts that are final say nothing of the error of the one that forms.
+            candle = replace(candle, delta_band=None, confidence=None)
         before = self._rows[-1] if self._rows else None
         priced, turnover, squares = 0, 0.0, 0.0
         prices: list[int] = []
@@ -155,6 +161,7 @@ class Rollup:
                 priced=priced + (before.priced if before else 0),
                 turnover=turnover + (before.turnover if before else 0.0),
                 squares=squares + (before.squares if before else 0.0),
+                unseen=instrument.unseen,
                 open=before.open if before else candle.open,
                 high=_most(max, candle.high, before.high if before else None),
                 low=_most(min, candle.low, before.low if before else None),

@@ -11,6 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from orderflow.dashboard import figures, footprint, panels, status
+from orderflow.dashboard.day import unseen
 from orderflow.dashboard.directory import Directory
 from orderflow.dashboard.flow import Profile
 from orderflow.dashboard.minutes import Instrument
@@ -24,6 +25,7 @@ TICKS_MOST: Final = 1000
 PROFILE_MS: Final = 1000
 WATCH_MS: Final = 100
 SLOW_PANELS_MS: Final = 1000
+ANCHOR_MS: Final = 60_000
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 
@@ -77,8 +79,9 @@ class Viewer:
     `store` holds what the view shows: the running day, or one past day. The watch list always comes from `live`.
     """
 
-    def __init__(self, live: Store, directory: Directory) -> None:
+    def __init__(self, live: Store, directory: Directory, marked: footprint.Imbalances = footprint.DEFAULT) -> None:
         self._live = live
+        self._marked = marked
         self._directory = directory
         self._watch_sent: dict[str, tuple[Any, ...]] = {}
         self._sparks_sent: dict[str, int] = {}
@@ -97,6 +100,7 @@ class Viewer:
         self._profile_due = 0
         self._levels_due = 0
         self._slow_due = 0
+        self._anchor_due = 0
         self._banners: list[dict[str, Any]] | None = None
         self._gaps: list[tuple[int, int]] = []
         self._settled: tuple[int, ...] = ()
@@ -113,6 +117,11 @@ class Viewer:
         instrument = self.store.instrument(key) or Instrument(key)
         self._rollup = rollup = self.store.rollup(key, self.view.minutes)
         rows = rollup.rows(instrument)
+        if self.store is self._live and self._live.caught_up and now_ms >= self._anchor_due:
+            self._anchor_due = now_ms + ANCHOR_MS
+            if (missing := unseen(instrument, rows[-1] if rows else None)) is not None:
+                instrument.take_unseen(missing)
+                rows = rollup.rows(instrument)
         fresh = instrument.epoch != self._epoch
         moved = fresh or instrument.revision != self._revision
         out: dict[str, Any] = {}
@@ -209,7 +218,7 @@ class Viewer:
             out = {
                 "type": "figure",
                 "mode": "footprint",
-                "figure": footprint.chart(rows, palette, self.view.ticks),
+                "figure": footprint.chart(rows, palette, self.view.ticks, self._marked),
                 "facts": facts,
             }
             self._settled, self._settled_due = state, now_ms + SLOW_PANELS_MS
@@ -217,7 +226,7 @@ class Viewer:
             out = self._tail(instrument, rows)
             out.pop("rows", None)
         if out:
-            out["cells"] = [footprint.cells(row, step, tick) for row in newest]
+            out["cells"] = [footprint.cells(row, step, tick, self._marked) for row in newest]
             out["column"] = len(settled)
             out["step"], out["ticks"] = step / 100, ticks
         return out

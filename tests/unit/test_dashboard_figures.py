@@ -129,13 +129,13 @@ def test_profile_when_prices_are_few_gives_each_its_bar_and_marks_control_and_va
     assert columns["profile_buy"]["marker.opacity"][3] == 0.35
 
 
-def test_profile_when_its_range_is_wide_states_the_levels_of_the_rows_that_are_drawn() -> None:
+def test_profile_when_its_range_is_wide_states_and_draws_the_same_levels() -> None:
     levels = {10_000 + 5 * number: [1, 1, 0] for number in range(200)} | {10_500: [9, 0, 0]}
     profile = figures.profile_of(levels)
     assert (profile.step, profile.tick, len(profile.rows)) == (25, 5, 40)
     stated = figures.profile_levels(profile)
     columns = figures.profile_columns(profile)
-    assert stated["poc"] == columns["poc"]["y"][0] == 105.1
+    assert stated["poc"] == columns["poc"]["y"][0] == 105.0
     assert [stated["low"], stated["high"]] == [columns["value_area"]["y"][0], columns["value_area"]["y"][3]]
     assert sum(columns["profile_buy"]["x"]) == 208
 
@@ -181,7 +181,7 @@ def test_footprint_cells_when_sides_differ_mark_imbalance_control_and_unfinished
         trade(3, 100.10, 0, 20, 295),
     )
     (row,) = Rollup(1).rows(store.instruments[KEY])
-    cell = footprint.cells(row, 5, 5)
+    cell = footprint.cells(row, 5, 5, footprint.DEFAULT)
     assert cell["levels"] == [[100.0, 40, 0, 0, 0], [100.05, 5, 200, 0, 1 | 8], [100.1, 20, 30, 0, 1 | 16]]
     assert (cell["volume"], cell["delta"], cell["final"]) == (295, 165, False)
 
@@ -199,7 +199,7 @@ def outage() -> list[Any]:
 
 
 def test_footprint_cells_when_volume_passed_in_an_outage_keep_it_off_the_prices_and_say_it_below() -> None:
-    known, missed = (footprint.cells(row, 5, 5) for row in outage())
+    known, missed = (footprint.cells(row, 5, 5, footprint.DEFAULT) for row in outage())
     assert [entry[:4] for entry in known["levels"]] == [[100.0, 30, 10, 0], [100.05, 5, 40, 5]]
     assert (known["unclassified"], known["gap"]) == (5, False)
     assert missed["levels"] == [[100.0, 20, 0, 0, 8]]

@@ -119,6 +119,7 @@
     if (!ready) return void early.push(message);
     if (message.type === "hello") {
       of.instruments = message.instruments;
+      of.imbalances = message.imbalances;
       return of.emit("hello", message);
     }
     /* One message waits at most for the next frame; a second one before that is applied right after it, in order. */

@@ -10,6 +10,10 @@
   const FINAL_MS = 240000;
   let hovered = null;
 
+  /* What part of the day's volume is behind the figures that only we can compute. */
+  const FULL = 0.95;
+  const covered = (found) => (found ? `${Math.floor(found.share * 100)} % of volume, since ${of.clock(found.from_ms).slice(0, 5)}` : "–");
+
   /* Statistics ------------------------------------------------------------------------------------------------- */
   const STATS = [
     ["Open", (s) => of.price(s.open)],
@@ -29,19 +33,24 @@
     ["Δ conf.", (s) => s.confidence || "–"],
     ["TBQ", (s) => of.short(s.tbq)],
     ["TSQ", (s) => of.short(s.tsq)],
+    ["Seen", (s) => covered(s.coverage), (s) => (s.coverage && s.coverage.share < FULL ? "warn" : ""), true],
     ["Last trade", (s) => (s.updated_ms === null ? "–" : of.clock(s.updated_ms, true) + " IST"), null, true],
   ];
   const MEANING = {
     "Prev close": "Close of the session before; the change above is from it",
-    VWAP: "Volume-weighted average price of the day",
-    POC: "Point of control: the price with the most volume today",
-    "Value area": "The prices around the point of control that hold 70 % of the day's volume",
-    Volume: "Shares or contracts traded today in the continuous session",
+    Open: "The exchange's opening price of the day",
+    High: "The exchange's highest price of the day",
+    Low: "The exchange's lowest price of the day",
+    VWAP: "The exchange's volume-weighted average price of the day",
+    POC: "Point of control: the price with the most volume in the part of the day that was seen",
+    "Value area": "The prices around the point of control that hold 70 % of the volume seen",
+    Volume: "Shares or contracts traded today, by the exchange",
+    Seen: "The part of the day's volume behind sides, delta, CVD and profile, and from when. The rest traded before, in auctions or outside the continuous session",
     "Buy/sell": "Bought volume over sold volume, by aggressor",
     Buy: "Volume whose aggressor bought: it took the ask",
     Sell: "Volume whose aggressor sold: it took the bid",
     "Unclass.": "Unclassified: auctions, outages, or nothing known of the aggressor; in no side",
-    CVD: "Cumulative volume delta: bought minus sold since the session began",
+    CVD: "Cumulative volume delta: bought minus sold since the time in the row Seen",
     "Δ candle": "Delta of the newest candle: bought minus sold volume",
     "Δ conf.": "Confidence in the delta of the last final candle: how much of its volume could be classified for certain",
     TBQ: "Total quantity of all buy orders in the exchange's book",
