@@ -288,4 +288,5 @@ _QUOTE_FIELDS: Final = (
     "feed_time_ms",
     "received_time_ms",
     "trading_date",
+    "streamer",
 )

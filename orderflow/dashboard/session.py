@@ -86,6 +86,7 @@ class Viewer:
         self._watch_sent: dict[str, tuple[Any, ...]] = {}
         self._sparks_sent: dict[str, int] = {}
         self._watch_due = 0
+        self._stale_sent: frozenset[str] = frozenset()
 
     def look_at(self, view: View, store: Store) -> None:
         """Switch to another view; the next message is a whole figure."""
@@ -164,6 +165,10 @@ class Viewer:
                 self._watch_due = now_ms + (WATCH_MS if self._live.caught_up else SLOW_PANELS_MS)
         if now_ms >= self._slow_due:
             self._slow_due = now_ms + SLOW_PANELS_MS
+            stale = self._live.stale_keys(now_ms)
+            if stale != self._stale_sent:
+                self._stale_sent = stale
+                out["stale"] = sorted(stale)
             shown = self._banner_list(rows, now_ms)
             if shown != self._banners:
                 out["banners"] = self._banners = shown

@@ -6,13 +6,12 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final, Literal
 
+from orderflow.dashboard.freshness import OPEN_STATES, STALL_MS
 from orderflow.dashboard.store import Gap, Store
 from orderflow.market.candle import IST
 
-STALL_MS: Final = 30_000
 TOKEN_WARNING_MS: Final = 40 * 60_000
-OPEN_STATES: Final = frozenset({"NORMAL_OPEN", "CLOSING_START"})
-TROUBLE: Final = frozenset({"kafka", "token", "disconnected", "stalled"})
+TROUBLE: Final = frozenset({"kafka", "token", "disconnected", "stalled", "streamer"})
 Level = Literal["info", "warning", "error"]
 
 
@@ -66,19 +65,40 @@ def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None
         words = {"PRE_OPEN_START": "Pre-open auction", "PRE_OPEN_END": "Pre-open auction over"}.get(status or "", "Market closed")
         found.append(Banner("info", "closed", f"{words}.{after}"))
         return found
-    down = max(store.last_event.get("disconnected", 0), store.last_event.get("stopped", 0))
-    if down and down > store.last_event.get("connected", 0):
-        found.append(
-            Banner("error", "disconnected", f"The feed is disconnected since {clock(down)} IST; it reconnects by itself.")
-        )
+    found += _feed(store, key, now_ms)
+    if not store.caught_up and not store.source_error:
+        found.append(Banner("info", "catching_up", "Reading the day so far from Kafka …"))
+    return found
+
+
+def _feed(store: Store, key: str, now_ms: int) -> list[Banner]:
+    """Return what is wrong with the updates of an instrument, then with streamers that serve others."""
+    serving = store.streamers.serving(store.instrument(key))
+    failing = store.streamers.failing(store.trading(), now_ms)
+    found: list[Banner] = []
+    if serving is not None and serving.disconnected:
+        since = clock(serving.lost_ms)
+        found.append(Banner("error", "disconnected", f"The feed is disconnected since {since} IST; it reconnects by itself."))
     elif store.last_update_ms is None:
         if store.caught_up:
             found.append(Banner("info", "waiting", "Connected to Kafka; no update has come from the feed yet."))
-    elif now_ms - store.last_update_ms > STALL_MS:
-        silence = span((now_ms - store.last_update_ms) // 1000)
-        found.append(Banner("warning", "stalled", f"Feed stalled: no update for {silence}. Prices shown are old."))
-    if not store.caught_up and not store.source_error:
-        found.append(Banner("info", "catching_up", "Reading the day so far from Kafka …"))
+    elif serving is not None and serving.update_ms and now_ms - serving.update_ms > STALL_MS:
+        silence = span((now_ms - serving.update_ms) // 1000)
+        dead = serving.heartbeat_ms and now_ms - serving.heartbeat_ms > STALL_MS
+        more = " The streamer sends no heartbeat either: see its log." if dead else ""
+        found.append(Banner("warning", "stalled", f"Feed stalled: no update for {silence}. Prices shown are old.{more}"))
+    elif (silent_ms := store.silence_ms(key, now_ms)) is not None:
+        at = clock(now_ms - silent_ms)
+        words = f"No update of this instrument for {span(silent_ms // 1000)}; its price is as of {at} IST. Others are updated."
+        found.append(Banner("info", "quiet", words))
+    mine = serving.name if serving is not None else None
+    others = {name: count for name, count in failing.items() if name != mine}
+    if others:
+        names, count = ", ".join(sorted(others)), sum(others.values())
+        of_all = f"{count} of {len(store.instruments)} instruments"
+        found.append(
+            Banner("warning", "streamer", f"Streamer {names} sends nothing: prices of {of_all} are old, greyed in the list.")
+        )
     return found
 
 

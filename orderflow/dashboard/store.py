@@ -17,6 +17,7 @@ from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from orderflow.dashboard.flow import MINUTE_MS
+from orderflow.dashboard.freshness import STALL_MS, Streamers, is_trading
 from orderflow.dashboard.minutes import Instrument
 from orderflow.dashboard.panels import WatchLines
 from orderflow.dashboard.rollup import Rollup
@@ -32,6 +33,7 @@ GAPS_KEPT: Final = 200
 # Twice the watermark of two minutes: after that no final candle of a minute is to come.
 FINAL_MS: Final = 240_000
 HEARTBEAT: Final = "heartbeat"
+STALE_EVERY_MS: Final = 1_000
 _FUTURE_MS: Final = 300_000
 DAY_MS: Final = 86_400_000
 _IST_MS: Final = 19_800_000
@@ -88,6 +90,8 @@ class Store:
         self.events: deque[Record] = deque(maxlen=FEED_EVENTS_KEPT)
         self._gaps: dict[str | None, deque[Gap]] = {}
         self.last_event: dict[str, int] = {}
+        self.streamers = Streamers()
+        self._stale: tuple[int, frozenset[str]] = (0, frozenset())
         self.token_trouble: tuple[int, str] | None = None
         self.last_update_ms: int | None = None
         self.last_heartbeat_ms: int | None = None
@@ -163,6 +167,27 @@ class Store:
         found = [*self._gaps.get(None, ()), *self._gaps.get(key, ())]
         return sorted(found, key=lambda gap: gap.from_ms)
 
+    def silence_ms(self, key: str, now_ms: int) -> int | None:
+        """Return for how long an instrument of an open market had no update, where that is long; else None."""
+        found = self.instruments.get(key)
+        if found is None or not self._trades(found):
+            return None
+        silence = now_ms - int(found.quote["received_time_ms"])
+        return silence if silence > STALL_MS else None
+
+    def trading(self) -> list[Instrument]:
+        """Return the instruments of which updates are due."""
+        return [instrument for instrument in self.instruments.values() if self._trades(instrument)]
+
+    def _trades(self, instrument: Instrument) -> bool:
+        return is_trading(instrument, self.segment_status.get(instrument.key.partition("|")[0]), self.feed_clock_ms)
+
+    def stale_keys(self, now_ms: int) -> frozenset[str]:
+        """Return the instruments whose prices are old, computed at most once a second for all viewers."""
+        if now_ms - self._stale[0] >= STALE_EVERY_MS:
+            self._stale = now_ms, frozenset(key for key in self.instruments if self.silence_ms(key, now_ms) is not None)
+        return self._stale[1]
+
     def _apply_one(self, topic: str, record: Record) -> None:
         self._refuse(topic, record)
         if topic == topics.TICKS:
@@ -199,11 +224,14 @@ class Store:
     def _tick(self, record: Record) -> None:
         received = int(record["received_time_ms"])
         status = record.get("segment_status")
+        streamer = self.streamers.of(record.get("streamer"))
         if record["kind"] == HEARTBEAT:
             self.last_heartbeat_ms = max(self.last_heartbeat_ms or 0, received)
+            streamer.heartbeat_ms = max(streamer.heartbeat_ms, received)
             self._tell_time(int(record["feed_time_ms"]))
             return
         key = record["instrument_key"]
+        streamer.update_ms = max(streamer.update_ms, received)
         self.last_update_ms = max(self.last_update_ms or 0, received)
         self._tell_time(int(record["feed_time_ms"]))
         if status is not None:
@@ -241,6 +269,7 @@ class Store:
         at_ms = int(record["at_ms"])
         self.events.append(record)
         self.last_event[event] = max(self.last_event.get(event, 0), at_ms)
+        self.streamers.of(record.get("streamer")).note(event, at_ms)
         if event == "token":
             self.token_trouble = (at_ms, str(record.get("cause") or "refused"))
         if event == "market_status":

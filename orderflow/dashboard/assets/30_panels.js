@@ -218,12 +218,24 @@
       if (row.spark) drawSpark(line, row.spark, row.previous_close);
       line.node.classList.toggle("chosen", row.key === of.view.instrument);
     }
-    if (watch.size !== known) sort();
+    if (watch.size !== known) {
+      sort();
+      markStale();
+    }
   }
 
+  /* The price lights up at each change and then has the text's colour again: a colour that stays would speak of the day. */
   function flash(node, rising) {
-    node.classList.remove("tick-up", "tick-down");
-    node.classList.add(rising ? "tick-up" : "tick-down");
+    const name = rising ? "tick-up" : "tick-down";
+    klass(node, "last");
+    void node.offsetWidth;
+    klass(node, "last " + name);
+  }
+
+  /* Instruments whose last update is long ago, while others are updated. */
+  let stale = new Set();
+  function markStale() {
+    for (const [key, line] of watch) line.node.classList.toggle("old", stale.has(key));
   }
 
   function drawSpark(line, closes, previous) {
@@ -309,9 +321,10 @@
     const own = connection === "closed" ? [{ level: "error", code: "offline", text: "Connection to the dashboard lost; trying again. Figures are as of the last update." }] : [];
     const list = [...own, ...serverBanners];
     /* The watch list is live whatever day is looked at. */
-    const stale = list.some((one) => STALE.has(one.code));
-    document.documentElement.toggleAttribute("data-stale", stale && !of.view.date);
-    document.documentElement.toggleAttribute("data-feed-stale", stale);
+    const feedStale = list.some((one) => STALE.has(one.code));
+    const quiet = list.some((one) => one.code === "quiet");
+    document.documentElement.toggleAttribute("data-stale", (feedStale || quiet) && !of.view.date);
+    document.documentElement.toggleAttribute("data-feed-stale", feedStale);
     of.byId("of-banners").replaceChildren(...list.map((banner) => el("div", { class: "banner " + banner.level, "data-code": banner.code }, banner.text)));
   }
 
@@ -336,6 +349,10 @@
     if (message.depth) drawDepth(message.depth);
     if (message.tape || message.view) drawTape(message.tape || [], Boolean(message.view));
     if (message.watch) drawWatch(message.watch);
+    if (message.stale) {
+      stale = new Set(message.stale);
+      markStale();
+    }
   });
   of.on("draw", () => {
     drawLegend();
