@@ -7,11 +7,11 @@ import zlib
 from functools import partial
 
 from orderflow import logs
-from orderflow.dashboard.app import Parts, serve
-from orderflow.dashboard.directory import Directory
-from orderflow.dashboard.feed import KafkaFeed
-from orderflow.dashboard.footprint import Imbalances
-from orderflow.dashboard.store import Store, clock_ms
+from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.sources.kafka import KafkaFeed
+from orderflow.dashboard.state.store import Store, clock_ms
+from orderflow.dashboard.views.footprint import Imbalances
+from orderflow.dashboard.web.app import Parts, serve
 from orderflow.lake.archive import DayArchive
 from orderflow.lake.history import History
 from orderflow.settings import load
@@ -32,7 +32,10 @@ def main() -> int:
     feed = KafkaFeed(chosen.kafka_brokers, store, chosen.watermark_seconds)
     feed.start()
     marked = Imbalances(chosen.imbalance_ratio, chosen.imbalance_floor, chosen.imbalance_ignore_zero)
-    serve(Parts(store, directory, history, chosen.dashboard_buffer, marked), chosen.dashboard_host, chosen.dashboard_port)
+    parts = Parts(
+        store, directory, history, chosen.dashboard_buffer, marked, chosen.dashboard_prefix, chosen.dashboard_trusted_hosts
+    )
+    serve(parts, chosen.dashboard_host, chosen.dashboard_port)
     feed.stop()
     return 70 if feed.broken else 0
 

@@ -9,7 +9,7 @@ import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 
-from orderflow.dashboard.store import clock_ms
+from orderflow.dashboard.state.store import clock_ms
 from tests.browser.conftest import Page, wait_until
 from tests.browser.synthetic import NAMES
 from tests.browser.test_page import click, open_page

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from orderflow.dashboard import figures, footprint, panels
-from orderflow.dashboard.rollup import Rollup
-from orderflow.dashboard.store import Store
+from orderflow.dashboard.state.rollup import Rollup
+from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.views import chart, footprint, panels
 from tests.unit.test_dashboard_session import NOW, tick, viewer_of
 from tests.unit.test_dashboard_store import KEY, OPEN_MS, final, rows, store_with, trade
 
@@ -90,11 +90,11 @@ def test_last_trade_when_the_final_candle_comes_is_still_the_last_trades_time() 
 
 def test_profile_when_rows_of_several_ticks_are_drawn_states_levels_to_the_tick() -> None:
     levels = {45_945 + 5 * number: [1, 0, 0] for number in range(500)} | {46_020: [1000, 997, 0]}
-    profile = figures.profile_of(levels)
+    profile = chart.profile_of(levels)
     assert profile.step == 50  # ten ticks
     # 70 % of 2,496 is 1,748: the busiest tick alone.
-    assert figures.profile_levels(profile) == {"poc": 460.2, "low": 460.2, "high": 460.2}
-    assert figures.profile_columns(profile)["poc"]["y"] == [460.2] * 3
+    assert chart.profile_levels(profile) == {"poc": 460.2, "low": 460.2, "high": 460.2}
+    assert chart.profile_columns(profile)["poc"]["y"] == [460.2] * 3
 
 
 def test_footprint_cells_when_rows_hold_several_ticks_mark_the_row_of_the_busiest_tick() -> None:

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any
 
-from orderflow.dashboard import status
-from orderflow.dashboard.directory import Directory
-from orderflow.dashboard.session import View, Viewer
-from orderflow.dashboard.store import Store
+from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.views import banners
+from orderflow.dashboard.views.viewer import View, Viewer
 from orderflow.market import topics
 from tests.unit.test_dashboard_status import event
 from tests.unit.test_dashboard_store import CLOSE_MS, KEY, OPEN_MS
@@ -37,7 +37,7 @@ def store_of(*records: tuple[str, dict[str, Any]]) -> Store:
 
 
 def said(store: Store, key: str) -> list[tuple[str, str]]:
-    return [(banner.code, banner.text) for banner in status.banners(store, key, NOW)]
+    return [(banner.code, banner.text) for banner in banners.banners(store, key, NOW)]
 
 
 def test_banners_when_one_instrument_stops_say_so_to_its_viewers_alone() -> None:

@@ -8,10 +8,10 @@ from typing import Any
 import orjson
 from starlette.websockets import WebSocketDisconnect
 
-from orderflow.dashboard.directory import Directory
-from orderflow.dashboard.hub import Hub
-from orderflow.dashboard.past import Archive
-from orderflow.dashboard.store import Store
+from orderflow.dashboard.sources.archive import Archive
+from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.web.hub import Hub
 from tests.unit.test_dashboard_past import DATE, TwoMinutes
 from tests.unit.test_dashboard_store import CLOSE_MS, KEY, store_with, trade
 

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from test_dashboard_store import KEY, OPEN_MS, final, level, store_with
 
-from orderflow.dashboard.directory import Directory
-from orderflow.dashboard.hub import Hub
-from orderflow.dashboard.older import Wish, answer
-from orderflow.dashboard.past import Archive
+from orderflow.dashboard.sources.archive import Archive
+from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.views.older import Wish, answer
+from orderflow.dashboard.web.hub import Hub
 from orderflow.market.candle import Candle
 from orderflow.market.errors import OrderflowError
 from orderflow.market.trade import Trade

@@ -6,9 +6,9 @@ from typing import Any
 
 import pytest
 
-from orderflow.dashboard import status
-from orderflow.dashboard.directory import Directory, fetch
-from orderflow.dashboard.store import Gap, Store
+from orderflow.dashboard.sources.directory import Directory, fetch
+from orderflow.dashboard.state.store import Gap, Store
+from orderflow.dashboard.views import banners
 from orderflow.market import topics
 from orderflow.market.errors import SettingsError
 from tests.unit.test_dashboard_store import KEY, OPEN_MS
@@ -36,7 +36,7 @@ def event(name: str, at_ms: int, **more: Any) -> tuple[str, dict[str, Any]]:
 
 
 def codes(store: Store, **more: Any) -> list[str]:
-    return [banner.code for banner in status.banners(store, KEY, NOW, **more)]
+    return [banner.code for banner in banners.banners(store, KEY, NOW, **more)]
 
 
 def test_banners_when_all_is_well_are_none() -> None:
@@ -44,7 +44,7 @@ def test_banners_when_all_is_well_are_none() -> None:
 
 
 def test_banners_when_the_market_is_closed_name_the_next_session() -> None:
-    (banner,) = status.banners(live_store(segment="NORMAL_CLOSE", age_ms=900_000), KEY, NOW, OPEN_MS + 86_400_000)
+    (banner,) = banners.banners(live_store(segment="NORMAL_CLOSE", age_ms=900_000), KEY, NOW, OPEN_MS + 86_400_000)
     assert (banner.level, banner.code, banner.text) == ("info", "closed", "Market closed. Next session Tue 16 Dec 09:15 IST.")
 
 
@@ -57,10 +57,10 @@ def test_banners_when_a_session_is_on_and_the_feed_silent_do_not_repeat_yesterda
 
 
 def test_live_trouble_when_another_day_is_looked_at_keeps_what_ends_alerts() -> None:
-    found = status.banners(live_store(event("disconnected", NOW - 5_000)), KEY, NOW)
-    (banner,) = status.live_trouble(found)
+    found = banners.banners(live_store(event("disconnected", NOW - 5_000)), KEY, NOW)
+    (banner,) = banners.live_trouble(found)
     assert banner.text.startswith("Live: The feed is disconnected since ")
-    assert status.live_trouble(status.banners(live_store(segment="NORMAL_CLOSE"), KEY, NOW)) == []
+    assert banners.live_trouble(banners.banners(live_store(segment="NORMAL_CLOSE"), KEY, NOW)) == []
 
 
 def test_directory_when_asked_for_a_session_knows_open_hours_of_trading_days() -> None:
@@ -70,7 +70,7 @@ def test_directory_when_asked_for_a_session_knows_open_hours_of_trading_days() -
 
 
 def test_span_when_it_is_long_is_said_in_hours_and_minutes() -> None:
-    assert [status.span(seconds) for seconds in (45, 119, 120, 3_599, 3_600, 33_367)] == [
+    assert [banners.span(seconds) for seconds in (45, 119, 120, 3_599, 3_600, 33_367)] == [
         "45 s",
         "119 s",
         "2 min",
@@ -82,7 +82,7 @@ def test_span_when_it_is_long_is_said_in_hours_and_minutes() -> None:
 
 def test_banners_when_updates_stop_in_an_open_market_say_stalled() -> None:
     assert codes(live_store(age_ms=30_000)) == []
-    (banner,) = status.banners(live_store(age_ms=45_000), KEY, NOW)
+    (banner,) = banners.banners(live_store(age_ms=45_000), KEY, NOW)
     assert (banner.code, banner.text) == ("stalled", "Feed stalled: no update for 45 s. Prices shown are old.")
 
 
@@ -119,10 +119,10 @@ def test_market_status_event_when_it_comes_closes_the_segment() -> None:
 
 def test_gap_banner_when_a_gap_is_in_view_names_its_time_and_volume() -> None:
     gaps = [Gap(OPEN_MS, OPEN_MS + 20_000, None, 1_200), Gap(OPEN_MS + 60_000, OPEN_MS + 75_000, KEY, None)]
-    banner = status.gap_banner(gaps, OPEN_MS, NOW)
+    banner = banners.gap_banner(gaps, OPEN_MS, NOW)
     assert banner is not None
     assert banner.text == "Updates missed 09:16:00–09:16:15 IST and 1 more; shaded on the chart."
-    assert status.gap_banner(gaps, OPEN_MS + 80_000, NOW) is None
+    assert banners.gap_banner(gaps, OPEN_MS + 80_000, NOW) is None
 
 
 def test_gap_event_when_repeated_is_kept_once() -> None:
@@ -142,12 +142,12 @@ def test_gap_events_when_many_instruments_have_them_are_all_kept() -> None:
 
 def test_past_banners_when_the_archive_fails_is_empty_or_replays_say_which() -> None:
     store = Store(lambda: NOW)
-    assert [banner.code for banner in status.past_banners(store, "2025-12-12", 0)] == ["loading"]
+    assert [banner.code for banner in banners.past_banners(store, "2025-12-12", 0)] == ["loading"]
     store.report_source(None, caught_up=True)
-    assert [banner.code for banner in status.past_banners(store, "2025-12-12", 0)] == ["empty"]
-    assert [banner.code for banner in status.past_banners(store, "2025-12-12", 9)] == ["past"]
+    assert [banner.code for banner in banners.past_banners(store, "2025-12-12", 0)] == ["empty"]
+    assert [banner.code for banner in banners.past_banners(store, "2025-12-12", 9)] == ["past"]
     store.report_source("no NameNode", caught_up=True)
-    assert [banner.code for banner in status.past_banners(store, "2025-12-12", 9)] == ["archive"]
+    assert [banner.code for banner in banners.past_banners(store, "2025-12-12", 9)] == ["archive"]
 
 
 class Listed:

@@ -1,0 +1,152 @@
+"""Who is who: the configured instruments, their symbols and names, and when their market next opens.
+
+The instrument master and the holidays may take seconds to come, so they are fetched aside and the page starts without.
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures.process import BrokenProcessPool
+from dataclasses import dataclass, field
+from datetime import date, timedelta
+from multiprocessing import get_context
+from typing import Final, Protocol
+
+from orderflow.dashboard.state.store import trading_date
+from orderflow.market.errors import OrderflowError
+from orderflow.market.session import SessionCalendar
+
+Names = Mapping[str, tuple[str, str]]
+DAYS_AHEAD: Final = 15
+_KEPT: Final = ("NSE_EQ|", "NSE_INDEX|", "BSE_INDEX|")
+
+log = logging.getLogger(__name__)
+
+
+class Listing(Protocol):
+    """One row of the instrument master."""
+
+    @property
+    def trading_symbol(self) -> str:
+        """Return the exchange's symbol."""
+
+    @property
+    def name(self) -> str:
+        """Return the company's or contract's name."""
+
+
+class Master(Protocol):
+    """The instrument master, as far as the page needs it."""
+
+    @property
+    def by_key(self) -> Mapping[str, Listing]:
+        """Return every instrument by key."""
+
+    @property
+    def with_derivatives(self) -> frozenset[str]:
+        """Return the stocks that close by auction."""
+
+    def resolve(self, name: str) -> str:
+        """Return the key of what a person wrote; raise OrderflowError when it is unknown."""
+
+
+MasterSource = Callable[[], tuple[Master | None, str]]
+HolidaySource = Callable[[], frozenset[str]]
+
+
+@dataclass(frozen=True, slots=True)
+class Fetched:
+    """What the page keeps of master and calendar."""
+
+    instruments: tuple[str, ...] = ()
+    names: Mapping[str, tuple[str, str]] = field(default_factory=dict)
+    with_derivatives: frozenset[str] = frozenset()
+    holidays: frozenset[str] = frozenset()
+    warnings: tuple[str, ...] = ()
+
+
+def fetch(configured: Sequence[str], master: MasterSource, holidays: HolidaySource) -> Fetched:
+    """Ask both sources, which may block for seconds; what fails becomes a warning and is done without."""
+    found: Master | None = None
+    try:
+        found, warning = master()
+    except OrderflowError as error:
+        warning = str(error)
+    warnings = [warning] if warning else []
+    if found is None:
+        return Fetched(holidays=holidays(), warnings=tuple(warnings))
+    keys = []
+    for name in configured:
+        try:
+            keys.append(found.resolve(name))
+        except OrderflowError as error:
+            warnings.append(str(error))
+    names = {
+        key: (listing.trading_symbol or key.partition("|")[2], listing.name)
+        for key, listing in found.by_key.items()
+        if key.startswith(_KEPT) or key in keys
+    }
+    return Fetched(tuple(dict.fromkeys(keys)), names, found.with_derivatives, holidays(), tuple(warnings))
+
+
+class Directory:
+    """Instruments by key; complete once something was fetched, usable before."""
+
+    def __init__(self, configured: Sequence[str], names: Names | None = None) -> None:
+        self._configured = tuple(configured)
+        self.instruments = tuple(name for name in configured if "|" in name)
+        self.names: dict[str, tuple[str, str]] = dict(names or {})
+        self._with_derivatives: frozenset[str] = frozenset()
+        self._calendar = SessionCalendar()
+
+    def fetch_aside(self, master: MasterSource, holidays: HolidaySource) -> None:
+        """Fetch on a thread, in a process of its own: a full master takes some 300 MB, which end with it.
+
+        Both sources must be importable functions or partials of such.
+        """
+
+        def run() -> None:
+            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+                try:
+                    self.take(pool.submit(fetch, self._configured, master, holidays).result())
+                except (BrokenProcessPool, OSError) as error:
+                    log.warning("neither instrument master nor holidays could be fetched: %s", error)
+
+        threading.Thread(target=run, name="directory", daemon=True).start()
+
+    def take(self, fetched: Fetched) -> None:
+        """Keep what was fetched."""
+        for warning in fetched.warnings:
+            log.warning("%s", warning)
+        self.names |= fetched.names
+        self.instruments = fetched.instruments or self.instruments
+        self._with_derivatives = fetched.with_derivatives
+        self._calendar = SessionCalendar(fetched.holidays)
+
+    def symbol(self, key: str) -> tuple[str, str]:
+        """Return (trading symbol, name), falling back to what the key says."""
+        found = self.names.get(key)
+        return found if found is not None else (key.partition("|")[2] or key, key)
+
+    def listing(self, known: Iterable[str]) -> list[dict[str, str]]:
+        """Return the configured instruments and the `known` ones, each with key, symbol and name."""
+        keys = dict.fromkeys((*self.instruments, *sorted(known)))
+        return [dict(zip(("key", "symbol", "name"), (key, *self.symbol(key)), strict=True)) for key in keys]
+
+    def in_session(self, key: str, now_ms: int) -> bool:
+        """Return whether the calendar forecasts a continuous session of this instrument at `now_ms`."""
+        session = self._calendar.session(key, trading_date(now_ms), closing_auction=key in self._with_derivatives)
+        return session.start_ms <= now_ms < session.end_ms
+
+    def next_open_ms(self, key: str, now_ms: int) -> int | None:
+        """Return the forecast start of the next continuous session after `now_ms`; None beyond two weeks."""
+        today = date.fromisoformat(trading_date(now_ms))
+        for ahead in range(DAYS_AHEAD):
+            day = (today + timedelta(days=ahead)).isoformat()
+            session = self._calendar.session(key, day, closing_auction=key in self._with_derivatives)
+            if session.start_ms > now_ms and session.end_ms > session.start_ms:
+                return session.start_ms
+        return None

@@ -1,0 +1,219 @@
+"""One connected viewer: its requests, its source (the running day, a past one, a replay) and the sending of changes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections import Counter
+from collections.abc import Collection, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import orjson
+from fastapi import WebSocket
+from fastapi.concurrency import run_in_threadpool
+
+from orderflow.dashboard.sources.archive import Day, Replay, empty_store, failed_store
+from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.views.footprint import Imbalances
+from orderflow.dashboard.views.viewer import View, Viewer
+from orderflow.market.errors import OrderflowError
+
+FRAME_SECONDS: Final = 0.016
+CALM_SECONDS: Final = 0.1
+IN_FLIGHT: Final = 2
+ACK_PATIENCE_SECONDS: Final = 10.0
+LARGEST_MESSAGE: Final = 65_536
+REPLAY_STEP_SECONDS: Final = 0.05
+REPLAY_STATE_EVERY: Final = 5
+
+
+class Host(Protocol):
+    """What a connection needs of the hub that serves it."""
+
+    store: Store
+    directory: Directory
+    marked: Imbalances
+    buffer: int
+    counts: Counter[str]
+
+    def default_instrument(self) -> str:
+        """Return the instrument shown when none is asked for."""
+
+    def hello(self) -> dict[str, Any]:
+        """Return the first message of every conversation."""
+
+    def past_day(self, key: str, date: str) -> Day:
+        """Return a past day; blocks. Raises OrderflowError when it cannot be had."""
+
+    def note_latencies(self, latencies: Sequence[Any]) -> None:
+        """Keep what a browser measured, in milliseconds."""
+
+
+class Connection:
+    """Serves one socket; lives on the hub's event loop."""
+
+    def __init__(self, hub: Host, socket: WebSocket) -> None:
+        self._hub = hub
+        self._socket = socket
+        self.wake = asyncio.Event()
+        self._viewer: Viewer | None = None
+        self._sent = 0
+        self._acknowledged = 0
+        self._replay: Replay | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._extra: dict[str, Any] = {}
+        self._left = False
+
+    def looks_at(self, keys: Collection[str]) -> bool:
+        """Return whether one of these instruments is the one in view, or none is yet."""
+        return self._viewer is None or self._viewer.view.instrument in keys
+
+    async def receive(self) -> None:
+        """Read what the viewer asks for until it disconnects."""
+        while True:
+            text = await self._socket.receive_text()
+            if len(text) > LARGEST_MESSAGE:
+                await self._socket.close(code=1009)
+                return
+            try:
+                message = orjson.loads(text)
+            except orjson.JSONDecodeError:
+                continue
+            if isinstance(message, dict):
+                await self._handle(message)
+
+    async def close(self) -> None:
+        """Stop what runs for this viewer."""
+        self._left = True
+        await self._stop_source()
+
+    async def _handle(self, message: Mapping[str, Any]) -> None:
+        kind = message.get("type")
+        if kind == "ping":
+            await self._send({"type": "pong", "t": message.get("t"), "server_ms": self._hub.store.clock_ms()})
+        elif kind == "ack":
+            self._acknowledge(message)
+        elif kind == "view":
+            await self._look_at(message)
+        elif kind == "replay" and self._replay is not None:
+            self._control(self._replay, message)
+
+    def _acknowledge(self, message: Mapping[str, Any]) -> None:
+        seq = message.get("seq")
+        if isinstance(seq, int):
+            self._acknowledged = max(self._acknowledged, min(seq, self._sent))
+        latencies = message.get("latency_ms")
+        if isinstance(latencies, list):
+            self._hub.note_latencies(latencies)
+        self.wake.set()
+
+    async def _look_at(self, message: Mapping[str, Any]) -> None:
+        hub = self._hub
+        view = View.parse(message, hub.default_instrument(), hub.buffer)
+        if self._viewer is None:
+            await self._send(hub.hello())
+            self._viewer = Viewer(hub.store, hub.directory, hub.marked)
+        elif self._replay is not None and view.replay and (view.instrument, view.date) == self._replay.shown:
+            self._show(self._viewer, view, self._replay.store, self._replay.state())
+            return
+        await self._stop_source()
+        live = hub.store.instrument(view.instrument)
+        if view.date is None or (live is not None and live.date == view.date and not view.replay):
+            self._show(self._viewer, view, hub.store, None)
+        else:
+            self._show(self._viewer, view, empty_store(hub.store.clock_ms), None)
+            self._task = asyncio.create_task(self._show_past(self._viewer, view, view.date))
+
+    def _show(self, viewer: Viewer, view: View, store: Store, replay: Mapping[str, Any] | None) -> None:
+        viewer.look_at(view, store)
+        self._acknowledged = self._sent
+        self._extra = {"replay": replay}
+        self.wake.set()
+
+    async def _show_past(self, viewer: Viewer, view: View, date: str) -> None:
+        clock_ms = self._hub.store.clock_ms
+        try:
+            day = await run_in_threadpool(self._hub.past_day, view.instrument, date)
+        except OrderflowError as error:
+            viewer.look_at(view, failed_store(clock_ms, error))
+            self.wake.set()
+            return
+        if not view.replay:
+            viewer.look_at(view, day.store)
+            self.wake.set()
+            return
+        replay = self._replay = Replay(day, clock_ms)
+        viewer.look_at(view, replay.store)
+        await self._play(replay)
+
+    async def _play(self, replay: Replay) -> None:
+        loop = asyncio.get_running_loop()
+        before, turn = loop.time(), 0
+        while True:
+            if turn % REPLAY_STATE_EVERY == 0:
+                self._extra = {"replay": replay.state()}
+                self.wake.set()
+            await asyncio.sleep(REPLAY_STEP_SECONDS)
+            now = loop.time()
+            if replay.advance((now - before) * 1000):
+                self.wake.set()
+            before, turn = now, turn + 1
+
+    def _control(self, replay: Replay, message: Mapping[str, Any]) -> None:
+        speed, position = message.get("speed"), message.get("position_ms")
+        if isinstance(speed, int | float) and 0.1 <= speed <= 1000:
+            replay.speed = float(speed)
+        if isinstance(position, int | float):
+            replay.seek(float(position))
+        if isinstance(message.get("playing"), bool):
+            replay.playing = message["playing"] and replay.position_ms < replay.end_ms
+        self._extra = {"replay": replay.state()}
+        self.wake.set()
+
+    async def _stop_source(self) -> None:
+        task, self._task, self._replay = self._task, None, None
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def send_changes(self) -> None:
+        """Send the viewer's next message whenever there is one and the viewer has drawn the last but one.
+
+        What changes the viewed instrument goes out at once, but for a frame's time after the last message; the rest waits
+        for company.
+        """
+        loop = asyncio.get_running_loop()
+        last = 0.0
+        while not self._left:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CALM_SECONDS):
+                    await self.wake.wait()
+            self.wake.clear()
+            viewer = self._viewer
+            if viewer is None:
+                continue
+            if self._sent - self._acknowledged >= IN_FLIGHT and loop.time() - last < ACK_PATIENCE_SECONDS:
+                self._hub.counts["held_back"] += 1
+                continue
+            due = last + (FRAME_SECONDS if viewer.has_news() or self._extra else CALM_SECONDS) - loop.time()
+            if due > 0:
+                await asyncio.sleep(min(due, FRAME_SECONDS))
+                self.wake.set()
+            elif await self._send_next(viewer):
+                last = loop.time()
+
+    async def _send_next(self, viewer: Viewer) -> bool:
+        now_ms = self._hub.store.clock_ms()
+        with self._hub.store.lock, viewer.store.lock:
+            message = viewer.message(now_ms)
+        if message is None and not self._extra:
+            return False
+        extra, self._extra = self._extra, {}
+        self._sent += 1
+        self._hub.counts["messages"] += 1
+        await self._send({"type": "patch", **(message or {}), **extra, "seq": self._sent, "sent_ms": now_ms})
+        return True
+
+    async def _send(self, message: Mapping[str, Any]) -> None:
+        await self._socket.send_text(orjson.dumps(message).decode())
