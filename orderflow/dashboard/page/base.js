@@ -18,9 +18,30 @@ of.el = (tag, attributes, ...children) => {
 };
 of.byId = (id) => document.getElementById(id);
 of.on = (name, handler) => (of.handlers[name] = of.handlers[name] || []).push(handler);
+/* A handler that fails is reported, and the others go on. */
 of.emit = (name, value) => {
-  for (const handler of of.handlers[name] || []) handler(value);
+  for (const handler of of.handlers[name] || []) {
+    try {
+      handler(value);
+    } catch (error) {
+      of.report(error, name);
+    }
+  }
 };
+
+/* What went wrong in this page: in its console, in a banner, and once each to the server's log. */
+of.failures = new Map();
+of.report = (error, where) => {
+  console.error(error);
+  const text = `${where}: ${(error && error.stack) || error}`.slice(0, 500);
+  const count = (of.failures.get(text) || 0) + 1;
+  of.failures.set(text, count);
+  if (count > 1) return;
+  of.send({ type: "error", text });
+  if (where !== "failed") of.emit("failed", text);
+};
+window.addEventListener("error", (event) => of.report(event.error || event.message, "page"));
+window.addEventListener("unhandledrejection", (event) => of.report(event.reason, "page"));
 
 /* Set text only when it differs: an untouched node costs no layout. */
 of.text = (node, value) => {

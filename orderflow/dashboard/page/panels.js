@@ -289,8 +289,11 @@ function drawLegend() {
 
 /* Banners ---------------------------------------------------------------------------------------------------- */
 let serverBanners = [];
-let connection = "connecting";
+let connection = { phase: "connecting", live: true };
 const STALE = new Set(["stalled", "disconnected", "kafka", "token", "offline"]);
+const LOST = "Connection to the dashboard lost; trying again. Figures are as of the last update.";
+const SILENT = "The dashboard has said nothing for more than three seconds. Figures are as of the last update.";
+const FAILED = "A part of this page has failed, and what it shows may be old. Reload the page; the dashboard's log has the error.";
 
 /* In the middle of the chart: what is being waited for, or why there is nothing and what to do. */
 const ANOTHER_DAY = "Choose another day in the list above, or press L for the running day.";
@@ -317,7 +320,9 @@ function nothing(view) {
 }
 
 function drawBanners() {
-  const own = connection === "closed" ? [{ level: "error", code: "offline", text: "Connection to the dashboard lost; trying again. Figures are as of the last update." }] : [];
+  const { phase, live } = connection;
+  const own = phase === "closed" || (!live && phase !== "connecting") ? [{ level: "error", code: "offline", text: phase === "closed" ? LOST : SILENT }] : [];
+  if (of.failures.size) own.push({ level: "error", code: "failed", text: FAILED });
   const list = [...own, ...serverBanners];
   /* The watch list is live whatever day is looked at. */
   const feedStale = list.some((one) => STALE.has(one.code));
@@ -328,10 +333,12 @@ function drawBanners() {
 }
 
 /* Latency ---------------------------------------------------------------------------------------------------- */
+const LATENCY_KEPT_MS = 30000;
 function drawLatency() {
   const node = of.byId("of-latency");
   if (!node) return;
-  const recent = of.latency.samples.slice(-300).sort((one, two) => one - two);
+  const old = performance.now() - of.latency.lastAt > LATENCY_KEPT_MS;
+  const recent = (old ? [] : of.latency.samples.slice(-300)).sort((one, two) => one - two);
   const at = (share) => recent[Math.min(recent.length - 1, Math.floor(recent.length * share))];
   text(node, recent.length ? `${Math.round(at(0.5))} ms · p99 ${Math.round(at(0.99))}` : "– ms");
   klass(node, "pill " + (!recent.length ? "" : at(0.5) < 150 ? "good" : at(0.5) < 500 ? "warn" : "bad"));
@@ -363,13 +370,15 @@ of.on("hover", (label) => {
   drawLegend();
   of.drawLive();
 });
+of.on("failed", drawBanners);
 of.on("connection", (state) => {
   connection = state;
   drawBanners();
+  drawLatency();
   const dot = of.byId("of-dot");
   if (dot) {
-    klass(dot, state);
-    dot.title = state === "open" ? "Live" : state === "polling" ? "Polling every 2 s" : "Not connected";
+    klass(dot, state.phase === "open" && !state.live ? "silent" : state.phase);
+    dot.title = state.phase === "open" ? (state.live ? "Live" : "Connected, but silent") : state.phase === "polling" ? "Polling every 2 s" : "Not connected";
   }
 });
 of.startPanels = () => setInterval(drawLatency, 1000);

@@ -1,27 +1,25 @@
-/* The viewer's socket: asks for a view, applies what comes, acknowledges what was drawn, reconnects by itself.
-   When no socket can be opened, the same view is polled every two seconds. */
+/* The viewer's socket: asks for a view, applies what comes, acknowledges what was drawn. What the connection does next, and what
+   of the messages is still wanted, is decided by connection.js; here its wishes become sockets, polls and events of the page. */
 import { HOME, of } from "./base.js";
+import { awaits, initial, live, next, wanted } from "./connection.js";
 
-const POLL_MS = 2000;
-const MUTE_MS = 14000;
+const TICK_MS = 500;
+const PING_MS = 5000;
 const FIRST_PINGS_MS = [100, 250, 450, 700, 1000];
 const TRUSTED_TRIP_MS = 50;
 const CLOCK_STEP_MS = 5;
+let connection = initial();
 let socket = null;
-let retryMs = 250;
-let failures = 0;
-let polling = null;
-/* When the oldest ping was sent that nothing has answered; 0 when none waits. */
-let unanswered = 0;
+let poll = null;
 let bestTrip = Infinity;
 let pongs = 0;
 let pending = null;
 let scheduled = false;
 let ready = false;
-let state = "connecting";
+let told = "";
 const early = [];
 const latencies = [];
-of.latency = { samples: [], last: null };
+of.latency = { samples: [], last: null, lastAt: -Infinity };
 
 of.serverNow = () => Date.now() + of.offsetMs;
 
@@ -29,10 +27,27 @@ of.send = (message) => {
   if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
 };
 
-of.ask = () => {
-  pending = null;
-  of.send({ type: "view", ...of.view });
-  if (polling) poll();
+of.ask = () => happened({ is: "asked" });
+
+const now = () => performance.now();
+
+function happened(event) {
+  const [state, effects] = next(connection, { ...event, now: now() });
+  connection = state;
+  for (const effect of effects) ACTIONS[effect.do](effect);
+  tell();
+}
+
+const ACTIONS = {
+  connect: ({ afterMs }) => setTimeout(connect, afterMs),
+  view: () => {
+    /* The first ping goes ahead of the view, whose figure its answer would wait behind. */
+    if (!pongs) ping();
+    of.send({ type: "view", request: connection.request, ...of.view });
+  },
+  poll: ({ request }) => ask(request),
+  abort: () => poll && poll.abort(),
+  drop,
 };
 
 function connect() {
@@ -40,52 +55,38 @@ function connect() {
   address.protocol = location.protocol === "https:" ? "wss:" : "ws:";
   socket = new WebSocket(address);
   socket.onopen = () => {
-    retryMs = 250;
-    failures = 0;
-    bestTrip = Infinity;
-    pongs = 0;
+    [bestTrip, pongs] = [Infinity, 0];
     forget();
-    stopPolling();
     refuse(null);
-    tell("open");
-    /* The first ping goes ahead of the view, whose figure its answer would wait behind. */
-    ping();
-    of.send({ type: "view", ...of.view });
+    happened({ is: "opened" });
     for (const wait of FIRST_PINGS_MS) setTimeout(ping, wait);
   };
   socket.onmessage = (event) => {
-    unanswered = 0;
+    happened({ is: "heard" });
     receive(JSON.parse(event.data));
   };
-  socket.onclose = closed;
+  socket.onclose = () => happened({ is: "closed" });
 }
 
-/* While polling works, a socket that cannot be opened is no news. */
-function closed() {
-  failures += 1;
-  unanswered = 0;
-  if (state !== "polling") tell("closed");
-  if (failures >= 3) startPolling();
-  setTimeout(connect, retryMs);
-  retryMs = Math.min(retryMs * 1.6, 3000);
-}
-
-/* Give up a connection that answers nothing; its closing handshake would not be answered either. */
+/* Give up a connection that says nothing; its closing handshake would not be answered either. */
 function drop() {
   socket.onopen = socket.onmessage = socket.onclose = null;
   socket.close();
-  closed();
 }
 
-function tell(next) {
-  state = next;
-  if (ready) of.emit("connection", next);
+function tell() {
+  const fresh = live(connection, now());
+  const state = connection.phase + fresh;
+  if (!ready || state === told) return;
+  told = state;
+  if (!fresh) forget();
+  of.emit("connection", { phase: connection.phase, live: fresh });
 }
 
 /* The page is drawn: show what has come so far. */
 of.release = () => {
   ready = true;
-  of.emit("connection", state);
+  tell();
   early.splice(0).forEach(receive);
 };
 
@@ -110,12 +111,12 @@ function learnClock(message) {
 }
 
 function ping() {
-  if (socket.readyState === WebSocket.OPEN && !unanswered) unanswered = performance.now();
   of.send({ type: "ping", t: Date.now() });
 }
 
 function receive(message) {
   if (message.type === "pong") return learnClock(message);
+  if (message.type === "beat") return undefined;
   if (!ready) return void early.push(message);
   if (message.type === "hello") {
     of.instruments = message.instruments;
@@ -123,7 +124,7 @@ function receive(message) {
     return of.emit("hello", message);
   }
   /* One message waits at most for the next frame; a second one before that is applied right after it, in order. */
-  (pending = pending || []).push(repeats(message) ? { ...message, type: "patch", ...NOTHING } : message);
+  (pending = pending || []).push(message);
   if (scheduled) return undefined;
   scheduled = true;
   if (document.hidden) setTimeout(draw, 0);
@@ -137,14 +138,15 @@ function repeats({ type, view, facts }) {
   return type === "figure" && Boolean(view) && view.date !== null && !view.replay && !facts.x.length && of.shows(view);
 }
 
+/* Apply what has come, draw, acknowledge. A handler that fails holds up neither the others nor the acknowledgement. */
 function draw() {
   scheduled = false;
-  const messages = pending || [];
+  const messages = (pending || []).map((message) => wanted(connection, message));
   pending = null;
   const received = [];
   for (const message of messages) {
     if (message.type === "figure") received.length = 0;
-    of.emit("message", message);
+    of.emit("message", repeats(message) ? { ...message, type: "patch", ...NOTHING } : message);
     for (const moment of message.rx || []) received.push(moment);
   }
   of.emit("draw", messages);
@@ -153,7 +155,7 @@ function draw() {
     const took = drawn - moment;
     if (took < 0) continue;
     latencies.push(took);
-    of.latency.last = took;
+    Object.assign(of.latency, { last: took, lastAt: now() });
     of.latency.samples.push(took);
   }
   if (of.latency.samples.length > 20000) of.latency.samples.splice(0, 5000);
@@ -161,15 +163,18 @@ function draw() {
   if (last && last.seq) of.send({ type: "ack", seq: last.seq, latency_ms: latencies.splice(0) });
 }
 
-async function poll() {
+async function ask(request) {
+  const mine = (poll = new AbortController());
   try {
-    const answer = await fetch(new URL("api/view", HOME) + "?" + new URLSearchParams(of.query(true)));
+    const answer = await fetch(new URL("api/view", HOME) + "?" + new URLSearchParams(of.query(true)), { signal: mine.signal });
     const found = await answer.json();
+    if (!awaits(connection, request)) return;
     refuse(answer.ok ? null : found.error);
-    if (answer.ok) found.filter((message) => message.type !== "hello" || state !== "polling").forEach(receive);
-    tell("polling");
+    const first = connection.phase !== "polling";
+    happened({ is: "polled", request });
+    if (answer.ok) found.filter((message) => message.type !== "hello" || first).forEach((message) => receive({ ...message, request }));
   } catch (error) {
-    tell("closed");
+    happened({ is: "unpolled", request });
   }
 }
 
@@ -179,19 +184,10 @@ function refuse(reason) {
   if (ready) of.emit("note", null);
 }
 
-function startPolling() {
-  if (!polling) polling = setInterval(poll, POLL_MS);
-}
-
-function stopPolling() {
-  clearInterval(polling);
-  polling = null;
-}
-
 of.startSocket = () => {
   connect();
-  /* A half-open connection says nothing, where a live one answers each ping. */
-  setInterval(() => (unanswered && performance.now() - unanswered > MUTE_MS ? drop() : ping()), 5000);
-  /* A page that is hidden gets no frames: what waits for one is drawn at once, or alerts would wait for it too. */
+  setInterval(() => happened({ is: "tick" }), TICK_MS);
+  setInterval(ping, PING_MS);
+  /* A page that is hidden gets no frames: what waits for one is drawn at once. */
   document.addEventListener("visibilitychange", () => document.hidden && scheduled && draw());
 };

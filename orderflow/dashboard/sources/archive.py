@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from bisect import bisect_right
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from itertools import groupby
 from typing import Any, Final, Protocol, TypeVar
@@ -22,7 +22,21 @@ from orderflow.market.trade import Trade
 DAYS_KEPT: Final = 8
 CANDLE_DAYS_KEPT: Final = 24
 SPEEDS: Final = (1, 2, 5, 10, 20, 60, 120)
+SUPERSEDED_SECONDS: Final = 0.1
+CHECK_EVERY: Final = 500
 Kept = TypeVar("Kept")
+
+
+Item = TypeVar("Item")
+
+
+class SupersededError(OrderflowError):
+    """Nobody waits for this day any more."""
+
+
+def never() -> bool:
+    """Return that what is read is still wanted."""
+    return False
 
 
 class History(Protocol):
@@ -85,11 +99,11 @@ class Archive:
         except OSError as error:
             raise OrderflowError(f"HDFS does not answer ({error}); is the NameNode up?") from error
 
-    def day(self, key: str, date: str) -> Day:
-        """Return one instrument's day; raise OrderflowError when the archive cannot be read."""
+    def day(self, key: str, date: str, superseded: Callable[[], bool] = never) -> Day:
+        """Return one instrument's day; raise OrderflowError when the archive cannot be read, SupersededError once unwanted."""
         found = _held(self._days, (key, date))
         if found is None:
-            instrument, trades = self._read(key, date, with_trades=True)
+            instrument, trades = self._read(key, date, with_trades=True, superseded=superseded)
             found = Day(key, date, _store_of(instrument), trades)
             if instrument.starts or len(trades):
                 _keep(self._days, (key, date), found, DAYS_KEPT)
@@ -106,33 +120,55 @@ class Archive:
                 _keep(self._stores, (key, date), found, CANDLE_DAYS_KEPT)
         return found
 
-    def _read(self, key: str, date: str, *, with_trades: bool) -> tuple[Instrument, PackedTrades]:
+    def _read(
+        self, key: str, date: str, *, with_trades: bool, superseded: Callable[[], bool] = never
+    ) -> tuple[Instrument, PackedTrades]:
         history = self._history
         instrument = Instrument(key)
+        pool = ThreadPoolExecutor(4)
         try:
-            with ThreadPoolExecutor(4) as pool:
-                candles = pool.submit(history.candles, key, date, 1)
-                footprint = pool.submit(history.footprint, key, date)
-                close = pool.submit(history.previous_close, key, date) if with_trades else None
-                trades = PackedTrades(key, pool.submit(history.trades, key, date).result() if with_trades else ())
-                first = next(iter(trades), None)
-                instrument.reset(date, first.session_start_ms if first else None, first.session_end_ms if first else None)
-                for candle in candles.result():
-                    if trading_date(candle.start_ms) == date:
-                        instrument.add_final(candle)
-                for start, rows in groupby(footprint.result(), lambda row: row["window_start"]):
-                    instrument.add_levels(ms_from_iso(start), (_level(row) for row in rows))
-                for trade in trades:
-                    instrument.add_trade(trade)
-                if first is None and instrument.starts:
-                    instrument.session_start_ms = session_anchor_ms(instrument)
-                    instrument.session_end_ms = instrument.minutes[instrument.starts[-1]].flow.end_ms
-                if date < trading_date(clock_ms()):
-                    instrument.close_until(day_start_ms(date) + DAY_MS)
-                instrument.quote["close_price"] = close.result() if close is not None else None
+            candles = pool.submit(history.candles, key, date, 1)
+            footprint = pool.submit(history.footprint, key, date)
+            close = pool.submit(history.previous_close, key, date) if with_trades else None
+            read = _result(pool.submit(history.trades, key, date), superseded) if with_trades else ()
+            trades = PackedTrades(key, _while_wanted(read, superseded))
+            first = next(iter(trades), None)
+            instrument.reset(date, first.session_start_ms if first else None, first.session_end_ms if first else None)
+            finals = _result(candles, superseded)
+            for candle in _while_wanted(finals, superseded):
+                if trading_date(candle.start_ms) == date:
+                    instrument.add_final(candle)
+            levels = _result(footprint, superseded)
+            for start, rows in groupby(_while_wanted(levels, superseded), lambda row: row["window_start"]):
+                instrument.add_levels(ms_from_iso(start), (_level(row) for row in rows))
+            for trade in _while_wanted(trades, superseded):
+                instrument.add_trade(trade)
+            if first is None and instrument.starts:
+                instrument.session_start_ms = session_anchor_ms(instrument)
+                instrument.session_end_ms = instrument.minutes[instrument.starts[-1]].flow.end_ms
+            if date < trading_date(clock_ms()):
+                instrument.close_until(day_start_ms(date) + DAY_MS)
+            instrument.quote["close_price"] = _result(close, superseded) if close is not None else None
         except OSError as error:
             raise OrderflowError(f"HDFS does not answer ({error}); is the NameNode up?") from error
+        finally:
+            pool.shutdown(wait=False, cancel_futures=True)
         return instrument, trades
+
+
+def _result(reading: Future[Item], superseded: Callable[[], bool]) -> Item:
+    """Wait for what is being read; raise SupersededError once nobody wants it, and leave the reading to end by itself."""
+    while not wait((reading,), SUPERSEDED_SECONDS).done:
+        if superseded():
+            raise SupersededError("wanted no more")
+    return reading.result()
+
+
+def _while_wanted(items: Iterable[Item], superseded: Callable[[], bool]) -> Iterator[Item]:
+    for number, item in enumerate(items):
+        if number % CHECK_EVERY == 0 and superseded():
+            raise SupersededError("wanted no more")
+        yield item
 
 
 def _held(cache: OrderedDict[tuple[str, str], Kept], place: tuple[str, str]) -> Kept | None:
@@ -205,36 +241,37 @@ class Replay:
 
     def advance(self, elapsed_ms: float) -> bool:
         """Let `elapsed_ms` of the viewer's time pass; return whether anything happened."""
-        if not self.playing:
-            return False
-        self.position_ms = min(self.position_ms + elapsed_ms * self.speed, self.end_ms)
-        self.playing = self.position_ms < self.end_ms
-        return self._apply()
+        with self.store.lock:
+            if not self.playing:
+                return False
+            self.position_ms = min(self.position_ms + elapsed_ms * self.speed, self.end_ms)
+            self.playing = self.position_ms < self.end_ms
+            return self._apply()
 
     def seek(self, position_ms: float) -> None:
         """Go to a time of the day; backwards starts the day anew."""
         wanted = min(max(position_ms, self.start_ms), self.end_ms)
-        if wanted < self.position_ms:
-            self._candle = self._trade = 0
-            first = self._day.empty()
-            self._instrument.reset(self._day.date, first.session_start_ms, first.session_end_ms)
-            self._instrument.quote = first.quote
-        self.position_ms = wanted
-        self._apply()
+        with self.store.lock:
+            if wanted < self.position_ms:
+                self._candle = self._trade = 0
+                first = self._day.empty()
+                self._instrument.reset(self._day.date, first.session_start_ms, first.session_end_ms)
+                self._instrument.quote = first.quote
+            self.position_ms = wanted
+            self._apply()
 
     def _apply(self) -> bool:
         trades, candles = bisect_right(self._times, self.position_ms), bisect_right(self._ends, self.position_ms)
         changed = trades > self._trade or candles > self._candle
-        with self.store.lock:
-            for trade in self._day.trades.between(self._trade, trades):
-                self._instrument.add_trade(trade)
-            for minute in self._finals[self._candle : candles]:
-                flow = minute.flow
-                if flow.final is not None:
-                    self._instrument.add_final(flow.final)
-                if flow.levels_final:
-                    rows = [(price, buy, sell, unknown) for price, (buy, sell, unknown) in flow.levels.items()]
-                    self._instrument.add_levels(minute.start_ms, rows)
+        for trade in self._day.trades.between(self._trade, trades):
+            self._instrument.add_trade(trade)
+        for minute in self._finals[self._candle : candles]:
+            flow = minute.flow
+            if flow.final is not None:
+                self._instrument.add_final(flow.final)
+            if flow.levels_final:
+                rows = [(price, buy, sell, unknown) for price, (buy, sell, unknown) in flow.levels.items()]
+                self._instrument.add_levels(minute.start_ms, rows)
         self._trade, self._candle = max(trades, self._trade), max(candles, self._candle)
         if changed:
             self.store.touch()

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 from orderflow.dashboard.sources.directory import Directory
 from orderflow.dashboard.state.day import unseen
@@ -74,8 +74,17 @@ def _whole(value: Any) -> int:
         return 0
 
 
+class Shown(NamedTuple):
+    """What the banners need to know of the viewed day: its candles, the time of those shown, and a past day's outages."""
+
+    candles: int
+    from_ms: int
+    to_ms: int
+    outages: list[tuple[int, int]]
+
+
 class Viewer:
-    """The server's memory of one viewer; not thread-safe, call it under the stores' locks.
+    """The server's memory of one viewer; one thread at a time. It takes the stores' locks itself, never both at once.
 
     `store` holds what the view shows: the running day, or one past day. The watch list always comes from `live`.
     """
@@ -108,6 +117,11 @@ class Viewer:
         self._settled: tuple[int, ...] = ()
         self._settled_due = 0
 
+    @property
+    def unseen(self) -> bool:
+        """Return whether nothing of this view was sent yet: the next message is a whole figure."""
+        return self._epoch < 0
+
     def has_news(self) -> bool:
         """Return whether the viewed instrument has changed since the last message."""
         instrument = self.store.instrument(self.view.instrument)
@@ -115,6 +129,14 @@ class Viewer:
 
     def message(self, now_ms: int) -> dict[str, Any] | None:
         """Return the next message, or None when nothing the viewer sees has changed."""
+        with self.store.lock:
+            out, shown = self._of_view(now_ms)
+        with self._live.lock:
+            out.update(self._slow(shown, now_ms))
+        return out or None
+
+    def _of_view(self, now_ms: int) -> tuple[dict[str, Any], Shown]:
+        """Return what changed of the viewed day, and what its banners depend on."""
         key = self.view.instrument
         instrument = self.store.instrument(key) or Instrument(key)
         self._rollup = rollup = self.store.rollup(key, self.view.minutes)
@@ -147,16 +169,21 @@ class Viewer:
         if moved and now_ms >= self._levels_due:
             out["levels"] = chart.profile_levels(self._day_profile(instrument))
             self._levels_due = now_ms + PROFILE_MS
-        out.update(self._slow(rows, now_ms))
         self._epoch, self._revision = instrument.epoch, instrument.revision
         self._tick_revision, self._tape = instrument.tick_revision, instrument.tape_count
-        return out or None
+        seen = rows[-self.view.buffer :]
+        return out, Shown(
+            candles=len(rows),
+            from_ms=seen[0].candle.start_ms if seen else 0,
+            to_ms=seen[-1].candle.end_ms if seen else 0,
+            outages=outages(rows) if self.store is not self._live and now_ms >= self._slow_due else [],
+        )
 
     def _first(self, instrument: Instrument) -> dict[str, Any]:
         self._tape = -1
         return {"view": asdict(self.view), "date": instrument.date, "live": self.store is self._live}
 
-    def _slow(self, rows: Sequence[Row], now_ms: int) -> dict[str, Any]:
+    def _slow(self, seen: Shown, now_ms: int) -> dict[str, Any]:
         """Return the watch list's changed lines and the banners, each at its own pace."""
         out: dict[str, Any] = {}
         if now_ms >= self._watch_due:
@@ -170,7 +197,7 @@ class Viewer:
             if stale != self._stale_sent:
                 self._stale_sent = stale
                 out["stale"] = sorted(stale)
-            shown = self._banner_list(rows, now_ms)
+            shown = self._banner_list(seen, now_ms)
             if shown != self._banners:
                 out["banners"] = self._banners = shown
         return out
@@ -274,20 +301,19 @@ class Viewer:
             changed.append(line)
         return changed
 
-    def _banner_list(self, rows: Sequence[Row], now_ms: int) -> list[dict[str, Any]]:
+    def _banner_list(self, seen: Shown, now_ms: int) -> list[dict[str, Any]]:
         key = self.view.instrument
         directory = self._directory
         found = banners.banners(
             self._live, key, now_ms, directory.next_open_ms(key, now_ms), in_session=directory.in_session(key, now_ms)
         )
         if self.store is not self._live:
-            found = [*banners.past_banners(self.store, self.view.date or "", len(rows)), *banners.live_trouble(found)]
-            gaps = [Gap(from_ms, to_ms, key, None) for from_ms, to_ms in outages(rows)]
+            found = [*banners.past_banners(self.store, self.view.date or "", seen.candles), *banners.live_trouble(found)]
+            gaps = [Gap(from_ms, to_ms, key, None) for from_ms, to_ms in seen.outages]
         else:
             gaps = self.store.gaps_of(key)
-        shown = rows[-self.view.buffer :]
-        if shown:
-            gap = banners.gap_banner(gaps, shown[0].candle.start_ms, shown[-1].candle.end_ms)
+        if seen.candles:
+            gap = banners.gap_banner(gaps, seen.from_ms, seen.to_ms)
             found = [*found, gap] if gap is not None else found
         return [asdict(banner) for banner in found]
 

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import logging
+import threading
 from collections import Counter
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Protocol
 
 import orjson
 from fastapi import WebSocket
-from fastapi.concurrency import run_in_threadpool
 
 from orderflow.dashboard.sources.archive import Day, Replay, empty_store, failed_store
 from orderflow.dashboard.sources.directory import Directory
@@ -26,6 +27,10 @@ ACK_PATIENCE_SECONDS: Final = 10.0
 LARGEST_MESSAGE: Final = 65_536
 REPLAY_STEP_SECONDS: Final = 0.05
 REPLAY_STATE_EVERY: Final = 5
+BEAT_SECONDS: Final = 1.0
+FAILURES_LOGGED: Final = 5
+
+log = logging.getLogger(__name__)
 
 
 class Host(Protocol):
@@ -43,8 +48,8 @@ class Host(Protocol):
     def hello(self) -> dict[str, Any]:
         """Return the first message of every conversation."""
 
-    def past_day(self, key: str, date: str) -> Day:
-        """Return a past day; blocks. Raises OrderflowError when it cannot be had."""
+    def past_day(self, key: str, date: str, superseded: Callable[[], bool]) -> Day:
+        """Return a past day; blocks. Raises OrderflowError when it cannot be had, or is wanted no more."""
 
     def note_latencies(self, latencies: Sequence[Any]) -> None:
         """Keep what a browser measured, in milliseconds."""
@@ -64,6 +69,12 @@ class Connection:
         self._task: asyncio.Task[None] | None = None
         self._extra: dict[str, Any] = {}
         self._left = False
+        self._request: int | None = None
+        self._superseded = threading.Event()
+        # Held while the viewer's next message is computed, on a thread or here: another view waits for it.
+        self._viewing = asyncio.Lock()
+        self._spoke = 0.0
+        self._failures = 0
 
     def looks_at(self, keys: Collection[str]) -> bool:
         """Return whether one of these instruments is the one in view, or none is yet."""
@@ -97,7 +108,9 @@ class Connection:
         elif kind == "view":
             await self._look_at(message)
         elif kind == "replay" and self._replay is not None:
-            self._control(self._replay, message)
+            await self._control(self._replay, message)
+        elif kind == "error":
+            self._note_failure(message)
 
     def _acknowledge(self, message: Mapping[str, Any]) -> None:
         seq = message.get("seq")
@@ -108,44 +121,62 @@ class Connection:
             self._hub.note_latencies(latencies)
         self.wake.set()
 
+    def _note_failure(self, message: Mapping[str, Any]) -> None:
+        """Count what went wrong in the viewer's browser; the first few of a connection are logged."""
+        self._hub.counts["page_errors"] += 1
+        self._failures += 1
+        if self._failures <= FAILURES_LOGGED:
+            log.warning("a viewer's page failed: %s", str(message.get("text"))[:500])
+
     async def _look_at(self, message: Mapping[str, Any]) -> None:
         hub = self._hub
+        request = message.get("request")
+        request = request if isinstance(request, int) else None
         view = View.parse(message, hub.default_instrument(), hub.buffer)
-        if self._viewer is None:
+        viewer = self._viewer
+        if viewer is None:
             await self._send(hub.hello())
-            self._viewer = Viewer(hub.store, hub.directory, hub.marked)
+            viewer = Viewer(hub.store, hub.directory, hub.marked)
         elif self._replay is not None and view.replay and (view.instrument, view.date) == self._replay.shown:
-            self._show(self._viewer, view, self._replay.store, self._replay.state())
+            await self._show(viewer, view, self._replay.store, request, self._replay.state())
             return
         await self._stop_source()
         live = hub.store.instrument(view.instrument)
         if view.date is None or (live is not None and live.date == view.date and not view.replay):
-            self._show(self._viewer, view, hub.store, None)
+            await self._show(viewer, view, hub.store, request, None)
         else:
-            self._show(self._viewer, view, empty_store(hub.store.clock_ms), None)
-            self._task = asyncio.create_task(self._show_past(self._viewer, view, view.date))
+            await self._show(viewer, view, empty_store(hub.store.clock_ms), request, None)
+            self._task = asyncio.create_task(self._show_past(viewer, view, view.date))
 
-    def _show(self, viewer: Viewer, view: View, store: Store, replay: Mapping[str, Any] | None) -> None:
-        viewer.look_at(view, store)
+    async def _show(
+        self, viewer: Viewer, view: View, store: Store, request: int | None, replay: Mapping[str, Any] | None
+    ) -> None:
+        async with self._viewing:
+            viewer.look_at(view, store)
+            self._viewer, self._request = viewer, request
         self._acknowledged = self._sent
         self._extra = {"replay": replay}
         self.wake.set()
 
     async def _show_past(self, viewer: Viewer, view: View, date: str) -> None:
         clock_ms = self._hub.store.clock_ms
+        superseded = self._superseded = threading.Event()
+        replay: Replay | None = None
         try:
-            day = await run_in_threadpool(self._hub.past_day, view.instrument, date)
+            day = await asyncio.to_thread(self._hub.past_day, view.instrument, date, superseded.is_set)
+            if view.replay:
+                replay = self._replay = await asyncio.to_thread(Replay, day, clock_ms)
+            store = replay.store if replay is not None else day.store
         except OrderflowError as error:
-            viewer.look_at(view, failed_store(clock_ms, error))
-            self.wake.set()
-            return
-        if not view.replay:
-            viewer.look_at(view, day.store)
-            self.wake.set()
-            return
-        replay = self._replay = Replay(day, clock_ms)
-        viewer.look_at(view, replay.store)
-        await self._play(replay)
+            store = failed_store(clock_ms, error)
+        except Exception as error:
+            log.exception("a past day could not be shown: %s of %s", view.instrument, date)
+            store = failed_store(clock_ms, OrderflowError(f"what is stored cannot be shown ({error}); see the dashboard's log"))
+        async with self._viewing:
+            viewer.look_at(view, store)
+        self.wake.set()
+        if replay is not None:
+            await self._play(replay)
 
     async def _play(self, replay: Replay) -> None:
         loop = asyncio.get_running_loop()
@@ -156,16 +187,16 @@ class Connection:
                 self.wake.set()
             await asyncio.sleep(REPLAY_STEP_SECONDS)
             now = loop.time()
-            if replay.advance((now - before) * 1000):
+            if await asyncio.to_thread(replay.advance, (now - before) * 1000):
                 self.wake.set()
             before, turn = now, turn + 1
 
-    def _control(self, replay: Replay, message: Mapping[str, Any]) -> None:
+    async def _control(self, replay: Replay, message: Mapping[str, Any]) -> None:
         speed, position = message.get("speed"), message.get("position_ms")
         if isinstance(speed, int | float) and 0.1 <= speed <= 1000:
             replay.speed = float(speed)
         if isinstance(position, int | float):
-            replay.seek(float(position))
+            await asyncio.to_thread(replay.seek, float(position))
         if isinstance(message.get("playing"), bool):
             replay.playing = message["playing"] and replay.position_ms < replay.end_ms
         self._extra = {"replay": replay.state()}
@@ -173,6 +204,7 @@ class Connection:
 
     async def _stop_source(self) -> None:
         task, self._task, self._replay = self._task, None, None
+        self._superseded.set()
         if task is not None:
             task.cancel()
             await asyncio.gather(task, return_exceptions=True)
@@ -190,6 +222,8 @@ class Connection:
                 async with asyncio.timeout(CALM_SECONDS):
                     await self.wake.wait()
             self.wake.clear()
+            if loop.time() - self._spoke > BEAT_SECONDS:
+                await self._send({"type": "beat", "server_ms": self._hub.store.clock_ms()})
             viewer = self._viewer
             if viewer is None:
                 continue
@@ -205,15 +239,20 @@ class Connection:
 
     async def _send_next(self, viewer: Viewer) -> bool:
         now_ms = self._hub.store.clock_ms()
-        with self._hub.store.lock, viewer.store.lock:
-            message = viewer.message(now_ms)
+        async with self._viewing:
+            # A whole figure, and any of a day that a thread may be changing, would hold up the other viewers.
+            heavy = viewer.unseen or viewer.store is not self._hub.store
+            message = await asyncio.to_thread(viewer.message, now_ms) if heavy else viewer.message(now_ms)
+            request = self._request
         if message is None and not self._extra:
             return False
         extra, self._extra = self._extra, {}
         self._sent += 1
         self._hub.counts["messages"] += 1
-        await self._send({"type": "patch", **(message or {}), **extra, "seq": self._sent, "sent_ms": now_ms})
+        head = {"seq": self._sent, "sent_ms": now_ms, "request": request}
+        await self._send({"type": "patch", **(message or {}), **extra, **head})
         return True
 
     async def _send(self, message: Mapping[str, Any]) -> None:
+        self._spoke = asyncio.get_running_loop().time()
         await self._socket.send_text(orjson.dumps(message).decode())

@@ -67,8 +67,7 @@ def add(server: FastAPI, store: Store, hub: Hub) -> None:
         viewer = Viewer(store, hub.directory, hub.marked)
         viewer.look_at(wish, _store(store, hub, wish.instrument, wish.date or ""))
         polled.append(viewer)
-        with store.lock, viewer.store.lock:
-            message = viewer.message(store.clock_ms())
+        message = viewer.message(store.clock_ms())
         return [hub.hello(), *([message] if message is not None else [])]
 
     @server.get("/api/dates")
@@ -161,6 +160,8 @@ def _registry(store: Store, hub: Hub) -> CollectorRegistry:
         Gauge(name, text, registry=registry).set(value)
     messages = Counter("dashboard_viewer_messages", "Messages sent to viewers", registry=registry)
     messages.inc(hub.counts["messages"])
+    failures = Counter("dashboard_page_errors", "Errors that viewers' browsers reported", registry=registry)
+    failures.inc(hub.counts["page_errors"])
     held = Counter("dashboard_viewer_held_back", "Times a viewer had not yet drawn what it was sent", registry=registry)
     held.inc(hub.counts["held_back"])
     ordered = sorted(hub.latencies)

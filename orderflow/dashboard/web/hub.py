@@ -12,13 +12,14 @@ import asyncio
 import contextlib
 import threading
 from collections import Counter, deque
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from datetime import date as calendar_date
 from typing import Any, Final
 
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect
 
-from orderflow.dashboard.sources.archive import Archive, Day
+from orderflow.dashboard.sources.archive import SUPERSEDED_SECONDS, Archive, Day, SupersededError, never
 from orderflow.dashboard.sources.directory import Directory
 from orderflow.dashboard.state.store import Store
 from orderflow.dashboard.views.footprint import DEFAULT, Imbalances
@@ -83,12 +84,21 @@ class Hub:
         known = {"instruments": listed, "minutes": MINUTES, "imbalances": self.marked.words()}
         return {"type": "hello", **known, "server_ms": self.store.clock_ms()}
 
-    def past_day(self, key: str, date: str) -> Day:
-        """Return a past day, one reader at a time; blocks. Raises OrderflowError when it cannot be had."""
+    def past_day(self, key: str, date: str, superseded: Callable[[], bool] = never) -> Day:
+        """Return a past day, one reader at a time; blocks. Raises OrderflowError when it cannot be had, or is wanted no more."""
         if self.archive is None:
             raise OrderflowError("no archive is configured; set NAMENODE_URL and start HDFS")
-        with self._archive_lock:
-            return self.archive.day(key, date)
+        try:
+            calendar_date.fromisoformat(date)
+        except ValueError:
+            raise OrderflowError(f"{date} is no day of the calendar") from None
+        while not self._archive_lock.acquire(timeout=SUPERSEDED_SECONDS):
+            if superseded():
+                raise SupersededError(f"{date} is wanted no more")
+        try:
+            return self.archive.day(key, date, superseded)
+        finally:
+            self._archive_lock.release()
 
     def stored_dates(self) -> list[str]:
         """Return the dates in the archive, oldest first; none without one. Blocks; raises OrderflowError."""
