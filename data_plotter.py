@@ -10,7 +10,6 @@ from orderflow import logs
 from orderflow.dashboard.sources.directory import Directory
 from orderflow.dashboard.sources.kafka import KafkaFeed
 from orderflow.dashboard.state.store import Store, clock_ms
-from orderflow.dashboard.views.footprint import Imbalances
 from orderflow.dashboard.web.app import Parts, serve
 from orderflow.lake.archive import DayArchive
 from orderflow.lake.history import History
@@ -31,10 +30,7 @@ def main() -> int:
     history = DayArchive(History.connect(chosen.namenode_http_url), chosen.aggressor_rule)
     feed = KafkaFeed(chosen.kafka_brokers, store, chosen.watermark_seconds)
     feed.start()
-    marked = Imbalances(chosen.imbalance_ratio, chosen.imbalance_floor, chosen.imbalance_ignore_zero)
-    parts = Parts(
-        store, directory, history, chosen.dashboard_buffer, marked, chosen.dashboard_prefix, chosen.dashboard_trusted_hosts
-    )
+    parts = Parts.configured(chosen, store, directory, history)
     serve(parts, chosen.dashboard_host, chosen.dashboard_port)
     feed.stop()
     return 70 if feed.broken else 0

@@ -60,6 +60,7 @@ class Settings:
     dashboard_buffer: int
     dashboard_prefix: str
     dashboard_trusted_hosts: tuple[str, ...]
+    alert_webhook: str | None = field(repr=False)
     imbalance_ratio: float
     imbalance_floor: float
     imbalance_ignore_zero: bool
@@ -119,6 +120,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         dashboard_buffer=read.integer("DASHBOARD_BUFFER", 100, least=10, most=5000),
         dashboard_prefix=read.prefix("DASHBOARD_PREFIX"),
         dashboard_trusted_hosts=read.optional_names("DASHBOARD_TRUSTED_HOSTS"),
+        alert_webhook=read.address("ALERT_WEBHOOK"),
         imbalance_ratio=read.number("IMBALANCE_RATIO", 3.0, least=1.0),
         imbalance_floor=read.number("IMBALANCE_FLOOR_PERCENT", 2.0, least=0.0) / 100,
         imbalance_ignore_zero=read.choice("IMBALANCE_IGNORE_ZERO", "false", ("true", "false")) == "true",
@@ -161,6 +163,12 @@ class _Reader:
 
     def optional_names(self, name: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(part.strip() for part in self.text(name, "").split(",") if part.strip()))
+
+    def address(self, name: str) -> str | None:
+        value = self.text(name, "")
+        if value and not re.fullmatch(r"https?://\S+", value):
+            raise SettingsError(f"{name} is not an address; for example {name}=https://chat.example.com/hooks/abc")
+        return value or None
 
     def prefix(self, name: str) -> str:
         value = self.text(name, "/")

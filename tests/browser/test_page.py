@@ -177,7 +177,7 @@ def test_page_when_an_alert_rule_holds_shows_a_toast(browser: Any, page: Page) -
         "document.getElementById('of-alert-add').click()"
     )
     wait_until(lambda: browser.find_elements("css selector", ".toast"), "the toast")
-    assert json.loads(browser.execute_script("return localStorage.getItem('orderflow.alerts')"))[0]["kind"] == "volume"
+    assert browser.execute_script("return orderflow.alertRules().map((one) => one.kind)") == ["volume"]
     browser.execute_script("localStorage.clear()")
 
 

@@ -167,6 +167,12 @@ const ORDERS = [["given", "as given"], ["symbol", "symbol"], ["change", "change"
 const SORT_MS = 2000;
 let order = null;
 
+/* An instrument's last price, of the running day; null when there is none. */
+of.lastPrice = (key) => {
+  const line = watch.get(key);
+  return line && line.row.last !== undefined ? line.row.last : null;
+};
+
 /* The instruments as they stand in the watch list. Lines change places by their style, so that none loses the focus. */
 of.watchOrder = () => {
   const lines = [...watch.values()];

@@ -123,6 +123,7 @@ function receive(message) {
     of.imbalances = message.imbalances;
     return of.emit("hello", message);
   }
+  if (message.type === "alerts" || message.type === "fired") return of.emit(message.type, message);
   /* One message waits at most for the next frame; a second one before that is applied right after it, in order. */
   (pending = pending || []).push(message);
   if (scheduled) return undefined;

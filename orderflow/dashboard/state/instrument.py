@@ -23,6 +23,11 @@ _CHANGES_KEPT: Final = 50
 _LONGEST_WINDOW_MS: Final = 60 * MINUTE_MS
 
 
+def is_index(key: str) -> bool:
+    """Return whether an instrument is an index: it has values, and no trades."""
+    return "_INDEX|" in key
+
+
 class Unseen(NamedTuple):
     """The part of the day's trading that no record held here covers: volume, and turnover in rupees."""
 
@@ -160,7 +165,7 @@ class Instrument:
             self.last_trade_ms = max(self.last_trade_ms or 0, int(time_ms))
         if price is not None and time_ms is not None and (self.last_time_ms is None or time_ms >= self.last_time_ms):
             self.last_price = price
-            if "_INDEX|" in self.key:
+            if is_index(self.key):
                 self._fold_index(float(price), int(time_ms), int(tick["received_time_ms"]))
 
     def _fold_index(self, price: float, time_ms: int, received_ms: int) -> None:

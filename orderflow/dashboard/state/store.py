@@ -16,8 +16,9 @@ from functools import lru_cache
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
+from orderflow.dashboard.state.alerts import AlertBook
 from orderflow.dashboard.state.freshness import STALL_MS, Streamers, is_trading
-from orderflow.dashboard.state.instrument import Instrument
+from orderflow.dashboard.state.instrument import Instrument, is_index
 from orderflow.dashboard.state.minute import MINUTE_MS
 from orderflow.dashboard.state.rollup import Rollup
 from orderflow.dashboard.state.watch import WatchLines
@@ -103,6 +104,7 @@ class Store:
         self.revision = 0
         self._listeners: list[Callable[[], None]] = []
         self.watch = WatchLines()
+        self.alerts = AlertBook()
         self._changed: set[str] = set()
         self._rollups: WeakValueDictionary[tuple[str, int], Rollup] = WeakValueDictionary()
 
@@ -196,8 +198,8 @@ class Store:
             trade = Trade.from_record(record)
             moment = trade.session_start_ms if trade.session_start_ms is not None else trade.event_time_ms
             found = self._of_date(trade.instrument_key, trading_date(moment), trade.session_start_ms, trade.session_end_ms)
-            if found is not None:
-                found.add_trade(trade)
+            if found is not None and found.add_trade(trade):
+                self._judge(found, trade.price, trade.event_time_ms)
         elif topic == topics.ORDERFLOW:
             candle = Candle.from_record(record)
             found = self._of_date(candle.instrument, trading_date(candle.start_ms), None, None)
@@ -240,6 +242,15 @@ class Store:
         found = self._of_date(key, record["trading_date"], start, record.get("session_end_ms"))
         if found is not None:
             found.add_tick(record)
+            if is_index(key) and record.get("ltp") is not None and record.get("ltt_ms") is not None:
+                self._judge(found, float(record["ltp"]), int(record["ltt_ms"]))
+
+    def _judge(self, instrument: Instrument, price: float, at_ms: int) -> None:
+        """Judge alerts by a trade, or an index's value; what is read again at the start is no news."""
+        if self.caught_up and self.alerts.concerns(instrument.key):
+            minute = self.watch.row(instrument)["minute"]
+            own = minute is not None and minute["start_ms"] == at_ms // MINUTE_MS * MINUTE_MS
+            self.alerts.judge(instrument.key, price, at_ms, minute if own else None)
 
     def _tell_time(self, feed_time_ms: int) -> None:
         """Take the feed's clock; with each of its minutes the candles of idle instruments may be over."""

@@ -12,6 +12,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Final
 
 import uvicorn
@@ -24,11 +25,13 @@ from orderflow.dashboard.sources.directory import Directory
 from orderflow.dashboard.state.store import Store
 from orderflow.dashboard.views.footprint import DEFAULT, Imbalances
 from orderflow.dashboard.web import endpoints
+from orderflow.dashboard.web.alert_desk import AlertFile, Webhook
 from orderflow.dashboard.web.files import PageFiles
 from orderflow.dashboard.web.guard import Guard, TrustedHosts, policy
 from orderflow.dashboard.web.hub import Hub
 from orderflow.dashboard.web.layout import index, page
 from orderflow.market.errors import OrderflowError
+from orderflow.settings import Settings
 
 UNUSED_BUNDLES: Final = ("/dash_table/", "/dcc/")
 
@@ -49,6 +52,24 @@ class Parts:
     marked: Imbalances = DEFAULT
     prefix: str = "/"
     trusted_hosts: Sequence[str] = ()
+    alert_file: Path | None = None
+    alert_webhook: str | None = None
+
+    @classmethod
+    def configured(cls, settings: Settings, store: Store, directory: Directory, history: History) -> Parts:
+        """Return the parts as the settings want them."""
+        marked = Imbalances(settings.imbalance_ratio, settings.imbalance_floor, settings.imbalance_ignore_zero)
+        return cls(
+            store,
+            directory,
+            history,
+            settings.dashboard_buffer,
+            marked,
+            prefix=settings.dashboard_prefix,
+            trusted_hosts=settings.dashboard_trusted_hosts,
+            alert_file=settings.spool_dir / "alerts.json",
+            alert_webhook=settings.alert_webhook,
+        )
 
 
 class Page(Dash):  # type: ignore[misc]
@@ -63,13 +84,20 @@ class Page(Dash):  # type: ignore[misc]
 def create_app(parts: Parts) -> FastAPI:
     """Return the ASGI application that serves page, socket and endpoints."""
     archive = Archive(parts.history) if parts.history is not None else None
-    hub = Hub(parts.store, parts.directory, archive, parts.buffer, parts.marked)
+    webhook = Webhook(parts.alert_webhook, parts.directory.symbol) if parts.alert_webhook else None
+    kept = AlertFile(parts.alert_file, parts.store.alerts) if parts.alert_file is not None else None
+    hub = Hub(parts.store, parts.directory, archive, parts.buffer, parts.marked, webhook)
+    workers = [worker for worker in (kept, webhook) if worker is not None]
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
         hub.attach(asyncio.get_running_loop())
+        for worker in workers:
+            worker.start()
         yield
         hub.detach()
+        for worker in workers:
+            worker.stop()
 
     server = FastAPI(
         title="Order flow dashboard",

@@ -15,9 +15,11 @@ from fastapi import WebSocket
 
 from orderflow.dashboard.sources.archive import Day, Replay, empty_store, failed_store
 from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.state.alerts import Fired, Rule
 from orderflow.dashboard.state.store import Store
 from orderflow.dashboard.views.footprint import Imbalances
 from orderflow.dashboard.views.viewer import View, Viewer
+from orderflow.dashboard.web.alert_desk import Webhook
 from orderflow.market.errors import OrderflowError
 
 FRAME_SECONDS: Final = 0.016
@@ -29,6 +31,8 @@ REPLAY_STEP_SECONDS: Final = 0.05
 REPLAY_STATE_EVERY: Final = 5
 BEAT_SECONDS: Final = 1.0
 FAILURES_LOGGED: Final = 5
+TOKEN_LEAST: Final = 16
+TOKEN_MOST: Final = 64
 
 log = logging.getLogger(__name__)
 
@@ -41,6 +45,10 @@ class Host(Protocol):
     marked: Imbalances
     buffer: int
     counts: Counter[str]
+    webhook: Webhook | None
+
+    async def alerts_changed(self, by: Connection) -> None:
+        """Tell the other pages of a viewer its rules."""
 
     def default_instrument(self) -> str:
         """Return the instrument shown when none is asked for."""
@@ -69,6 +77,7 @@ class Connection:
         self._task: asyncio.Task[None] | None = None
         self._extra: dict[str, Any] = {}
         self._left = False
+        self.viewer: str | None = None
         self._request: int | None = None
         self._superseded = threading.Event()
         # Held while the viewer's next message is computed, on a thread or here: another view waits for it.
@@ -109,6 +118,8 @@ class Connection:
             await self._look_at(message)
         elif kind == "replay" and self._replay is not None:
             await self._control(self._replay, message)
+        elif kind == "alerts":
+            await self._change_alerts(message)
         elif kind == "error":
             self._note_failure(message)
 
@@ -120,6 +131,41 @@ class Connection:
         if isinstance(latencies, list):
             self._hub.note_latencies(latencies)
         self.wake.set()
+
+    async def _change_alerts(self, message: Mapping[str, Any]) -> None:
+        """Take a viewer's token and what it adds and removes; every page of the viewer is told its rules."""
+        viewer = message.get("viewer")
+        if not isinstance(viewer, str) or not TOKEN_LEAST <= len(viewer) <= TOKEN_MOST:
+            return
+        self.viewer = viewer
+        store, problem, changed = self._hub.store, None, False
+        add, remove = message.get("add"), message.get("remove")
+        try:
+            rules = [Rule.parse(one) for one in add] if isinstance(add, list) else []
+            gone = [one for one in remove if isinstance(one, str)] if isinstance(remove, list) else []
+            if rules or gone:
+                with store.lock:
+                    found = {rule.key: store.instrument(rule.key) for rule in rules}
+                    known = store.caught_up  # while the day is read again, a price is not the last one
+                    prices = {key: one.last_price for key, one in found.items() if one is not None and known}
+                store.alerts.change(viewer, rules, gone, prices)
+                changed = True
+        except OrderflowError as error:
+            problem = str(error)
+        await self.tell_alerts(problem)
+        if changed:
+            await self._hub.alerts_changed(self)
+
+    async def tell_alerts(self, problem: str | None = None) -> None:
+        """Send this viewer its rules and what fired."""
+        if self.viewer is not None:
+            state = self._hub.store.alerts.of(self.viewer)
+            await self._send({"type": "alerts", **state, "webhook": self._hub.webhook is not None, "problem": problem})
+
+    async def tell_fired(self, fired: Fired) -> None:
+        """Send what fired, if it is this viewer's."""
+        if fired.viewer == self.viewer:
+            await self._send({"type": "fired", "alert": fired.to_page()})
 
     def _note_failure(self, message: Mapping[str, Any]) -> None:
         """Count what went wrong in the viewer's browser; the first few of a connection are logged."""

@@ -21,9 +21,11 @@ from starlette.websockets import WebSocketDisconnect
 
 from orderflow.dashboard.sources.archive import SUPERSEDED_SECONDS, Archive, Day, SupersededError, never
 from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.state.alerts import Fired
 from orderflow.dashboard.state.store import Store
 from orderflow.dashboard.views.footprint import DEFAULT, Imbalances
 from orderflow.dashboard.views.viewer import MINUTES
+from orderflow.dashboard.web.alert_desk import Webhook
 from orderflow.dashboard.web.connection import Connection
 from orderflow.market.errors import OrderflowError
 
@@ -40,12 +42,15 @@ class Hub:
         archive: Archive | None,
         buffer: int,
         marked: Imbalances = DEFAULT,
+        webhook: Webhook | None = None,
     ) -> None:
         self.store = store
         self.directory = directory
         self.archive = archive
         self.buffer = buffer
         self.marked = marked
+        self.webhook = webhook
+        store.alerts.subscribe(self._fired)
         self.latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self.counts: Counter[str] = Counter()
         self._connections: set[Connection] = set()
@@ -133,6 +138,26 @@ class Hub:
             sender.cancel()
             receiver.cancel()
             await asyncio.gather(sender, receiver, return_exceptions=True)
+
+    async def alerts_changed(self, by: Connection) -> None:
+        """Tell the other pages of a viewer its rules."""
+        for other in [one for one in self._connections if one is not by and one.viewer == by.viewer]:
+            with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+                await other.tell_alerts()
+
+    def _fired(self, fired: Fired) -> None:
+        """Take what fired, on the feed's thread."""
+        self.counts["alerts"] += 1
+        if self.webhook is not None:
+            self.webhook.fired(fired)
+        if self._loop is not None:
+            with contextlib.suppress(RuntimeError):
+                asyncio.run_coroutine_threadsafe(self._tell_fired(fired), self._loop)
+
+    async def _tell_fired(self, fired: Fired) -> None:
+        for connection in [one for one in self._connections if one.viewer == fired.viewer]:
+            with contextlib.suppress(WebSocketDisconnect, RuntimeError):
+                await connection.tell_fired(fired)
 
     def _changed(self) -> None:
         loop = self._loop
