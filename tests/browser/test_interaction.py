@@ -216,7 +216,7 @@ def test_alerts_when_the_dialog_opens_offer_the_last_price_and_take_the_keys(bro
     assert browser.execute_script("return document.activeElement.id") == "of-alert-value"
     assert 100 < float(browser.execute_script("return document.activeElement.value")) < 1000
     browser.execute_script(
-        "document.querySelector('dialog h3 button').focus();"
+        "document.querySelector('dialog h2 button').focus();"
         "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: 'f', bubbles: true}))"
     )
     assert browser.execute_script("return orderflow.view.mode") == "chart"

@@ -10,7 +10,8 @@ import pytest
 from orderflow.dashboard.state.rollup import Rollup
 from orderflow.dashboard.views import chart, footprint
 from orderflow.dashboard.views.chart import PALETTES
-from tests.unit.test_dashboard_store import KEY, OPEN_MS, final, store_with, trade
+from orderflow.market import topics
+from tests.unit.test_dashboard_store import KEY, OPEN_MS, final, level, store_with, trade
 
 PALETTE = PALETTES["default"]
 PROFILE = chart.profile_of({10_000: [10, 0, 0], 10_005: [20, 30, 5], 10_010: [0, 10, 0], 10_050: [1, 0, 0]})
@@ -209,10 +210,10 @@ def test_footprint_cells_when_volume_passed_in_an_outage_keep_it_off_the_prices_
 def test_footprint_chart_when_a_level_holds_unclassified_volume_draws_and_writes_it_beside_the_sides() -> None:
     figure = footprint.chart(outage(), PALETTE)
     found = traces(figure)
-    assert figure["most"] == 50
-    assert found["cells_sell"]["x"][:4] == [-0.42, 0.084, 0.084, -0.42]
-    assert found["cells_buy"]["x"][6:10] == [-0.336, 0.336, 0.336, -0.336]
-    assert found["cells_unclassified"]["x"] == [0.336, 0.42, 0.42, 0.336, 0.336, None]
+    assert figure["most"] == 45
+    assert found["cells_sell"]["x"][:4] == [-0.28, -0.0, -0.0, -0.28]
+    assert found["cells_buy"]["x"][6:10] == [0.0, 0.3733, 0.3733, 0.0]
+    assert found["cells_unclassified"]["x"] == [0.3733, 0.42, 0.42, 0.3733, 0.3733, None]
     assert found["ask"]["text"][1] == f'40 <span style="color:{PALETTE.neutral}">?5</span>'
 
 
@@ -241,6 +242,19 @@ def test_row_height_when_wished_for_is_granted_unless_a_candle_had_too_many_rows
     )
     assert [footprint.row_height(far, ticks) for ticks in (0, 1, 4)] == [(10, 5), (5, 5), (5, 5)]
     assert footprint.row_height([], 7) == (7, 500)
+
+
+def test_row_height_when_prices_trend_fits_the_newest_candles_together() -> None:
+    steps = [final(minute, 100.0 + minute, 101.0 + minute, 100.0 + minute, 101.0 + minute, 50, 40) for minute in range(12)]
+    levels = [(topics.FOOTPRINT, record) for minute in range(12) for record in ladder(minute)]
+    trend = Rollup(1).rows(store_with(*steps, *levels).instruments[KEY])
+    # Each candle spans 20 ticks, the twelve together 240: rows of 5 ticks give 48.
+    assert footprint.row_height(trend[:1]) == (1, 5)
+    assert footprint.row_height(trend) == (5, 5)
+
+
+def ladder(minute: int) -> list[dict[str, Any]]:
+    return [level(minute, 10_000 + 100 * minute + 5 * step, 2, 3)[1] for step in range(21)]
 
 
 def test_footprint_chart_when_rows_are_wished_coarser_gathers_levels_by_them() -> None:

@@ -51,6 +51,12 @@ of.klass = (node, value) => {
   if (node.className !== value) node.className = value;
 };
 
+/* Show and say whether a button is on. */
+of.press = (button, on) => {
+  button.classList.toggle("on", on);
+  button.setAttribute("aria-pressed", String(on));
+};
+
 const absent = (value) => value === null || value === undefined || Number.isNaN(value);
 const prices = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
 const whole = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 0 });

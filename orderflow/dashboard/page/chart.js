@@ -1,12 +1,13 @@
 /* The chart: keeps the figure the server sent and splices newer columns into it. Plotly draws what is settled, and only when
    that changes; what still forms is drawn over it by live.js within a millisecond or two. */
 import { of } from "./base.js";
+import { labelled } from "./timeaxis.js";
 
 const CONFIG = { displayModeBar: false, scrollZoom: false, doubleClick: false };
 const LIVE_TRACES = new Set(["profile_buy", "profile_sell", "profile_unclassified", "poc", "value_area", "forming"]);
 const LEAST = { chart: 8, footprint: 3 };
 /* Heights in pixels of the footprint's rows: as it opens, and the least when the viewer asks for more columns. */
-const [USUAL_ROW, LEAST_ROW] = [12.5, 4.5];
+const [USUAL_ROW, LEAST_ROW] = [10, 4.5];
 const chart = { figure: null, mode: "chart", settled: 0, cells: [], column: 0, step: 0.05, div: null };
 of.chart = chart;
 let byUid = {};
@@ -504,8 +505,7 @@ function ticks(layout) {
   const pixels = (chart.div.clientWidth - 64) * (footprint ? 1 : 0.87);
   const every = ((to - from) / unit() / Math.max(2, Math.floor(pixels / 62))) * of.view.minutes;
   const step = MINUTE_STEPS.find((one) => one >= every && one % of.view.minutes === 0) || Math.ceil(every / 360) * 360;
-  const origin = step % 60 === 0 && of.view.minutes >= 30 ? 555 : 0;
-  const minute = (label) => Number(label.slice(11, 13)) * 60 + Number(label.slice(14, 16)) - origin;
+  const marked = labelled(x[x.length - 1], of.view.minutes, step);
   const found = [];
   const add = (place, text, strong) => {
     const last = found[found.length - 1];
@@ -518,9 +518,9 @@ function ticks(layout) {
   const [begin, end] = [lowerBound(places, from - (to - from)), lowerBound(places, to + (to - from))];
   for (let index = begin; index < end; index += 1) {
     if (of.begins(index)) add(places[index], of.day(x[index]), true);
-    else if (minute(x[index]) % step === 0) add(places[index], x[index].slice(11, 16), false);
+    else if (marked(x[index])) add(places[index], x[index].slice(11, 16), false);
   }
-  for (let at = places[x.length - 1] + columnMs(); !footprint && at < to; at += columnMs()) if (minute(toLabel(at)) % step === 0) add(at, toLabel(at).slice(11, 16), false);
+  for (let at = places[x.length - 1] + columnMs(); !footprint && at < to; at += columnMs()) if (marked(toLabel(at))) add(at, toLabel(at).slice(11, 16), false);
   layout.xaxis.tickmode = "array";
   layout.xaxis.tickvals = found.map(([place]) => (footprint ? place : toLabel(place)));
   layout.xaxis.ticktext = found.map(([, text]) => text);

@@ -92,12 +92,12 @@ function show() {
   if (!nodes.symbol) return;
   of.text(nodes.symbol, of.symbolOf(view.instrument) || "Order flow");
   of.text(nodes.name, of.nameOf(view.instrument));
-  nodes.minutes.forEach((button) => button.classList.toggle("on", Number(button.dataset.minutes) === view.minutes));
-  nodes.modes.forEach((button) => button.classList.toggle("on", button.dataset.mode === view.mode));
+  nodes.minutes.forEach((button) => of.press(button, Number(button.dataset.minutes) === view.minutes));
+  nodes.modes.forEach((button) => of.press(button, button.dataset.mode === view.mode));
   nodes.buffer.value = String(view.buffer);
   showTicks();
   nodes.cells.value = view.cells;
-  nodes.palette.classList.toggle("on", view.palette === "safe");
+  of.press(nodes.palette, view.palette === "safe");
   showTitle();
   of.markChosen();
   of.emit("view", view);
@@ -131,9 +131,19 @@ function matches(words) {
 }
 
 function search() {
-  const list = el("div", { class: "choices", id: "of-choices" });
+  const list = el("div", { class: "choices", id: "of-choices", role: "listbox", "aria-label": "Instruments found" });
+  /* Say what is chosen in the list, and whether there is one, to those who do not see it. */
+  const announce = () => {
+    const found = [...list.querySelectorAll(".choice")];
+    input.setAttribute("aria-expanded", String(found.length > 0));
+    found.forEach((node) => node.setAttribute("aria-selected", String(node.classList.contains("on"))));
+    const chosen = found.find((node) => node.classList.contains("on"));
+    if (chosen) input.setAttribute("aria-activedescendant", chosen.id);
+    else input.removeAttribute("aria-activedescendant");
+  };
+  new MutationObserver(announce).observe(list, { childList: true });
   const input = el("input", {
-    id: "of-search", type: "search", placeholder: "Symbol or name ( / )", autocomplete: "off", spellcheck: "false", "aria-label": "Search instrument",
+    id: "of-search", type: "search", placeholder: "Search", title: "Symbol, name or key ( / )", role: "combobox", "aria-controls": "of-choices", "aria-expanded": "false", "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false", "aria-label": "Search instrument",
     onfocus: () => fill(), oninput: () => fill(),
     onblur: () => setTimeout(() => list.replaceChildren(), 150),
     onkeydown: (event) => {
@@ -143,6 +153,7 @@ function search() {
         event.preventDefault();
         const next = (at + (event.key === "ArrowDown" ? 1 : -1) + found.length) % found.length;
         found.forEach((node, index) => node.classList.toggle("on", index === next));
+        announce();
       } else if (event.key === "Enter" && found.length) found[Math.max(at, 0)].dispatchEvent(new MouseEvent("mousedown"));
       else if (event.key === "Escape") input.blur();
     },
@@ -152,7 +163,7 @@ function search() {
     if (!found.length) return list.replaceChildren(el("div", { class: "none" }, `“${input.value.trim()}” is not in the feed; add its key to INSTRUMENT.`));
     return list.replaceChildren(
       ...found.map((one, index) =>
-        el("div", { class: "choice" + (index ? "" : " on"), "data-key": one.key, onmousedown: () => {
+        el("div", { class: "choice" + (index ? "" : " on"), role: "option", id: "of-choice-" + index, "data-key": one.key, onmousedown: () => {
           input.value = "";
           input.blur();
           of.choose({ instrument: one.key });
@@ -165,7 +176,7 @@ function search() {
 }
 
 function header() {
-  nodes.symbol = el("b", { id: "of-symbol" });
+  nodes.symbol = el("h1", { id: "of-symbol" });
   nodes.name = el("span", { id: "of-name" });
   nodes.last = el("b", { id: "of-last" });
   nodes.change = el("span", { id: "of-change" });
@@ -174,13 +185,13 @@ function header() {
   nodes.buffer = el("select", { id: "of-buffer", title: "Candles shown", "aria-label": "Candles shown", onchange: () => of.choose({ buffer: Number(nodes.buffer.value) }) }, [...new Set([...BUFFERS, of.view.buffer])].sort((a, b) => a - b).map((n) => el("option", { value: String(n) }, n === DAY ? "day" : String(n))));
   nodes.ticks = el("select", { id: "of-ticks", title: "Height of a price row ( [ ] )", "aria-label": "Height of a price row", onchange: () => of.choose({ ticks: Number(nodes.ticks.value) }) });
   nodes.cells = el("select", { id: "of-cells", title: "What the cells say (X)", "aria-label": "What the footprint's cells say", onchange: () => say(nodes.cells.value) }, CELLS.map(([cells, name]) => el("option", { value: cells }, name)));
-  nodes.palette = el("button", { type: "button", id: "of-palette", title: "Colour-blind safe colours (C)", onclick: () => of.choose({ palette: of.view.palette === "safe" ? "default" : "safe" }) }, "◐");
+  nodes.palette = el("button", { type: "button", id: "of-palette", title: "Colour-blind safe colours (C)", "aria-label": "Colour-blind safe colours", onclick: () => of.choose({ palette: of.view.palette === "safe" ? "default" : "safe" }) }, "◐");
   of.byId("of-header").append(
     el("div", { class: "title" }, nodes.symbol, nodes.name),
     el("div", { class: "quote" }, nodes.last, nodes.change),
     search(),
-    el("div", { class: "group", id: "of-minutes" }, nodes.minutes),
-    el("div", { class: "group", id: "of-modes" }, nodes.modes),
+    el("div", { class: "group", id: "of-minutes", role: "group", "aria-label": "Length of a candle" }, nodes.minutes),
+    el("div", { class: "group", id: "of-modes", role: "group", "aria-label": "View" }, nodes.modes),
     nodes.buffer,
     nodes.ticks,
     nodes.cells,
@@ -207,6 +218,8 @@ const KEYS = {
   "[": () => coarser(-1),
   "]": () => coarser(1),
   x: () => of.view.mode === "footprint" && say(CELLS[(CELLS.findIndex(([cells]) => cells === of.view.cells) + 1) % CELLS.length][0]),
+  ",": () => of.pointStep(-1),
+  ".": () => of.pointStep(1),
   j: () => step(1),
   k: () => step(-1),
 };
@@ -247,6 +260,8 @@ document.addEventListener("change", ({ target }) => {
 
 document.addEventListener("keydown", (event) => {
   if (document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
+  /* A focused button is pressed by the space bar and Enter, as everywhere. */
+  if ((event.key === " " || event.key === "Enter") && event.target.closest("button, a")) return;
   const action = KEYS[event.key] || KEYS[event.key.toLowerCase()];
   if (action) {
     event.preventDefault();

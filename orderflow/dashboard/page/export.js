@@ -5,7 +5,7 @@ const { el } = of;
 
 of.openDialog = (title, ...content) => {
   const host = of.byId("of-dialog");
-  const box = el("dialog", { "aria-label": title }, el("h3", {}, title, el("button", { type: "button", title: "Close (Esc)", onclick: () => box.close() }, "✕")), ...content);
+  const box = el("dialog", { "aria-label": title }, el("h2", {}, title, el("button", { type: "button", title: "Close (Esc)", "aria-label": "Close", onclick: () => box.close() }, "✕")), ...content);
   box.addEventListener("close", () => box.remove());
   host.replaceChildren(box);
   box.showModal();
@@ -119,7 +119,7 @@ const savePng = async () => of.chart.figure && save(await of.png(), fileName("pn
 
 const HELP = [
   ["/", "search an instrument"], ["J, K", "next, previous instrument"], ["1 … 6", "1, 3, 5, 15, 30, 60 minutes"], ["F", "chart or footprint"], ["[ ]", "finer, coarser price rows of the footprint"], ["X", "its cells: bid × ask, delta, volume"], ["← →", "pan; PgUp, PgDn by a screen; further left loads earlier candles"], ["+ −", "zoom the time"], ["↑ ↓", "stretch the prices"], ["Home", "back to the newest candle"], ["R", "zoom as it was"], ["Wheel", "zoom the time; with Shift or on the price axis the prices"], ["Drag", "pan in time; an axis: zoom it"], ["Right click", "on the prices, or a long touch: an alert at that price"], ["Double click", "newest candle; on an axis: as it was"],
-  ["L", "back to live"], ["Space", "play or pause a replay"], ["A", "alerts"], ["S, P", "save CSV, PNG"], ["C", "colour-blind safe colours"], ["?", "this help"],
+  ["L", "back to live"], ["Space", "play or pause a replay"], ["A", "alerts"], ["S, P", "save CSV, PNG"], ["C", "colour-blind safe colours"], ["?", "this help"], [", .", "the candle in the legend: the one before, after"],
 ];
 const LEGEND = [
   ["Hollow candle, pale bars", "still forming; the final candle replaces it"], ["Strip under the prices: blue", "final and confirmed by the exchange's own bar"], ["grey", "final, built from the feed's updates only"],
@@ -145,7 +145,7 @@ of.startExport = () => {
   of.byId("of-tools").append(
     el("button", { type: "button", id: "of-csv", title: "Download the shown candles, or the footprint's levels (S)", onclick: () => of.saveCsv() }, "CSV"),
     el("button", { type: "button", id: "of-png", title: "Download a picture (P)", onclick: savePng }, "PNG"),
-    el("button", { type: "button", id: "of-help", title: "Keyboard and meaning (?)", onclick: help }, "?"),
+    el("button", { type: "button", id: "of-help", title: "Keyboard and meaning (?)", "aria-label": "Help", onclick: help }, "?"),
   );
   const newest = el("button", { type: "button", id: "of-newest", title: "Back to the newest candle (Home)", onclick: () => of.follow() }, "Newest ⟶");
   newest.hidden = true;

@@ -7,7 +7,7 @@ const COLORS = {
   default: { buy: "#26a69a", sell: "#ef5350", buyFaint: "rgba(38,166,154,.38)", sellFaint: "rgba(239,83,80,.38)", vwap: "#e0b341", gap: "#c98a2b" },
   safe: { buy: "#3d9bff", sell: "#ff9f2e", buyFaint: "rgba(61,155,255,.38)", sellFaint: "rgba(255,159,46,.38)", vwap: "#e8edf4", gap: "#d65fc4" },
 };
-const [NEUTRAL, NEUTRAL_FAINT, CVD, TEXT, SUM_TEXT, PAPER] = ["#6b7688", "rgba(107,118,136,.5)", "#b48ef0", "#9aa5b5", "#dbe3ee", "#0d1117"];
+const [NEUTRAL, NEUTRAL_FAINT, CVD, TEXT, SUM_TEXT, PAPER] = ["#8591a5", "rgba(107,118,136,.5)", "#b48ef0", "#9aa5b5", "#dbe3ee", "#0d1117"];
 const canvases = {};
 let pen = null;
 /* Canvas pixels for one of the page's: those of the screen, or of a picture that is being made. */
@@ -156,20 +156,36 @@ function title(y, x, parts) {
   }
 }
 
-/* CVD's own scale at the left edge, legible over what it crosses. */
+/* CVD's own axis, in the room right of the candles, where the pane of the prices has the profile; delta's is at the edge. */
+const sumAxis = (full) => full.xaxis._offset + full.xaxis._length;
 function sumScale(full) {
   const y = full.yaxis5;
+  const left = sumAxis(full);
+  const tag = sumAt(full);
   pen.font = "10px sans-serif";
   pen.textAlign = "left";
   pen.textBaseline = "middle";
+  pen.fillStyle = pen.strokeStyle = CVD;
+  pen.lineWidth = 1;
+  pen.globalAlpha = 0.5;
+  pen.beginPath();
+  pen.moveTo(left + 0.5, y._offset);
+  pen.lineTo(left + 0.5, y._offset + y._length);
+  pen.stroke();
+  pen.globalAlpha = 1;
   (of.chart.sumTicks || []).forEach(([value, text]) => {
     const at = y.l2p(value);
-    if (at < 22 || at > y._length - 6) return;
-    pen.fillStyle = "rgba(13,17,23,.75)";
-    pen.fillRect(full.xaxis._offset + 2, y._offset + at - 6, pen.measureText(text).width + 4, 12);
-    pen.fillStyle = CVD;
-    pen.fillText(text, full.xaxis._offset + 4, y._offset + at);
+    if (at < 6 || at > y._length - 6 || (tag !== null && Math.abs(at - tag) < 20)) return;
+    pen.fillRect(left, y._offset + at, 3, 1);
+    pen.fillText(text, left + 6, y._offset + at);
   });
+}
+
+/* Where the last CVD stands in its pane, in pixels; null where it is not in view. */
+function sumAt(full) {
+  const sum = of.rows.cvd[of.rows.x.length - 1];
+  const at = sum === undefined ? -1 : full.yaxis5.l2p(sum);
+  return at < 0 || at > full.yaxis5._length ? null : at;
 }
 
 /* Levels of the day that traders watch: previous close, high and low, where they are in view. */
@@ -226,24 +242,23 @@ function alertLines(full) {
   });
 }
 
-/* The last CVD beside its panel, like the last price beside the prices. */
+/* The last CVD on its axis, like the last price on that of the prices. */
 function lastSum(full) {
   const y = full.yaxis5;
-  const sum = of.rows.cvd[of.rows.x.length - 1];
-  if (sum === undefined) return;
-  const at = y.l2p(sum);
-  if (at < 0 || at > y._length) return;
-  const left = full.width - 56;
+  const at = sumAt(full);
+  if (at === null) return;
+  const left = sumAxis(full);
+  const width = Math.min(52, full.width - 56 - left);
   pen.fillStyle = CVD;
   const top = y._offset + Math.min(Math.max(at - 13, 0), y._length - 26);
-  pen.fillRect(left, top, 56, 26);
+  pen.fillRect(left, top, width, 26);
   pen.fillStyle = PAPER;
   pen.font = "9px sans-serif";
   pen.textAlign = "center";
   pen.textBaseline = "middle";
-  pen.fillText("CVD", left + 28, top + 7);
+  pen.fillText("CVD", left + width / 2, top + 7);
   pen.font = "bold 10px sans-serif";
-  pen.fillText(of.short(sum, true), left + 28, top + 18);
+  pen.fillText(of.short(of.rows.cvd[of.rows.x.length - 1], true), left + width / 2, top + 18);
 }
 
 /* The volume profile beside the prices: it moves with every trade, so it is drawn here. */
@@ -360,13 +375,13 @@ function shade(at, y, color) {
 function paintCell(cell, at, y, colors) {
   const index = of.chart.column;
   const { step, style } = of.chart;
-  const most = Math.max(of.chart.figure.most || 1, ...cell.levels.map(([, sell, buy, none]) => sell + buy + none));
-  const unit = (at(index + 0.42) - at(index - 0.42)) / most;
+  const most = Math.max(of.chart.figure.most || 1, ...cell.levels.map(([, sell, buy, none]) => Math.max(sell, buy + none)));
+  const unit = (at(index + 0.42) - at(index)) / most;
   const height = Math.abs(y(0) - y(step)) * 0.92;
   pen.textBaseline = "middle";
   for (const [price, sell, buy, none, mark] of cell.levels) {
     const top = y(price) - height / 2;
-    let left = at(index - 0.42);
+    let left = at(index) - sell * unit;
     for (const [volume, color] of style.form === "heat" ? [] : [[sell, colors.sellFaint], [buy, colors.buyFaint], [none, NEUTRAL_FAINT]]) {
       pen.fillStyle = color;
       pen.fillRect(left, top, volume * unit, height);
@@ -409,6 +424,8 @@ function words(value, x, y, align, color, strong, size = of.chart.style.size) {
 
 /* The sums under the columns, each on its shade: the stronger, the nearer to the largest in view. */
 const SUMS = [["total_volume", 4, false], ["delta", 3, true], ["cvd", 2, true], ["unclassified_volume", 1, false]];
+/* CVD is shaded by its change since the columns in view began: its sign alone is that of the day, all along the row. */
+const shadeOf = (name, rows, index, least) => rows[name][index] - (name === "cvd" ? rows.cvd[least] - rows.delta[least] : 0);
 function sums(full, from, to, colors) {
   const { rows, chart } = of;
   const { xaxis: x, yaxis2 } = full;
@@ -421,11 +438,10 @@ function sums(full, from, to, colors) {
     pen.textBaseline = "middle";
     pen.font = "10px sans-serif";
     for (const [name, place, signed] of SUMS) {
-      const values = rows[name];
       let largest = 1;
-      for (let index = least; index <= most; index += 1) largest = Math.max(largest, Math.abs(values[index]));
+      for (let index = least; index <= most; index += 1) largest = Math.max(largest, Math.abs(shadeOf(name, rows, index, least)));
       for (let index = Math.max(from, least); index <= Math.min(to, most); index += 1) {
-        const value = values[index];
+        const value = shadeOf(name, rows, index, least);
         const column = index - base;
         const outage = name === "unclassified_volume" && rows.gap[index];
         pen.fillStyle = outage ? colors.gap : !signed ? NEUTRAL : value >= 0 ? colors.buy : colors.sell;
@@ -434,7 +450,7 @@ function sums(full, from, to, colors) {
         pen.globalAlpha = 1;
         if ((chart.column - column) % chart.style.every) continue;
         pen.fillStyle = SUM_TEXT;
-        pen.fillText(of.short(value, signed), at(column), y(place));
+        pen.fillText(of.short(rows[name][index], signed), at(column), y(place));
       }
     }
   });

@@ -50,9 +50,9 @@ function rescale({ most, step }) {
   const bars = ["cells_sell", "cells_buy", "cells_unclassified"].map((uid) => ({ uid, x: [], y: [] }));
   for (const [column, price, ...volumes] of of.levels()) {
     if (column >= 0) continue;
-    const unit = 0.84 / Math.max(most, volumes[0] + volumes[1] + volumes[2]);
+    const unit = 0.42 / Math.max(most, volumes[0], volumes[1] + volumes[2]);
     const [low, high] = [price - step * 0.46, price + step * 0.46];
-    let left = column - 0.42;
+    let left = column - unit * volumes[0];
     volumes.forEach((volume, side) => {
       if (!volume) return;
       const right = left + unit * volume;

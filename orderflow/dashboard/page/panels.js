@@ -204,7 +204,7 @@ function drawWatch(rows) {
       const path = document.createElementNS("http://www.w3.org/2000/svg", "polyline");
       svg.append(path);
       const cells = Object.fromEntries(["symbol", "last", "change", "volume", "delta"].map((name) => [name, el("span", { class: name })]));
-      const node = el("button", { class: "row", type: "button", title: row.name, onclick: () => of.choose({ instrument: row.key }) }, cells.symbol, svg, cells.last, cells.change, cells.volume, cells.delta);
+      const node = el("button", { "aria-current": "false", class: "row", type: "button", title: row.name, onclick: () => of.choose({ instrument: row.key }) }, cells.symbol, svg, cells.last, cells.change, cells.volume, cells.delta);
       line = { key: row.key, node, cells, path, svg, row, last: null };
       watch.set(row.key, line);
       host.append(node);
@@ -221,7 +221,7 @@ function drawWatch(rows) {
     if (line.last !== null && row.last !== line.last) flash(cells.last, row.last > line.last);
     line.last = row.last;
     if (row.spark) drawSpark(line, row.spark, row.previous_close);
-    line.node.classList.toggle("chosen", row.key === of.view.instrument);
+    choose(line);
   }
   if (watch.size !== known) {
     sort();
@@ -252,8 +252,14 @@ function drawSpark(line, closes, previous) {
   line.svg.setAttribute("class", of.sign(values[values.length - 1] - (previous || values[0])));
 }
 
+function choose(line) {
+  const chosen = line.key === of.view.instrument;
+  line.node.classList.toggle("chosen", chosen);
+  line.node.setAttribute("aria-current", String(chosen));
+}
+
 of.markChosen = () => {
-  for (const [key, line] of watch) line.node.classList.toggle("chosen", key === of.view.instrument);
+  for (const line of watch.values()) choose(line);
 };
 
 /* The time of the market; a recorded day that is played again at its original times runs behind the clock. */
@@ -262,6 +268,29 @@ const feedNow = (of.feedNow = () => {
   const behind = received && updated ? received - updated : 0;
   return of.serverNow() - (behind > 600000 ? behind : 0);
 });
+
+/* The chart in words: the newest candle, for those who do not see the canvas. Read out when one is final, not with each trade. */
+let spoken = "";
+function speak() {
+  const { rows, view } = of;
+  const i = rows ? rows.final.lastIndexOf(true) : -1;
+  if (i < 0) return;
+  const name = [view.instrument, view.minutes, rows.x[i]].join();
+  if (name === spoken) return;
+  spoken = name;
+  const delta = `delta ${of.signed(rows.delta[i])}, cumulative ${of.signed(rows.cvd[i])}`;
+  const words = `${of.symbolOf(view.instrument)}, ${view.minutes} minute candle of ${rows.x[i].slice(11, 16)}: open ${of.price(rows.open[i])}, high ${of.price(rows.high[i])}, low ${of.price(rows.low[i])}, close ${of.price(rows.close[i])}, volume ${of.whole(rows.total_volume[i])}, bought ${of.whole(rows.buy_volume[i])}, sold ${of.whole(rows.sell_volume[i])}, ${delta}.`;
+  text(of.byId("of-spoken"), words);
+}
+
+/* The candle before or after the one in the legend, by the keyboard. */
+of.pointStep = (by) => {
+  const { rows } = of;
+  if (!rows || !rows.x.length) return;
+  const at = hovered === null ? rows.x.length - 1 : rows.x.lastIndexOf(hovered);
+  const wanted = at + by;
+  of.emit("hover", wanted >= rows.x.length - 1 ? null : rows.x[Math.max(wanted, 0)]);
+};
 
 /* Legend: the hovered candle, or the newest ------------------------------------------------------------------- */
 let legend = null;
@@ -368,6 +397,7 @@ of.on("message", (message) => {
 });
 of.on("draw", () => {
   drawLegend();
+  speak();
   drawNote();
 });
 of.on("note", drawNote);

@@ -37,7 +37,7 @@ function fill() {
   picker.value = chosen || "";
   picker.classList.toggle("on", Boolean(chosen));
   again.disabled = !chosen;
-  again.classList.toggle("on", of.view.replay);
+  of.press(again, of.view.replay);
 }
 
 function control(change) {
@@ -54,7 +54,7 @@ function drawBar(state) {
   if (!bar) {
     bar = {
       play: el("button", { type: "button", id: "of-play", title: "Play or pause (space)", onclick: () => control({ playing: bar.play.dataset.playing !== "yes" }) }),
-      speed: el("select", { id: "of-speed", title: "Speed", onchange: () => control({ speed: Number(bar.speed.value) }) }, state.speeds.map((speed) => el("option", { value: String(speed) }, speed + "×"))),
+      speed: el("select", { id: "of-speed", title: "Speed", "aria-label": "Speed of the replay", onchange: () => control({ speed: Number(bar.speed.value) }) }, state.speeds.map((speed) => el("option", { value: String(speed) }, speed + "×"))),
       position: el("input", { type: "range", id: "of-position", "aria-label": "Time of day", oninput: () => {
         moving = true;
         of.text(bar.time, of.clock(Number(bar.position.value)));
@@ -63,11 +63,12 @@ function drawBar(state) {
         control({ position_ms: Number(bar.position.value) });
       } }),
       time: el("time", {}),
-      stop: el("button", { type: "button", title: "Leave the replay", onclick: () => of.choose({ replay: false }) }, "✕"),
+      stop: el("button", { type: "button", title: "Leave the replay", "aria-label": "Leave the replay", onclick: () => of.choose({ replay: false }) }, "✕"),
     };
     host.replaceChildren(...Object.values(bar));
   }
   of.text(bar.play, state.playing ? "❚❚" : "▶");
+  bar.play.setAttribute("aria-label", state.playing ? "Pause" : "Play");
   bar.play.dataset.playing = state.playing ? "yes" : "no";
   bar.speed.value = String(state.speed);
   bar.position.min = state.start_ms;
@@ -93,7 +94,7 @@ of.on("hello", () => {
   load();
 });
 of.startPast = () => {
-  picker = el("select", { id: "of-date", title: "Live, or a past day from HDFS", onchange: () => of.choose({ date: picker.value || null, replay: false }), onpointerenter: renew, onfocus: renew });
+  picker = el("select", { id: "of-date", title: "Live, or a past day from HDFS", "aria-label": "Day", onchange: () => of.choose({ date: picker.value || null, replay: false }), onpointerenter: renew, onfocus: renew });
   again = el("button", { type: "button", id: "of-again", title: "Replay the chosen day", onclick: () => of.choose({ replay: !of.view.replay }) }, "Replay");
   of.byId("of-tools").prepend(picker, again);
   fill();

@@ -25,6 +25,8 @@ from orderflow.market.profile import point_of_control
 CANDLES: Final = 30
 LEVELS: Final = 40
 LEVELS_MOST: Final = 160
+NEAR: Final = 12
+LEVELS_IN_VIEW: Final = 56
 MEASURED_PRECISION: Final = (0.757, 0.805)
 STATISTICS: Final = {"Volume": "volume", "Delta": "delta", "CVD": "cvd", "Unclass.": "unclassified"}
 Cell = dict[str, Any]
@@ -58,13 +60,17 @@ DEFAULT: Final = Imbalances()
 def row_height(rows: Sequence[Row], ticks: int = 0) -> tuple[int, int]:
     """Return the height of one price row in ticks, and the tick in paise.
 
-    With 0 it is the least that gives no shown candle more than about `LEVELS` rows; a wish gives none more than `LEVELS_MOST`.
+    With 0 it is the least that gives no shown candle more than about `LEVELS` rows, and the newest `NEAR` candles together,
+    which a page shows first, no more than `LEVELS_IN_VIEW`; a wish gives no candle more than `LEVELS_MOST`.
     """
     spans = [row.span for row in rows[-CANDLES:] if row.span is not None]
     tick = tick_size(divisor for _, _, divisor in spans)
     ends = [(low // tick, high // tick) for low, high, _ in spans]
-    most = LEVELS_MOST if ticks else LEVELS
-    return max(ticks, max((price_step((low, high, low + 1), most) for low, high in ends), default=1)), tick
+    heights = [price_step((low, high, low + 1), LEVELS_MOST if ticks else LEVELS) for low, high in ends]
+    if not ticks and ends:
+        low, high = min(low for low, _ in ends[-NEAR:]), max(high for _, high in ends[-NEAR:])
+        heights.append(price_step((low, high, low + 1), LEVELS_IN_VIEW))
+    return max(ticks, max(heights, default=1)), tick
 
 
 def grouped(row: Row, step: int) -> list[Level]:
@@ -160,8 +166,12 @@ def _ranges(footprints: Sequence[Cell]) -> list[list[float | None]]:
 
 
 def _most(footprints: Sequence[Cell]) -> int:
-    """Return the largest cell's volume, which fills a column's width."""
-    return max((entry[1] + entry[2] + entry[3] for cell in footprints for entry in cell["levels"]), default=1)
+    """Return the most volume on one side of a cell, which fills half a column."""
+    return max((_widest(entry) for cell in footprints for entry in cell["levels"]), default=1)
+
+
+def _widest(entry: Sequence[Any]) -> int:
+    return int(max(entry[1], entry[2] + entry[3]))
 
 
 def _gap_columns(footprints: Sequence[Cell], palette: Palette) -> list[dict[str, Any]]:
@@ -209,14 +219,17 @@ def _traces(footprints: Sequence[Cell], step: float, most: int, palette: Palette
 
 
 def _bars(uid: str, footprints: Sequence[Cell], side: int, step: float, most: int, color: str) -> dict[str, Any]:
-    """Draw one side's part of every cell's bar: sell, buy and unclassified from the left, `most` fills the column's width."""
+    """Draw one side's part of every cell's bar: from the centre sell to the left, buy and what is unclassified to the right.
+
+    `most` on one side fills half the column.
+    """
     half = step * 0.46
     boxes = []
     for index, cell in enumerate(footprints):
         for entry in cell["levels"]:
             if entry[side]:
-                unit = 0.84 / max(most, sum(entry[1:4]))
-                left = index - 0.42 + unit * sum(entry[1:side])
+                unit = 0.42 / max(most, _widest(entry))
+                left = index - unit * entry[1] + unit * sum(entry[1:side])
                 boxes.append((round(left, 4), round(left + unit * entry[side], 4), entry[0] - half, entry[0] + half))
     return _boxes(uid, boxes, {"width": 0}, fill="toself", fillcolor=color)
 

@@ -49,7 +49,8 @@ def page() -> html.Div:
                         id="of-centre",
                         children=[
                             html.Div(id="of-legend"),
-                            html.Div(id="of-chart"),
+                            html.Div(id="of-chart", role="img", **{"aria-label": "Chart", "aria-describedby": "of-spoken"}),
+                            html.P(id="of-spoken", className="unseen", **{"aria-live": "polite"}),
                             html.Div(id="of-replay"),
                             html.Div(id="of-tag", className="tag"),
                         ],
