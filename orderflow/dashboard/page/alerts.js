@@ -77,6 +77,7 @@ function menu(event) {
   const { yaxis } = of.chart.div._fullLayout;
   const near = of.priceRules().filter((rule) => Math.abs(yaxis._offset + yaxis.l2p(rule.value) - y) <= NEAR_PIXELS);
   const kind = value >= last ? "above" : "below";
+  /** @type {[string, () => void][]} */
   const items = near.map((rule) => [`Remove the alert at ${of.price(rule.value)}`, () => change({ remove: [rule.id] })]);
   const notify = "Notification" in window && Notification.permission === "granted";
   items.push([`Alert at ${of.price(value)}`, () => change({ add: [{ id: named(), key, kind, value, sound: true, notify }] })]);

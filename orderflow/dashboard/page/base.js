@@ -2,7 +2,8 @@
 /* The page's own address, also under a proxy's prefix: this module is served from page/<digest>/ below it. */
 export const HOME = new URL("../../", import.meta.url);
 
-export const of = { view: {}, instruments: [], rows: null, handlers: {}, offsetMs: 0 };
+/** @type {import("./page.d.ts").Page} */
+export const of = /** @type {any} */ ({ view: {}, instruments: [], rows: null, handlers: {}, offsetMs: 0 });
 
 of.el = (tag, attributes, ...children) => {
   const node = document.createElement(tag);
@@ -10,7 +11,7 @@ of.el = (tag, attributes, ...children) => {
     if (value === null || value === undefined || value === false) continue;
     if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
     else if (name === "class") node.className = value;
-    else if (name === "value") node.value = value;
+    else if (name === "value") /** @type {HTMLInputElement} */ (node).value = value;
     else node.setAttribute(name, value === true ? "" : value);
   }
   for (const child of children.flat()) if (child !== null && child !== undefined) node.append(child);

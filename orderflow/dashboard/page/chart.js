@@ -31,6 +31,7 @@ of.shows = (view) => Boolean(chart.figure && of.rows.x.length) && nameOf(view) =
 of.trace = (uid) => byUid[uid];
 
 of.place = place;
+/** @returns {[any, string]} */
 function place(trace, name) {
   const [head, tail] = name.split(".");
   return tail ? [(trace[head] = trace[head] || {}), tail] : [trace, head];
@@ -165,6 +166,7 @@ of.times = () => {
   return starts.times;
 };
 
+/** @param {number[]} range */
 const stretched = ([low, high]) => [(low + high - (high - low) * stretch) / 2, (low + high + (high - low) * stretch) / 2];
 const columnMs = () => of.view.minutes * 60000;
 
@@ -557,7 +559,8 @@ of.on("message", take);
 of.on("draw", draw);
 of.startChart = () => {
   chart.div = of.byId("of-chart");
-  let timer = 0;
+  /** @type {ReturnType<typeof setTimeout> | undefined} */
+  let timer;
   new ResizeObserver(() => {
     clearTimeout(timer);
     timer = setTimeout(() => {

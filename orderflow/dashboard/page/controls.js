@@ -8,6 +8,7 @@ const BUFFERS = [50, 100, 200, 375, DAY];
 /* Heights of the footprint's price rows in ticks; 0: what suits the prices. */
 const TICKS = [0, 1, 2, 5, 10, 20, 50, 100];
 /* What the footprint's cells say. */
+/** @type {["pair" | "delta" | "volume", string][]} */
 const CELLS = [["pair", "bid × ask"], ["delta", "delta"], ["volume", "volume"]];
 const nodes = {};
 
@@ -34,17 +35,18 @@ function fromUrl() {
   const minutes = Number(query.get("minutes"));
   const buffer = Number(query.get("buffer"));
   const ticks = Number(query.get("ticks"));
-  of.view = {
+  /** @type {Omit<import("./page.d.ts").View, "buffer">} */
+  const view = {
     instrument: query.get("instrument") || of.kept("instrument", null),
     minutes: MINUTES.includes(minutes) ? minutes : 1,
     mode: query.get("mode") === "footprint" ? "footprint" : "chart",
     palette: (query.get("palette") || of.kept("palette", "default")) === "safe" ? "safe" : "default",
     date: /^\d{4}-\d{2}-\d{2}$/.test(query.get("date") || "") ? query.get("date") : null,
     replay: query.get("replay") === "1",
-    cells: CELLS.some(([cells]) => cells === query.get("cells")) ? query.get("cells") : "pair",
+    cells: CELLS.map(([cells]) => cells).find((cells) => cells === query.get("cells")) || "pair",
     ticks: Number.isInteger(ticks) && ticks > 0 && ticks <= 1000 ? ticks : 0,
   };
-  of.view.buffer = buffer >= 10 && buffer <= DAY ? buffer : usual(of.view);
+  of.view = { ...view, buffer: buffer >= 10 && buffer <= DAY ? buffer : usual(view) };
 }
 
 of.choose = (change) => {
@@ -181,7 +183,9 @@ function header() {
   nodes.last = el("b", { id: "of-last" });
   nodes.change = el("span", { id: "of-change" });
   nodes.minutes = MINUTES.map((n) => el("button", { type: "button", "data-minutes": n, title: `${n} minute candles`, onclick: () => of.choose({ minutes: n }) }, n + "m"));
-  nodes.modes = [["chart", "Chart"], ["footprint", "Footprint"]].map(([mode, name]) => el("button", { type: "button", "data-mode": mode, onclick: () => of.choose({ mode }) }, name));
+  /** @type {["chart" | "footprint", string][]} */
+  const modes = [["chart", "Chart"], ["footprint", "Footprint"]];
+  nodes.modes = modes.map(([mode, name]) => el("button", { type: "button", "data-mode": mode, onclick: () => of.choose({ mode }) }, name));
   nodes.buffer = el("select", { id: "of-buffer", title: "Candles shown", "aria-label": "Candles shown", onchange: () => of.choose({ buffer: Number(nodes.buffer.value) }) }, [...new Set([...BUFFERS, of.view.buffer])].sort((a, b) => a - b).map((n) => el("option", { value: String(n) }, n === DAY ? "day" : String(n))));
   nodes.ticks = el("select", { id: "of-ticks", title: "Height of a price row ( [ ] )", "aria-label": "Height of a price row", onchange: () => of.choose({ ticks: Number(nodes.ticks.value) }) });
   nodes.cells = el("select", { id: "of-cells", title: "What the cells say (X)", "aria-label": "What the footprint's cells say", onchange: () => say(nodes.cells.value) }, CELLS.map(([cells, name]) => el("option", { value: cells }, name)));
@@ -254,14 +258,16 @@ function step(by) {
 let pointed = null;
 document.addEventListener("pointerdown", (event) => (pointed = event.target), true);
 document.addEventListener("keydown", () => (pointed = null), true);
-document.addEventListener("change", ({ target }) => {
+document.addEventListener("change", (event) => {
+  const target = /** @type {HTMLElement} */ (event.target);
   if (target === pointed && target.matches("#of-header select, #of-replay :is(select, input), .panel h2 select")) target.blur();
 });
 
 document.addEventListener("keydown", (event) => {
-  if (document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(event.target.tagName)) return;
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) return;
   /* A focused button is pressed by the space bar and Enter, as everywhere. */
-  if ((event.key === " " || event.key === "Enter") && event.target.closest("button, a")) return;
+  if ((event.key === " " || event.key === "Enter") && target.closest("button, a")) return;
   const action = KEYS[event.key] || KEYS[event.key.toLowerCase()];
   if (action) {
     event.preventDefault();

@@ -101,7 +101,9 @@ function forming(full, colors) {
 }
 
 function bands(indexes, at, y, colors) {
-  for (const [uid, alpha] of [["upper1", 0.35], ["lower1", 0.35], ["upper2", 0.22], ["lower2", 0.22]]) {
+  /** @type {[string, number][]} */
+  const lines = [["upper1", 0.35], ["lower1", 0.35], ["upper2", 0.22], ["lower2", 0.22]];
+  for (const [uid, alpha] of lines) {
     const values = of.trace(uid).y;
     pen.globalAlpha = alpha;
     line(indexes.filter((i) => values[i] !== null).map((i) => [at(i), y(values[i])]), colors.vwap, 1);
@@ -423,6 +425,7 @@ function words(value, x, y, align, color, strong, size = of.chart.style.size) {
 }
 
 /* The sums under the columns, each on its shade: the stronger, the nearer to the largest in view. */
+/** @type {[string, number, boolean][]} */
 const SUMS = [["total_volume", 4, false], ["delta", 3, true], ["cvd", 2, true], ["unclassified_volume", 1, false]];
 /* CVD is shaded by its change since the columns in view began: its sign alone is that of the day, all along the row. */
 const shadeOf = (name, rows, index, least) => rows[name][index] - (name === "cvd" ? rows.cvd[least] - rows.delta[least] : 0);

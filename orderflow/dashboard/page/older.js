@@ -177,6 +177,7 @@ async function ask(count) {
   if (!label) return;
   const mine = generation;
   older.asking = true;
+  /** @type {Record<string, any>} */
   const query = { instrument: view.instrument, minutes: view.minutes, before: of.toMs(label) - IST_MS, count, palette: view.palette };
   if (chart.mode === "footprint") Object.assign(query, { mode: "footprint", step: chart.step, ticks: chart.ticks, most: chart.figure.most || 1 });
   let answer = null;

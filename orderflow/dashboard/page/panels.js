@@ -14,6 +14,7 @@ const FULL = 0.95;
 const covered = (found) => (found ? `${Math.floor(found.share * 100)} % of volume, since ${of.clock(found.from_ms).slice(0, 5)}` : "–");
 
 /* Statistics ------------------------------------------------------------------------------------------------- */
+/** @type {[string, (stats: import("./page.d.ts").Stats) => string, (((stats: import("./page.d.ts").Stats) => string) | null)?, boolean?][]} */
 const STATS = [
   ["Open", (s) => of.price(s.open)],
   ["High", (s) => of.price(s.high)],

@@ -38,6 +38,7 @@ function happened(event) {
   tell();
 }
 
+/** @type {Record<import("./connection.js").Effect["do"], (effect: any) => any>} */
 const ACTIONS = {
   connect: ({ afterMs }) => setTimeout(connect, afterMs),
   view: () => {
