@@ -15,7 +15,7 @@ from orderflow.lake.archive import DayArchive
 from orderflow.lake.history import History
 from orderflow.settings import load
 from orderflow.upstox.calendar import holidays_around_now
-from orderflow.upstox.instruments import load_master
+from orderflow.upstox.instruments import load_master, watch_list
 
 
 def main() -> int:
@@ -24,9 +24,11 @@ def main() -> int:
     logs.configure(chosen.log_level, (chosen.access_token,))
     source = chosen.instrument_master
     kept = chosen.spool_dir / f"instrument-master-{zlib.crc32(source.encode()):08x}.json.gz"
-    directory = Directory(chosen.instruments)
-    directory.fetch_aside(partial(load_master, source, kept, chosen.ca_file, chosen.instruments), holidays_around_now)
+    names = chosen.instruments if chosen.instrument_file is None else watch_list(chosen.instrument_file)
+    directory = Directory(names)
     store = Store(clock_ms, directory.instruments)
+    master = partial(load_master, source, kept, chosen.ca_file, names)
+    directory.fetch_aside(master, holidays_around_now, lambda: tuple(store.instruments))
     history = DayArchive(History.connect(chosen.namenode_http_url), chosen.aggressor_rule)
     feed = KafkaFeed(chosen.kafka_brokers, store, chosen.watermark_seconds)
     feed.start()

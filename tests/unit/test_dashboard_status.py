@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from orderflow.dashboard.sources.directory import Directory, fetch
+from orderflow.dashboard.sources.directory import Directory, contract_name, fetch
 from orderflow.dashboard.state.store import Gap, Store
 from orderflow.dashboard.views import banners
 from orderflow.market import topics
@@ -181,6 +181,35 @@ def test_directory_when_tomorrow_is_a_holiday_names_the_day_after() -> None:
     directory = Directory((KEY,))
     directory.take(fetch((KEY,), lambda: (None, "no master"), lambda: frozenset({"2025-12-16"})))
     assert directory.next_open_ms(KEY, OPEN_MS) == OPEN_MS + 2 * 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("symbol", "name"),
+    [
+        ("NIFTY 26000 CE 25 DEC 25", "NIFTY 25 DEC 26000 CE"),
+        ("NIFTY 26000 PE 24 DEC 26", "NIFTY 24 DEC 26 26000 PE"),
+        ("BAJAJ-AUTO 9250.5 PE 30 DEC 25", "BAJAJ-AUTO 30 DEC 9250.5 PE"),
+        ("NIFTY FUT 30 DEC 25", "NIFTY 30 DEC FUT"),
+        ("Nifty 50", "Nifty 50"),
+        ("TCS", "TCS"),
+    ],
+)
+def test_contract_name_when_the_master_writes_it_its_own_way_is_said_as_traders_do(symbol: str, name: str) -> None:
+    assert contract_name(symbol, 2025) == name
+
+
+class AnOption(Listed):
+    trading_symbol = "NIFTY 26000 CE 25 DEC 25"
+
+
+def test_directory_when_the_feed_tells_of_a_contract_nobody_configured_names_it() -> None:
+    master = TwoStocks()
+    master.by_key["NSE_FO|51460"] = AnOption()
+    fetched = fetch(("TCS",), lambda: (master, ""), frozenset, ("NSE_FO|51460",), 2025)
+    directory = Directory(("TCS",))
+    directory.take(fetched)
+    assert directory.symbol("NSE_FO|51460")[0] == "NIFTY 25 DEC 26000 CE"
+    assert directory.instruments == (KEY,)
 
 
 @pytest.mark.parametrize("ahead_ms", [1, 3_600_000])

@@ -6,7 +6,9 @@ The instrument master and the holidays may take seconds to come, so they are fet
 from __future__ import annotations
 
 import logging
+import re
 import threading
+import time
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -21,6 +23,10 @@ from orderflow.market.session import SessionCalendar
 
 Names = Mapping[str, tuple[str, str]]
 DAYS_AHEAD: Final = 15
+NAMES_EVERY_SECONDS: Final = 60.0
+_CONTRACT: Final = re.compile(
+    r"(?P<underlying>.+?)(?: (?P<strike>\d+(?:\.\d+)?))? (?P<type>CE|PE|FUT) (?P<day>\d{1,2} [A-Z]{3}) (?P<year>\d\d)"
+)
 _KEPT: Final = ("NSE_EQ|", "NSE_INDEX|", "BSE_INDEX|")
 
 log = logging.getLogger(__name__)
@@ -68,8 +74,26 @@ class Fetched:
     warnings: tuple[str, ...] = ()
 
 
-def fetch(configured: Sequence[str], master: MasterSource, holidays: HolidaySource) -> Fetched:
-    """Ask both sources, which may block for seconds; what fails becomes a warning and is done without."""
+def contract_name(symbol: str, year: int) -> str:
+    """Return a contract's symbol as traders say it: underlying, expiry, strike, type; the year where it is not `year`.
+
+    The master writes `NIFTY 26000 CE 25 DEC 25` and `NIFTY FUT 30 DEC 25`; anything else is returned as it is.
+    """
+    found = _CONTRACT.fullmatch(symbol)
+    if found is None:
+        return symbol
+    day = found["day"] if 2000 + int(found["year"]) == year else f"{found['day']} {found['year']}"
+    return " ".join(part for part in (found["underlying"], day, found["strike"], found["type"]) if part)
+
+
+def fetch(
+    configured: Sequence[str], master: MasterSource, holidays: HolidaySource, seen: Sequence[str] = (), year: int | None = None
+) -> Fetched:
+    """Ask both sources, which may block for seconds; what fails becomes a warning and is done without.
+
+    `seen` are keys that only the feed told of: they are named, too. `year` is the one that contract names leave out.
+    """
+    year = year if year is not None else date.today().year
     found: Master | None = None
     try:
         found, warning = master()
@@ -84,10 +108,11 @@ def fetch(configured: Sequence[str], master: MasterSource, holidays: HolidaySour
             keys.append(found.resolve(name))
         except OrderflowError as error:
             warnings.append(str(error))
+    wanted = {*keys, *seen}
     names = {
-        key: (listing.trading_symbol or key.partition("|")[2], listing.name)
+        key: (contract_name(listing.trading_symbol, year) or key.partition("|")[2], listing.name)
         for key, listing in found.by_key.items()
-        if key.startswith(_KEPT) or key in keys
+        if key.startswith(_KEPT) or key in wanted
     }
     return Fetched(tuple(dict.fromkeys(keys)), names, found.with_derivatives, holidays(), tuple(warnings))
 
@@ -102,20 +127,30 @@ class Directory:
         self._with_derivatives: frozenset[str] = frozenset()
         self._calendar = SessionCalendar()
 
-    def fetch_aside(self, master: MasterSource, holidays: HolidaySource) -> None:
+    def fetch_aside(self, master: MasterSource, holidays: HolidaySource, seen: Callable[[], Iterable[str]] = tuple) -> None:
         """Fetch on a thread, in a process of its own: a full master takes some 300 MB, which end with it.
 
+        It is fetched again when `seen`, called every minute, has keys without a name that the last fetch was not asked for.
         Both sources must be importable functions or partials of such.
         """
 
         def run() -> None:
-            with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
-                try:
-                    self.take(pool.submit(fetch, self._configured, master, holidays).result())
-                except (BrokenProcessPool, OSError) as error:
-                    log.warning("neither instrument master nor holidays could be fetched: %s", error)
+            asked: frozenset[str] | None = None
+            while True:
+                unnamed = frozenset(key for key in seen() if key not in self.names)
+                if asked is None or not unnamed <= asked:
+                    asked = unnamed | (asked or frozenset())
+                    self._fetch(master, holidays, sorted(asked))
+                time.sleep(NAMES_EVERY_SECONDS)
 
         threading.Thread(target=run, name="directory", daemon=True).start()
+
+    def _fetch(self, master: MasterSource, holidays: HolidaySource, seen: Sequence[str]) -> None:
+        with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as pool:
+            try:
+                self.take(pool.submit(fetch, self._configured, master, holidays, seen).result())
+            except (BrokenProcessPool, OSError) as error:
+                log.warning("neither instrument master nor holidays could be fetched: %s", error)
 
     def take(self, fetched: Fetched) -> None:
         """Keep what was fetched."""
