@@ -7,6 +7,7 @@ from typing import Any
 import pytest
 
 from orderflow.dashboard.sources.directory import Directory, contract_name, fetch
+from orderflow.dashboard.state.numbers import grouped
 from orderflow.dashboard.state.store import Gap, Store
 from orderflow.dashboard.views import banners
 from orderflow.market import topics
@@ -123,6 +124,22 @@ def test_gap_banner_when_a_gap_is_in_view_names_its_time_and_volume() -> None:
     assert banner is not None
     assert banner.text == "Updates missed 09:16:00–09:16:15 IST and 1 more; shaded on the chart."
     assert banners.gap_banner(gaps, OPEN_MS + 80_000, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "text"),
+    [
+        (999, 0, "999"),
+        (12_345, 0, "12,345"),
+        (1_234_567, 0, "12,34,567"),
+        (-123_456_789, 0, "−12,34,56,789"),
+        (126_500.5, 2, "1,26,500.50"),
+        (0.0, 2, "0.00"),
+        (-0.001, 2, "0.00"),
+    ],
+)
+def test_numbers_when_large_are_grouped_in_lakh_and_crore(value: float, decimals: int, text: str) -> None:
+    assert grouped(value, decimals) == text
 
 
 def test_gap_event_when_repeated_is_kept_once() -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field
 from typing import Any, Final
 
+from orderflow.dashboard.state.numbers import grouped
 from orderflow.market.errors import OrderflowError
 
 PRICED: Final = frozenset({"above", "below"})
@@ -146,7 +147,7 @@ class AlertBook:
                 words, stamp, before = None, held.stamps.get(identifier), held.stamps.get(identifier)
                 if rule.kind in PRICED:
                     stamp = _beyond(rule, price)
-                    words = f"last {price:,.2f}" if stamp and before is False else None
+                    words = f"last {grouped(price, 2)}" if stamp and before is False else None
                 elif minute is not None and (words := _of_minute(rule, minute)) is not None:
                     stamp = minute["start_ms"]
                     words = words if before != stamp else None
@@ -194,17 +195,21 @@ def _of_minute(rule: Rule, minute: Minute) -> str | None:
     """Return why a rule holds for a minute, in words, or None: a single trade is always one-sided, so imbalance needs volume."""
     volume, average = minute["volume"], minute["average_volume"]
     if rule.kind == "delta":
-        return f"delta {minute['delta']:+,}" if abs(minute["delta"]) >= rule.value else None
+        return (
+            f"delta {'+' if minute['delta'] > 0 else ''}{grouped(minute['delta'])}"
+            if abs(minute["delta"]) >= rule.value
+            else None
+        )
     if rule.kind == "volume":
-        return f"volume {volume:,}" if average and volume >= rule.value * average else None
+        return f"volume {grouped(volume)}" if average and volume >= rule.value * average else None
     least = rule.least if rule.least is not None else math.inf if average is None else average / 2
     imbalance = minute["imbalance"]
     if imbalance is None or volume < least or abs(imbalance) < rule.value:
         return None
-    return f"imbalance {imbalance:.2f} of {volume:,}"
+    return f"imbalance {imbalance:.2f} of {grouped(volume)}"
 
 
 def _condition(rule: Rule) -> str:
     if rule.kind in PRICED:
-        return f"price at or {rule.kind} {rule.value:,.2f}"
+        return f"price at or {rule.kind} {grouped(rule.value, 2)}"
     return f"{MINUTED[rule.kind]} {rule.value:g}"

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from orderflow.dashboard.state.freshness import OPEN_STATES, STALL_MS
+from orderflow.dashboard.state.numbers import grouped
 from orderflow.dashboard.state.store import Gap, Store
 from orderflow.market.candle import IST
 
@@ -118,7 +119,7 @@ def gap_banner(gaps: list[Gap], from_ms: int, to_ms: int) -> Banner | None:
         return None
     last = shown[-1]
     span = f"{clock(last.from_ms)}–{clock(last.to_ms)} IST"
-    volume = "" if last.volume is None else f", {last.volume:,} traded meanwhile (unclassified)"
+    volume = "" if last.volume is None else f", {grouped(last.volume)} traded meanwhile (unclassified)"
     more = "" if len(shown) == 1 else f" and {len(shown) - 1} more"
     return Banner("warning", "gap", f"Updates missed {span}{more}{volume}; shaded on the chart.")
 
