@@ -427,8 +427,11 @@ function words(value, x, y, align, color, strong, size = of.chart.style.size) {
 /* The sums under the columns, each on its shade: the stronger, the nearer to the largest in view. */
 /** @type {[string, number, boolean][]} */
 const SUMS = [["total_volume", 4, false], ["delta", 3, true], ["cvd", 2, true], ["unclassified_volume", 1, false]];
-/* CVD is shaded by its change since the columns in view began: its sign alone is that of the day, all along the row. */
-const shadeOf = (name, rows, index, least) => rows[name][index] - (name === "cvd" ? rows.cvd[least] - rows.delta[least] : 0);
+/* From where a row is shaded: CVD from the middle of its way in view, for its sign is that of the day, all along the row. */
+function middle(name, values, least, most) {
+  const seen = name === "cvd" ? values.slice(least, most + 1) : [];
+  return seen.length ? (Math.min(...seen) + Math.max(...seen)) / 2 : 0;
+}
 function sums(full, from, to, colors) {
   const { rows, chart } = of;
   const { xaxis: x, yaxis2 } = full;
@@ -441,10 +444,11 @@ function sums(full, from, to, colors) {
     pen.textBaseline = "middle";
     pen.font = "10px sans-serif";
     for (const [name, place, signed] of SUMS) {
+      const zero = middle(name, rows[name], least, most);
       let largest = 1;
-      for (let index = least; index <= most; index += 1) largest = Math.max(largest, Math.abs(shadeOf(name, rows, index, least)));
+      for (let index = least; index <= most; index += 1) largest = Math.max(largest, Math.abs(rows[name][index] - zero));
       for (let index = Math.max(from, least); index <= Math.min(to, most); index += 1) {
-        const value = shadeOf(name, rows, index, least);
+        const value = rows[name][index] - zero;
         const column = index - base;
         const outage = name === "unclassified_volume" && rows.gap[index];
         pen.fillStyle = outage ? colors.gap : !signed ? NEUTRAL : value >= 0 ? colors.buy : colors.sell;
