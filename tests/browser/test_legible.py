@@ -101,15 +101,6 @@ def test_page_when_it_is_not_seen_says_its_headings_and_the_newest_candle(browse
     assert browser.execute_script(unnamed) == []
 
 
-def test_legend_when_stepped_by_keys_shows_the_candle_before(browser: Any, page: Page) -> None:
-    open_page(browser, page, f"{QUERY}&date=2025-12-12")
-    said = browser.execute_script(
-        "for (const key of [',', ',', '.']) document.body.dispatchEvent(new KeyboardEvent('keydown', {key, bubbles: true}));"
-        "return document.querySelector('#of-legend .when').textContent"
-    )
-    assert said == "15:28–15:29"
-
-
 def test_cvd_tag_when_drawn_leaves_the_axis_of_delta_free(browser: Any, page: Page) -> None:
     open_page(browser, page, QUERY)
     drawn = browser.execute_script(
