@@ -27,9 +27,9 @@ import orjson
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from orderflow.dashboard.directory import Directory
-from orderflow.dashboard.session import View, Viewer
-from orderflow.dashboard.store import Store
+from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.views.viewer import View, Viewer
 from orderflow.market import topics
 from orderflow.market.aggressor import split
 from orderflow.market.candle import Candle, iso_from_ms
