@@ -47,6 +47,8 @@ class InstrumentState:
     ltt_ms: int | None = None
     bid: float | None = None
     ask: float | None = None
+    bid_quantity: int | None = None
+    ask_quantity: int | None = None
     feed_time_ms: int | None = None
     tick_direction: int = 0
     in_session: bool = False
@@ -136,7 +138,7 @@ def infer(
         direction = 1 if update.ltp > state.ltp else -1
 
     chain, bar = _chain(state, update, session, out_of_order, after_gap, watermark_ms)
-    bid, ask = _best(update.bid), _best(update.ask)
+    (bid, bid_quantity), (ask, ask_quantity) = _best(update.bid), _best(update.ask)
     tick = Tick(
         schema_version=records.SCHEMA_VERSION,
         instrument_key=update.instrument_key,
@@ -168,6 +170,8 @@ def infer(
         traded_volume=traded,
         prev_bid=state.bid,
         prev_ask=state.ask,
+        prev_bid_quantity=state.bid_quantity,
+        prev_ask_quantity=state.ask_quantity,
         prev_feed_time_ms=state.feed_time_ms,
         prev_ltt_ms=state.ltt_ms,
         tick_direction=direction,
@@ -185,6 +189,8 @@ def infer(
         ltt_ms=max(update.ltt_ms or 0, state.ltt_ms or 0) or None,
         bid=bid if update.bid or update.ask else state.bid,
         ask=ask if update.bid or update.ask else state.ask,
+        bid_quantity=bid_quantity if update.bid or update.ask else state.bid_quantity,
+        ask_quantity=ask_quantity if update.bid or update.ask else state.ask_quantity,
         feed_time_ms=update.feed_time_ms,
         tick_direction=direction,
         in_session=state.in_session or started,
@@ -246,7 +252,7 @@ def _absurd(state: dict[str, Any]) -> str | None:
     at_ms = state["feed_time_ms"]
     if state["trading_date"] != ("" if at_ms is None else ist_date(at_ms)):
         return "trading_date is not that of feed_time_ms"
-    for name in ("sequence", "vtt"):
+    for name in ("sequence", "vtt", "bid_quantity", "ask_quantity"):
         if not 0 <= (state[name] or 0) <= MOST_VOLUME:
             return f"{name} is {state[name]}"
     for name in ("ltp", "bid", "ask"):
@@ -255,8 +261,8 @@ def _absurd(state: dict[str, Any]) -> str | None:
     return None if -1 <= state["tick_direction"] <= 1 else f"tick_direction is {state['tick_direction']}"
 
 
-def _best(levels: tuple[Level, ...]) -> float | None:
-    return levels[0].price if levels else None
+def _best(levels: tuple[Level, ...]) -> tuple[float | None, int | None]:
+    return (levels[0].price, levels[0].quantity) if levels else (None, None)
 
 
 def _repeats(before: InstrumentState, after: InstrumentState) -> bool:

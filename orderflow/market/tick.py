@@ -126,6 +126,8 @@ class Tick:
     traded_volume: int | None = None
     prev_bid: float | None = None
     prev_ask: float | None = None
+    prev_bid_quantity: int | None = None
+    prev_ask_quantity: int | None = None
     prev_feed_time_ms: int | None = None
     prev_ltt_ms: int | None = None
     tick_direction: int | None = None
