@@ -17,7 +17,7 @@ OPENING_AUCTION: Final = "opening_auction"
 _LONGEST_PRE_OPEN_MS: Final = 120 * MINUTE_MS
 NO_DEADLINE: Final = 1 << 62
 SILENT_MS: Final = 10_000
-"""Updates further apart than this hide trades that nobody saw: unless it was a single one, its volume stays unclassified."""
+"""Updates further apart than this hide trades that nobody saw, unless it was a single one: they mark their candle as a gap."""
 
 
 class LateVolume(NamedTuple):
