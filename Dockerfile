@@ -32,7 +32,7 @@ FROM base AS fetched
 COPY --from=pyspark /opt/pyspark/pyspark/jars /opt/pyspark/jars
 COPY deploy/env.sh deploy/fetch-artifacts deploy/artifacts.py deploy/artifacts.lock /opt/orderflow/deploy/
 RUN sed -i 's/\r$//' /opt/orderflow/deploy/* \
-    && PYTHON=/usr/local/bin/python SPARK_HOME=/opt/pyspark /opt/orderflow/deploy/fetch-artifacts \
+    && PYTHON=/usr/local/bin/python SPARK_HOME=/opt/pyspark bash /opt/orderflow/deploy/fetch-artifacts \
     && rm -f /opt/artifacts/lock
 
 FROM scratch AS artifacts

@@ -88,14 +88,15 @@ clean: ## Stop everything and delete DATA_DIR
 shell: $(VENV)/.complete ## A shell in which hdfs, kafka-topics.sh, spark-submit and python3 are the stack's
 	@PATH="$(CURDIR)/bin:$$PATH" exec $${SHELL:-bash}
 
-check: $(VENV)/.tools ## Format, lint, types, shell scripts, container files
+check: $(VENV)/.tools ## Format, lint, types of Python and of the page, shell scripts, container files
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
-	$(dir $(PYTHON))shellcheck deploy/*.sh deploy/install-* deploy/fetch-artifacts deploy/check-compose deploy/launch/* deploy/health/* bin/*
+	$(dir $(PYTHON))shellcheck deploy/*.sh deploy/install-* deploy/fetch-artifacts deploy/check-* deploy/launch/* deploy/health/* bin/*
 	$(dir $(PYTHON))yamllint --strict docker-compose.yml deploy/compose.secrets.yml .yamllint.yml
 	$(dir $(PYTHON))hadolint Dockerfile
 	@deploy/check-compose
+	@deploy/check-page
 
 test: test-unit test-parts test-e2e ## All tests; sets up what it needs
 

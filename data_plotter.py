@@ -7,15 +7,15 @@ import zlib
 from functools import partial
 
 from orderflow import logs
-from orderflow.dashboard.app import Parts, serve
-from orderflow.dashboard.directory import Directory
-from orderflow.dashboard.feed import KafkaFeed
-from orderflow.dashboard.store import Store, clock_ms
+from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.sources.kafka import KafkaFeed
+from orderflow.dashboard.state.store import Store, clock_ms
+from orderflow.dashboard.web.app import Parts, serve
 from orderflow.lake.archive import DayArchive
 from orderflow.lake.history import History
 from orderflow.settings import load
 from orderflow.upstox.calendar import load_calendar
-from orderflow.upstox.instruments import load_master
+from orderflow.upstox.instruments import load_master, watch_list
 
 
 def main() -> int:
@@ -24,16 +24,17 @@ def main() -> int:
     logs.configure(chosen.log_level, (chosen.access_token,))
     source = chosen.instrument_master
     kept = chosen.spool_dir / f"instrument-master-{zlib.crc32(source.encode()):08x}.json.gz"
-    directory = Directory(chosen.instruments)
-    directory.fetch_aside(
-        partial(load_master, source, kept, chosen.ca_file, chosen.instruments),
-        partial(load_calendar, chosen.rest_url, chosen.spool_dir, chosen.ca_file),
-    )
+    names = chosen.instruments if chosen.instrument_file is None else watch_list(chosen.instrument_file)
+    directory = Directory(names)
     store = Store(clock_ms, directory.instruments)
+    master = partial(load_master, source, kept, chosen.ca_file, names)
+    calendar = partial(load_calendar, chosen.rest_url, chosen.spool_dir, chosen.ca_file)
+    directory.fetch_aside(master, calendar, lambda: tuple(store.instruments))
     history = DayArchive(History.connect(chosen.namenode_http_url), chosen.aggressor_rule)
     feed = KafkaFeed(chosen.kafka_brokers, store, chosen.watermark_seconds)
     feed.start()
-    serve(Parts(store, directory, history, chosen.dashboard_buffer), chosen.dashboard_host, chosen.dashboard_port)
+    parts = Parts.configured(chosen, store, directory, history)
+    serve(parts, chosen.dashboard_host, chosen.dashboard_port)
     feed.stop()
     return 70 if feed.broken else 0
 

@@ -27,11 +27,11 @@ import orjson
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from orderflow.dashboard.directory import Directory
-from orderflow.dashboard.session import View, Viewer
-from orderflow.dashboard.store import Store
+from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.views.viewer import View, Viewer
 from orderflow.market import topics
-from orderflow.market.aggressor import split
+from orderflow.market.aggressor import Evidence, verdict
 from orderflow.market.candle import Candle, iso_from_ms
 from orderflow.market.inference import InstrumentState, infer
 from orderflow.market.profile import paise
@@ -66,11 +66,7 @@ def updates(instrument: Instrument, session: Session, rate: float) -> Iterator[T
 
 def trade(tick: Tick, session: Session) -> dict[str, object]:
     """Return what the processor writes to `upstox_trades` for a tick that traded."""
-    sizes = (levels[0].quantity if levels else None for levels in (tick.bid, tick.ask))
-    buy, sell, none = split(
-        "split", tick.traded_volume, tick.ltp, tick.ltq, tick.prev_bid, tick.prev_ask, tick.tick_direction, tick.feed_time_ms,
-        tick.prev_feed_time_ms, tick.ltt_ms, tick.prev_ltt_ms, tick.gap, tick.auction, *sizes,
-    )  # fmt: skip
+    buy, sell, none, _ = verdict("split", Evidence.of(tick))
     return {
         "instrument_key": tick.instrument_key,
         "trade_id": f"{tick.instrument_key}:{DAY}:{tick.vtt}",

@@ -6,6 +6,7 @@ The explicit environment wins over `.env`. Empty values count as absent. Secrets
 from __future__ import annotations
 
 import os
+import re
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -67,6 +68,12 @@ class Settings:
     dashboard_host: str
     dashboard_port: int
     dashboard_buffer: int
+    dashboard_prefix: str
+    dashboard_trusted_hosts: tuple[str, ...]
+    alert_webhook: str | None = field(repr=False)
+    imbalance_ratio: float
+    imbalance_floor: float
+    imbalance_ignore_zero: bool
     health_host: str
     health_port: int
     spool_dir: Path
@@ -132,6 +139,12 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         dashboard_host=read.text("DASHBOARD_HOST", "0.0.0.0"),
         dashboard_port=read.integer("DASHBOARD_PORT", 8050, least=1, most=65535),
         dashboard_buffer=read.integer("DASHBOARD_BUFFER", 100, least=10, most=5000),
+        dashboard_prefix=read.prefix("DASHBOARD_PREFIX"),
+        dashboard_trusted_hosts=read.optional_names("DASHBOARD_TRUSTED_HOSTS"),
+        alert_webhook=read.address("ALERT_WEBHOOK"),
+        imbalance_ratio=read.number("IMBALANCE_RATIO", 3.0, least=1.0),
+        imbalance_floor=read.number("IMBALANCE_FLOOR_PERCENT", 2.0, least=0.0) / 100,
+        imbalance_ignore_zero=read.choice("IMBALANCE_IGNORE_ZERO", "false", ("true", "false")) == "true",
         health_host=read.text("HEALTH_HOST", "127.0.0.1"),
         health_port=health_port,
         spool_dir=read.path("SPOOL_DIR") or Path("/var/lib/orderflow/spool"),
@@ -178,6 +191,22 @@ class _Reader:
         if not found:
             raise SettingsError(f"{name} names no instrument; for example {name}={default}")
         return found
+
+    def optional_names(self, name: str) -> tuple[str, ...]:
+        return tuple(dict.fromkeys(part.strip() for part in self.text(name, "").split(",") if part.strip()))
+
+    def address(self, name: str) -> str | None:
+        value = self.text(name, "")
+        if value and not re.fullmatch(r"https?://\S+", value):
+            raise SettingsError(f"{name} is not an address; for example {name}=https://chat.example.com/hooks/abc")
+        return value or None
+
+    def prefix(self, name: str) -> str:
+        value = self.text(name, "/")
+        if not re.fullmatch(r"/?([\w.~-]+/)*[\w.~-]*/?", value):
+            raise SettingsError(f"{name}={value!r} is not a path; for example {name}=/orderflow/")
+        inner = value.strip("/")
+        return f"/{inner}/" if inner else "/"
 
     def choice(self, name: str, default: str, valid: tuple[str, ...]) -> str:
         value = self.text(name, default)

@@ -136,7 +136,7 @@ def compare(admin: Any, wanted: Mapping[str, tuple[int, Mapping[str, str]]], rep
         words = [f"{setting} is {present[setting]}, not {value}" for setting, value in differs.items()]
         if len(partitions) < count:
             words.insert(0, f"{len(partitions)} partitions, not {count}")
-        copies = min((len(partition["replicas"]) for partition in partitions), default=replicas)
+        copies = min((len(partition["replica_nodes"]) for partition in partitions), default=replicas)
         if copies != replicas:
             log.warning("topic %s has %d replicas, not %d: kafka-reassign-partitions.sh changes that", name, copies, replicas)
         if words and not alter:

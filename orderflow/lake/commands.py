@@ -54,13 +54,13 @@ def verify(settings: Settings, date: str) -> int:
     _keep(settings, {**known, date: facts.judged(facts.day_facts(history, date, tables), day)})
     print(
         "instrument                      ticks  missing  doubled       volume  unaccounted  in gaps  "
-        "late for candles  minutes without  in no tick"
+        "late for candles  minutes without  in no tick  unbalanced"
     )
     for one in day.instruments:
         print(
             f"{one.instrument:<28} {one.rows:>8}  {one.missing:>7}  {one.doubled:>7}  {one.traded_volume:>11}  "
             f"{one.unaccounted_volume:>11}  {one.gap_volume:>7}  {one.late_volume:>16}  {one.without_candle:>15}  "
-            f"{one.surplus_volume:>10}"
+            f"{one.surplus_volume:>10}  {one.unbalanced_volume:>10}"
         )
     for fault in day.faults[:20]:
         print(fault)

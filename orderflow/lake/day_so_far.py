@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import replace
 from typing import NamedTuple, Protocol
+
+from msgspec.structs import replace
 
 from orderflow.lake.exchange_candles import ExchangeMinute, TooManyCallsError, backfill_candle
 from orderflow.lake.layout import LakeError

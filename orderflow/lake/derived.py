@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 
 from orderflow.lake.layout import arrow_schema
 from orderflow.market import records
-from orderflow.market.aggressor import split
+from orderflow.market.aggressor import Evidence, verdict
 from orderflow.market.candle import Candle
 from orderflow.market.measures import roll_up
 from orderflow.market.session import SessionCalendar
@@ -31,6 +31,8 @@ TRADE_COLUMNS: Final = [
     "traded_volume",
     "prev_bid",
     "prev_ask",
+    "prev_bid_quantity",
+    "prev_ask_quantity",
     "tick_direction",
     "gap",
     "auction",
@@ -41,20 +43,6 @@ TRADE_COLUMNS: Final = [
     "session_start_ms",
     "session_end_ms",
 ]
-_SPLIT_ARGUMENTS: Final = (
-    "traded_volume",
-    "ltp",
-    "ltq",
-    "prev_bid",
-    "prev_ask",
-    "tick_direction",
-    "feed_time_ms",
-    "prev_feed_time_ms",
-    "ltt_ms",
-    "prev_ltt_ms",
-    "gap",
-    "auction",
-)
 
 
 def trades(ticks: pa.Table, rule: str) -> pa.Table:
@@ -62,9 +50,13 @@ def trades(ticks: pa.Table, rule: str) -> pa.Table:
 
     `ticks` has TRADE_COLUMNS. The split is the same as in the stream, by `rule`; raises ValueError on an unknown one.
     """
-    best = [_best_quantity(ticks.column(side)) for side in ("bid", "ask")]
-    arguments = [ticks.column(name).to_pylist() for name in _SPLIT_ARGUMENTS]
-    splits = [split(rule, *row) for row in zip(*arguments, *best, strict=True)]
+    best = {
+        name: _best(ticks.column(side), field)
+        for side in ("bid", "ask")
+        for name, field in ((side, "price"), (f"{side}_quantity", "quantity"))
+    }
+    evidence = [best[name] if name in best else ticks.column(name).to_pylist() for name in Evidence._fields]
+    splits = [verdict(rule, Evidence(*row))[:3] for row in zip(*evidence, strict=True)]
     buy, sell, unclassified = ([part[side] for part in splits] for side in range(3))
     sides = ["unclassified" if u >= max(b, s) else "buy" if b >= s else "sell" for b, s, u in splits]
     ids = [f"{key}:{date}:{vtt}" for key, date, vtt in zip(*_lists(ticks, "instrument_key", "trading_date", "vtt"), strict=True)]
@@ -116,12 +108,12 @@ def _lists(table: pa.Table, *names: str) -> list[list[Any]]:
     return [table.column(name).to_pylist() for name in names]
 
 
-def _best_quantity(levels: pa.ChunkedArray) -> list[int | None]:
-    """Return the first level's quantity of each book; None for an empty one."""
-    quantities: list[int | None] = []
+def _best(levels: pa.ChunkedArray, field: str) -> list[Any]:
+    """Return the first level's price or quantity of each book; None for an empty one."""
+    found: list[Any] = []
     for chunk in levels.chunks:
         starts = chunk.offsets.slice(0, len(chunk))
         lengths = pc.fill_null(pc.list_value_length(chunk), 0)
         positions = pc.if_else(pc.greater(lengths, 0), starts, None)
-        quantities += pc.take(pc.struct_field(chunk.values, "quantity"), positions).to_pylist()
-    return quantities
+        found += pc.take(pc.struct_field(chunk.values, field), positions).to_pylist()
+    return found

@@ -10,13 +10,14 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from orderflow.lake.balance import unbalanced_volumes
 from orderflow.market.candle import ms_from_iso
 from orderflow.market.day_so_far import WITHOUT_TICKS
 from orderflow.market.errors import DecodeError
 
 TICK_COLUMNS: Final = [
     "instrument_key", "sequence", "feed_time_ms", "received_time_ms", "event_time_ms", "session_phase", "vtt", "traded_volume",
-    "gap",
+    "gap", "ltt_ms", "ltq",
 ]  # fmt: skip
 CANDLE_COLUMNS: Final = [
     "instrument", "window_start", "window_minutes", "open", "high", "low", "close", "buy_volume", "sell_volume",
@@ -35,7 +36,8 @@ class InstrumentDay:
     `missing` and `doubled` count updates by their sequence; `unaccounted_volume` is last vtt minus baseline minus the sum of
     traded_volume, 0 when nothing was lost or doubled. Of the minutes that are settled, `without_candle` counts those that
     traded and have none, `late_volume` is what traded in the others and is not in their candles' tick_volume, and
-    `surplus_volume` what is in a candle but in no tick.
+    `surplus_volume` what is in a candle but in no tick. `unbalanced_volume` is what the candles hold too much (positive) or too
+    little (negative) against the rise of vtt from the second candle to the last (`orderflow.lake.balance`).
     """
 
     instrument: str
@@ -52,12 +54,14 @@ class InstrumentDay:
     without_candle: int
     late_volume: int
     surplus_volume: int
+    unbalanced_volume: int
 
     @property
     def sound(self) -> bool:
         """Tell whether every update is there once, their volume adds up, and the candles hold all of it."""
-        wrong = (self.missing, self.doubled, self.unaccounted_volume, self.without_candle, self.late_volume, self.surplus_volume)
-        return not any(wrong)
+        ticks_are_wrong = self.missing or self.doubled or self.unaccounted_volume
+        candles_are_wrong = self.without_candle or self.late_volume or self.surplus_volume or self.unbalanced_volume
+        return not (ticks_are_wrong or candles_are_wrong)
 
     @property
     def repairable(self) -> bool:
@@ -99,6 +103,7 @@ def instrument_days(ticks: pa.Table, candles: pa.Table, settled_ms: int = _NEVER
     )
     by_minute = _volume_by_minute(table, settled_ms)
     by_candle = _candle_volumes(candles, settled_ms)
+    unbalanced = unbalanced_volumes(ticks, candles, settled_ms)
     found = [
         InstrumentDay(
             instrument=row["instrument_key"],
@@ -112,6 +117,7 @@ def instrument_days(ticks: pa.Table, candles: pa.Table, settled_ms: int = _NEVER
             traded_volume=row["volume_sum"],
             continuous_volume=row["continuous_sum"],
             unaccounted_volume=(row["after_max"] or 0) - (row["before_min"] or 0) - row["volume_sum"],
+            unbalanced_volume=unbalanced.get(row["instrument_key"], 0),
             **_against_candles(by_minute.get(row["instrument_key"], {}), by_candle.get(row["instrument_key"], {})),
         )
         for row in grouped.to_pylist()

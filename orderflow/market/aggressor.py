@@ -23,20 +23,29 @@ PRICE_TOLERANCE: Final = 1e-12
 # CLNV: a price within this share of the spread from a touch counts as at the touch.
 TOUCH_ZONE: Final = 0.3
 
-# The estimator's constants; docs/ORDER_FLOW.md says where each comes from.
-MIXING: Final = 0.18
+# The estimator's constants; docs/ORDER_FLOW.md says where each comes from. A lean is counted in half-spreads.
+AT_BEST: Final = 0.5
+GAVE_WAY: Final = 0.5
+STEPPED_UP: Final = 0.1
+QUEUE_SHIFT: Final = 0.25
+MIXING: Final = 0.2
 SINGLE_SIDED_SECONDS: Final = 0.25
-LONGEST_WINDOW_MS: Final = 2_000
+BUSY_SECONDS: Final = 2.0
+LONG_SECONDS: Final = 5.0
+LONG_MIXING: Final = 0.03
 FULL_MIX_LOG_PRINTS: Final = 3.0
 FEED_LATENCY_MS: Final = 100
 BOOK_PULL: Final = 0.3
+MOST_MIXING: Final = 9.0
+# A lean below this is rounding; one above CLEAR_LEAN is that of a price at a touch, where nothing contradicts it.
+NO_LEAN: Final = 1e-9
+CLEAR_LEAN: Final = 0.999
 
 # The expected wrong share's.
-WRONG_AT_LEAST: Final = 0.06
-WRONG_PER_SECOND: Final = 0.06
+WRONG_AT_LEAST: Final = 0.02
+WRONG_PER_SECOND: Final = 0.03
+WRONG_UNCLEAR: Final = 0.25
 WRONG_BUSY_STANDSTILL: Final = 0.25
-WRONG_INSIDE_SPREAD: Final = 0.2
-WRONG_MID_AGAINST: Final = 0.2
 WRONG_AT_MOST: Final = 0.5
 BUSY_PRINTS: Final = 20.0
 BUSY_AGE_MS: Final = 1_000
@@ -52,7 +61,9 @@ class Evidence(NamedTuple):
     ltp: float | None = None
     ltq: int | None = None
     prev_bid: float | None = None
+    prev_bid_quantity: int | None = None
     prev_ask: float | None = None
+    prev_ask_quantity: int | None = None
     bid: float | None = None
     bid_quantity: int | None = None
     ask: float | None = None
@@ -75,7 +86,9 @@ class Evidence(NamedTuple):
             tick.ltp,
             tick.ltq,
             tick.prev_bid,
+            tick.prev_bid_quantity,
             tick.prev_ask,
+            tick.prev_ask_quantity,
             None if bid is None else bid.price,
             None if bid is None else bid.quantity,
             None if ask is None else ask.price,
@@ -102,43 +115,73 @@ class Verdict(NamedTuple):
 def verdict(rule: str, evidence: Evidence) -> Verdict:
     """Split an update's volume by aggressor under `rule`, and say how much of it is expected on the wrong side.
 
-    Volume of an auction, of a gap, or with neither a quote nor a price change to go by stays unclassified. Only the rule
-    `split` looks at the quantities, the times and the book after the trade. Raises ValueError on an unknown rule.
+    Volume of an auction, of a gap, or with neither a quote nor a price change to go by stays unclassified; under `split`
+    also the volume of many trades in a window that has outgrown what the last price can say. Only `split` looks at the
+    quantities, the times and the book after the trade. Raises ValueError on an unknown rule.
     """
-    (
-        volume,
-        ltp,
-        ltq,
-        prev_bid,
-        prev_ask,
-        bid,
-        bid_quantity,
-        ask,
-        ask_quantity,
-        tick_direction,
-        feed_time_ms,
-        prev_feed_time_ms,
-        ltt_ms,
-        prev_ltt_ms,
-        gap,
-        auction,
-    ) = evidence
+    (volume, ltp, ltq, prev_bid, _, prev_ask, _, _, bid_quantity, _, ask_quantity, tick_direction, feed_time_ms,
+     prev_feed_time_ms, ltt_ms, prev_ltt_ms, gap, auction) = evidence  # fmt: skip
     traded = volume if volume is not None and volume > 0 else 0
-    prints = traded / ltq if ltq is not None and ltq > 0 else 1.0
-    span_ms = age_ms = None
+    prints = traded / ltq if ltq is not None and 0 < ltq < traded else 1.0
+    seconds = age_ms = None
     if feed_time_ms is not None and prev_feed_time_ms is not None:
-        span_ms = window_ms(feed_time_ms, prev_feed_time_ms)
+        seconds = (feed_time_ms - prev_feed_time_ms) / 1000.0 if feed_time_ms > prev_feed_time_ms else 0.0
         if ltt_ms is not None and prev_ltt_ms is not None:
             age_ms = trade_age_ms(feed_time_ms, ltt_ms) + trade_age_ms(prev_feed_time_ms, prev_ltt_ms)
-    wrong = wrong_share(ltp, prev_bid, prev_ask, bid, ask, prints, span_ms, age_ms)
-    leaning = lean(rule, ltp, prev_bid, prev_ask, tick_direction)
+    informed, still = informed_lean(evidence)
+    clear = informed is not None and not -CLEAR_LEAN < informed < CLEAR_LEAN
+    wrong = wrong_share(seconds, clear, still and prints >= BUSY_PRINTS and age_ms is not None and age_ms < BUSY_AGE_MS)
+
+    leaning = lean(rule, ltp, prev_bid, prev_ask, tick_direction) if informed is None or rule != "split" else informed
     if leaning is None or gap or auction:
         return Verdict(0, 0, traded, wrong)
-    mixed = 0.0  # stays 0 with a one-sided quote: nobody was there for the other side's orders to meet
-    if rule == "split" and (prev_bid is None) == (prev_ask is None) and span_ms is not None and age_ms is not None:
-        mixed = mixing(prints, book_pull(leaning, bid_quantity, ask_quantity), span_ms, age_ms)
-    buy = math.floor(traded * (0.5 + 0.5 * leaning / (1.0 + mixed)) + 0.5)
+    side = 1.0 if leaning > NO_LEAN else -1.0 if leaning < -NO_LEAN else 0.0
+    kept = 1.0
+    if rule == "split" and (prev_bid is None) == (prev_ask is None):  # a one-sided quote hides none of the other side
+        mixed = 0.0
+        if seconds is not None:
+            mixed = mixing(prints, seconds, age_ms, -side * queue_imbalance(bid_quantity, ask_quantity))
+        if mixed > MOST_MIXING:
+            return Verdict(0, 0, traded, wrong)
+        strength, last = side * leaning, math.sqrt(1.0 / prints)
+        kept = last + (1.0 - last) * (strength if strength < 1.0 else 1.0) / (1.0 + mixed)
+    buy = math.floor(traded * (0.5 + 0.5 * side * kept) + 0.5)
     return Verdict(buy, traded - buy, 0, wrong)
+
+
+def informed_lean(evidence: Evidence) -> tuple[float | None, bool]:
+    """Return how far price and book lean to buying, in half-spreads, and whether the mid stood still.
+
+    -1 is a price at the previous bid that nothing contradicts, 1 one at the ask. None without a usable previous quote. What
+    is not known of the book adds nothing.
+    """
+    (_, ltp, _, prev_bid, prev_bid_quantity, prev_ask, prev_ask_quantity, bid, bid_quantity, ask, ask_quantity,
+     _, _, _, _, _, _, _) = evidence  # fmt: skip
+    if ltp is None or prev_bid is None or prev_ask is None:
+        return None, False
+    tolerance = PRICE_TOLERANCE * (abs(prev_bid) + abs(prev_ask))
+    if prev_ask - prev_bid <= tolerance:
+        return None, False
+    mid, still = (prev_bid + prev_ask) / 2.0, False
+    leaning = price_lean(ltp - mid, prev_ask - prev_bid, tolerance)
+    if bid is not None and ask is not None:
+        still = -tolerance <= (bid + ask) / 2.0 - mid <= tolerance
+        if bid < prev_bid - tolerance:
+            leaning -= GAVE_WAY
+        elif bid > prev_bid + tolerance:
+            leaning -= STEPPED_UP
+        if -tolerance <= ltp - bid <= tolerance:
+            leaning -= AT_BEST
+        if ask > prev_ask + tolerance:
+            leaning += GAVE_WAY
+        elif ask < prev_ask - tolerance:
+            leaning += STEPPED_UP
+        if -tolerance <= ltp - ask <= tolerance:
+            leaning += AT_BEST
+    if bid_quantity is not None and ask_quantity is not None and prev_bid_quantity is not None and prev_ask_quantity is not None:
+        shift = queue_imbalance(bid_quantity, ask_quantity) - queue_imbalance(prev_bid_quantity, prev_ask_quantity)
+        leaning += QUEUE_SHIFT * shift
+    return leaning, still
 
 
 def lean(
@@ -150,8 +193,8 @@ def lean(
     emo        Ellis, Michaely and O'Hara (2000), JFQA 35(4): at a touch its side, else the tick rule.
     clnv       Chakrabarty, Li, Nguyen and Van Ness (2007), J. Banking & Finance 31(12): within 30 % of the spread from
                a touch its side, else the tick rule.
-    split      1 at or beyond a touch; between them the square root of the distance from the mid in half-spreads, 0 at
-               the mid; the tick rule with a missing, locked or crossed quote.
+    split      the distance from the mid in half-spreads, at most 1, to which `informed_lean` adds what the book says; the
+               tick rule with a missing, locked or crossed quote.
 
     All rules: when the quote before had bids only (a stock at its upper circuit), a price at the best bid or below hit
     the bids and is a seller's; with offers only, a price at the best ask or above is a buyer's.
@@ -169,7 +212,7 @@ def lean(
         return tick
     if prev_bid > prev_ask:
         return tick
-    tolerance = PRICE_TOLERANCE * (prev_bid + prev_ask)
+    tolerance = PRICE_TOLERANCE * (abs(prev_bid) + abs(prev_ask))
     if rule == "lee_ready":
         distance = ltp - (prev_bid + prev_ask) / 2.0
         return tick if abs(distance) <= tolerance else math.copysign(1.0, distance)
@@ -177,11 +220,7 @@ def lean(
     if spread <= tolerance:
         return tick
     if rule == "split":
-        distance = ltp - (prev_bid + prev_ask) / 2.0
-        if -tolerance <= distance <= tolerance:
-            return 0.0
-        depth = abs(distance) / (spread / 2.0)
-        return math.copysign(math.sqrt(depth) if depth < 1.0 else 1.0, distance)
+        return max(-1.0, min(price_lean(ltp - (prev_bid + prev_ask) / 2.0, spread, tolerance), 1.0))
     zone = tolerance if rule == "emo" else TOUCH_ZONE * spread + tolerance
     if -tolerance <= prev_ask - ltp <= zone:
         return 1.0
@@ -190,12 +229,35 @@ def lean(
     return tick
 
 
-def window_ms(feed_time_ms: int, prev_feed_time_ms: int) -> int:
-    """Return the time between the two updates, from 0 to 2 s."""
-    span_ms = feed_time_ms - prev_feed_time_ms
-    if span_ms <= 0:
-        return 0
-    return span_ms if span_ms < LONGEST_WINDOW_MS else LONGEST_WINDOW_MS
+def price_lean(distance: float, spread: float, tolerance: float) -> float:
+    """Return the last price's `distance` from the previous mid in half-spreads: -1 at the bid, 1 at the ask."""
+    return 0.0 if -tolerance <= distance <= tolerance else distance / (spread / 2.0)
+
+
+def queue_imbalance(bid_quantity: int | None, ask_quantity: int | None) -> float:
+    """Return how much heavier the best bid's queue is than the ask's, from -1 to 1; 0 when unknown."""
+    if bid_quantity is None or ask_quantity is None or bid_quantity + ask_quantity <= 0:
+        return 0.0
+    return (bid_quantity - ask_quantity) / (bid_quantity + ask_quantity)
+
+
+def mixing(prints: float, seconds: float, age_ms: int | None, pull: float) -> float:
+    """Return how much of the other side an update is likely to hide: 0 none, 1 as much as halves the lean.
+
+    More with more `prints` (traded volume over last quantity). Over the first 2 s of the window a market whose last trade is
+    fresh at both updates mixes, more so when the best queues `pull` against the lean (-1 with it, 1 against it); beyond 5 s
+    any market does.
+    """
+    if prints <= 1.0:
+        return 0.0
+    busy = (seconds if seconds < BUSY_SECONDS else BUSY_SECONDS) - SINGLE_SIDED_SECONDS
+    mixed = 0.0
+    if busy > 0.0 and age_ms is not None:
+        mixed = MIXING * busy * math.exp(-age_ms / 1000.0) * (1.0 + BOOK_PULL * pull)
+    if seconds > LONG_SECONDS:
+        mixed += LONG_MIXING * (seconds - LONG_SECONDS)
+    many = math.log(prints) / FULL_MIX_LOG_PRINTS
+    return mixed * many if many < 1.0 else mixed
 
 
 def trade_age_ms(feed_time_ms: int, ltt_ms: int) -> int:
@@ -204,60 +266,18 @@ def trade_age_ms(feed_time_ms: int, ltt_ms: int) -> int:
     return age_ms if age_ms > 0 else 0
 
 
-def book_pull(leaning: float, bid_quantity: int | None, ask_quantity: int | None) -> float:
-    """Return how far the best queues pull against `leaning`, from -1 (with it) to 1 (against it); 0 when unknown."""
-    if bid_quantity is None or ask_quantity is None or bid_quantity + ask_quantity <= 0:
-        return 0.0
-    heavier_ask = (ask_quantity - bid_quantity) / (ask_quantity + bid_quantity)
-    return heavier_ask if leaning >= 0.0 else -heavier_ask
+def wrong_share(seconds: float | None, clear: bool, busy_standstill: bool) -> float:
+    """Return the expected share of an update's volume that its split puts on the wrong side, from 0.02 to 0.5.
 
-
-def mixing(prints: float, pull: float, span_ms: int, age_ms: int) -> float:
-    """Return how much of the other side an update is likely to hide: 0 none, 1 as much as halves the lean.
-
-    More in a longer window, with more `prints` (traded volume over last quantity), in a market whose last trade is
-    fresh at both updates, and when the book pulls against the last price.
+    More in a longer window, up to 2 s, which is also assumed when it is unknown; unless the lean is that of a price at a
+    touch or beyond, which the book does not contradict; and when many fresh trades left the mid where it was.
     """
-    seconds = span_ms / 1000.0 - SINGLE_SIDED_SECONDS
-    if seconds <= 0.0 or prints <= 1.0:
-        return 0.0
-    many = math.log(prints) / FULL_MIX_LOG_PRINTS
-    return MIXING * seconds * (many if many < 1.0 else 1.0) * math.exp(-age_ms / 1000.0) * (1.0 + BOOK_PULL * pull)
-
-
-def wrong_share(
-    ltp: float | None,
-    prev_bid: float | None,
-    prev_ask: float | None,
-    bid: float | None,
-    ask: float | None,
-    prints: float,
-    span_ms: int | None,
-    age_ms: int | None,
-) -> float:
-    """Return the expected share of an update's volume that its split puts on the wrong side, from 0.06 to 0.5.
-
-    More in a longer window; when many prints left the mid where it was; when the price lies inside the previous spread, or
-    there is no usable quote; and when the mid moved against the price. `bid` and `ask` are the best prices after the
-    trade. Missing fields count as the worse case for the window, else as not seen.
-    """
-    share = WRONG_AT_LEAST + WRONG_PER_SECOND * ((LONGEST_WINDOW_MS if span_ms is None else span_ms) / 1000.0)
-    if ltp is None or prev_bid is None or prev_ask is None or not prev_bid < prev_ask:
-        return share + WRONG_INSIDE_SPREAD
-    tolerance = PRICE_TOLERANCE * (prev_bid + prev_ask)
-    if prev_bid + tolerance < ltp < prev_ask - tolerance:
-        share += WRONG_INSIDE_SPREAD
-    if bid is None or ask is None:
-        return share
-    mid = (prev_bid + prev_ask) / 2.0
-    moved = (bid + ask) / 2.0 - mid
-    if -tolerance <= moved <= tolerance:
-        if prints >= BUSY_PRINTS and age_ms is not None and age_ms < BUSY_AGE_MS:
-            share += WRONG_BUSY_STANDSTILL
-    else:
-        distance = ltp - mid
-        if not -tolerance <= distance <= tolerance and (moved > 0.0) != (distance > 0.0):
-            share += WRONG_MID_AGAINST
+    window = BUSY_SECONDS if seconds is None or seconds > BUSY_SECONDS else seconds
+    share = WRONG_AT_LEAST + WRONG_PER_SECOND * window
+    if not clear:
+        share += WRONG_UNCLEAR
+    if busy_standstill:
+        share += WRONG_BUSY_STANDSTILL
     return share if share < WRONG_AT_MOST else WRONG_AT_MOST
 
 
@@ -288,6 +308,6 @@ def split(
 ) -> Split:
     """Return `verdict` without the wrong share, for callers that hold the fields one by one; it goes when none are left."""
     times = feed_time_ms, prev_feed_time_ms, ltt_ms, prev_ltt_ms
-    quotes = prev_bid, prev_ask, None, bid_quantity, None, ask_quantity
+    quotes = prev_bid, None, prev_ask, None, None, bid_quantity, None, ask_quantity
     parts = verdict(rule, Evidence(volume, ltp, ltq, *quotes, tick_direction, *times, gap, auction))
     return Split(parts.buy, parts.sell, parts.unclassified)

@@ -77,6 +77,10 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         str | None,
         meaning("how it became final: complete (volume and both edges exact) | bar (the exchange's bar) | clock (time ran out)"),
     ] = None
+    auction_volume: Annotated[
+        int,
+        meaning("volume of an auction in it: the opening auction is part of the first candle, as in the exchange's bar"),
+    ] = 0
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Candle:

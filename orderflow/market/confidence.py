@@ -10,7 +10,7 @@ import math
 from typing import Final
 
 # Updates err in runs, so the plain variance is too small: widened until the band held.
-CLUSTERING: Final = 2.4
+CLUSTERING: Final = 4.0
 # Share of volume traded against a one-sided quote that counts as doubtful: all of it that way is never `high`.
 ONE_SIDED_DOUBT: Final = 0.4
 HIGH_AT_MOST: Final = 0.3

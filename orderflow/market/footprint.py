@@ -62,23 +62,25 @@ def merge_levels(levels: Iterable[Level]) -> list[Level]:
 
 
 def diagonal_imbalances(
-    levels: Iterable[Level], tick: int, ratio: float = DIAGONAL_RATIO, min_volume: int = 1
+    levels: Iterable[Level], tick: int, ratio: float = DIAGONAL_RATIO, min_volume: float = 1, *, ignore_zero: bool = False
 ) -> list[Imbalance]:
     """Return the diagonal imbalances of one candle, lowest price first, buy before sell.
 
     Buyers at a price lift offers there while sellers hit bids one `tick` (paise) lower, so buying at a price is weighed
     against selling one tick below, and selling against buying one tick above. It is an imbalance when it is at least
     `min_volume` and at least `ratio` times the other (300 % by default); an untraded price inside the candle's range
-    weighs 0, and beyond the range there is nothing to weigh against.
+    weighs 0, and beyond the range there is nothing to weigh against. With `ignore_zero` nothing is weighed against 0 either.
     """
     by_price = {level.price: level for level in levels}
     found: list[Imbalance] = []
+    lowest, highest = min(by_price, default=0), max(by_price, default=0)
     for price in sorted(by_price):
         level = by_price[price]
         below, above = by_price.get(price - tick), by_price.get(price + tick)
-        if price > min(by_price) and level.buy >= max(ratio * (below.sell if below else 0), min_volume):
+        sold, bought = (below.sell if below else 0), (above.buy if above else 0)
+        if price > lowest and level.buy >= max(ratio * sold, min_volume) and (sold or not ignore_zero):
             found.append(Imbalance(price, "buy"))
-        if price < max(by_price) and level.sell >= max(ratio * (above.buy if above else 0), min_volume):
+        if price < highest and level.sell >= max(ratio * bought, min_volume) and (bought or not ignore_zero):
             found.append(Imbalance(price, "sell"))
     return found
 

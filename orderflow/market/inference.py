@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 CONTINUOUS: Final = "continuous"
 _FRESH_MS: Final = 5_000
 CLOSING_AUCTION: Final = "closing_auction"
+_LATER_FIELDS: Final = dict.fromkeys(("volume_time_ms", "doubtful_vtt", "doubtful_ms", "bid_quantity", "ask_quantity"))
+"""What a stored state of the version before lacks. It has a `chain` of bars instead, which the candle engine keeps now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class InstrumentState:
     ltt_ms: int | None = None
     bid: float | None = None
     ask: float | None = None
+    bid_quantity: int | None = None
+    ask_quantity: int | None = None
     feed_time_ms: int | None = None
     tick_direction: int = 0
     in_session: bool = False
@@ -69,7 +73,7 @@ class InstrumentState:
         day_bar = record.get("day_bar")
         if isinstance(day_bar, list) and len(day_bar) == len(DayBar.__struct_fields__):
             record = {**record, "day_bar": dict(zip(DayBar.__struct_fields__, day_bar, strict=True))}
-        record = {name: value for name, value in record.items() if name != "chain"}  # of version 1
+        record = {**_LATER_FIELDS, **{name: value for name, value in record.items() if name != "chain"}}
         wrong = problem(records.INSTRUMENT_STATE, record, exact=True) or _absurd(record)
         if wrong is not None:
             raise DecodeError("bad_state", wrong)
@@ -147,7 +151,7 @@ def infer(
         direction = 1 if update.ltp > state.ltp else -1
 
     bar = None if out_of_order else _new_bar(state, update, session)
-    bid, ask = _best(update.bid), _best(update.ask)
+    (bid, bid_quantity), (ask, ask_quantity) = _best(update.bid), _best(update.ask)
     tick = Tick(
         schema_version=records.SCHEMA_VERSION,
         instrument_key=update.instrument_key,
@@ -179,6 +183,8 @@ def infer(
         traded_volume=traded,
         prev_bid=state.bid,
         prev_ask=state.ask,
+        prev_bid_quantity=state.bid_quantity,
+        prev_ask_quantity=state.ask_quantity,
         prev_feed_time_ms=state.feed_time_ms,
         prev_ltt_ms=state.ltt_ms,
         tick_direction=direction,
@@ -191,7 +197,7 @@ def infer(
     ltp = update.ltp if update.ltp is not None else state.ltp
     ltt_ms = state.ltt_ms if set_aside else max(update.ltt_ms or 0, state.ltt_ms or 0) or None
     if not update.bid and not update.ask:
-        bid, ask = state.bid, state.ask
+        bid, ask, bid_quantity, ask_quantity = state.bid, state.ask, state.bid_quantity, state.ask_quantity
     known = (state.vtt, state.ltp, state.ltt_ms, state.bid, state.ask)
     repeats = (
         state.sequence > 0 and not set_aside and known == (reading.vtt if not price_only else state.vtt, ltp, ltt_ms, bid, ask)
@@ -209,6 +215,8 @@ def infer(
         ltt_ms=ltt_ms,
         bid=bid,
         ask=ask,
+        bid_quantity=bid_quantity,
+        ask_quantity=ask_quantity,
         feed_time_ms=update.feed_time_ms,
         tick_direction=direction,
         in_session=state.in_session or started,
@@ -240,7 +248,7 @@ def _absurd(state: dict[str, Any]) -> str | None:
     at_ms = state["feed_time_ms"]
     if state["trading_date"] != ("" if at_ms is None else ist_date(at_ms)):
         return "trading_date is not that of feed_time_ms"
-    for name in ("sequence", "vtt", "doubtful_vtt"):
+    for name in ("sequence", "vtt", "doubtful_vtt", "bid_quantity", "ask_quantity"):
         if not 0 <= (state[name] or 0) <= MOST_VOLUME:
             return f"{name} is {state[name]}"
     for name in ("ltp", "bid", "ask"):
@@ -250,9 +258,12 @@ def _absurd(state: dict[str, Any]) -> str | None:
     return None if -1 <= state["tick_direction"] <= 1 else f"tick_direction is {state['tick_direction']}"
 
 
-def _best(levels: tuple[Level, ...]) -> float | None:
-    """Return the first price at which somebody waits; a level without a price holds an auction's market orders."""
+def _best(levels: tuple[Level, ...]) -> tuple[float | None, int | None]:
+    """Return the first price at which somebody waits, and the quantity there.
+
+    A level without a price holds an auction's market orders.
+    """
     for level in levels:
         if level.price is not None and level.quantity > 0:
-            return level.price
-    return None
+            return level.price, level.quantity
+    return None, None

@@ -19,6 +19,9 @@ MINUTE_MS: Final = 60_000
 INITIAL_BALANCE_MINUTES: Final = 60
 SWING_CANDLES: Final = 20
 
+FINAL_BY: Final = ("complete", "bar", "clock")
+"""How a candle became final, from the surest to the least sure; a longer one is as sure as its least sure minute."""
+
 Divergence = Literal["bullish", "bearish"]
 
 
@@ -155,6 +158,7 @@ def _join(minutes: Sequence[Candle], n: int, start_ms: int, end_ms: int) -> Cand
     bands = [m.delta_band for m in minutes if m.delta_band is not None]
     band = hypot(*bands) if bands else None
     sources = {m.source for m in minutes}
+    auction = sum(m.auction_volume for m in minutes)
     return Candle(
         start_ms=start_ms,
         end_ms=end_ms,
@@ -178,7 +182,7 @@ def _join(minutes: Sequence[Candle], n: int, start_ms: int, end_ms: int) -> Cand
         max_delta=path.greatest,
         imbalance=imbalance_ratio(buy, sell),
         delta_band=None if band is None else float(round(band)),
-        confidence=None if band is None else grade(band, total, buy + sell),
+        confidence=None if band is None else grade(band, total - auction, buy + sell),
         exchange_bar=all(m.exchange_bar for m in minutes),
         gap=any(m.gap for m in minutes),
         tick_open=first.tick_open,
@@ -188,6 +192,8 @@ def _join(minutes: Sequence[Candle], n: int, start_ms: int, end_ms: int) -> Cand
         tick_buy_volume=_sum_known(m.tick_buy_volume for m in minutes),
         tick_sell_volume=_sum_known(m.tick_sell_volume for m in minutes),
         source=sources.pop() if len(sources) == 1 else "reprocess",
+        final_by=max((m.final_by for m in minutes if m.final_by is not None), key=FINAL_BY.index, default=None),
+        auction_volume=auction,
     )
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any, Final, Self
 
 from orderflow.market import records
@@ -196,6 +197,7 @@ def has_opening_auction(instrument_key: str) -> bool:
     return segment_of(instrument_key) in EQUITY
 
 
+@lru_cache(maxsize=8192)
 def may_trade_below_zero(instrument_key: str) -> bool:
     """Say whether the exchange allows prices below zero: for commodities (MCX crude oil settled at -2,884 in April 2020)."""
     return segment_of(instrument_key) in COMMODITY

@@ -133,6 +133,8 @@ class Tick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     traded_volume: Annotated[int | None, meaning("vtt minus the previous vtt of the session; null with no baseline")] = None
     prev_bid: Annotated[float | None, meaning("best bid of the previous update")] = None
     prev_ask: Annotated[float | None, meaning("best ask of the previous update")] = None
+    prev_bid_quantity: Annotated[int | None, meaning("quantity at the best bid of the previous update")] = None
+    prev_ask_quantity: Annotated[int | None, meaning("quantity at the best ask of the previous update")] = None
     prev_feed_time_ms: Annotated[int | None, meaning("feed_time_ms of the previous update")] = None
     prev_ltt_ms: Annotated[int | None, meaning("ltt_ms of the previous update")] = None
     tick_direction: Annotated[

@@ -15,10 +15,6 @@ KINDS: Final = frozenset((UPDATE, SNAPSHOT, HEARTBEAT))
 FUTURE_MS: Final = 60_000
 SENT_AHEAD_MS: Final = 5 * 60_000
 _DAY_MS: Final = 86_400_000
-_VOLUMES: Final = ("vtt", "traded_volume", "ltq", "tbq", "tsq")
-_PRICES: Final = ("ltp", "close_price", "atp", "prev_bid", "prev_ask")
-_TIMES: Final = ("ltt_ms", "session_start_ms", "session_end_ms", "prev_feed_time_ms", "prev_ltt_ms")
-
 _dates: dict[int, tuple[str, str]] = {}
 
 
@@ -58,7 +54,15 @@ def _value_problem(tick: Tick) -> str | None:
     for value in (tick.session_start_ms, tick.session_end_ms):
         if value is not None and abs(value - tick.event_time_ms) > 2 * _DAY_MS:
             return "absurd_session"
-    for value in (tick.vtt, tick.traded_volume, tick.ltq, tick.tbq, tick.tsq):
+    for value in (
+        tick.vtt,
+        tick.traded_volume,
+        tick.ltq,
+        tick.tbq,
+        tick.tsq,
+        tick.prev_bid_quantity,
+        tick.prev_ask_quantity,
+    ):
         if value is not None and not 0 <= value <= MOST_VOLUME:
             return "absurd_volume"
     for price in (tick.ltp, tick.close_price, tick.atp, tick.prev_bid, tick.prev_ask):

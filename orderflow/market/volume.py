@@ -58,8 +58,8 @@ def read_volume(state: InstrumentState, update: FeedUpdate, session: Session, *,
     if vtt is None:
         return Reading()
     if state.in_session and state.vtt is not None and vtt < state.vtt:
-        return Reading(traded=0 if started else None, out_of_order=True)
-    if started and _waits(state, update, vtt, after_gap):
+        return Reading(None, 0 if started else None, True)
+    if started and vtt - (state.vtt or 0) >= DOUBTFUL_FROM and _waits(state, update, vtt, after_gap):
         return Reading(doubtful=vtt)
     known = started and state.vtt is not None and (state.in_session or _is_baseline(state, session))
     return Reading(vtt, vtt - state.vtt if known and state.vtt is not None and vtt >= state.vtt else None)
@@ -113,8 +113,6 @@ def _is_doubtful(state: InstrumentState, update: FeedUpdate, vtt: int, after_gap
     """
     known = state.vtt or 0
     rise = vtt - known
-    if rise < DOUBTFUL_FROM:
-        return False
     after_silence = after_gap or state.volume_time_ms is None or update.feed_time_ms - state.volume_time_ms > _BUSY_MS
     if update.day_bar is not None and update.day_bar.volume:
         return vtt - update.day_bar.volume > rise // 2 and (after_silence or rise > known // 10)

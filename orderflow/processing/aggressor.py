@@ -21,15 +21,29 @@ def split_columns(rule: str) -> Column:
     if rule not in twin.RULES:
         raise ValueError(f"aggressor rule {rule!r} is not one of {', '.join(twin.RULES)}")
     traded = _traded()
-    leaning = F.when(~_true("gap") & ~_true("auction"), _lean(rule))
-    one_sided = F.col("prev_bid").isNull() != F.col("prev_ask").isNull()
-    mixed = F.when(one_sided, F.lit(0.0)).otherwise(_mixing(leaning)) if rule == "split" else F.lit(0.0)
-    share = F.lit(0.5) + F.lit(0.5) * leaning / (F.lit(1.0) + mixed)
+    leaning = _lean(rule)
+    if rule == "split":
+        leaning = F.coalesce(_informed_lean(), leaning)
+    side = (
+        F.when(leaning > twin.NO_LEAN, F.lit(1.0))
+        .when(leaning < -twin.NO_LEAN, F.lit(-1.0))
+        .when(leaning.isNotNull(), F.lit(0.0))
+    )
+    known = F.when(~_true("gap") & ~_true("auction"), side)
+    kept = F.lit(1.0)
+    if rule == "split":
+        one_sided = F.col("prev_bid").isNull() != F.col("prev_ask").isNull()
+        mixed = _mixing(side)
+        strength = F.least(side * leaning, F.lit(1.0))
+        last = F.sqrt(F.lit(1.0) / _prints())
+        kept = F.when(one_sided, kept).otherwise(last + (F.lit(1.0) - last) * strength / (F.lit(1.0) + mixed))
+        known = F.when(one_sided | (mixed <= twin.MOST_MIXING), known)
+    share = F.lit(0.5) + F.lit(0.5) * known * kept
     buy = F.floor(traded.cast("double") * share + F.lit(0.5))
     return F.struct(
         F.coalesce(buy, F.lit(0)).cast("long").alias("buy_volume"),
         F.coalesce(traded - buy, F.lit(0)).cast("long").alias("sell_volume"),
-        F.when(leaning.isNull(), traded).otherwise(F.lit(0)).cast("long").alias("unclassified_volume"),
+        F.when(buy.isNull(), traded).otherwise(F.lit(0)).cast("long").alias("unclassified_volume"),
     )
 
 
@@ -41,17 +55,14 @@ def _lean(rule: str) -> Column:
     """Null when nothing is known."""
     ltp, bid, ask = F.col("ltp"), F.col("prev_bid"), F.col("prev_ask")
     tick = F.when(F.col("tick_direction") != 0, F.col("tick_direction").cast("double"))
-    tolerance = F.lit(twin.PRICE_TOLERANCE) * (bid + ask)
-    distance = ltp - (bid + ask) / F.lit(2.0)
+    tolerance = _tolerance()
     spread = ask - bid
-    side = F.when(distance > 0, F.lit(1.0)).otherwise(F.lit(-1.0))
-    at_mid = F.abs(distance) <= tolerance
     if rule == "lee_ready":
-        quoted = F.when(at_mid, tick).otherwise(side)
+        distance = ltp - _mid()
+        side = F.when(distance > 0, F.lit(1.0)).otherwise(F.lit(-1.0))
+        quoted = F.when(F.abs(distance) <= tolerance, tick).otherwise(side)
     elif rule == "split":
-        half_spread = F.when(spread > tolerance, spread / F.lit(2.0))
-        depth = F.sqrt(F.least(F.abs(distance) / half_spread, F.lit(1.0)))
-        quoted = F.when(half_spread.isNull(), tick).when(at_mid, F.lit(0.0)).otherwise(side * depth)
+        quoted = F.when(spread <= tolerance, tick).otherwise(F.greatest(F.least(_price_lean(), F.lit(1.0)), F.lit(-1.0)))
     else:
         zone = tolerance if rule == "emo" else F.lit(twin.TOUCH_ZONE) * spread + tolerance
         quoted = (
@@ -68,25 +79,53 @@ def _lean(rule: str) -> Column:
     return F.when(ltp.isNotNull(), F.when(bid <= ask, quoted).otherwise(one_sided))
 
 
-def wrong_share_column() -> Column:
-    """Return the expected wrong share of each tick's volume (double, 0.06 to 0.5); sum volume² × it for `band_column`."""
+def _informed_lean() -> Column:
+    """Null without a usable previous quote."""
     ltp, prev_bid, prev_ask = F.col("ltp"), F.col("prev_bid"), F.col("prev_ask")
-    tolerance = F.lit(twin.PRICE_TOLERANCE) * (prev_bid + prev_ask)
-    mid = (prev_bid + prev_ask) / F.lit(2.0)
-    moved = (_best("bid", "price") + _best("ask", "price")) / F.lit(2.0) - mid
-    distance = ltp - mid
-    usable = ltp.isNotNull() & (prev_bid < prev_ask).eqNullSafe(True)
-    inside = ~usable | ((prev_bid + tolerance < ltp) & (ltp < prev_ask - tolerance)).eqNullSafe(True)
-    still = usable & (F.abs(moved) <= tolerance).eqNullSafe(True)
-    standstill = still & (_prints() >= twin.BUSY_PRINTS) & (_trade_age_ms() < twin.BUSY_AGE_MS).eqNullSafe(True)
-    against = usable & ~still & (F.abs(distance) > tolerance).eqNullSafe(True) & ((moved > 0) != (distance > 0)).eqNullSafe(True)
-    window_seconds = F.coalesce(_window_ms(), F.lit(twin.LONGEST_WINDOW_MS)).cast("double") / F.lit(1000.0)
-    share = F.lit(twin.WRONG_AT_LEAST) + F.lit(twin.WRONG_PER_SECOND) * window_seconds
+    bid, ask, tolerance = _best("bid", "price"), _best("ask", "price"), _tolerance()
+    both = bid.isNotNull() & ask.isNotNull()
+    leaning = _price_lean()
     for condition, more in (
-        (inside, twin.WRONG_INSIDE_SPREAD),
-        (standstill, twin.WRONG_BUSY_STANDSTILL),
-        (against, twin.WRONG_MID_AGAINST),
+        (bid < prev_bid - tolerance, -twin.GAVE_WAY),
+        (bid > prev_bid + tolerance, -twin.STEPPED_UP),
+        (F.abs(ltp - bid) <= tolerance, -twin.AT_BEST),
+        (ask > prev_ask + tolerance, twin.GAVE_WAY),
+        (ask < prev_ask - tolerance, twin.STEPPED_UP),
+        (F.abs(ltp - ask) <= tolerance, twin.AT_BEST),
     ):
+        leaning = leaning + F.when(both & condition, F.lit(more)).otherwise(F.lit(0.0))
+    after = _imbalance(_best("bid", "quantity"), _best("ask", "quantity"))
+    before = _imbalance(F.col("prev_bid_quantity"), F.col("prev_ask_quantity"))
+    leaning = leaning + F.coalesce(F.lit(twin.QUEUE_SHIFT) * (after - before), F.lit(0.0))
+    return F.when(prev_ask - prev_bid > tolerance, leaning)
+
+
+def _price_lean() -> Column:
+    """Null with a locked quote."""
+    spread = F.col("prev_ask") - F.col("prev_bid")
+    distance = F.col("ltp") - _mid()
+    half_spread = F.when(spread != 0, spread / F.lit(2.0))
+    return F.when(F.abs(distance) <= _tolerance(), F.lit(0.0)).otherwise(distance / half_spread)
+
+
+def _mid() -> Column:
+    return (F.col("prev_bid") + F.col("prev_ask")) / F.lit(2.0)
+
+
+def _tolerance() -> Column:
+    return F.lit(twin.PRICE_TOLERANCE) * (F.abs(F.col("prev_bid")) + F.abs(F.col("prev_ask")))
+
+
+def wrong_share_column() -> Column:
+    """Return the expected wrong share of each tick's volume (double, 0.02 to 0.5); sum volume² × it for `band_column`."""
+    moved = (_best("bid", "price") + _best("ask", "price")) / F.lit(2.0) - _mid()
+    informed = _informed_lean()
+    unclear = ~(F.abs(informed) >= twin.CLEAR_LEAN).eqNullSafe(True)
+    still = informed.isNotNull() & (F.abs(moved) <= _tolerance()).eqNullSafe(True)
+    standstill = still & (_prints() >= twin.BUSY_PRINTS) & (_trade_age_ms() < twin.BUSY_AGE_MS).eqNullSafe(True)
+    window = F.coalesce(F.least(_window_seconds(), F.lit(twin.BUSY_SECONDS)), F.lit(twin.BUSY_SECONDS))
+    share = F.lit(twin.WRONG_AT_LEAST) + F.lit(twin.WRONG_PER_SECOND) * window
+    for condition, more in ((unclear, twin.WRONG_UNCLEAR), (standstill, twin.WRONG_BUSY_STANDSTILL)):
         share = share + F.when(condition, F.lit(more)).otherwise(F.lit(0.0))
     return F.least(share, F.lit(twin.WRONG_AT_MOST))
 
@@ -114,16 +153,17 @@ def grade_column(delta_band: Column, volume: Column, classified: Column, one_sid
     )
 
 
-def _mixing(leaning: Column) -> Column:
-    """0 when a time is missing."""
-    mixed = (
-        F.lit(twin.MIXING)
-        * F.greatest(_window_ms().cast("double") / F.lit(1000.0) - F.lit(twin.SINGLE_SIDED_SECONDS), F.lit(0.0))
-        * F.least(F.ln(F.greatest(_prints(), F.lit(1.0))) / F.lit(twin.FULL_MIX_LOG_PRINTS), F.lit(1.0))
-        * F.exp(-_trade_age_ms().cast("double") / F.lit(1000.0))
-        * (F.lit(1.0) + F.lit(twin.BOOK_PULL) * _book_pull(leaning))
-    )
-    return F.when(_window_ms().isNotNull() & _trade_age_ms().isNotNull(), mixed).otherwise(F.lit(0.0))
+def _mixing(side: Column) -> Column:
+    """0 when the window is unknown."""
+    seconds, age_ms = _window_seconds(), _trade_age_ms()
+    busy = F.least(seconds, F.lit(twin.BUSY_SECONDS)) - F.lit(twin.SINGLE_SIDED_SECONDS)
+    pull = -side * F.coalesce(_imbalance(_best("bid", "quantity"), _best("ask", "quantity")), F.lit(0.0))
+    fresh = F.lit(twin.MIXING) * busy * F.exp(-age_ms.cast("double") / F.lit(1000.0))
+    mixed = F.coalesce(F.when(busy > 0, fresh * (F.lit(1.0) + F.lit(twin.BOOK_PULL) * pull)), F.lit(0.0))
+    long = F.lit(twin.LONG_MIXING) * (seconds - F.lit(twin.LONG_SECONDS))
+    mixed = mixed + F.when(seconds > twin.LONG_SECONDS, long).otherwise(F.lit(0.0))
+    many = F.least(F.ln(_prints()) / F.lit(twin.FULL_MIX_LOG_PRINTS), F.lit(1.0))
+    return F.coalesce(F.when(seconds.isNotNull(), mixed * many), F.lit(0.0))
 
 
 def _traded() -> Column:
@@ -131,15 +171,15 @@ def _traded() -> Column:
 
 
 def _prints() -> Column:
-    """1 when the last quantity is missing or zero."""
-    last_quantity = F.when(F.col("ltq") > 0, F.col("ltq").cast("double"))
+    """1 when the last quantity is missing, zero, or no less than the volume."""
+    last_quantity = F.when((F.col("ltq") > 0) & (F.col("ltq") < _traded()), F.col("ltq").cast("double"))
     return F.coalesce(_traded().cast("double") / last_quantity, F.lit(1.0))
 
 
-def _window_ms() -> Column:
-    """Null when a time is missing; `greatest` and `least` would skip it."""
+def _window_seconds() -> Column:
+    """Null when a time is missing, 0 when the updates are out of order."""
     span_ms = F.col("feed_time_ms") - F.col("prev_feed_time_ms")
-    return F.when(span_ms.isNotNull(), F.greatest(F.least(span_ms, F.lit(twin.LONGEST_WINDOW_MS)), F.lit(0)))
+    return F.when(span_ms > 0, span_ms.cast("double") / F.lit(1000.0)).when(span_ms.isNotNull(), F.lit(0.0))
 
 
 def _trade_age_ms() -> Column:
@@ -149,12 +189,11 @@ def _trade_age_ms() -> Column:
     return F.when((now_ms + before_ms).isNotNull(), F.greatest(now_ms, F.lit(0)) + F.greatest(before_ms, F.lit(0)))
 
 
-def _book_pull(leaning: Column) -> Column:
-    """0 when unknown."""
-    bid_quantity, ask_quantity = _best("bid", "quantity"), _best("ask", "quantity")
-    total = ask_quantity + bid_quantity
-    heavier_ask = (ask_quantity - bid_quantity).cast("double") / F.when(total > 0, total.cast("double"))
-    return F.coalesce(F.when(leaning >= 0, heavier_ask).otherwise(-heavier_ask), F.lit(0.0))
+def _imbalance(bid_quantity: Column, ask_quantity: Column) -> Column:
+    """Null when unknown, 0 when nobody waits."""
+    total = bid_quantity + ask_quantity
+    heavier_bid = (bid_quantity - ask_quantity).cast("double") / F.when(total > 0, total.cast("double"))
+    return F.when(total > 0, heavier_bid).when(total.isNotNull(), F.lit(0.0))
 
 
 def _best(side: str, field: str) -> Column:

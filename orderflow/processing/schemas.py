@@ -217,7 +217,7 @@ def _times(record: Column) -> list[Column]:
 
 
 def _volumes(record: Column) -> list[Column]:
-    own = ("sequence", "vtt", "traded_volume", "ltq", "tbq", "tsq")
+    own = ("sequence", "vtt", "traded_volume", "ltq", "tbq", "tsq", "prev_bid_quantity", "prev_ask_quantity")
     best = [F.get(record[side], F.lit(0))["quantity"] for side in ("bid", "ask")]
     return [*[record[name] for name in own], record["bar"]["volume"], *best]
 

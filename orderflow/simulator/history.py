@@ -100,6 +100,7 @@ def day_columns(rng: np.random.Generator, stock: Instrument, day: dt.date, rate:
     def before(column: np.ndarray[Any, Any]) -> pa.Array:
         return pa.array(column[previous], mask=~has_previous)
 
+    bids, asks = (_levels(rng, best, step, tick, stock.typical_order) for best, step in ((best_bid, -1), (best_ask, 1)))
     columns: Columns = {
         "schema_version": constant(records.SCHEMA_VERSION),
         "instrument_key": constant(stock.key),
@@ -117,8 +118,8 @@ def day_columns(rng: np.random.Generator, stock: Instrument, day: dt.date, rate:
         "atp": np.round(turnover / vtt, 2),
         "tbq": (rng.integers(2_000, 4_000, count) * stock.typical_order),
         "tsq": (rng.integers(2_000, 4_000, count) * stock.typical_order),
-        "bid": _levels(rng, best_bid, -1, tick, stock.typical_order),
-        "ask": _levels(rng, best_ask, 1, tick, stock.typical_order),
+        "bid": bids,
+        "ask": asks,
         "bar": _minute_bars(feed_time, ltt, price, volume, traded),
         "day_bar": _day_bars(price, traded, vtt, volume),
         "segment_status": constant("NORMAL_OPEN"),
@@ -128,6 +129,8 @@ def day_columns(rng: np.random.Generator, stock: Instrument, day: dt.date, rate:
         "traded_volume": pa.array(volume, mask=~has_previous),
         "prev_bid": before(bid_price),
         "prev_ask": before(ask_price),
+        "prev_bid_quantity": before(_best_quantities(bids)),
+        "prev_ask_quantity": before(_best_quantities(asks)),
         "prev_feed_time_ms": before(feed_time),
         "prev_ltt_ms": before(ltt),
         "tick_direction": change[last_change],
@@ -143,6 +146,11 @@ def _levels(rng: np.random.Generator, best: np.ndarray[Any, Any], step: int, tic
     quantities = (1 + rng.exponential(4.0, count * _LEVELS) * size).astype(np.int64)
     offsets = np.arange(0, count * _LEVELS + 1, _LEVELS, dtype=np.int32)
     return pa.ListArray.from_arrays(offsets, pa.StructArray.from_arrays([prices, quantities], ["price", "quantity"]))
+
+
+def _best_quantities(levels: pa.Array) -> np.ndarray[Any, Any]:
+    quantities = levels.flatten().field("quantity").to_numpy()
+    return np.asarray(quantities[::_LEVELS])
 
 
 def _minute_bars(

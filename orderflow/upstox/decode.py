@@ -265,7 +265,7 @@ class _FeedReader:
                     found = self._minute_bar(bar.ts, prices, volume)
                     if found is not None and (minute_bar is None or found.start_ms > minute_bar.start_ms):
                         minute_bar = found
-            elif interval == "1d" and all(self._is_price(price) for price in prices):
+            elif interval == "1d" and all([self.least_price < price < _MOST_PRICE and price for price in prices]):
                 day_bar = DayBar(*prices, volume)
         return minute_bar, day_bar
 
@@ -289,7 +289,7 @@ class _FeedReader:
         return None
 
     def _price(self, price: float, name: str) -> float | None:
-        if self._is_price(price):
+        if self.least_price < price < _MOST_PRICE and price:
             return price
         if price != 0.0:
             self._reject("bad_price", f"{name}={price}")

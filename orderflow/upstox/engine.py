@@ -214,7 +214,8 @@ class FeedEngine:
         for update in decoded.updates:
             if update.instrument_key in self.keys:
                 self._update(update, at_ms)
-        self._heartbeat.seen((update.instrument_key for update in decoded.updates), at_ms)
+        if self._heartbeat.awaits_snapshot:
+            self._heartbeat.seen((update.instrument_key for update in decoded.updates), at_ms)
         return decoded
 
     def beat(self, now_ms: int) -> bool:
@@ -324,9 +325,12 @@ class FeedEngine:
                 cause=f"no update for {silent_ms / 1000:.0f} s on an open connection",
                 volume=tick.traded_volume,
             )
-        if self.paces.is_served_again(key):
+        if self.paces.not_served and self.paces.is_served_again(key):
             self._event("served", at_ms, instrument_key=key, cause="the feed mentions it after all")
-        self._tell(result, update, session, cause, at_ms)
+        if result.events:
+            self._tell(result, update, session, cause, at_ms)
+        elif self._baselines.falls:
+            self._baselines.rose(key)
 
     def _tell(self, result: Inference, update: FeedUpdate, session: Session, cause: str | None, at_ms: int) -> None:
         """Write the events of an update to the ledger, and follow a volume that went backwards."""

@@ -54,18 +54,18 @@ class Fall(NamedTuple):
 class BaselineWatch:
     """Find cumulative volumes that stay below the known one: that one was wrong, or the feed is another (demo, then live)."""
 
-    _falls: dict[str, Fall] = field(default_factory=dict)
+    falls: dict[str, Fall] = field(default_factory=dict)
 
     def fell(self, key: str, vtt: int, at_ms: int) -> Fall | None:
         """Take a cumulative volume below the known one; return the fall, and forget it, once it lasted 20 updates and 30 s."""
-        known = self._falls.get(key)
+        known = self.falls.get(key)
         fall = Fall(1, at_ms, vtt) if known is None else Fall(known.updates + 1, known.since_ms, min(known.least_vtt, vtt))
         if fall.updates < _RESET_UPDATES or at_ms - fall.since_ms < _RESET_MS:
-            self._falls[key] = fall
+            self.falls[key] = fall
             return None
         self.rose(key)
         return fall
 
     def rose(self, key: str) -> None:
         """Note a cumulative volume that is not below the known one."""
-        self._falls.pop(key, None)
+        self.falls.pop(key, None)

@@ -71,11 +71,14 @@ class HeartbeatClock:
         self._message_ms, self._feed_time_ms = received_ms, feed_time_ms
         self._awake_ms = 0
 
+    @property
+    def awaits_snapshot(self) -> bool:
+        """Say whether the connection's first snapshot is not complete yet."""
+        return self._open and not self._beating and self._stored_from is None
+
     def seen(self, keys: Iterable[str], received_ms: int) -> None:
-        """Note the instruments of a message, once their ticks are handed over."""
+        """Note the instruments of a message, once their ticks are handed over, while a snapshot is awaited."""
         self.unseen.difference_update(keys)
-        if self._beating or not self._open or self._stored_from is not None:
-            return
         if self.snapshot_from_ms is None:
             self.snapshot_from_ms = received_ms
         self._end_snapshot(received_ms)

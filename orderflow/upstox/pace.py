@@ -18,6 +18,7 @@ _LIVE: Final = 3.0
 _STALLED_MS: Final = 120_000
 _WEIGHT: Final = 0.05
 _KNOWN_AFTER: Final = 5
+_FEW: Final = 20
 
 
 @dataclass(slots=True)
@@ -28,18 +29,21 @@ class Pace:
     usual_ms: float = 0.0
     gaps: int = 0
 
-    def heard(self, at_ms: int, *, connected_since_ms: int | None = None) -> int:
-        """Note an update; return by how many milliseconds the silence before it was unusual, 0 when it was not.
+    def heard(self, at_ms: int, connected_since_ms: int | None = None) -> int:
+        """Note an update; return the silence before it in milliseconds if that was unusual, else 0.
 
         A silence that began before `connected_since_ms` is an outage's, and says nothing about the instrument's pace.
         """
-        before_ms, self.last_ms = self.last_ms, max(at_ms, self.last_ms or 0)
-        if before_ms is None or at_ms < before_ms or (connected_since_ms is not None and before_ms < connected_since_ms):
+        before_ms = self.last_ms
+        if before_ms is not None and at_ms < before_ms:
+            return 0
+        self.last_ms = at_ms
+        if before_ms is None or (connected_since_ms is not None and before_ms < connected_since_ms):
             return 0
         gap_ms = at_ms - before_ms
-        unusual = self.gaps >= _KNOWN_AFTER and gap_ms > max(SILENCE_MS, _UNUSUAL * self.usual_ms)
+        unusual = gap_ms > SILENCE_MS and self.gaps >= _KNOWN_AFTER and gap_ms > _UNUSUAL * self.usual_ms
         self.gaps += 1
-        self.usual_ms += (gap_ms - self.usual_ms) * max(_WEIGHT, 1.0 / self.gaps)
+        self.usual_ms += (gap_ms - self.usual_ms) * (_WEIGHT if self.gaps >= _FEW else 1.0 / self.gaps)
         return gap_ms if unusual else 0
 
 
@@ -56,7 +60,7 @@ class PaceBook:
     """The pace of every instrument watched, and those that the server does not serve."""
 
     connected_since_ms: int | None = None
-    _not_served: set[str] = field(default_factory=set)
+    not_served: set[str] = field(default_factory=set)
     _awaited: dict[str, int] = field(default_factory=dict)
     _paces: dict[str, Pace] = field(default_factory=dict)
 
@@ -66,34 +70,35 @@ class PaceBook:
 
     def unserved(self, now_ms: int) -> set[str]:
         """Return the keys that the server has never mentioned since they were subscribed 20 s ago or more, each once."""
-        found = {key for key, since_ms in self._awaited.items() if now_ms - since_ms >= NOT_SERVED_MS} - self._not_served
-        self._not_served |= found
+        found = {key for key, since_ms in self._awaited.items() if now_ms - since_ms >= NOT_SERVED_MS} - self.not_served
+        self.not_served |= found
         return found
 
     def none_served(self, keys: Iterable[str]) -> bool:
         """Say whether none of `keys` is served."""
-        return self._not_served.issuperset(keys)
+        return self.not_served.issuperset(keys)
 
     def is_served_again(self, key: str) -> bool:
         """Return whether this key had been told not to be served, and take it as served from now on."""
-        if key not in self._not_served:
+        if key not in self.not_served:
             return False
-        self._not_served.discard(key)
+        self.not_served.discard(key)
         return True
 
     def heard(self, key: str, at_ms: int) -> int:
         """Note an update at feed time `at_ms`; return the length of an unusual silence before it, else 0."""
-        self._awaited.pop(key, None)
+        if self._awaited:
+            self._awaited.pop(key, None)
         pace = self._paces.get(key)
         if pace is None:
             pace = self._paces[key] = Pace()
-        return pace.heard(at_ms, connected_since_ms=self.connected_since_ms)
+        return pace.heard(at_ms, self.connected_since_ms)
 
     def forget(self, key: str) -> None:
         """Forget an instrument that is no longer watched."""
         self._paces.pop(key, None)
         self._awaited.pop(key, None)
-        self._not_served.discard(key)
+        self.not_served.discard(key)
 
     def health(self, keys: Iterable[str], feed_now_ms: int | None, continuous: Mapping[str, bool]) -> dict[str, InstrumentHealth]:
         """Return the health of `keys` at the feed's time now; `continuous` says by key whether it should be trading."""
@@ -104,7 +109,7 @@ class PaceBook:
         silent_ms = None if pace is None or pace.last_ms is None or now_ms is None else max(0, now_ms - pace.last_ms)
         usual_ms = None if pace is None or pace.gaps == 0 else pace.usual_ms
         state: State
-        if key in self._not_served:
+        if key in self.not_served:
             state = "not served"
         elif silent_ms is None or not continuous:
             state = "quiet"

@@ -12,9 +12,9 @@ from typing import Any
 import pytest
 import uvicorn
 
-from orderflow.dashboard.app import Parts, create_app
-from orderflow.dashboard.directory import Directory
-from orderflow.dashboard.store import Store, clock_ms
+from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.state.store import Store, clock_ms
+from orderflow.dashboard.web.app import Parts, create_app
 from tests.browser.synthetic import NAMES, LiveSource, MadeUpHistory, Market
 
 PORT = 18510

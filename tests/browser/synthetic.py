@@ -13,9 +13,9 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
-from orderflow.dashboard.app import Parts, create_app
-from orderflow.dashboard.directory import Directory
-from orderflow.dashboard.store import Record, Store, clock_ms, day_start_ms, trading_date
+from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.state.store import Record, Store, clock_ms, day_start_ms, trading_date
+from orderflow.dashboard.web.app import Parts, create_app
 from orderflow.market import topics
 from orderflow.market.candle import Candle, iso_from_ms
 from orderflow.market.trade import Trade

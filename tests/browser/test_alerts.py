@@ -32,14 +32,9 @@ window.AudioContext = class extends RealContext {
   }
 };
 """
-FEED = (
-    "orderflow.emit('message', {watch: [{key: 'NSE_EQ|LONE', symbol: 'LONE', name: 'LONE', last: arguments[0],"
-    " minute: {start_ms: 1, volume: 1, delta: 1, imbalance: 1, average_volume: 10}}]})"
-)
-RULE = (
-    "localStorage.setItem('orderflow.alerts', JSON.stringify("
-    "[{id: 'r1', key: 'NSE_EQ|LONE', kind: 'above', value: 100, sound: true, notify: true}]));"
-    "window.dispatchEvent(new StorageEvent('storage', {key: 'orderflow.alerts'}))"
+FIRED = (
+    "orderflow.emit('fired', {alert: {number: 1, at_ms: 1, price: 101, words: 'last 101.00 (price at or above 100.00)',"
+    " rule: {id: 'r1', key: 'NSE_EQ|LONE', kind: 'above', value: 100, sound: true, notify: true}}})"
 )
 
 
@@ -58,19 +53,18 @@ def spied(browser: Any, page: Page) -> Iterator[Any]:
 def test_alert_when_it_fires_after_a_click_notifies_and_sounds(spied: Any) -> None:
     spied.find_element("id", "of-header").click()
     wait_until(lambda: spied.execute_script("return contexts.length === 1 && contexts[0].state === 'running'"), "the audio")
-    spied.execute_script(RULE)
-    spied.execute_script(FEED, 99)
-    spied.execute_script(FEED, 101)
+    spied.execute_script(FIRED)
     notified = wait_until(lambda: spied.execute_script("return notified"), "the notification")
-    assert notified == [["Order flow alert", "LONE: last 101.00 (price at or above 100)", "r1"]]
+    assert notified == [["Order flow alert", "LONE: last 101.00 (price at or above 100.00)", "r1"]]
     assert spied.execute_script("return Notification.permission") == "granted"
     assert spied.execute_script("return tones") == [["running", 880]]
 
 
 def test_alert_when_the_page_was_never_touched_notifies_without_a_sound_and_says_so(spied: Any) -> None:
-    spied.execute_script(RULE)
-    spied.execute_script(FEED, 99)
-    spied.execute_script(FEED, 101)
+    spied.execute_script(FIRED)
+    wish = {"id": "far", "key": TCS, "kind": "above", "value": 1e6}
+    spied.execute_script("orderflow.send({type: 'alerts', viewer: orderflow.kept('viewer'), add: [arguments[0]]})", wish)
+    wait_until(lambda: spied.execute_script("return orderflow.alertRules().length") == 1, "a rule with sound")
     wait_until(lambda: spied.execute_script("return notified.length"), "the notification")
     assert spied.execute_script("return [navigator.userActivation.hasBeenActive, contexts.length]") == [False, 0]
     click(spied, "#of-alerts")
@@ -111,8 +105,8 @@ def test_alert_when_the_prices_are_right_clicked_is_set_drawn_and_removed_there(
     first = spied.find_element("css selector", "#of-menu button")
     assert first.text.startswith("Alert at ")
     first.click()
-    rules = spied.execute_script("return orderflow.priceRules().map(({ kind, value }) => [kind, value])")
-    [(kind, value)] = rules
+    drawn_rules = "return orderflow.priceRules().map(({ kind, value }) => [kind, value])"
+    [(kind, value)] = wait_until(lambda: spied.execute_script(drawn_rules), "the rule")
     assert kind == ("above" if value >= last else "below")
     assert abs(value - wanted) < (high - low) / 50
     drawn = spied.execute_script(
@@ -124,5 +118,21 @@ def test_alert_when_the_prices_are_right_clicked_is_set_drawn_and_removed_there(
     remove = spied.find_element("css selector", "#of-menu button")
     assert remove.text.startswith("Remove the alert at ")
     remove.click()
-    assert spied.execute_script("return orderflow.priceRules().length") == 0
+    wait_until(lambda: spied.execute_script("return orderflow.priceRules().length") == 0, "its removal")
     assert not spied.find_elements("id", "of-menu")
+
+
+def test_alert_when_it_fired_while_no_page_was_open_is_new_on_the_next_one(spied: Any, page: Page) -> None:
+    wish = {"id": "touch", "key": TCS, "kind": "below", "value": 1}
+    spied.execute_script("orderflow.send({type: 'alerts', viewer: orderflow.kept('viewer'), add: [arguments[0]]})", wish)
+    wait_until(lambda: spied.execute_script("return orderflow.alertRules().length") == 1, "the rule")
+    viewer = spied.execute_script("return orderflow.kept('viewer')")
+    spied.get("about:blank")
+    page.store.alerts.judge(TCS, 2.0, 1, None)
+    page.store.alerts.judge(TCS, 0.5, 2, None)
+    assert len(page.store.alerts.of(viewer)["log"]) == 1
+    open_page(spied, page, "?instrument=" + TCS.replace("|", "%7C"))
+    wait_until(lambda: spied.find_element("id", "of-alerts").text == "Alerts 1 · 1 new", "what fired meanwhile")
+    click(spied, "#of-alerts")
+    assert "TCS: last 0.50 (price at or below 1.00)" in spied.find_element("id", "of-alert-log").text
+    spied.execute_script("document.querySelector('dialog').close()")

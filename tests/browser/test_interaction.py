@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 import pytest
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 
-from orderflow.dashboard.store import clock_ms
 from tests.browser.conftest import Page, wait_until
 from tests.browser.synthetic import NAMES
 from tests.browser.test_page import click, open_page
@@ -51,7 +49,7 @@ def point_at(browser: Any, from_newest: int) -> str:
 
 
 def rules(browser: Any) -> list[dict[str, Any]]:
-    return list(json.loads(browser.execute_script("return localStorage.getItem('orderflow.alerts')") or "[]"))
+    return list(browser.execute_script("return orderflow.alertRules()"))
 
 
 def add_rule(browser: Any, kind: str, value: str) -> None:
@@ -172,50 +170,11 @@ def test_alerts_when_two_tabs_add_rules_keep_both(browser: Any, page: Page) -> N
         browser.switch_to.window(second)
         wait_until(lambda: browser.find_element("id", "of-alerts").text == "Alerts 1", "the other tab's rule")
         add_rule(browser, "below", "1")
-        assert [(one["key"], one["value"]) for one in rules(browser)] == [(TCS, 99999), (HDFC, 1)]
+        wait_until(lambda: [(one["key"], one["value"]) for one in rules(browser)] == [(TCS, 99999), (HDFC, 1)], "both rules")
     finally:
         browser.execute_script("localStorage.clear()")
         browser.close()
         browser.switch_to.window(first)
-
-
-def test_alerts_when_a_minute_has_little_volume_do_not_fire_on_its_imbalance(browser: Any, page: Page) -> None:
-    open_page(browser, page, "?instrument=" + TCS.replace("|", "%7C"))
-    minute = {"start_ms": clock_ms() // 60_000 * 60_000, "volume": 2, "delta": 2, "imbalance": 1.0, "average_volume": 4000}
-    feed = (
-        "orderflow.emit('message', {watch: [{key: 'NSE_EQ|LONE', symbol: 'LONE', name: 'LONE', last: 10, minute: arguments[0]}]})"
-    )
-    browser.execute_script(
-        "localStorage.setItem('orderflow.alerts', JSON.stringify([{key: 'NSE_EQ|LONE', kind: 'imbalance', value: 0.6}]));"
-        "window.dispatchEvent(new StorageEvent('storage', {key: 'orderflow.alerts'}))"
-    )
-    browser.execute_script(feed, minute)
-    assert browser.find_elements("css selector", ".toast") == []
-    browser.execute_script(feed, {**minute, "volume": 2000})
-    assert "imbalance 1.00 of 2,000" in wait_until(lambda: browser.find_element("css selector", ".toast").text, "the toast")
-    wait_until(lambda: "1 new" in browser.find_element("id", "of-alerts").text, "the unread count")
-    click(browser, "#of-alerts")
-    wait_until(lambda: "imbalance 1.00 of 2,000" in browser.find_element("id", "of-alert-log").text, "the log")
-    browser.execute_script("localStorage.clear()")
-
-
-def test_alerts_when_a_started_dashboard_reads_the_day_or_a_minute_is_long_over_do_not_fire(browser: Any, page: Page) -> None:
-    open_page(browser, page, "?instrument=" + TCS.replace("|", "%7C"))
-    row = {"key": "NSE_EQ|LONE", "symbol": "LONE", "name": "LONE", "last": 10}
-    minute = {"start_ms": clock_ms() // 60_000 * 60_000, "volume": 9, "delta": 9, "imbalance": 1.0, "average_volume": 4}
-    feed = "orderflow.emit('message', {watch: [arguments[0]]})"
-    browser.execute_script(
-        "localStorage.setItem('orderflow.alerts', JSON.stringify(["
-        "{key: 'NSE_EQ|LONE', kind: 'delta', value: 5}, {key: 'NSE_EQ|LONE', kind: 'above', value: 15}]));"
-        "window.dispatchEvent(new StorageEvent('storage', {key: 'orderflow.alerts'}))"
-    )
-    browser.execute_script(feed, {**row, "minute": None})
-    browser.execute_script(feed, {**row, "last": 20, "minute": minute, "reading": True})
-    browser.execute_script(feed, {**row, "minute": {**minute, "start_ms": minute["start_ms"] - 600_000}})
-    assert browser.find_elements("css selector", ".toast") == []
-    browser.execute_script(feed, {**row, "minute": minute})
-    assert "delta +9" in wait_until(lambda: browser.find_element("css selector", ".toast").text, "the toast")
-    browser.execute_script("localStorage.clear()")
 
 
 def test_page_when_it_is_hidden_between_a_message_and_its_frame_goes_on(browser: Any, page: Page) -> None:
@@ -257,7 +216,7 @@ def test_alerts_when_the_dialog_opens_offer_the_last_price_and_take_the_keys(bro
     assert browser.execute_script("return document.activeElement.id") == "of-alert-value"
     assert 100 < float(browser.execute_script("return document.activeElement.value")) < 1000
     browser.execute_script(
-        "document.querySelector('dialog h3 button').focus();"
+        "document.querySelector('dialog h2 button').focus();"
         "document.activeElement.dispatchEvent(new KeyboardEvent('keydown', {key: 'f', bubbles: true}))"
     )
     assert browser.execute_script("return orderflow.view.mode") == "chart"

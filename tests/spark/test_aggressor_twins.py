@@ -29,7 +29,7 @@ from orderflow.processing.schemas import spark_schema
 
 pytestmark = pytest.mark.spark
 
-RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "data" / "aggressor"
+RECORDINGS = Path(__file__).resolve().parents[3] / "shared" / "data"
 USED = (*Evidence._fields, "bid", "ask")
 SCHEMA = spark_schema(field for field in records.TICK if field.name in USED).add("row", "long")
 
@@ -74,6 +74,8 @@ def recorded_ticks(path: Path) -> list[dict[str, Any]]:
                 "ask": [{"price": now["ask_price_1"], "quantity": now["ask_qty_1"]}],
                 "prev_bid": before["bid_price_1"],
                 "prev_ask": before["ask_price_1"],
+                "prev_bid_quantity": before["bid_qty_1"],
+                "prev_ask_quantity": before["ask_qty_1"],
                 "tick_direction": direction,
                 "feed_time_ms": now["packet_time_ms"],
                 "prev_feed_time_ms": before["packet_time_ms"],
@@ -88,8 +90,8 @@ def recorded_ticks(path: Path) -> list[dict[str, Any]]:
 
 @pytest.mark.skipif(not RECORDINGS.is_dir(), reason="the recordings with the true side are not on this machine")
 def test_twins_when_run_on_every_recorded_packet_then_equal(spark, tmp_path):
-    ticks = [tick for path in sorted(RECORDINGS.glob("*.parquet")) for tick in recorded_ticks(path)]
-    assert len(ticks) > 80_000
+    ticks = [tick for path in sorted(RECORDINGS.glob("aggressor*/*.parquet")) for tick in recorded_ticks(path)]
+    assert len(ticks) > 270_000
     assert computed(frame(spark, ticks, tmp_path)) == [expected(tick) for tick in ticks]
 
 
@@ -98,7 +100,10 @@ def maybe(values: st.SearchStrategy[Any]) -> st.SearchStrategy[Any]:
 
 
 PRICES = st.one_of(st.integers(1990, 2010).map(lambda ticks: ticks / 20), st.floats(0.01, 1e6))
-TIMES = st.integers(1_765_770_300_000, 1_765_770_305_000)
+TIMES = st.one_of(
+    st.integers(1_765_770_300_000, 1_765_770_305_000),
+    st.integers(1_765_770_300_000, 1_765_770_900_000),
+)
 QUANTITIES = st.one_of(st.integers(0, 50), st.integers(0, 10**10))
 LEVELS = maybe(st.lists(st.fixed_dictionaries({"price": maybe(PRICES), "quantity": maybe(QUANTITIES)}), max_size=2))
 TICKS = st.fixed_dictionaries(
@@ -110,6 +115,8 @@ TICKS = st.fixed_dictionaries(
         "ask": LEVELS,
         "prev_bid": maybe(PRICES),
         "prev_ask": maybe(PRICES),
+        "prev_bid_quantity": maybe(QUANTITIES),
+        "prev_ask_quantity": maybe(QUANTITIES),
         "tick_direction": maybe(st.sampled_from([-1, 0, 1])),
         "feed_time_ms": maybe(TIMES),
         "prev_feed_time_ms": maybe(TIMES),

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orderflow.market.aggressor import RULES, Evidence, Split, lean, split, verdict
+from orderflow.market.aggressor import RULES, Evidence, Split, informed_lean, lean, split, verdict
 from orderflow.market.confidence import band, grade
 from orderflow.market.tick import Level, Tick
 
@@ -88,10 +88,53 @@ def test_lean_when_the_mid_is_not_exact_in_binary_then_still_at_the_mid():
     assert lean("split", 0.15, 0.1, 0.2, -1) == 0.0
 
 
-def test_lean_when_estimator_and_inside_the_spread_then_square_root_of_distance():
-    assert lean("split", 100.0625, 100.0, 100.1, 1) == pytest.approx(0.5)
-    assert lean("split", 100.0375, 100.0, 100.1, 1) == pytest.approx(-0.5)
+def test_lean_when_estimator_and_a_quote_then_the_distance_in_half_spreads():
+    assert lean("split", 100.07, 100.0, 100.1, 1) == pytest.approx(0.4)
+    assert lean("split", 100.02, 100.0, 100.1, 1) == pytest.approx(-0.6)
     assert lean("split", 100.3, 100.0, 100.1, 1) == 1.0
+    assert lean("split", 99.8, 100.0, 100.1, 1) == -1.0
+
+
+INSIDE = Evidence(ltp=100.07, prev_bid=100.0, prev_ask=100.1, bid=100.0, ask=100.1)
+
+
+@pytest.mark.parametrize(
+    ("changed", "expected"),
+    [
+        ({}, 0.4),
+        ({"ask": 100.12}, 0.4 + 0.5),
+        ({"ask": 100.09}, 0.4 + 0.1),
+        ({"ask": 100.07}, 0.4 + 0.1 + 0.5),
+        ({"bid": 99.98}, 0.4 - 0.5),
+        ({"bid": 100.02}, 0.4 - 0.1),
+        ({"bid": 100.07}, 0.4 - 0.1 - 0.5),
+        ({"bid": 99.98, "ask": 100.07}, 0.4 - 0.5 + 0.1 + 0.5),
+        ({"bid": None, "ask": 100.07}, 0.4),
+        ({"ltp": 100.1}, 1.0 + 0.5),
+        ({"ltp": 100.1, "bid": 99.98, "ask": 100.09}, 1.0 - 0.5 + 0.1),
+        ({"ltp": 100.05}, 0.0),
+    ],
+)
+def test_informed_lean_when_the_best_prices_moved_or_stand_at_the_last_price_then_they_add_to_it(changed, expected):
+    assert informed_lean(INSIDE._replace(**changed))[0] == pytest.approx(expected)
+
+
+def test_informed_lean_when_the_queues_shifted_then_a_quarter_of_the_shift_is_added():
+    before = INSIDE._replace(prev_bid_quantity=100, prev_ask_quantity=100)
+    assert informed_lean(before._replace(bid_quantity=300, ask_quantity=100))[0] == pytest.approx(0.4 + 0.25 * 0.5)
+    assert informed_lean(before._replace(bid_quantity=100, ask_quantity=300))[0] == pytest.approx(0.4 - 0.25 * 0.5)
+    assert informed_lean(before._replace(bid_quantity=0, ask_quantity=0))[0] == pytest.approx(0.4)
+    assert informed_lean(before._replace(bid_quantity=300))[0] == pytest.approx(0.4)
+
+
+@pytest.mark.parametrize(("bid", "ask"), [(None, 100.1), (100.1, None), (100.1, 100.1), (100.2, 100.1)])
+def test_informed_lean_when_the_previous_quote_is_missing_locked_or_crossed_then_none(bid, ask):
+    assert informed_lean(INSIDE._replace(prev_bid=bid, prev_ask=ask)) == (None, False)
+
+
+def test_informed_lean_when_prices_are_below_zero_then_as_above():
+    below = Evidence(ltp=-0.03, prev_bid=-0.10, prev_ask=0.0, bid=-0.10, ask=-0.03)
+    assert informed_lean(below)[0] == pytest.approx(0.4 + 0.1 + 0.5)
 
 
 @pytest.mark.parametrize("rule", RULES)
@@ -112,16 +155,44 @@ def test_verdict_when_price_is_missing_or_nothing_is_known_then_unclassified(rul
 
 
 def test_verdict_when_estimator_and_one_second_of_many_prints_then_some_of_the_other_side():
-    # mixing = 0.18 × 0.75 × ln(10)/3 × 1 × 1 = 0.104; buy share = 0.5 + 0.5 / 1.104 = 0.953
-    assert one("split") == (95, 5, 0)
+    # mixing = 0.2 × 0.75 × ln(10)/3 = 0.115; last = √(1/10) = 0.316; kept = 0.316 + 0.684 / 1.115 = 0.929
+    assert one("split") == (96, 4, 0)
     assert one("lee_ready") == (100, 0, 0)
 
 
+BUSY = {"traded_volume": 10_000, "ltq": 100}
+
+
 def test_verdict_when_estimator_and_the_book_pulls_against_then_more_of_the_other_side():
-    # mixing = 0.18 × 0.75 × 1 × 1 × (1 + 0.3 × pull), pull = 0.98, 0 and -0.98
-    assert one("split", bid_quantity=10, ask_quantity=990, traded_volume=10_000, ltq=100) == (9256, 744, 0)
-    assert one("split", bid_quantity=500, ask_quantity=500, traded_volume=10_000, ltq=100) == (9405, 595, 0)
-    assert one("split", bid_quantity=990, ask_quantity=10, traded_volume=10_000, ltq=100) == (9565, 435, 0)
+    # mixing = 0.2 × 0.75 × (1 + 0.3 × pull), pull = 0.98, 0 and -0.98; kept = 0.1 + 0.9 / (1 + mixing)
+    assert one("split", bid_quantity=10, ask_quantity=990, **BUSY) == (9269, 731, 0)
+    assert one("split", bid_quantity=500, ask_quantity=500, **BUSY) == (9413, 587, 0)
+    assert one("split", bid_quantity=990, ask_quantity=10, **BUSY) == (9569, 431, 0)
+
+
+@pytest.mark.parametrize(
+    ("ltp", "prints_1", "prints_4", "prints_100"),
+    [(100.08, 10_000, 8_903, 7_848), (100.06, 10_000, 7_968, 6_283), (100.05, 5_000, 5_000, 5_000), (100.04, 0, 2_032, 3_717)],
+)
+def test_verdict_when_estimator_and_inside_the_spread_then_the_last_trade_keeps_its_side(ltp, prints_1, prints_4, prints_100):
+    # The last trade's share of the evidence is √(1/prints) = 1, 0.5 and 0.1; the rest has the lean, 0.6, 0.2 and 0.
+    busy = {"traded_volume": 10_000, "ltp": ltp}
+    assert [one("split", ltq=ltq, **busy)[0] for ltq in (10_000, 2_500, 100)] == [prints_1, prints_4, prints_100]
+
+
+@pytest.mark.parametrize(
+    ("seconds", "expected"),
+    [(5, (8_833, 1_167, 0)), (10, (8_500, 1_500, 0)), (60, (7_000, 3_000, 0)), (120, (6_438, 3_562, 0)), (300, (0, 0, 10_000))],
+)
+def test_verdict_when_the_window_is_long_then_shares_near_one_half_and_at_last_unclassified(seconds, expected):
+    # mixing = 0.2 × 1.75 + 0.03 × (seconds - 5): 0.35, 0.5, 2, 3.8 and 9.2, which is more than 9
+    before_ms = NOON_MS - 1_000 * seconds
+    assert one("split", prev_feed_time_ms=before_ms, prev_ltt_ms=before_ms - 80, **BUSY) == expected
+    assert one("lee_ready", prev_feed_time_ms=before_ms, prev_ltt_ms=before_ms - 80, **BUSY) == (10_000, 0, 0)
+
+
+def test_verdict_when_one_trade_ends_a_long_window_then_it_keeps_its_side():
+    assert one("split", prev_feed_time_ms=NOON_MS - 900_000, ltq=100) == (100, 0, 0)
 
 
 @pytest.mark.parametrize(
@@ -147,14 +218,14 @@ def test_verdict_when_the_rule_is_unknown_then_value_error_names_the_valid_ones(
 
 
 MAYBE_PRICE = st.one_of(st.none(), st.integers(1, 40).map(lambda ticks: ticks / 20))
-MAYBE_TIME = st.one_of(st.none(), st.integers(0, 10_000))
+MAYBE_TIME = st.one_of(st.none(), st.integers(0, 10_000), st.integers(0, 1_000_000))
 MAYBE_QUANTITY = st.one_of(st.none(), st.integers(0, 10**9))
 MAYBE_FLAG = st.sampled_from([None, False, True])
 ANY_EVIDENCE = st.builds(
     Evidence,
     traded_volume=MAYBE_QUANTITY,
     **dict.fromkeys(("ltp", "prev_bid", "prev_ask", "bid", "ask"), MAYBE_PRICE),
-    **dict.fromkeys(("ltq", "bid_quantity", "ask_quantity"), MAYBE_QUANTITY),
+    **dict.fromkeys(("ltq", "bid_quantity", "ask_quantity", "prev_bid_quantity", "prev_ask_quantity"), MAYBE_QUANTITY),
     **dict.fromkeys(("feed_time_ms", "prev_feed_time_ms", "ltt_ms", "prev_ltt_ms"), MAYBE_TIME),
     **dict.fromkeys(("gap", "auction"), MAYBE_FLAG),
     tick_direction=st.sampled_from([None, -1, 0, 1]),
@@ -166,7 +237,7 @@ def test_verdict_when_given_anything_then_parts_add_up_to_the_volume(rule, evide
     *parts, wrong = verdict(rule, evidence)
     assert sum(parts) == (evidence.traded_volume or 0)
     assert min(parts) >= 0
-    assert 0.06 <= wrong <= 0.5
+    assert 0.02 <= wrong <= 0.5
 
 
 def test_evidence_when_gathered_from_a_tick_then_its_fields_and_the_best_levels():
@@ -186,11 +257,15 @@ def test_evidence_when_gathered_from_a_tick_then_its_fields_and_the_best_levels(
         traded_volume=100,
         prev_bid=100.0,
         prev_ask=100.1,
+        prev_bid_quantity=650,
+        prev_ask_quantity=20,
         prev_feed_time_ms=NOON_MS - 1_000,
         prev_ltt_ms=NOON_MS - 1_080,
         tick_direction=1,
+        gap=False,
+        auction=False,
     )
-    assert Evidence.of(tick) == SECOND._replace(bid=100.0, bid_quantity=700)
+    assert Evidence.of(tick) == SECOND._replace(bid=100.0, bid_quantity=700, prev_bid_quantity=650, prev_ask_quantity=20)
 
 
 def test_split_when_given_the_fields_one_by_one_then_the_verdict_without_the_wrong_share():
@@ -224,7 +299,7 @@ SURE = Evidence(
     ltq=50,
     prev_bid=100.0,
     prev_ask=100.1,
-    bid=100.1,
+    bid=100.0,
     ask=100.2,
     feed_time_ms=NOON_MS,
     prev_feed_time_ms=NOON_MS - 500,
@@ -236,18 +311,22 @@ SURE = Evidence(
 @pytest.mark.parametrize(
     ("changed", "share"),
     [
-        ({}, 0.09),
-        ({"prev_feed_time_ms": NOON_MS - 5_000}, 0.18),
-        ({"prev_feed_time_ms": None}, 0.18),
-        ({"ltp": 100.07}, 0.29),
-        ({"prev_ask": None}, 0.29),
-        ({"prev_bid": 100.1}, 0.29),
-        ({"bid": 99.9, "ask": 100.0}, 0.29),
-        ({"bid": 100.0, "ask": 100.1}, 0.09),
-        ({"bid": 100.0, "ask": 100.1, "ltq": 5}, 0.34),
-        ({"bid": 100.0, "ask": 100.1, "ltq": 5, "ltt_ms": NOON_MS - 1_200}, 0.09),
-        ({"bid": 100.0, "ask": 100.1, "ltq": 5, "ltp": 100.02}, 0.5),
-        ({"bid": None}, 0.09),
+        ({}, 0.035),
+        ({"prev_feed_time_ms": NOON_MS - 5_000}, 0.08),
+        ({"prev_feed_time_ms": None}, 0.08),
+        ({"prev_feed_time_ms": NOON_MS + 10}, 0.02),
+        ({"ltp": 100.07, "ask": 100.1}, 0.285),
+        ({"ltp": 100.07, "bid": 100.0, "ask": 100.11}, 0.285),
+        ({"prev_ask": None}, 0.285),
+        ({"prev_bid": 100.1}, 0.285),
+        ({"bid": 100.1}, 0.285),
+        ({"bid": 99.9}, 0.035),
+        ({"bid": 99.9, "ask": 100.09}, 0.285),
+        ({"bid": 100.0, "ask": 100.1}, 0.035),
+        ({"bid": 100.0, "ask": 100.1, "ltq": 5}, 0.285),
+        ({"bid": 100.0, "ask": 100.1, "ltq": 5, "ltt_ms": NOON_MS - 1_200}, 0.035),
+        ({"bid": 100.0, "ask": 100.1, "ltq": 5, "ltp": 100.02, "prev_feed_time_ms": NOON_MS - 2_000}, 0.5),
+        ({"bid": None}, 0.035),
     ],
 )
 def test_wrong_share_when_signs_of_doubt_are_seen_then_they_add_up_to_a_half_at_most(changed, share):
@@ -256,7 +335,7 @@ def test_wrong_share_when_signs_of_doubt_are_seen_then_they_add_up_to_a_half_at_
 
 def test_band_when_updates_are_summed_then_twice_the_root_in_whole_shares():
     assert band(0.0) == 0.0
-    assert band(100**2 * 0.09) == 93.0
+    assert band(100**2 * 0.09) == 120.0
 
 
 @pytest.mark.parametrize(

@@ -86,3 +86,33 @@ def test_spark_when_computing_then_without_python_functions_but_in_storage() -> 
 def test_files_when_counted_then_none_is_longer_than_a_room() -> None:
     for path in sorted(PACKAGE.rglob("*.py")):
         assert len(path.read_text().splitlines()) <= 450, path
+
+
+DASHBOARD = ("state", "sources", "views", "web")
+
+
+def test_dashboard_when_its_modules_import_one_another_then_in_one_direction_only() -> None:
+    for level, part in enumerate(DASHBOARD):
+        for path in sorted((PACKAGE / "dashboard" / part).glob("*.py")):
+            for name in own_imports(path):
+                parts = name.split(".")
+                if parts[1:2] == ["dashboard"] and len(parts) > 2:
+                    assert parts[2] in DASHBOARD[: level + 1], f"{path.relative_to(ROOT)} imports {name}"
+
+
+def test_dashboard_when_its_modules_are_followed_then_none_leads_back_to_itself() -> None:
+    wanted = {
+        f"orderflow.dashboard.{path.parent.name}.{path.stem}": {name for name in own_imports(path) if "dashboard" in name}
+        for path in (PACKAGE / "dashboard").rglob("*.py")
+    }
+
+    def reached(module: str) -> set[str]:
+        found: set[str] = set()
+        waiting = [module]
+        while waiting:
+            for name in wanted.get(waiting.pop(), set()) - found:
+                found.add(name)
+                waiting.append(name)
+        return found
+
+    assert [module for module in wanted if module in reached(module)] == []

@@ -41,7 +41,7 @@ class FakeAdmin:
 
     def __init__(self, partitions: int, replicas: int, **present: str) -> None:
         self.present = present
-        self.partitions = [{"partition_index": n, "replicas": list(range(replicas))} for n in range(partitions)]
+        self.partitions = [{"partition_index": n, "replica_nodes": list(range(replicas))} for n in range(partitions)]
         self.altered: list[tuple[str, Any]] = []
 
     def describe_configs(self, resources: list[Any]) -> dict[str, Any]:

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import plotly
 
-from orderflow.dashboard import figures, footprint
-from orderflow.dashboard.app import PLOTLY
-from orderflow.dashboard.figures import PALETTES
+from orderflow.dashboard.views import chart, footprint
+from orderflow.dashboard.views.chart import PALETTES
+from orderflow.dashboard.web.files import PLOTLY
 from tests.unit.test_dashboard_figures import PROFILE, day
 
 WHOLE = Path(plotly.__file__).parent / "package_data" / "plotly.min.js"
@@ -39,7 +39,7 @@ def test_bundle_when_vendored_has_the_version_of_the_python_package() -> None:
 
 def test_figures_when_drawn_need_only_traces_of_the_vendored_bundle() -> None:
     palette = PALETTES["default"]
-    drawn = [*figures.chart(day(), PROFILE, palette)["data"], *footprint.chart(day(), palette)["data"]]
+    drawn = [*chart.chart(day(), PROFILE, palette)["data"], *footprint.chart(day(), palette)["data"]]
     assert {trace["type"] for trace in drawn} <= TRACES_OF_FINANCE
 
 

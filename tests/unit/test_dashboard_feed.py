@@ -12,8 +12,8 @@ import orjson
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
-from orderflow.dashboard import feed
-from orderflow.dashboard.store import Store
+from orderflow.dashboard.sources import kafka
+from orderflow.dashboard.state.store import Store
 from orderflow.market import topics
 from tests.unit.test_dashboard_store import KEY, OPEN_MS, final, trade
 
@@ -136,10 +136,10 @@ def run(
 
 
 def run_with(monkeypatch: pytest.MonkeyPatch, consumer: Callable[..., FakeConsumer], check: Callable[[Store], Any]) -> Store:
-    monkeypatch.setattr(feed, "Consumer", consumer)
-    monkeypatch.setattr(feed, "RETRY_SECONDS", 0.01)
+    monkeypatch.setattr(kafka, "Consumer", consumer)
+    monkeypatch.setattr(kafka, "RETRY_SECONDS", 0.01)
     store = Store(lambda: OPEN_MS + 32 * 60_000)
-    reader = feed.KafkaFeed("broker:9092", store)
+    reader = kafka.KafkaFeed("broker:9092", store)
     reader.start()
     try:
         until(lambda: check(store))
@@ -194,7 +194,7 @@ class StrandedConsumer(FakeConsumer):
 def test_feed_when_its_consumer_finds_no_broker_any_more_then_another_goes_on_where_it_stopped(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(feed, "CHECK_SECONDS", 0.01)
+    monkeypatch.setattr(kafka, "CHECK_SECONDS", 0.01)
     log = day_before_and_day(OPEN_MS)
     made: list[FakeConsumer] = []
 

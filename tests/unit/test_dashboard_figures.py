@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
-from orderflow.dashboard import figures, footprint
-from orderflow.dashboard.figures import PALETTES
-from orderflow.dashboard.rollup import Rollup
-from tests.unit.test_dashboard_store import KEY, OPEN_MS, final, store_with, trade
+from orderflow.dashboard.state.rollup import Rollup
+from orderflow.dashboard.views import chart, footprint
+from orderflow.dashboard.views.chart import PALETTES
+from orderflow.market import topics
+from tests.unit.test_dashboard_store import KEY, OPEN_MS, final, level, store_with, trade
 
 PALETTE = PALETTES["default"]
-PROFILE = figures.profile_of({10_000: [10, 0, 0], 10_005: [20, 30, 5], 10_010: [0, 10, 0], 10_050: [1, 0, 0]})
+PROFILE = chart.profile_of({10_000: [10, 0, 0], 10_005: [20, 30, 5], 10_010: [0, 10, 0], 10_050: [1, 0, 0]})
 
 
 def day() -> list[Any]:
@@ -31,11 +32,11 @@ def traces(figure: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 def test_label_when_given_a_time_writes_it_in_ist() -> None:
-    assert figures.label(OPEN_MS) == "2025-12-15 09:15:00"
+    assert chart.label(OPEN_MS) == "2025-12-15 09:15:00"
 
 
 def test_tails_when_a_row_forms_leaves_it_to_the_forming_trace() -> None:
-    columns = figures.tails(day(), PALETTE)
+    columns = chart.tails(day(), PALETTE)
     assert columns["candles"] == {
         "x": ["2025-12-15 09:15:00", "2025-12-15 09:16:00"],
         "open": [100.0, None],
@@ -43,7 +44,7 @@ def test_tails_when_a_row_forms_leaves_it_to_the_forming_trace() -> None:
         "low": [99.0, None],
         "close": [100.5, None],
     }
-    assert figures.forming(day()) == {
+    assert chart.forming(day()) == {
         "x": ["2025-12-15 09:16:00"],
         "open": [100.5],
         "high": [100.5],
@@ -53,7 +54,7 @@ def test_tails_when_a_row_forms_leaves_it_to_the_forming_trace() -> None:
 
 
 def test_tails_when_a_side_dominates_colours_volume_and_delta_and_stacks_the_unclassified() -> None:
-    columns = figures.tails(day(), PALETTE)
+    columns = chart.tails(day(), PALETTE)
     assert columns["volume"]["y"] == [45, 13]
     assert columns["unclassified"]["y"] == [0, 3]
     assert columns["volume"]["marker.color"] == [PALETTE.buy, PALETTE.sell_faint]
@@ -62,13 +63,13 @@ def test_tails_when_a_side_dominates_colours_volume_and_delta_and_stacks_the_unc
 
 
 def test_tails_when_imbalance_is_strong_marks_it_at_the_candles_end() -> None:
-    columns = figures.tails(day(), PALETTE)
+    columns = chart.tails(day(), PALETTE)
     assert columns["buy_marks"]["y"] == [99.0, None]
     assert columns["sell_marks"]["y"] == [None, None]
 
 
 def test_chart_when_it_marks_selling_points_the_mark_down_from_above_the_candle() -> None:
-    found = traces(figures.chart(day(), PROFILE, PALETTE))
+    found = traces(chart.chart(day(), PROFILE, PALETTE))
     assert found["sell_marks"]["marker"] == {
         "symbol": "triangle-up",
         "size": 8,
@@ -82,12 +83,12 @@ def test_chart_when_it_marks_selling_points_the_mark_down_from_above_the_candle(
 def test_chart_when_it_shows_a_whole_day_draws_smaller_marks() -> None:
     store = store_with(*[final(minute, 100.0, 101.0, 99.0, 100.5, 40, 5, imbalance=0.8) for minute in range(201)])
     rows = Rollup(1).rows(store.instruments[KEY])
-    sizes = [traces(figures.chart(shown, PROFILE, PALETTE))["buy_marks"]["marker"]["size"] for shown in (rows[:200], rows)]
+    sizes = [traces(chart.chart(shown, PROFILE, PALETTE))["buy_marks"]["marker"]["size"] for shown in (rows[:200], rows)]
     assert sizes == [8, 5]
 
 
 def test_chart_when_drawn_gives_cvd_a_scale_of_its_own_in_its_colour() -> None:
-    axis = figures.chart(day(), PROFILE, PALETTE)["layout"]["yaxis5"]
+    axis = chart.chart(day(), PROFILE, PALETTE)["layout"]["yaxis5"]
     assert axis.get("visible", True) is True
     assert (axis["side"], axis["ticklabelposition"], axis["tickfont"]["color"]) == ("left", "inside", PALETTE.cvd)
 
@@ -106,20 +107,20 @@ def test_palettes_when_one_colour_has_a_meaning_give_no_other_meaning_a_hue_near
 
 
 def test_tails_when_a_bar_is_the_exchanges_colours_the_quality_strip() -> None:
-    assert figures.tails(day(), PALETTE)["quality"]["marker.color"] == [PALETTE.confirmed, PALETTE.grid]
+    assert chart.tails(day(), PALETTE)["quality"]["marker.color"] == [PALETTE.confirmed, PALETTE.grid]
 
 
 def test_chart_when_built_puts_every_column_of_a_patch_into_a_trace_of_that_uid() -> None:
     rows = day()
-    found = traces(figures.chart(rows, PROFILE, PALETTE))
-    for uid, columns in figures.tails(rows, PALETTE).items():
+    found = traces(chart.chart(rows, PROFILE, PALETTE))
+    for uid, columns in chart.tails(rows, PALETTE).items():
         assert found[uid]["x"] == columns["x"]
     assert found["volume"]["marker"]["color"] == [PALETTE.buy, PALETTE.sell_faint]
     assert {trace.get("yaxis", "y") for trace in found.values()} == {"y", "y2", "y3", "y4", "y5"}
 
 
 def test_profile_when_prices_are_few_gives_each_its_bar_and_marks_control_and_value_area() -> None:
-    columns = figures.profile_columns(PROFILE)
+    columns = chart.profile_columns(PROFILE)
     assert columns["profile_buy"]["x"] == [10, 20, 0, 1]
     assert columns["profile_sell"]["x"] == [0, 30, 10, 0]
     assert columns["profile_unclassified"]["x"] == [0, 5, 0, 0]
@@ -129,46 +130,46 @@ def test_profile_when_prices_are_few_gives_each_its_bar_and_marks_control_and_va
     assert columns["profile_buy"]["marker.opacity"][3] == 0.35
 
 
-def test_profile_when_its_range_is_wide_states_the_levels_of_the_rows_that_are_drawn() -> None:
+def test_profile_when_its_range_is_wide_states_and_draws_the_same_levels() -> None:
     levels = {10_000 + 5 * number: [1, 1, 0] for number in range(200)} | {10_500: [9, 0, 0]}
-    profile = figures.profile_of(levels)
+    profile = chart.profile_of(levels)
     assert (profile.step, profile.tick, len(profile.rows)) == (25, 5, 40)
-    stated = figures.profile_levels(profile)
-    columns = figures.profile_columns(profile)
-    assert stated["poc"] == columns["poc"]["y"][0] == 105.1
+    stated = chart.profile_levels(profile)
+    columns = chart.profile_columns(profile)
+    assert stated["poc"] == columns["poc"]["y"][0] == 105.0
     assert [stated["low"], stated["high"]] == [columns["value_area"]["y"][0], columns["value_area"]["y"][3]]
     assert sum(columns["profile_buy"]["x"]) == 208
 
 
 def test_profile_when_volume_passed_in_outages_states_it_beside_the_bars() -> None:
-    columns = figures.profile_columns(figures.profile_of({10_000: [10, 0, 0]}, unpriced=46_000))
+    columns = chart.profile_columns(chart.profile_of({10_000: [10, 0, 0]}, unpriced=46_000))
     assert (columns["profile_unclassified"]["x"], columns["profile_unclassified"]["meta"]) == ([0], 46_000)
     assert columns["poc"]["x"] == [0, 10, None]
 
 
 def test_profile_when_nothing_traded_is_empty() -> None:
-    columns = figures.profile_columns(figures.profile_of({}))
+    columns = chart.profile_columns(chart.profile_of({}))
     assert (columns["profile_buy"]["x"], columns["poc"]["x"]) == ([], [])
 
 
 @pytest.mark.parametrize(("span", "step"), [(0, 5), (450, 5), (455, 10), (1800, 25), (2000, 25), (90_000, 1000)])
 def test_price_step_when_the_range_grows_takes_more_ticks_a_row(span: int, step: int) -> None:
-    assert figures.price_step([10_000, 10_005, 10_000 + span]) == step
+    assert chart.price_step([10_000, 10_005, 10_000 + span]) == step
 
 
 def test_tick_size_when_prices_are_given_is_their_common_step() -> None:
-    assert figures.tick_size([314_210, 314_250, 314_220]) == 10
-    assert figures.tick_size([10_005, 10_015]) == 5
-    assert figures.tick_size([314_500]) == 500
+    assert chart.tick_size([314_210, 314_250, 314_220]) == 10
+    assert chart.tick_size([10_005, 10_015]) == 5
+    assert chart.tick_size([314_500]) == 500
 
 
 def test_gap_shapes_when_given_gaps_shades_all_panels() -> None:
-    (shape,) = figures.gap_shapes([(OPEN_MS, OPEN_MS + 30_000)], PALETTE)
+    (shape,) = chart.gap_shapes([(OPEN_MS, OPEN_MS + 30_000)], PALETTE)
     assert (shape["x0"], shape["x1"], shape["yref"]) == ("2025-12-15 09:15:00", "2025-12-15 09:15:30", "paper")
 
 
 def test_facts_when_rows_are_given_say_everything_the_csv_holds() -> None:
-    facts = figures.facts(day())
+    facts = chart.facts(day())
     assert (facts["x"][0], facts["window_end"][0]) == ("2025-12-15 09:15:00", "2025-12-15 09:16:00")
     assert (facts["buy_volume"], facts["final"], facts["exchange_bar"]) == ([40, 4], [True, False], [True, False])
 
@@ -181,7 +182,7 @@ def test_footprint_cells_when_sides_differ_mark_imbalance_control_and_unfinished
         trade(3, 100.10, 0, 20, 295),
     )
     (row,) = Rollup(1).rows(store.instruments[KEY])
-    cell = footprint.cells(row, 5, 5)
+    cell = footprint.cells(row, 5, 5, footprint.DEFAULT)
     assert cell["levels"] == [[100.0, 40, 0, 0, 0], [100.05, 5, 200, 0, 1 | 8], [100.1, 20, 30, 0, 1 | 16]]
     assert (cell["volume"], cell["delta"], cell["final"]) == (295, 165, False)
 
@@ -199,7 +200,7 @@ def outage() -> list[Any]:
 
 
 def test_footprint_cells_when_volume_passed_in_an_outage_keep_it_off_the_prices_and_say_it_below() -> None:
-    known, missed = (footprint.cells(row, 5, 5) for row in outage())
+    known, missed = (footprint.cells(row, 5, 5, footprint.DEFAULT) for row in outage())
     assert [entry[:4] for entry in known["levels"]] == [[100.0, 30, 10, 0], [100.05, 5, 40, 5]]
     assert (known["unclassified"], known["gap"]) == (5, False)
     assert missed["levels"] == [[100.0, 20, 0, 0, 8]]
@@ -209,10 +210,10 @@ def test_footprint_cells_when_volume_passed_in_an_outage_keep_it_off_the_prices_
 def test_footprint_chart_when_a_level_holds_unclassified_volume_draws_and_writes_it_beside_the_sides() -> None:
     figure = footprint.chart(outage(), PALETTE)
     found = traces(figure)
-    assert figure["most"] == 50
-    assert found["cells_sell"]["x"][:4] == [-0.42, 0.084, 0.084, -0.42]
-    assert found["cells_buy"]["x"][6:10] == [-0.336, 0.336, 0.336, -0.336]
-    assert found["cells_unclassified"]["x"] == [0.336, 0.42, 0.42, 0.336, 0.336, None]
+    assert figure["most"] == 45
+    assert found["cells_sell"]["x"][:4] == [-0.28, -0.0, -0.0, -0.28]
+    assert found["cells_buy"]["x"][6:10] == [0.0, 0.3733, 0.3733, 0.0]
+    assert found["cells_unclassified"]["x"] == [0.3733, 0.42, 0.42, 0.3733, 0.3733, None]
     assert found["ask"]["text"][1] == f'40 <span style="color:{PALETTE.neutral}">?5</span>'
 
 
@@ -241,6 +242,19 @@ def test_row_height_when_wished_for_is_granted_unless_a_candle_had_too_many_rows
     )
     assert [footprint.row_height(far, ticks) for ticks in (0, 1, 4)] == [(10, 5), (5, 5), (5, 5)]
     assert footprint.row_height([], 7) == (7, 500)
+
+
+def test_row_height_when_prices_trend_fits_the_newest_candles_together() -> None:
+    steps = [final(minute, 100.0 + minute, 101.0 + minute, 100.0 + minute, 101.0 + minute, 50, 40) for minute in range(12)]
+    levels = [(topics.FOOTPRINT, record) for minute in range(12) for record in ladder(minute)]
+    trend = Rollup(1).rows(store_with(*steps, *levels).instruments[KEY])
+    # Each candle spans 20 ticks, the twelve together 240: rows of 5 ticks give 48.
+    assert footprint.row_height(trend[:1]) == (1, 5)
+    assert footprint.row_height(trend) == (5, 5)
+
+
+def ladder(minute: int) -> list[dict[str, Any]]:
+    return [level(minute, 10_000 + 100 * minute + 5 * step, 2, 3)[1] for step in range(21)]
 
 
 def test_footprint_chart_when_rows_are_wished_coarser_gathers_levels_by_them() -> None:

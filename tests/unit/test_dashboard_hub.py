@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from typing import Any
 
 import orjson
+import pytest
 from starlette.websockets import WebSocketDisconnect
 
-from orderflow.dashboard.directory import Directory
-from orderflow.dashboard.hub import Hub
-from orderflow.dashboard.past import Archive
-from orderflow.dashboard.store import Store
+from orderflow.dashboard.sources.archive import Archive, Replay
+from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.web import connection
+from orderflow.dashboard.web.hub import Hub
 from tests.unit.test_dashboard_past import DATE, TwoMinutes
 from tests.unit.test_dashboard_store import CLOSE_MS, KEY, store_with, trade
 
@@ -52,8 +55,15 @@ async def until(condition: Any) -> None:
             await asyncio.sleep(0.005)
 
 
+DATE_BEFORE = "2025-12-12"
+
+
+def hub_in(store: Store) -> Hub:
+    return Hub(store, Directory((KEY,)), None, 100)
+
+
 def hub_of(store: Store) -> Hub:
-    hub = Hub(store, Directory((KEY,)), None, 100)
+    hub = hub_in(store)
     hub.attach(asyncio.get_running_loop())
     return hub
 
@@ -71,7 +81,8 @@ async def two_viewers() -> tuple[FakeSocket, FakeSocket, Hub]:
     await until(lambda: last_volume(quick) == 1 and last_volume(slow) == 1)
     for number in range(2, 8):
         store.apply([trade(number, 100.0, 1, 0, number)])
-        await until(lambda wanted=number: last_volume(quick) == wanted)
+        # The slow one gets its second message, the last that it may leave unacknowledged, with the first of these trades.
+        await until(lambda wanted=number: last_volume(quick) == wanted and last_volume(slow) == 2)
     held_at = last_volume(slow)
     slow.ask(type="ack", seq=max(message.get("seq", 0) for message in slow.received))
     await until(lambda: last_volume(slow) == 7)
@@ -145,3 +156,142 @@ def test_hub_when_requests_are_not_valid_goes_on() -> None:
     received = asyncio.run(asyncio.wait_for(bad_requests(), 20))
     (pong,) = [message for message in received if message["type"] == "pong"]
     assert (pong["t"], pong["server_ms"]) == (5, CLOSE_MS)
+
+
+async def conversation(hub: Hub, *requests: dict[str, Any], until_true: Any) -> list[dict[str, Any]]:
+    """Ask one after the other, wait until what was received suffices, and leave."""
+    hub.attach(asyncio.get_running_loop())
+    socket = FakeSocket(acknowledges=True)
+    serving = asyncio.create_task(hub.serve(socket))  # type: ignore[arg-type]
+    await until(lambda: socket.received)
+    for request in requests:
+        socket.ask(**request)
+    await until(lambda: until_true(socket.received))
+    socket.leave()
+    await serving
+    return socket.received
+
+
+def archive_hub(history: TwoMinutes) -> Hub:
+    return Hub(store_with(trade(0, 100.0, 1, 0, 1)), Directory((KEY,)), Archive(history), 100)
+
+
+def banner_codes(received: list[dict[str, Any]]) -> list[str]:
+    return [banner["code"] for message in received for banner in message.get("banners", [])]
+
+
+def banner_texts(received: list[dict[str, Any]]) -> list[str]:
+    return [banner["text"] for message in received for banner in message.get("banners", [])]
+
+
+@pytest.mark.parametrize("date", ["2025-99-99", "2025-02-30"])
+def test_hub_when_a_date_is_impossible_says_so(date: str) -> None:
+    wish = {"type": "view", "instrument": KEY, "date": date}
+    received = asyncio.run(conversation(archive_hub(TwoMinutes()), wish, until_true=lambda all_: "archive" in banner_codes(all_)))
+    assert f"{date} cannot be read from HDFS: {date} is no day of the calendar" in banner_texts(received)
+
+
+class Broken(TwoMinutes):
+    def candles(self, instrument_key: str, date: str, n: int) -> Any:
+        raise ZeroDivisionError("a stored file of another shape")
+
+
+def test_hub_when_a_stored_day_is_of_another_shape_says_so_instead_of_reading_for_ever() -> None:
+    wish = {"type": "view", "instrument": KEY, "date": DATE_BEFORE}
+    received = asyncio.run(conversation(archive_hub(Broken()), wish, until_true=lambda all_: "archive" in banner_codes(all_)))
+    assert any("a stored file of another shape" in text for text in banner_texts(received))
+
+
+class Gated(TwoMinutes):
+    """An archive whose first read waits until it is let go; it notes which days were read."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.gate = threading.Event()
+        self.days: list[str] = []
+
+    def trades(self, instrument_key: str, date: str) -> Any:
+        self.days.append(date)
+        if len(self.days) == 1:
+            self.gate.wait(10)
+        return super().trades(instrument_key, date)
+
+
+async def five_quick_switches() -> tuple[list[str], list[dict[str, Any]]]:
+    history = Gated()
+    hub = archive_hub(history)
+    hub.attach(asyncio.get_running_loop())
+    socket = FakeSocket(acknowledges=True)
+    serving = asyncio.create_task(hub.serve(socket))  # type: ignore[arg-type]
+    await until(lambda: socket.received)
+    socket.ask(type="view", instrument=KEY, date="2025-12-01", request=2)
+    await until(lambda: history.days)
+    for day in range(2, 6):
+        socket.ask(type="view", instrument=KEY, date=f"2025-12-0{day}", request=day + 1)
+    # The first read still waits: the last day comes all the same, and the ones between are never read.
+    await until(lambda: "2025-12-05" in history.days)
+    await until(lambda: any(text.startswith("Showing 2025-12-05") for text in banner_texts(socket.received)))
+    history.gate.set()
+    socket.leave()
+    await serving
+    return history.days, socket.received
+
+
+def test_hub_when_days_are_switched_quickly_reads_no_day_that_is_wanted_no_more() -> None:
+    days, received = asyncio.run(asyncio.wait_for(five_quick_switches(), 20))
+    assert days == ["2025-12-01", "2025-12-05"]
+    assert received[-1]["request"] == 6
+
+
+async def slider_moved(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
+    gate, entered = threading.Event(), threading.Event()
+
+    def slow_seek(_replay: Replay, _position_ms: float) -> None:
+        entered.set()
+        gate.wait(10)
+
+    monkeypatch.setattr(Replay, "seek", slow_seek)
+    hub = archive_hub(TwoMinutes())
+    hub.attach(asyncio.get_running_loop())
+    replaying, live = FakeSocket(acknowledges=True), FakeSocket(acknowledges=True)
+    serving = [asyncio.create_task(hub.serve(socket)) for socket in (replaying, live)]  # type: ignore[arg-type]
+    await until(lambda: replaying.received)
+    replaying.ask(type="view", instrument=KEY, date=DATE_BEFORE, replay=True)
+    await until(lambda: any(one.get("replay") for one in replaying.received) and last_volume(live) == 1)
+    replaying.ask(type="replay", position_ms=0)
+    await until(entered.is_set)
+    hub.store.apply([trade(5, 100.0, 7, 0, 8)])
+    await until(lambda: last_volume(live) == 8)
+    moved = gate.is_set()
+    gate.set()
+    for socket in (replaying, live):
+        socket.leave()
+    await asyncio.gather(*serving)
+    return moved, last_volume(live)
+
+
+def test_hub_when_a_replays_slider_moves_goes_on_serving_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    assert asyncio.run(asyncio.wait_for(slider_moved(monkeypatch), 20)) == (False, 8)
+
+
+def test_hub_when_nothing_happens_still_says_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(connection, "BEAT_SECONDS", 0.02)
+    hub = hub_in(store_with(trade(0, 100.0, 1, 0, 1)))
+    beats = lambda all_: [one for one in all_ if one["type"] == "beat"]  # noqa: E731
+    received = asyncio.run(conversation(hub, until_true=lambda all_: len(beats(all_)) >= 3))
+    assert beats(received)[0] == {"type": "beat", "server_ms": CLOSE_MS}
+
+
+def test_hub_when_asked_with_a_number_answers_with_it() -> None:
+    hub = hub_in(store_with(trade(0, 100.0, 1, 0, 1)))
+    wish = {"type": "view", "instrument": KEY, "minutes": 5, "request": 41}
+    received = asyncio.run(conversation(hub, wish, until_true=lambda all_: any(one.get("request") == 41 for one in all_)))
+    assert [one["view"]["minutes"] for one in received if one.get("request") == 41 and "view" in one] == [5]
+
+
+def test_hub_when_a_page_fails_counts_it_and_logs_the_first_few(caplog: pytest.LogCaptureFixture) -> None:
+    hub = hub_in(store_with(trade(0, 100.0, 1, 0, 1)))
+    failures = [{"type": "error", "text": f"draw: TypeError {number}"} for number in range(8)]
+    asyncio.run(conversation(hub, *failures, until_true=lambda _: hub.counts["page_errors"] == 8))
+    assert [record.getMessage() for record in caplog.records][:1] == ["a viewer's page failed: draw: TypeError 0"]
+    assert len(caplog.records) == connection.FAILURES_LOGGED

@@ -12,15 +12,15 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from test_dashboard_store import CLOSE_MS, KEY, OPEN_MS, final, level, store_with, trade
 
-from orderflow.dashboard import minutes
-from orderflow.dashboard.directory import Directory
-from orderflow.dashboard.flow import Flow, Minute
-from orderflow.dashboard.minutes import OPEN_MINUTES
-from orderflow.dashboard.newest import KEPT, NewestMinutes
-from orderflow.dashboard.rollup import Rollup
-from orderflow.dashboard.session import View, Viewer
-from orderflow.dashboard.store import Store
-from orderflow.dashboard.tape import REMEMBERED_TRADES, TAPE_LENGTH, PackedTrades, SeenTrades, Tape
+from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.state import instrument
+from orderflow.dashboard.state.instrument import OPEN_MINUTES
+from orderflow.dashboard.state.minute import Flow, Minute
+from orderflow.dashboard.state.newest import KEPT, NewestMinutes
+from orderflow.dashboard.state.rollup import Rollup
+from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.state.tape import REMEMBERED_TRADES, TAPE_LENGTH, PackedTrades, SeenTrades, Tape
+from orderflow.dashboard.views.viewer import View, Viewer
 from orderflow.market.candle import Candle
 from orderflow.market.trade import Trade
 
@@ -203,7 +203,7 @@ def test_store_when_minutes_are_packed_in_between_holds_the_same_as_when_they_ne
     records += [level(minute, 10_000 + row * 5, 3, 4) for minute in range(0, 30, 3) for row in range(4)]
     rng.shuffle(records)
     packed = store_with(*records).instruments[KEY]
-    monkeypatch.setattr(minutes, "OPEN_MINUTES", 1000)
+    monkeypatch.setattr(instrument, "OPEN_MINUTES", 1000)
     never = store_with(*records).instruments[KEY]
     assert sum(isinstance(minute._flow, bytes) for minute in never.minutes_from(0)) == 0
     assert sum(isinstance(minute._flow, bytes) for minute in packed.minutes_from(0)) == 30 - OPEN_MINUTES

@@ -8,10 +8,10 @@ from typing import Any
 import pytest
 from test_dashboard_store import KEY, OPEN_MS, final, level, store_with
 
-from orderflow.dashboard.directory import Directory
-from orderflow.dashboard.hub import Hub
-from orderflow.dashboard.older import Wish, answer
-from orderflow.dashboard.past import Archive
+from orderflow.dashboard.sources.archive import Archive
+from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.views.older import Wish, answer
+from orderflow.dashboard.web.hub import Hub
 from orderflow.market.candle import Candle
 from orderflow.market.errors import OrderflowError
 from orderflow.market.trade import Trade
@@ -114,7 +114,7 @@ def test_older_when_footprints_are_asked_for_puts_them_left_of_the_figure() -> N
     assert found["cells"][0]["levels"] == [[100.0, 20, 30, 0, 24]]
     assert (found["ticks"], found["most"], found["ranges"]) == (["09:15", "09:16"], 100, [[99.0, 102.0], [99.0, 102.0]])
     traces = {trace["uid"]: trace for trace in found["data"]}
-    assert traces["cells_sell"]["x"] == [-2.42, -2.252, -2.252, -2.42, -2.42, None]
+    assert traces["cells_sell"]["x"] == [-2.084, -2.0, -2.0, -2.084, -2.084, None]
     assert (traces["bid"]["x"], traces["ask"]["x"]) == ([-2.03], [-1.97])
     assert "tails" not in found
 
@@ -122,7 +122,7 @@ def test_older_when_footprints_are_asked_for_puts_them_left_of_the_figure() -> N
 def test_older_when_a_footprint_cell_holds_more_than_the_figures_most_fills_the_column_and_keeps_the_scale() -> None:
     found = ask(hub(TwoDays()), OPEN_MS + 60_000, mode="footprint", step="0.05", most="40")
     bars = {trace["uid"]: trace["x"][:2] for trace in found["data"] if trace["uid"].startswith("cells_")}
-    assert bars == {"cells_sell": [-1.42, -1.084], "cells_buy": [-1.084, -0.58], "cells_unclassified": []}
+    assert bars == {"cells_sell": [-1.21, -1.0], "cells_buy": [-1.0, -0.685], "cells_unclassified": []}
     assert found["most"] == 40
 
 

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from orderflow.dashboard.panels import statistics
-from orderflow.dashboard.past import Archive, Replay
-from orderflow.dashboard.rollup import Rollup
+from orderflow.dashboard.sources.archive import Archive, Replay
+from orderflow.dashboard.state.rollup import Rollup
+from orderflow.dashboard.views.panels import statistics
 from orderflow.market.candle import Candle, iso_from_ms
 from orderflow.market.errors import OrderflowError
 from orderflow.market.trade import Trade

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from orderflow.dashboard.directory import Directory
-from orderflow.dashboard.session import View, Viewer
-from orderflow.dashboard.store import Store
+from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.views.viewer import View, Viewer
 from orderflow.market import topics
 from tests.unit.test_dashboard_store import KEY, OPEN_MS, final, store_with, trade
 

@@ -6,9 +6,10 @@ from typing import Any
 
 import pytest
 
-from orderflow.dashboard import status
-from orderflow.dashboard.directory import Directory, Fetched, fetch
-from orderflow.dashboard.store import Gap, Store
+from orderflow.dashboard.sources.directory import Directory, Fetched, contract_name, fetch
+from orderflow.dashboard.state.numbers import grouped
+from orderflow.dashboard.state.store import Gap, Store
+from orderflow.dashboard.views import banners
 from orderflow.market import topics
 from orderflow.market.errors import SettingsError
 from orderflow.market.session import EquityCalendar, SessionCalendar
@@ -37,7 +38,7 @@ def event(name: str, at_ms: int, **more: Any) -> tuple[str, dict[str, Any]]:
 
 
 def codes(store: Store, **more: Any) -> list[str]:
-    return [banner.code for banner in status.banners(store, KEY, NOW, **more)]
+    return [banner.code for banner in banners.banners(store, KEY, NOW, **more)]
 
 
 def test_banners_when_all_is_well_are_none() -> None:
@@ -45,7 +46,7 @@ def test_banners_when_all_is_well_are_none() -> None:
 
 
 def test_banners_when_the_market_is_closed_name_the_next_session() -> None:
-    (banner,) = status.banners(live_store(segment="NORMAL_CLOSE", age_ms=900_000), KEY, NOW, OPEN_MS + 86_400_000)
+    (banner,) = banners.banners(live_store(segment="NORMAL_CLOSE", age_ms=900_000), KEY, NOW, OPEN_MS + 86_400_000)
     assert (banner.level, banner.code, banner.text) == ("info", "closed", "Market closed. Next session Tue 16 Dec 09:15 IST.")
 
 
@@ -58,10 +59,10 @@ def test_banners_when_a_session_is_on_and_the_feed_silent_do_not_repeat_yesterda
 
 
 def test_live_trouble_when_another_day_is_looked_at_keeps_what_ends_alerts() -> None:
-    found = status.banners(live_store(event("disconnected", NOW - 5_000)), KEY, NOW)
-    (banner,) = status.live_trouble(found)
+    found = banners.banners(live_store(event("disconnected", NOW - 5_000)), KEY, NOW)
+    (banner,) = banners.live_trouble(found)
     assert banner.text.startswith("Live: The feed is disconnected since ")
-    assert status.live_trouble(status.banners(live_store(segment="NORMAL_CLOSE"), KEY, NOW)) == []
+    assert banners.live_trouble(banners.banners(live_store(segment="NORMAL_CLOSE"), KEY, NOW)) == []
 
 
 def test_directory_when_asked_for_a_session_knows_open_hours_of_trading_days() -> None:
@@ -72,7 +73,7 @@ def test_directory_when_asked_for_a_session_knows_open_hours_of_trading_days() -
 
 
 def test_span_when_it_is_long_is_said_in_hours_and_minutes() -> None:
-    assert [status.span(seconds) for seconds in (45, 119, 120, 3_599, 3_600, 33_367)] == [
+    assert [banners.span(seconds) for seconds in (45, 119, 120, 3_599, 3_600, 33_367)] == [
         "45 s",
         "119 s",
         "2 min",
@@ -84,7 +85,7 @@ def test_span_when_it_is_long_is_said_in_hours_and_minutes() -> None:
 
 def test_banners_when_updates_stop_in_an_open_market_say_stalled() -> None:
     assert codes(live_store(age_ms=30_000)) == []
-    (banner,) = status.banners(live_store(age_ms=45_000), KEY, NOW)
+    (banner,) = banners.banners(live_store(age_ms=45_000), KEY, NOW)
     assert (banner.code, banner.text) == ("stalled", "Feed stalled: no update for 45 s. Prices shown are old.")
 
 
@@ -121,10 +122,26 @@ def test_market_status_event_when_it_comes_closes_the_segment() -> None:
 
 def test_gap_banner_when_a_gap_is_in_view_names_its_time_and_volume() -> None:
     gaps = [Gap(OPEN_MS, OPEN_MS + 20_000, None, 1_200), Gap(OPEN_MS + 60_000, OPEN_MS + 75_000, KEY, None)]
-    banner = status.gap_banner(gaps, OPEN_MS, NOW)
+    banner = banners.gap_banner(gaps, OPEN_MS, NOW)
     assert banner is not None
     assert banner.text == "Updates missed 09:16:00–09:16:15 IST and 1 more; shaded on the chart."
-    assert status.gap_banner(gaps, OPEN_MS + 80_000, NOW) is None
+    assert banners.gap_banner(gaps, OPEN_MS + 80_000, NOW) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "decimals", "text"),
+    [
+        (999, 0, "999"),
+        (12_345, 0, "12,345"),
+        (1_234_567, 0, "12,34,567"),
+        (-123_456_789, 0, "−12,34,56,789"),
+        (126_500.5, 2, "1,26,500.50"),
+        (0.0, 2, "0.00"),
+        (-0.001, 2, "0.00"),
+    ],
+)
+def test_numbers_when_large_are_grouped_in_lakh_and_crore(value: float, decimals: int, text: str) -> None:
+    assert grouped(value, decimals) == text
 
 
 def test_gap_event_when_repeated_is_kept_once() -> None:
@@ -144,12 +161,12 @@ def test_gap_events_when_many_instruments_have_them_are_all_kept() -> None:
 
 def test_past_banners_when_the_archive_fails_is_empty_or_replays_say_which() -> None:
     store = Store(lambda: NOW)
-    assert [banner.code for banner in status.past_banners(store, "2025-12-12", 0)] == ["loading"]
+    assert [banner.code for banner in banners.past_banners(store, "2025-12-12", 0)] == ["loading"]
     store.report_source(None, caught_up=True)
-    assert [banner.code for banner in status.past_banners(store, "2025-12-12", 0)] == ["empty"]
-    assert [banner.code for banner in status.past_banners(store, "2025-12-12", 9)] == ["past"]
+    assert [banner.code for banner in banners.past_banners(store, "2025-12-12", 0)] == ["empty"]
+    assert [banner.code for banner in banners.past_banners(store, "2025-12-12", 9)] == ["past"]
     store.report_source("no NameNode", caught_up=True)
-    assert [banner.code for banner in status.past_banners(store, "2025-12-12", 9)] == ["archive"]
+    assert [banner.code for banner in banners.past_banners(store, "2025-12-12", 9)] == ["archive"]
 
 
 class Listed:
@@ -187,6 +204,35 @@ def test_directory_when_tomorrow_is_a_holiday_names_the_day_after() -> None:
     directory = Directory((KEY,))
     directory.take(fetch((KEY,), lambda: (None, "no master"), lambda: (calendar("2025-12-16"), "")))
     assert directory.next_open_ms(KEY, OPEN_MS) == OPEN_MS + 2 * 86_400_000
+
+
+@pytest.mark.parametrize(
+    ("symbol", "name"),
+    [
+        ("NIFTY 26000 CE 25 DEC 25", "NIFTY 25 DEC 26000 CE"),
+        ("NIFTY 26000 PE 24 DEC 26", "NIFTY 24 DEC 26 26000 PE"),
+        ("BAJAJ-AUTO 9250.5 PE 30 DEC 25", "BAJAJ-AUTO 30 DEC 9250.5 PE"),
+        ("NIFTY FUT 30 DEC 25", "NIFTY 30 DEC FUT"),
+        ("Nifty 50", "Nifty 50"),
+        ("TCS", "TCS"),
+    ],
+)
+def test_contract_name_when_the_master_writes_it_its_own_way_is_said_as_traders_do(symbol: str, name: str) -> None:
+    assert contract_name(symbol, 2025) == name
+
+
+class AnOption(Listed):
+    trading_symbol = "NIFTY 26000 CE 25 DEC 25"
+
+
+def test_directory_when_the_feed_tells_of_a_contract_nobody_configured_names_it() -> None:
+    master = TwoStocks()
+    master.by_key["NSE_FO|51460"] = AnOption()
+    fetched = fetch(("TCS",), lambda: (master, ""), lambda: (SessionCalendar(), ""), ("NSE_FO|51460",), 2025)
+    directory = Directory(("TCS",))
+    directory.take(fetched)
+    assert directory.symbol("NSE_FO|51460")[0] == "NIFTY 25 DEC 26000 CE"
+    assert directory.instruments == (KEY,)
 
 
 @pytest.mark.parametrize("ahead_ms", [1, 3_600_000])

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from orderflow.dashboard.flow import profile_of
-from orderflow.dashboard.rollup import Rollup
-from orderflow.dashboard.store import Store
+from orderflow.dashboard.state.minute import profile_of
+from orderflow.dashboard.state.rollup import Rollup
+from orderflow.dashboard.state.store import Store
 from orderflow.market import topics
 from orderflow.market.candle import iso_from_ms
 

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 import pytest
+from msgspec.structs import replace
 
 from orderflow.lake.day_so_far import day_so_far, exchange_candle
 from orderflow.lake.exchange_candles import ExchangeCandles, ExchangeMinute, TooManyCallsError

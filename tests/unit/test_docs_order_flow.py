@@ -24,11 +24,17 @@ def test_page_when_its_python_blocks_are_run_then_every_assertion_holds():
 def test_page_when_it_states_constants_then_they_are_the_codes():
     text = PAGE.read_text(encoding="utf-8").replace("−", "-")
     mixing = (
-        f"{aggressor.MIXING} × max(window - {aggressor.SINGLE_SIDED_SECONDS}, 0) × min(ln(prints) / "
-        f"{aggressor.FULL_MIX_LOG_PRINTS:.0f}, 1) × exp(-quiet) × (1 + {aggressor.BOOK_PULL} × pull)"
+        f"min(ln(prints) / {aggressor.FULL_MIX_LOG_PRINTS:.0f}, 1) × ({aggressor.MIXING} × max(min(window, "
+        f"{aggressor.BUSY_SECONDS:.0f}) - {aggressor.SINGLE_SIDED_SECONDS}, 0) × exp(-quiet) × (1 + {aggressor.BOOK_PULL} × pull)"
+        f" + {aggressor.LONG_MIXING} × max(window - {aggressor.LONG_SECONDS:.0f}, 0))"
     )
     assert mixing in text
+    assert f"it gave way: + {aggressor.GAVE_WAY}; where it fell, + {aggressor.STEPPED_UP}; " in text
+    assert f"of the order that was hit: + {aggressor.AT_BEST}." in text
+    assert f"*queues*: + {aggressor.QUEUE_SHIFT} × the change" in text
+    assert f"With mixing above {aggressor.MOST_MIXING:.0f}" in text
     assert f"each beyond {aggressor.FEED_LATENCY_MS / 1000} s" in text
     assert f"p = {aggressor.WRONG_AT_LEAST} + {aggressor.WRONG_PER_SECOND} × window" in text
-    assert f"2 √({confidence.CLUSTERING} × Σ v² p)" in text
+    assert f"+ {aggressor.WRONG_UNCLEAR} unless the lean is clear" in text
+    assert f"2 √({confidence.CLUSTERING:.0f} × Σ v² p)" in text
     assert f"`high` up to {confidence.HIGH_AT_MOST}, `medium` up to {confidence.MEDIUM_AT_MOST}" in text

@@ -10,9 +10,9 @@ from typing import Any
 import pytest
 from test_dashboard_store import CLOSE_MS, KEY, OPEN_MS, final, trade
 
-from orderflow.dashboard.directory import Directory
-from orderflow.dashboard.session import View, Viewer
-from orderflow.dashboard.store import Store
+from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.views.viewer import View, Viewer
 from orderflow.market import topics
 
 ROUNDS = int(os.environ.get("FUZZ_EXAMPLES", "40")) * 50

@@ -60,6 +60,13 @@ def test_volume_when_vtt_rises_then_it_is_the_rise_at_the_time_of_the_last_trade
     )
 
 
+def test_tick_when_there_was_an_update_before_then_it_carries_the_quantities_of_that_ones_best_levels() -> None:
+    before = replace(update(OPEN + 60_000, ltt_ms=OPEN + 59_000, vtt=5_000), bid=(Level(99.9, 70), Level(99.8, 1)), ask=())
+    ticks, state, _ = run(before, update(OPEN + 61_000, ltt_ms=OPEN + 60_700, vtt=5_120))
+    assert [(tick.prev_bid_quantity, tick.prev_ask_quantity) for tick in ticks] == [(None, None), (70, None)]
+    assert (state.bid_quantity, state.ask_quantity) == (10, 10)
+
+
 def test_volume_when_nothing_traded_then_it_is_zero_at_the_feeds_time() -> None:
     ticks, _, events = run(
         update(OPEN + 60_000, ltt_ms=OPEN + 59_000, vtt=5_000),

@@ -41,6 +41,7 @@ CANDLE_RECORD = {
     "tick_sell_volume": 250,
     "source": "stream",
     "final_by": "complete",
+    "auction_volume": 0,
 }
 
 TRADE_RECORD = {

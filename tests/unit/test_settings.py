@@ -30,6 +30,12 @@ def test_windows_when_several_are_named_then_each_is_taken_once_from_the_shortes
     assert load({"WINDOW_MINUTES": "15, 5,,125,5"}, tmp_path / "none").windows == (5, 15, 125)
 
 
+def test_imbalance_settings_when_given_then_they_are_ratio_share_and_whether_zero_is_left_out(tmp_path: Path) -> None:
+    told = {"IMBALANCE_RATIO": "4", "IMBALANCE_FLOOR_PERCENT": "5", "IMBALANCE_IGNORE_ZERO": "true"}
+    settings = load(told, tmp_path / "none")
+    assert (settings.imbalance_ratio, settings.imbalance_floor, settings.imbalance_ignore_zero) == (4.0, 0.05, True)
+
+
 @contextmanager
 def another_account() -> Iterator[None]:
     """Root could enter every directory; anybody else is kept out by its mode already."""

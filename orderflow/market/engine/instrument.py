@@ -13,9 +13,11 @@ from orderflow.market.engine.volume_axis import UNKNOWN_HIGH, UNKNOWN_LOW, Bound
 from orderflow.market.tick import MINUTE_MS, Bar, Tick
 
 CONTINUOUS: Final = "continuous"
+OPENING_AUCTION: Final = "opening_auction"
+_LONGEST_PRE_OPEN_MS: Final = 120 * MINUTE_MS
 NO_DEADLINE: Final = 1 << 62
 SILENT_MS: Final = 10_000
-"""Updates further apart than this hide trades that nobody saw: unless it was a single one, its volume stays unclassified."""
+"""Updates further apart than this hide trades that nobody saw, unless it was a single one: they mark their candle as a gap."""
 
 AHEAD_MS: Final = 60_000
 """How far a trade's time may be ahead of the feed's: one of next year would end the day's minutes, and be many."""
@@ -47,7 +49,7 @@ class InstrumentMinutes:
     """
 
     __slots__ = (
-        "axis", "bars", "closed", "date", "done", "first_minute", "highest_vtt", "key", "last_ltt_ms",
+        "auction_vtt", "axis", "bars", "closed", "date", "done", "first_minute", "highest_vtt", "key", "last_ltt_ms",
         "last_sequence", "measured", "own", "quotes", "session_end_ms", "session_start_ms", "source", "trades",
     )  # fmt: skip
 
@@ -67,6 +69,7 @@ class InstrumentMinutes:
         self.quotes: dict[int, Quote] = {}
         self.bars: dict[int, Bar] = {}
         self.highest_vtt = 0
+        self.auction_vtt = 0
         self.last_ltt_ms = 0
         self.last_sequence = 0
 
@@ -89,6 +92,8 @@ class InstrumentMinutes:
             begin = min(tick.session_start_ms, tick.feed_time_ms) // MINUTE_MS
             if self.axis is None and not self.done and self.closed == self.first_minute < begin:
                 self.closed = self.first_minute = begin  # the first tick named no session
+        if tick.session_phase == OPENING_AUCTION:
+            self._take_auction(tick)
         ready = False
         ltt_ms = None if tick.ltt_ms is None or tick.ltt_ms > tick.feed_time_ms + AHEAD_MS else tick.ltt_ms
         at_ms = tick.event_time_ms if sides is None or ltt_ms is None else ltt_ms
@@ -161,6 +166,12 @@ class InstrumentMinutes:
         if self.axis is None or tick.vtt is None or tick.vtt >= self.highest_vtt or tick.sequence <= self.last_sequence:
             return False
         return tick.traded_volume is None or tick.traded_volume > 0
+
+    def _take_auction(self, tick: Tick) -> None:
+        """Note what the opening auction traded: cumulative volume once a trade of it shows; before that it is indicative."""
+        matched = tick.ltt_ms is not None and tick.ltt_ms >= self.session_start_ms - _LONGEST_PRE_OPEN_MS
+        if matched and tick.vtt is not None and self.axis is None:
+            self.auction_vtt = tick.vtt
 
     def _place(self, tick: Tick, vtt: int, ltt_ms: int, sides: Sides | None) -> bool:
         """Put the tick on the axis; returns whether it began a new minute there or came out of order."""
@@ -272,7 +283,7 @@ class InstrumentMinutes:
         """Place a minute without a bar by what has certainly traded before its end."""
         begin = self._edge(axis, minute, left)
         if begin is None:
-            begin = axis.origin if left.low == UNKNOWN_LOW else max(left.low, axis.origin)
+            begin = axis.origin - self._auction(axis, minute) if left.low == UNKNOWN_LOW else max(left.low, axis.origin)
         end = max(begin, right.low)
         used = axis.used.get(minute + 1)
         if used is not None and not right.exact:
@@ -297,9 +308,19 @@ class InstrumentMinutes:
                 self.measured.add(minute)
             self.axis.use(minute, stretch.low, binds=measured)
             self.axis.use(minute + 1, stretch.high, binds=measured)
+            stretch = stretch._replace(auction=min(self._auction(self.axis, minute), stretch.total, self._unseen(stretch)))
         if own is not None or stretch.total or stretch.exchange_bar:
             trades = (trade for trade in self.trades.items if trade.high > stretch.low and trade.low < stretch.high)
             yield final_minute(self.key, minute * MINUTE_MS, stretch, trades, own, quote, bar, self.source)
+
+    def _auction(self, axis: VolumeAxis, minute: int) -> int:
+        """Return what the opening auction traded, for the minute that it is counted in: the session's first."""
+        opens = minute == self.first_minute == self.session_start_ms // MINUTE_MS
+        return min(self.auction_vtt, axis.origin) if opens else 0
+
+    def _unseen(self, stretch: Stretch) -> int:
+        """Return the volume of a stretch that lies before the first update."""
+        return 0 if self.axis is None else max(min(self.axis.origin, stretch.high) - stretch.low, 0)
 
     def _late(self, axis: VolumeAxis) -> Iterator[LateVolume]:
         """Yield what came for a published minute: volume before an end it was measured to, behind which another minute begins."""

@@ -96,13 +96,17 @@ class FinalMinute(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """A minute's place on the axis and its volume, which is the bar's, or the distance of the edges where no bar gave it."""
+    """A minute's place on the axis and its volume, which is the bar's, or the distance of the edges where no bar gave it.
+
+    `auction` is the part of it that an auction traded; nobody watches an auction trade by trade, and nothing of it was missed.
+    """
 
     low: int
     high: int
     total: int
     exchange_bar: bool
     final_by: FinalBy
+    auction: int = 0
 
 
 class _Sums:
@@ -218,9 +222,9 @@ def final_minute(
         max_delta=sums.greatest,
         imbalance=delta / classified if classified else None,
         delta_band=delta_band,
-        confidence=grade(delta_band, stretch.total, classified),
+        confidence=grade(delta_band, stretch.total - stretch.auction, classified),
         exchange_bar=stretch.exchange_bar,
-        gap=sums.unseen or stretch.total > sums.seen,
+        gap=sums.unseen or stretch.total - stretch.auction > sums.seen,
         tick_open=ticks.open,
         tick_high=ticks.high,
         tick_low=ticks.low,
@@ -229,6 +233,7 @@ def final_minute(
         tick_sell_volume=0 if own is None else own.sell,
         source=source,
         final_by=stretch.final_by,
+        auction_volume=stretch.auction,
     )
     return FinalMinute(candle, _levels(sums.levels))
 

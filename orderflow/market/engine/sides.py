@@ -1,9 +1,9 @@
-"""How the engine splits a tick's volume: the aggressor rule, and nothing where nobody saw the trades one by one."""
+"""How the engine splits a tick's volume by aggressor."""
 
 from __future__ import annotations
 
 from orderflow.market.aggressor import Evidence, verdict
-from orderflow.market.engine.instrument import Sides, is_silent
+from orderflow.market.engine.instrument import Sides
 from orderflow.market.tick import Tick
 
 UNCLASSIFIED = Sides(0, 0, 0.0)
@@ -14,7 +14,7 @@ def sides_of(tick: Tick, rule: str) -> Sides | None:
     volume = tick.traded_volume
     if not volume:
         return None
-    if tick.gap or tick.auction or is_silent(tick):
+    if tick.gap or tick.auction:
         return UNCLASSIFIED
     buy, sell, unclassified, wrong_share = verdict(rule, Evidence.of(tick))
     return UNCLASSIFIED if unclassified == volume else Sides(buy, sell, wrong_share)

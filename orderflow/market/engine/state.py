@@ -46,6 +46,7 @@ class Header(msgspec.Struct, array_like=True):
     done: set[int]
     measured: set[int]
     highest_vtt: int
+    auction_vtt: int
     last_ltt_ms: int
     last_sequence: int
     axis: AxisState | None
@@ -110,6 +111,7 @@ def _header(known: Instrument) -> Header:
         done=minutes.done,
         measured=minutes.measured,
         highest_vtt=minutes.highest_vtt,
+        auction_vtt=minutes.auction_vtt,
         last_ltt_ms=minutes.last_ltt_ms,
         last_sequence=minutes.last_sequence,
         axis=None if axis is None else AxisState(axis.origin, axis.base, axis.base_bounds, axis.marks, axis.bars, axis.used),
@@ -127,7 +129,8 @@ def _minutes(key: str, header: Header) -> InstrumentMinutes:
     minutes = InstrumentMinutes(key, header.date, header.source, header.first_minute)
     minutes.session_start_ms, minutes.session_end_ms = header.session_start_ms, header.session_end_ms
     minutes.closed, minutes.done, minutes.measured = header.closed, header.done, header.measured
-    minutes.highest_vtt, minutes.last_ltt_ms, minutes.last_sequence = header.highest_vtt, header.last_ltt_ms, header.last_sequence
+    minutes.highest_vtt, minutes.auction_vtt = header.highest_vtt, header.auction_vtt
+    minutes.last_ltt_ms, minutes.last_sequence = header.last_ltt_ms, header.last_sequence
     minutes.own, minutes.quotes, minutes.bars = header.own, header.quotes, header.bars
     stored = header.axis
     if stored is not None:

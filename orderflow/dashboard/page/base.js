@@ -1,0 +1,110 @@
+/* Shared names of the page's scripts: element builder, number and time formats. All text is set as text, never as HTML. */
+/* The page's own address, also under a proxy's prefix: this module is served from page/<digest>/ below it. */
+export const HOME = new URL("../../", import.meta.url);
+
+/** @type {import("./page.d.ts").Page} */
+export const of = /** @type {any} */ ({ view: {}, instruments: [], rows: null, handlers: {}, offsetMs: 0 });
+
+of.el = (tag, attributes, ...children) => {
+  const node = document.createElement(tag);
+  for (const [name, value] of Object.entries(attributes || {})) {
+    if (value === null || value === undefined || value === false) continue;
+    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
+    else if (name === "class") node.className = value;
+    else if (name === "value") /** @type {HTMLInputElement} */ (node).value = value;
+    else node.setAttribute(name, value === true ? "" : value);
+  }
+  for (const child of children.flat()) if (child !== null && child !== undefined) node.append(child);
+  return node;
+};
+of.byId = (id) => document.getElementById(id);
+of.on = (name, handler) => (of.handlers[name] = of.handlers[name] || []).push(handler);
+/* A handler that fails is reported, and the others go on. */
+of.emit = (name, value) => {
+  for (const handler of of.handlers[name] || []) {
+    try {
+      handler(value);
+    } catch (error) {
+      of.report(error, name);
+    }
+  }
+};
+
+/* What went wrong in this page: in its console, in a banner, and once each to the server's log. */
+of.failures = new Map();
+of.report = (error, where) => {
+  console.error(error);
+  const text = `${where}: ${(error && error.stack) || error}`.slice(0, 500);
+  const count = (of.failures.get(text) || 0) + 1;
+  of.failures.set(text, count);
+  if (count > 1) return;
+  of.send({ type: "error", text });
+  if (where !== "failed") of.emit("failed", text);
+};
+window.addEventListener("error", (event) => of.report(event.error || event.message, "page"));
+window.addEventListener("unhandledrejection", (event) => of.report(event.reason, "page"));
+
+/* Set text only when it differs: an untouched node costs no layout. */
+of.text = (node, value) => {
+  if (node.textContent !== value) node.textContent = value;
+};
+of.klass = (node, value) => {
+  if (node.className !== value) node.className = value;
+};
+
+/* Show and say whether a button is on. */
+of.press = (button, on) => {
+  button.classList.toggle("on", on);
+  button.setAttribute("aria-pressed", String(on));
+};
+
+const absent = (value) => value === null || value === undefined || Number.isNaN(value);
+const prices = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const whole = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 0 });
+of.price = (value) => (absent(value) ? "–" : prices.format(value));
+of.whole = (value) => (absent(value) ? "–" : whole.format(value));
+of.signed = (value) => (absent(value) ? "–" : (value > 0 ? "+" : value < 0 ? "−" : "") + whole.format(Math.abs(value)));
+of.percent = (value, digits = 2) =>
+  absent(value) ? "–" : (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(digits) + " %";
+/* Short volumes in the market's own units: thousand, lakh, crore. */
+of.short = (value, sign = false) => {
+  if (absent(value)) return "–";
+  const size = Math.abs(value);
+  const lead = value < 0 ? "−" : sign && value > 0 ? "+" : "";
+  if (size >= 1e7) return lead + (size / 1e7).toFixed(2) + "Cr";
+  if (size >= 1e5) return lead + (size / 1e5).toFixed(2) + "L";
+  if (size >= 1e4) return lead + (size / 1e3).toFixed(1) + "K";
+  return lead + whole.format(size);
+};
+const IST_MS = 19800000;
+of.clock = (ms, fraction = false) => {
+  if (absent(ms)) return "–";
+  const iso = new Date(ms + IST_MS).toISOString();
+  return iso.slice(11, fraction ? 23 : 19);
+};
+of.sign = (value) => (value > 0 ? "up" : value < 0 ? "down" : "flat");
+of.symbolOf = (key) => {
+  const found = of.instruments.find((one) => one.key === key);
+  return found ? found.symbol : (key || "").split("|").pop();
+};
+of.nameOf = (key) => {
+  const found = of.instruments.find((one) => one.key === key);
+  return found ? found.name : key || "";
+};
+of.keep = (name, value) => {
+  try {
+    localStorage.setItem("orderflow." + name, JSON.stringify(value));
+  } catch (error) {
+    /* private mode: the page works without a memory */
+  }
+};
+of.kept = (name, fallback) => {
+  try {
+    const text = localStorage.getItem("orderflow." + name);
+    return text === null ? fallback : JSON.parse(text);
+  } catch (error) {
+    return fallback;
+  }
+};
+/* For the page's tests and for scripts in the browser's console. */
+window.orderflow = of;

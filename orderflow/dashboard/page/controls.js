@@ -1,0 +1,327 @@
+/* The header's controls, the state in the URL, and the keyboard. */
+import { of } from "./base.js";
+
+const { el } = of;
+const MINUTES = [1, 3, 5, 15, 30, 60];
+const DAY = 2000;
+const BUFFERS = [50, 100, 200, 375, DAY];
+/* Heights of the footprint's price rows in ticks; 0: what suits the prices. */
+const TICKS = [0, 1, 2, 5, 10, 20, 50, 100];
+/* What the footprint's cells say. */
+/** @type {["pair" | "delta" | "volume", string][]} */
+const CELLS = [["pair", "bid × ask"], ["delta", "delta"], ["volume", "volume"]];
+const nodes = {};
+
+/* A past day is shown whole, a running or replayed one by its newest candles, unless the viewer chose otherwise. */
+const usual = (view) => (view.date && !view.replay ? DAY : 100);
+
+of.query = (full) => {
+  const view = of.view;
+  const query = {};
+  if (view.instrument) query.instrument = view.instrument;
+  if (full || view.minutes !== 1) query.minutes = view.minutes;
+  if (full || view.buffer !== usual(view)) query.buffer = view.buffer;
+  if (full || view.mode !== "chart") query.mode = view.mode;
+  if (full || view.palette !== "default") query.palette = view.palette;
+  if (full || view.ticks) query.ticks = view.ticks;
+  if (view.cells !== "pair") query.cells = view.cells;
+  if (view.date) query.date = view.date;
+  if (view.date && view.replay) query.replay = 1;
+  return query;
+};
+
+function fromUrl() {
+  const query = new URLSearchParams(location.search);
+  const minutes = Number(query.get("minutes"));
+  const buffer = Number(query.get("buffer"));
+  const ticks = Number(query.get("ticks"));
+  /** @type {Omit<import("./page.d.ts").View, "buffer">} */
+  const view = {
+    instrument: query.get("instrument") || of.kept("instrument", null),
+    minutes: MINUTES.includes(minutes) ? minutes : 1,
+    mode: query.get("mode") === "footprint" ? "footprint" : "chart",
+    palette: (query.get("palette") || of.kept("palette", "default")) === "safe" ? "safe" : "default",
+    date: /^\d{4}-\d{2}-\d{2}$/.test(query.get("date") || "") ? query.get("date") : null,
+    replay: query.get("replay") === "1",
+    cells: CELLS.map(([cells]) => cells).find((cells) => cells === query.get("cells")) || "pair",
+    ticks: Number.isInteger(ticks) && ticks > 0 && ticks <= 1000 ? ticks : 0,
+  };
+  of.view = { ...view, buffer: buffer >= 10 && buffer <= DAY ? buffer : usual(view) };
+}
+
+of.choose = (change) => {
+  const chosen = of.view.buffer !== usual(of.view);
+  of.view = { ...of.view, ...change };
+  if (!of.view.date) of.view.replay = false;
+  if (!chosen && !change.buffer) of.view.buffer = usual(of.view);
+  if (change.instrument) of.keep("instrument", change.instrument);
+  if (change.palette) of.keep("palette", change.palette);
+  remember();
+  expect("instrument" in change || "date" in change || "replay" in change);
+  show();
+  of.ask();
+};
+
+/* Until the chosen view comes, what is on the screen belongs to another: dimmed, and without a price beside the new name. */
+function expect(another) {
+  of.waiting = true;
+  of.refused = null;
+  document.documentElement.dataset.loading = "yes";
+  if (another) {
+    of.stats = null;
+    of.text(nodes.last, "–");
+    of.text(nodes.change, "");
+  }
+  of.emit("note", null);
+}
+
+function arrived({ view }) {
+  const wanted = of.view;
+  if (!of.waiting || ["instrument", "minutes", "mode"].some((name) => wanted[name] && view[name] !== wanted[name])) return;
+  of.waiting = false;
+  delete document.documentElement.dataset.loading;
+  if (of.stats) showQuote(of.stats);
+  of.emit("note", null);
+}
+
+function remember() {
+  history.replaceState(null, "", "?" + new URLSearchParams(of.query(false)));
+}
+
+function show() {
+  const view = of.view;
+  Object.assign(document.documentElement.dataset, { palette: view.palette, mode: view.mode });
+  if (!nodes.symbol) return;
+  of.text(nodes.symbol, of.symbolOf(view.instrument) || "Order flow");
+  of.text(nodes.name, of.nameOf(view.instrument));
+  nodes.minutes.forEach((button) => of.press(button, Number(button.dataset.minutes) === view.minutes));
+  nodes.modes.forEach((button) => of.press(button, button.dataset.mode === view.mode));
+  nodes.buffer.value = String(view.buffer);
+  showTicks();
+  nodes.cells.value = view.cells;
+  of.press(nodes.palette, view.palette === "safe");
+  showTitle();
+  of.markChosen();
+  of.emit("view", view);
+}
+
+/* A wish that gave a candle too many rows is not granted: the choice says what is shown instead. */
+function showTicks() {
+  const { ticks: wish } = of.view;
+  const shown = of.waiting ? wish : of.chart.ticks || wish;
+  const state = [wish, shown].join();
+  if (nodes.ticks.dataset.state === state) return;
+  nodes.ticks.dataset.state = state;
+  const sizes = [...new Set([...TICKS, wish])].sort((a, b) => a - b);
+  const name = (n) => (n === 0 ? "auto rows" : n === wish && n !== shown ? `${n} → ${shown} ticks` : n === 1 ? "1 tick" : `${n} ticks`);
+  nodes.ticks.replaceChildren(...sizes.map((n) => el("option", { value: String(n) }, name(n))));
+  nodes.ticks.value = String(wish);
+}
+
+/* The tab says symbol and price, for those who keep many open. */
+function showTitle() {
+  const symbol = of.symbolOf(of.view.instrument);
+  const last = of.stats && of.stats.last !== null ? " " + of.price(of.stats.last) + " " + of.percent(of.stats.change_percent, 1) : "";
+  const title = (of.unread ? `(${of.unread}) ` : "") + (symbol ? symbol + last + " · " : "") + "Order flow";
+  if (document.title !== title) document.title = title;
+}
+
+/* Search: by symbol, name or key ------------------------------------------------------------------------------- */
+function matches(words) {
+  const wanted = words.trim().toLowerCase();
+  return of.instruments.filter((one) => [one.symbol, one.name, one.key].some((text) => text.toLowerCase().includes(wanted))).slice(0, 30);
+}
+
+function search() {
+  const list = el("div", { class: "choices", id: "of-choices", role: "listbox", "aria-label": "Instruments found" });
+  /* Say what is chosen in the list, and whether there is one, to those who do not see it. */
+  const announce = () => {
+    const found = [...list.querySelectorAll(".choice")];
+    input.setAttribute("aria-expanded", String(found.length > 0));
+    found.forEach((node) => node.setAttribute("aria-selected", String(node.classList.contains("on"))));
+    const chosen = found.find((node) => node.classList.contains("on"));
+    if (chosen) input.setAttribute("aria-activedescendant", chosen.id);
+    else input.removeAttribute("aria-activedescendant");
+  };
+  new MutationObserver(announce).observe(list, { childList: true });
+  const input = el("input", {
+    id: "of-search", type: "search", placeholder: "Search", title: "Symbol, name or key ( / )", role: "combobox", "aria-controls": "of-choices", "aria-expanded": "false", "aria-autocomplete": "list", autocomplete: "off", spellcheck: "false", "aria-label": "Search instrument",
+    onfocus: () => fill(), oninput: () => fill(),
+    onblur: () => setTimeout(() => list.replaceChildren(), 150),
+    onkeydown: (event) => {
+      const found = [...list.querySelectorAll(".choice")];
+      const at = found.findIndex((node) => node.classList.contains("on"));
+      if (event.key === "ArrowDown" || event.key === "ArrowUp") {
+        event.preventDefault();
+        const next = (at + (event.key === "ArrowDown" ? 1 : -1) + found.length) % found.length;
+        found.forEach((node, index) => node.classList.toggle("on", index === next));
+        announce();
+      } else if (event.key === "Enter" && found.length) found[Math.max(at, 0)].dispatchEvent(new MouseEvent("mousedown"));
+      else if (event.key === "Escape") input.blur();
+    },
+  });
+  function fill() {
+    const found = matches(input.value);
+    if (!found.length) return list.replaceChildren(el("div", { class: "none" }, `“${input.value.trim()}” is not in the feed; add its key to INSTRUMENT.`));
+    return list.replaceChildren(
+      ...found.map((one, index) =>
+        el("div", { class: "choice" + (index ? "" : " on"), role: "option", id: "of-choice-" + index, "data-key": one.key, onmousedown: () => {
+          input.value = "";
+          input.blur();
+          of.choose({ instrument: one.key });
+        } }, el("b", {}, one.symbol), el("span", {}, one.name)),
+      ),
+    );
+  }
+  nodes.search = input;
+  return el("div", { class: "search" }, input, list);
+}
+
+function header() {
+  nodes.symbol = el("h1", { id: "of-symbol" });
+  nodes.name = el("span", { id: "of-name" });
+  nodes.last = el("b", { id: "of-last" });
+  nodes.change = el("span", { id: "of-change" });
+  nodes.minutes = MINUTES.map((n) => el("button", { type: "button", "data-minutes": n, title: `${n} minute candles`, onclick: () => of.choose({ minutes: n }) }, n + "m"));
+  /** @type {["chart" | "footprint", string][]} */
+  const modes = [["chart", "Chart"], ["footprint", "Footprint"]];
+  nodes.modes = modes.map(([mode, name]) => el("button", { type: "button", "data-mode": mode, onclick: () => of.choose({ mode }) }, name));
+  nodes.buffer = el("select", { id: "of-buffer", title: "Candles shown", "aria-label": "Candles shown", onchange: () => of.choose({ buffer: Number(nodes.buffer.value) }) }, [...new Set([...BUFFERS, of.view.buffer])].sort((a, b) => a - b).map((n) => el("option", { value: String(n) }, n === DAY ? "day" : String(n))));
+  nodes.ticks = el("select", { id: "of-ticks", title: "Height of a price row ( [ ] )", "aria-label": "Height of a price row", onchange: () => of.choose({ ticks: Number(nodes.ticks.value) }) });
+  nodes.cells = el("select", { id: "of-cells", title: "What the cells say (X)", "aria-label": "What the footprint's cells say", onchange: () => say(nodes.cells.value) }, CELLS.map(([cells, name]) => el("option", { value: cells }, name)));
+  nodes.palette = el("button", { type: "button", id: "of-palette", title: "Colour-blind safe colours (C)", "aria-label": "Colour-blind safe colours", onclick: () => of.choose({ palette: of.view.palette === "safe" ? "default" : "safe" }) }, "◐");
+  of.byId("of-header").append(
+    el("div", { class: "title" }, nodes.symbol, nodes.name),
+    el("div", { class: "quote" }, nodes.last, nodes.change),
+    search(),
+    el("div", { class: "group", id: "of-minutes", role: "group", "aria-label": "Length of a candle" }, nodes.minutes),
+    el("div", { class: "group", id: "of-modes", role: "group", "aria-label": "View" }, nodes.modes),
+    nodes.buffer,
+    nodes.ticks,
+    nodes.cells,
+    el("div", { class: "tools", id: "of-tools" }, nodes.palette),
+    el("div", { class: "condition" }, el("span", { id: "of-latency", class: "pill", title: "From the feed message's receipt to this screen: median and 99th percentile of the last 300 trades" }, "– ms"), el("i", { id: "of-dot", class: "closed" }), el("time", { id: "of-clock" })),
+  );
+}
+
+const KEYS = {
+  "/": () => nodes.search.focus(),
+  f: () => of.choose({ mode: of.view.mode === "chart" ? "footprint" : "chart" }),
+  c: () => of.choose({ palette: of.view.palette === "safe" ? "default" : "safe" }),
+  Home: () => of.follow(),
+  "+": () => of.zoomTime(1 / 1.25, Infinity),
+  "=": () => of.zoomTime(1 / 1.25, Infinity),
+  "-": () => of.zoomTime(1.25, Infinity),
+  arrowleft: () => of.panShare(-0.15),
+  arrowright: () => of.panShare(0.15),
+  arrowup: () => of.zoomPrice(1 / 1.15),
+  arrowdown: () => of.zoomPrice(1.15),
+  pageup: () => of.panShare(-0.9),
+  pagedown: () => of.panShare(0.9),
+  r: () => of.resetZoom(),
+  "[": () => coarser(-1),
+  "]": () => coarser(1),
+  x: () => of.view.mode === "footprint" && say(CELLS[(CELLS.findIndex(([cells]) => cells === of.view.cells) + 1) % CELLS.length][0]),
+  ",": () => of.pointStep(-1),
+  ".": () => of.pointStep(1),
+  j: () => step(1),
+  k: () => step(-1),
+};
+MINUTES.forEach((n, index) => (KEYS[String(index + 1)] = () => of.choose({ minutes: n })));
+of.keys = KEYS;
+
+/* The page has all that the cells can say: nothing is asked of the server. */
+function say(cells) {
+  of.view.cells = cells;
+  remember();
+  show();
+  of.refit();
+}
+
+/* The next height of price rows; from the automatic one to the one beside it. */
+function coarser(by) {
+  if (of.view.mode !== "footprint") return;
+  const { ticks } = of.view;
+  const shown = ticks || of.chart.ticks || 1;
+  const sizes = TICKS.filter(Boolean);
+  const next = by > 0 ? sizes.find((size) => size > shown) : sizes.reverse().find((size) => size < shown);
+  if (next) of.choose({ ticks: next });
+}
+
+function step(by) {
+  const keys = [...new Set([...of.watchOrder(), ...of.instruments].map((one) => one.key))];
+  if (!keys.length) return;
+  of.choose({ instrument: keys[(keys.indexOf(of.view.instrument) + by + keys.length) % keys.length] });
+}
+
+/* A choice made with the pointer gives the keyboard back to the page; one made with the keys keeps it. */
+let pointed = null;
+document.addEventListener("pointerdown", (event) => (pointed = event.target), true);
+document.addEventListener("keydown", () => (pointed = null), true);
+document.addEventListener("change", (event) => {
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (target === pointed && target.matches("#of-header select, #of-replay :is(select, input), .panel h2 select")) target.blur();
+});
+
+document.addEventListener("keydown", (event) => {
+  const target = /** @type {HTMLElement} */ (event.target);
+  if (document.querySelector("dialog[open]") || event.ctrlKey || event.metaKey || event.altKey || /^(INPUT|SELECT|TEXTAREA)$/.test(target.tagName)) return;
+  /* A focused button is pressed by the space bar and Enter, as everywhere. */
+  if ((event.key === " " || event.key === "Enter") && target.closest("button, a")) return;
+  const action = KEYS[event.key] || KEYS[event.key.toLowerCase()];
+  if (action) {
+    event.preventDefault();
+    action();
+  }
+});
+
+/* Instruments may join, and names may come, after the page was opened. */
+function learn(rows) {
+  let changed = false;
+  for (const row of rows) {
+    const known = of.instruments.find((one) => one.key === row.key);
+    if (known && known.symbol === row.symbol && known.name === row.name) continue;
+    if (known) Object.assign(known, { symbol: row.symbol, name: row.name });
+    else of.instruments.push({ key: row.key, symbol: row.symbol, name: row.name });
+    changed = true;
+  }
+  if (changed) show();
+}
+
+of.on("hello", () => show());
+of.on("message", (message) => {
+  if (message.view) arrived(message);
+  if (message.watch) learn(message.watch);
+  if (message.ticks) showTicks();
+  if (message.type === "figure" && message.view && !of.view.instrument) {
+    of.view.instrument = message.view.instrument;
+    show();
+  }
+  /* A copied address names what is shown, also where another tab has chosen something since. */
+  if (message.view && message.view.instrument === of.view.instrument && !/[?&]instrument=/.test(location.search)) remember();
+  if (message.view && message.live && of.view.date && of.view.date === message.view.date) {
+    of.view.date = null;
+    remember();
+    show();
+  }
+});
+of.on("stats", (stats) => of.waiting || showQuote(stats));
+function showQuote(stats) {
+  of.text(nodes.last, of.price(stats.last));
+  const change = stats.change === null ? "" : `${stats.change > 0 ? "+" : stats.change < 0 ? "−" : ""}${of.price(Math.abs(stats.change))}  ${of.percent(stats.change_percent)}`;
+  of.text(nodes.change, change);
+  of.klass(nodes.change, of.sign(stats.change || 0));
+}
+of.readUrl = fromUrl;
+of.startControls = () => {
+  header();
+  show();
+  setInterval(showTitle, 1000);
+  setInterval(() => of.text(of.byId("of-clock"), of.clock(of.serverNow()) + " IST"), 500);
+  window.addEventListener("popstate", () => {
+    fromUrl();
+    expect(true);
+    show();
+    of.ask();
+  });
+};

@@ -1,0 +1,30 @@
+/* Ask for the view at once, while Dash still draws the skeleton; start the parts when it stands; the chart joins in when Plotly
+   has been read. */
+import { of } from "./base.js";
+import "./socket.js";
+import "./chart.js";
+import "./older.js";
+import "./pointer.js";
+import "./live.js";
+import "./panels.js";
+import "./controls.js";
+import "./past.js";
+import "./alerts.js";
+import "./export.js";
+
+const start = () => {
+  if (!document.getElementById("of-toasts")) return void setTimeout(start, 10);
+  of.startControls();
+  of.startChart();
+  of.startPointer();
+  of.startPanels();
+  of.startPast();
+  of.startAlerts();
+  of.startExport();
+  of.release();
+  if (!window.Plotly) window.addEventListener("load", () => of.emit("draw", []));
+  return undefined;
+};
+of.readUrl();
+of.startSocket();
+start();

@@ -1,0 +1,82 @@
+"""How fresh what is shown is: per instrument and per streamer, for one may stop while others go on.
+
+Records name their streamer since several can share the subscription; those without a name are of one streamer, "".
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Final
+
+from orderflow.dashboard.state.instrument import Instrument
+
+STALL_MS: Final = 30_000
+OPEN_STATES: Final = frozenset({"NORMAL_OPEN", "CLOSING_START"})
+
+
+@dataclass(slots=True)
+class Streamer:
+    """What was last heard of one streamer; times are epoch milliseconds, 0 for never."""
+
+    name: str
+    update_ms: int = 0
+    heartbeat_ms: int = 0
+    connected_ms: int = 0
+    lost_ms: int = 0
+
+    @property
+    def disconnected(self) -> bool:
+        """Return whether its connection to the feed is down, by its own word."""
+        return self.lost_ms > self.connected_ms
+
+    def note(self, event: str, at_ms: int) -> None:
+        """Take one of its events."""
+        if event == "connected":
+            self.connected_ms = max(self.connected_ms, at_ms)
+        elif event in ("disconnected", "stopped"):
+            self.lost_ms = max(self.lost_ms, at_ms)
+
+    def failing(self, now_ms: int) -> bool:
+        """Return whether it is disconnected, or no update of any of its instruments came for `STALL_MS`."""
+        return self.disconnected or now_ms - self.update_ms > STALL_MS
+
+
+class Streamers:
+    """All streamers by name."""
+
+    def __init__(self) -> None:
+        self._known: dict[str, Streamer] = {}
+
+    def of(self, name: str | None) -> Streamer:
+        """Return the streamer of that name, made if new."""
+        found = self._known.get(name or "")
+        if found is None:
+            found = self._known[name or ""] = Streamer(name or "")
+        return found
+
+    def serving(self, instrument: Instrument | None) -> Streamer | None:
+        """Return the streamer of an instrument's newest update; without an update the only streamer there is, if any."""
+        if instrument is not None and "received_time_ms" in instrument.quote:
+            return self.of(instrument.quote.get("streamer"))
+        return next(iter(self._known.values())) if len(self._known) == 1 else None
+
+    def failing(self, trading: Iterable[Instrument], now_ms: int) -> dict[str, int]:
+        """Return how many of the instruments each failing streamer serves; one that serves none any more has been replaced.
+
+        `trading` are those whose market is open: after the close a streamer has nothing to send.
+        """
+        counts: dict[str, int] = {}
+        for instrument in trading:
+            streamer = self.serving(instrument)
+            if streamer is not None and streamer.failing(now_ms):
+                counts[streamer.name] = counts.get(streamer.name, 0) + 1
+        return counts
+
+
+def is_trading(instrument: Instrument, status: str | None, feed_clock_ms: int | None) -> bool:
+    """Return whether updates of an instrument are due: it has had one today, and its market is open."""
+    if "received_time_ms" not in instrument.quote or (status is not None and status not in OPEN_STATES):
+        return False
+    end = instrument.session_end_ms
+    return end is None or feed_clock_ms is None or feed_clock_ms < end

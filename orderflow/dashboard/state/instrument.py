@@ -1,0 +1,297 @@
+"""One instrument's trading day in memory: its minutes, forming or final, and what other updates say about it.
+
+A minute is folded from trades until its final candle arrives, which then replaces the fold. All but the minutes changed last
+are packed to a few hundred bytes each, for every instrument has its whole day here. Nothing here knows a clock, a network or
+a thread.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_left, insort
+from collections import deque
+from collections.abc import Iterable, Mapping
+from typing import Any, Final, NamedTuple
+from weakref import ref
+
+from orderflow.dashboard.state.minute import MINUTE_MS, Flow, Minute, Profile, profile_of
+from orderflow.dashboard.state.tape import SeenTrades, Tape
+from orderflow.market.candle import Candle
+from orderflow.market.trade import Trade
+
+OPEN_MINUTES: Final = 5
+_CHANGES_KEPT: Final = 50
+_LONGEST_WINDOW_MS: Final = 60 * MINUTE_MS
+
+
+def is_index(key: str) -> bool:
+    """Return whether an instrument is an index: it has values, and no trades."""
+    return "_INDEX|" in key
+
+
+class Unseen(NamedTuple):
+    """The part of the day's trading that no record held here covers: volume, and turnover in rupees."""
+
+    volume: int
+    turnover: float
+
+
+class Instrument:
+    """What is known of one instrument on its current trading date."""
+
+    def __init__(self, key: str) -> None:
+        self.key = key
+        self.revision = 0
+        self.tick: Mapping[str, Any] = {}
+        self.tick_revision = 0
+        self.reset("", None, None)
+
+    def reset(self, date: str, session_start_ms: int | None, session_end_ms: int | None) -> None:
+        """Forget the day before and start `date` (YYYY-MM-DD)."""
+        self.date = date
+        self.session_start_ms = session_start_ms
+        self.session_end_ms = session_end_ms
+        self.minutes: dict[int, Minute] = {}
+        self.starts: list[int] = []
+        self.tape = Tape(self.key)
+        self.repeats = 0
+        self.late_volume = 0
+        self.outside_volume = 0
+        self.closed_ms = 0
+        self.quote: dict[str, Any] = {}
+        self.last_price: float | None = None
+        self.last_time_ms: int | None = None
+        self.last_trade_ms: int | None = None
+        self.last_received_ms: int | None = None
+        self.unseen = Unseen(0, 0.0)
+        self.epoch = self.revision = self.revision + 1
+        self._changes: deque[tuple[int, int]] = deque(maxlen=_CHANGES_KEPT)
+        self._seen = SeenTrades()
+        self._open: dict[int, Minute] = {}
+        self._newest: Minute | None = None
+        self._profile: ref[Profile] | None = None
+
+    @property
+    def tape_count(self) -> int:
+        """Return how many trades there have been."""
+        return self.tape.count
+
+    @property
+    def profile(self) -> Profile:
+        """Return the day's profile: kept up to date while somebody holds it, else added up anew."""
+        found = self._profile() if self._profile is not None else None
+        if found is None:
+            found = profile_of(self.minutes.values())
+            self._profile = ref(found)
+        return found
+
+    def add_trade(self, trade: Trade) -> bool:
+        """Fold a trade; return False when it repeats one already seen."""
+        cumulative = _cumulative(trade.trade_id)
+        if cumulative is not None and not self._seen.first_time(cumulative):
+            self.repeats += 1
+            return False
+        self.tape.add(trade)
+        if self.last_time_ms is None or trade.event_time_ms >= self.last_time_ms:
+            self.last_price, self.last_time_ms = trade.price, trade.event_time_ms
+        self.last_trade_ms = max(self.last_trade_ms or 0, trade.event_time_ms)
+        self.last_received_ms = max(self.last_received_ms or 0, trade.received_time_ms)
+        start, end = self.session_start_ms, self.session_end_ms
+        self.revision += 1
+        if start is not None and end is not None and not start <= trade.event_time_ms < end:
+            self.outside_volume += trade.volume
+            return True
+        minute = self._minute(trade.event_time_ms // MINUTE_MS * MINUTE_MS)
+        if minute.final:
+            if minute.traded:
+                self.late_volume += trade.volume
+            return True
+        flow = self._opened(minute)
+        spanned = flow.gap
+        flow.fold(trade, self.tape.count)
+        minute.traded = True
+        if flow.gap != spanned:
+            self._regard_gap(flow, spanned)
+        if not flow.levels_final:
+            self._book(flow, round(trade.price * 100), trade.buy_volume, trade.sell_volume, trade.unclassified_volume)
+        self._changed(minute)
+        return True
+
+    def add_final(self, candle: Candle) -> None:
+        """Replace a forming minute by its final candle."""
+        minute = self._minute(candle.start_ms, candle.end_ms)
+        if minute.flow.final == candle:
+            return
+        flow = self._opened(minute)
+        spanned = flow.spans_gap
+        flow.final = candle
+        minute.final = True
+        self._regard_gap(flow, spanned)
+        self.revision += 1
+        self._changed(minute)
+        if candle.close is not None and (self.last_time_ms is None or candle.end_ms > self.last_time_ms):
+            self.last_price, self.last_time_ms = candle.close, candle.end_ms - 1
+
+    def add_levels(self, start_ms: int, rows: Iterable[tuple[int, int, int, int]]) -> None:
+        """Replace a minute's footprint by final rows of (price in paise, buy, sell, unclassified)."""
+        minute = self._minute(start_ms)
+        flow = self._opened(minute)
+        if not flow.levels_final:
+            for price, volumes in flow.levels.items():
+                self._add_profile(flow, price, -volumes[0], -volumes[1], -volumes[2])
+            flow.levels = {}
+            flow.levels_final = True
+        for price, buy, sell, unclassified in rows:
+            old = flow.levels.pop(price, None)
+            if old is not None:
+                self._add_profile(flow, price, -old[0], -old[1], -old[2])
+            self._book(flow, price, buy, sell, unclassified)
+        self.revision += 1
+        self._changed(minute)
+
+    def add_tick(self, tick: Mapping[str, Any]) -> None:
+        """Keep the newest quote, depth and day figures; absent fields keep their last value."""
+        self.tick_revision += 1
+        quote = self.quote
+        for name in _QUOTE_FIELDS:
+            value = tick.get(name)
+            if value is not None:
+                quote[name] = value
+        if tick.get("session_start_ms") is not None and tick.get("trading_date") == self.date:
+            self.session_start_ms = tick["session_start_ms"]
+            self.session_end_ms = tick.get("session_end_ms")
+        price = tick.get("ltp")
+        time_ms = tick.get("ltt_ms")
+        if time_ms is not None:
+            self.last_trade_ms = max(self.last_trade_ms or 0, int(time_ms))
+        if price is not None and time_ms is not None and (self.last_time_ms is None or time_ms >= self.last_time_ms):
+            self.last_price = price
+            if is_index(self.key):
+                self._fold_index(float(price), int(time_ms), int(tick["received_time_ms"]))
+
+    def _fold_index(self, price: float, time_ms: int, received_ms: int) -> None:
+        """Fold an index's value into the forming minute: it has no trades, and its final candle is the exchange's bar."""
+        start, end = self.session_start_ms, self.session_end_ms
+        minute = self._minute(time_ms // MINUTE_MS * MINUTE_MS)
+        if minute.final or (start is not None and end is not None and not start <= time_ms < end):
+            return
+        value = Trade(
+            instrument_key=self.key,
+            trade_id="",
+            event_time_ms=time_ms,
+            received_time_ms=received_ms,
+            price=price,
+            volume=0,
+            buy_volume=0,
+            sell_volume=0,
+            unclassified_volume=0,
+            side="unclassified",
+        )
+        self._opened(minute).fold(value, self.tick_revision)
+        self.last_time_ms, self.last_received_ms = time_ms, received_ms
+        self.revision += 1
+        self._changed(minute)
+
+    def take_unseen(self, unseen: Unseen) -> None:
+        """Note what traded on this day outside the records held; the day's running figures start anew from it."""
+        self.unseen = unseen
+        self.epoch = self.revision = self.revision + 1
+
+    def close_until(self, time_ms: int) -> None:
+        """Note that nothing is to come of what ended by `time_ms`: a window whose last minutes saw no trade is over by then."""
+        if time_ms <= self.closed_ms:
+            return
+        self.closed_ms = time_ms
+        last = self.minutes[self.starts[-1]] if self.starts else None
+        if last is not None and last.final and 0 < time_ms - last.start_ms <= _LONGEST_WINDOW_MS + MINUTE_MS:
+            self.revision += 1
+            self._changed(last)
+
+    def first_change_after(self, revision: int) -> int | None:
+        """Return the start of the earliest minute changed after `revision`; None when nothing changed."""
+        earliest: int | None = None
+        for at, start in reversed(self._changes):
+            if at <= revision:
+                return earliest
+            earliest = start if earliest is None else min(earliest, start)
+        return next((start for start in self.starts if self.minutes[start].revision > revision), None)
+
+    def minutes_from(self, start_ms: int) -> list[Minute]:
+        """Return the minutes at or after `start_ms`, in order."""
+        return [self.minutes[start] for start in self.starts[bisect_left(self.starts, start_ms) :]]
+
+    def _minute(self, start_ms: int, end_ms: int | None = None) -> Minute:
+        """Return the minute that starts at `start_ms`, made if new."""
+        found = self.minutes.get(start_ms)
+        if found is None:
+            found = self.minutes[start_ms] = Minute(self.key, start_ms, end_ms or start_ms + MINUTE_MS)
+            insort(self.starts, start_ms)
+            self._opened(found)
+        return found
+
+    def _opened(self, minute: Minute) -> Flow:
+        """Return a minute's flow to be changed, and pack the one changed longest ago when too many are open."""
+        if minute is not self._newest:
+            self._newest = minute
+            opened = self._open
+            opened[minute.start_ms] = opened.pop(minute.start_ms, minute)
+            if len(opened) > OPEN_MINUTES:
+                opened.pop(next(iter(opened))).pack()
+        return minute.open()
+
+    def _changed(self, minute: Minute) -> None:
+        minute.revision = self.revision
+        self._changes.append((self.revision, minute.start_ms))
+
+    def _book(self, flow: Flow, price: int, buy: int, sell: int, unclassified: int) -> None:
+        level = flow.levels.get(price)
+        if level is None:
+            flow.levels[price] = [buy, sell, unclassified]
+        else:
+            level[0] += buy
+            level[1] += sell
+            level[2] += unclassified
+        self._add_profile(flow, price, buy, sell, unclassified)
+
+    def _regard_gap(self, flow: Flow, spanned: bool) -> None:
+        """Move a minute's unclassified volume out of the profile, or back, when it turns out to span a gap, or not to."""
+        profile = self._profile() if self._profile is not None else None
+        if profile is None or flow.spans_gap == spanned:
+            return
+        for price, (_, _, unclassified) in flow.levels.items():
+            profile.add(price, 0, 0, -unclassified, gap=spanned)
+            profile.add(price, 0, 0, unclassified, gap=flow.spans_gap)
+
+    def _add_profile(self, flow: Flow, price: int, buy: int, sell: int, unclassified: int) -> None:
+        profile = self._profile() if self._profile is not None else None
+        if profile is not None:
+            profile.add(price, buy, sell, unclassified, gap=flow.spans_gap)
+
+
+def _cumulative(trade_id: str) -> int | None:
+    tail = trade_id.rpartition(":")[2]
+    return int(tail) if tail.isdigit() else None
+
+
+_QUOTE_FIELDS: Final = (
+    "ltp",
+    "ltt_ms",
+    "ltq",
+    "close_price",
+    "vtt",
+    "atp",
+    "oi",
+    "iv",
+    "tbq",
+    "tsq",
+    "bid",
+    "ask",
+    "day_bar",
+    "segment_status",
+    "session_phase",
+    "session_start_ms",
+    "session_end_ms",
+    "feed_time_ms",
+    "received_time_ms",
+    "trading_date",
+    "streamer",
+)

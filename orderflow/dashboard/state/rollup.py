@@ -1,0 +1,217 @@
+"""Roll a day's minutes up into rows of n minutes, aligned to the session's start, with the running figures of the day."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from math import gcd, sqrt
+from typing import Final
+
+from orderflow.dashboard.state.instrument import Instrument, Unseen
+from orderflow.dashboard.state.minute import MINUTE_MS, Flow, Minute
+from orderflow.market.candle import Candle
+from orderflow.market.footprint import Level, merge_levels
+from orderflow.market.measures import roll_up
+
+_DAY_MS: Final = 86_400_000
+_DEFAULT_OPEN_MS: Final = (3 * 60 + 45) * MINUTE_MS
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One candle of n minutes and the day's running sums at its end.
+
+    `cvd` sums delta from the first minute held; `open`, `high` and `low` are those of the minutes held so far. `vwap` is the
+    day's, with what traded outside these minutes (`unseen`); `sigma` is the standard deviation of the `priced` volume of
+    these minutes alone: all but that of outages. `span` is the lowest and
+    the highest price in paise of the row's own, and their greatest common divisor; `gap` says whether it spans an outage.
+    """
+
+    candle: Candle
+    final: bool
+    minutes: tuple[Minute, ...]
+    cvd: int
+    buy: int
+    sell: int
+    unclassified: int
+    volume: int
+    priced: int
+    turnover: float
+    squares: float
+    unseen: Unseen
+    open: float | None
+    high: float | None
+    low: float | None
+    span: tuple[int, int, int] | None
+    gap: bool
+
+    @property
+    def vwap(self) -> float | None:
+        """Return the day's volume-weighted average price at the row's end."""
+        volume = self.priced + self.unseen.volume
+        return (self.turnover + self.unseen.turnover) / volume if self.priced else None
+
+    @property
+    def sigma(self) -> float | None:
+        """Return the volume-weighted standard deviation of the prices seen around their own mean."""
+        if not self.priced:
+            return None
+        mean = self.turnover / self.priced
+        return sqrt(max(self.squares / self.priced - mean * mean, 0.0))
+
+
+def session_anchor_ms(instrument: Instrument) -> int:
+    """Return the time that windows are aligned to: the session's start, else 09:15 IST of the first minute's day."""
+    if instrument.session_start_ms is not None:
+        return instrument.session_start_ms
+    first = instrument.starts[0] if instrument.starts else 0
+    return first // _DAY_MS * _DAY_MS + _DEFAULT_OPEN_MS
+
+
+class Rollup:
+    """The rows of one instrument at one window length, kept up to date from the first minute that changed."""
+
+    def __init__(self, window_minutes: int) -> None:
+        self._window_ms = window_minutes * MINUTE_MS
+        self._minutes = window_minutes
+        self._rows: list[Row] = []
+        self._revision = -1
+        self._epoch = -1
+        self._anchor = 0
+        self._window: dict[int, tuple[int, Flow]] = {}
+
+    def rows(self, instrument: Instrument) -> list[Row]:
+        """Return all rows of the day, oldest first; the list is reused, so copy what you keep."""
+        anchor = session_anchor_ms(instrument)
+        if instrument.epoch != self._epoch or anchor != self._anchor:
+            self._rows, self._revision, self._epoch, self._anchor = [], -1, instrument.epoch, anchor
+        if instrument.revision == self._revision:
+            return self._rows
+        changed = instrument.first_change_after(self._revision)
+        self._revision = instrument.revision
+        if changed is None:
+            return self._rows
+        start = self.window_start(changed)
+        while self._rows and self._rows[-1].candle.start_ms >= start:
+            self._rows.pop()
+        group: list[Minute] = []
+        for minute in instrument.minutes_from(start):
+            if group and self.window_start(minute.start_ms) != self.window_start(group[0].start_ms):
+                self._append(instrument, group)
+                group = []
+            group.append(minute)
+        self._append(instrument, group)
+        return self._rows
+
+    def window_start(self, time_ms: int) -> int:
+        """Return the start of the window that holds `time_ms`."""
+        return self._anchor + (time_ms - self._anchor) // self._window_ms * self._window_ms
+
+    def _flows(self, group: list[Minute]) -> list[Flow]:
+        """Return the minutes' flows, and remember them: a long window forms over many packed minutes."""
+        if self._minutes == 1:
+            return [minute.flow for minute in group]
+        known = self._window
+        self._window = {
+            minute.start_ms: held
+            if (held := known.get(minute.start_ms)) is not None and held[0] == minute.revision
+            else (minute.revision, minute.flow)
+            for minute in group
+        }
+        return [flow for _, flow in self._window.values()]
+
+    def _append(self, instrument: Instrument, group: list[Minute]) -> None:
+        flows = self._flows(group)
+        candles = [flow.candle(instrument.key, minute.start_ms) for minute, flow in zip(group, flows, strict=True)]
+        traded = [(flow, candle) for flow, candle in zip(flows, candles, strict=True) if candle.close is not None]
+        if not traded:
+            return
+        start = self.window_start(group[0].start_ms)
+        end = start + self._window_ms
+        if instrument.session_end_ms is not None and start < instrument.session_end_ms:
+            end = min(end, instrument.session_end_ms)
+        candle = traded[0][1]
+        if self._minutes > 1:
+            (candle,) = roll_up([one for _, one in traded], self._minutes, start, end)
+        closed = flows[-1].end_ms >= end or instrument.starts[-1] >= end or instrument.closed_ms >= end
+        final = closed and all(flow.final is not None for flow in flows)
+        if self._minutes > 1 and not final:
+            # The parts that are final say nothing of the error of the one that forms.
+            candle = replace(candle, delta_band=None, confidence=None)
+        before = self._rows[-1] if self._rows else None
+        priced, turnover, squares = 0, 0.0, 0.0
+        prices: list[int] = []
+        for flow, one in traded:
+            levels = flow.priced_volumes()
+            prices += [price for price, _ in levels]
+            volume, mean, variance = _prices(flow, one, levels)
+            priced += volume
+            turnover += mean * volume
+            squares += (mean * mean + variance) * volume
+        self._rows.append(
+            Row(
+                candle=candle,
+                final=final,
+                minutes=tuple(group),
+                cvd=candle.delta + (before.cvd if before else 0),
+                buy=candle.buy_volume + (before.buy if before else 0),
+                sell=candle.sell_volume + (before.sell if before else 0),
+                unclassified=candle.unclassified_volume + (before.unclassified if before else 0),
+                volume=candle.total_volume + (before.volume if before else 0),
+                priced=priced + (before.priced if before else 0),
+                turnover=turnover + (before.turnover if before else 0.0),
+                squares=squares + (before.squares if before else 0.0),
+                unseen=instrument.unseen,
+                open=before.open if before else candle.open,
+                high=_most(max, candle.high, before.high if before else None),
+                low=_most(min, candle.low, before.low if before else None),
+                span=(min(prices), max(prices), gcd(*prices)) if prices else None,
+                gap=any(flow.spans_gap for flow in flows),
+            )
+        )
+
+
+def outages(rows: Sequence[Row]) -> list[tuple[int, int]]:
+    """Return from when to when rows in a row span an outage, in epoch milliseconds."""
+    found: list[tuple[int, int]] = []
+    for row in rows:
+        if not row.gap:
+            continue
+        start, end = row.candle.start_ms, row.candle.end_ms
+        if found and found[-1][1] == start:
+            found[-1] = (found[-1][0], end)
+        else:
+            found.append((start, end))
+    return found
+
+
+def _most(choose: Callable[[float, float], float], one: float | None, other: float | None) -> float | None:
+    return other if one is None else one if other is None else choose(one, other)
+
+
+def levels_of(row: Row) -> list[Level]:
+    """Return a row's footprint as stored, lowest price first."""
+    return merge_levels(Level(price, *volumes) for minute in row.minutes for price, volumes in minute.flow.levels.items())
+
+
+def priced_levels_of(row: Row) -> list[Level]:
+    """Return a row's footprint without the volume of outages, whose prices are unknown, lowest price first."""
+    return merge_levels(level for minute in row.minutes for level in minute.flow.priced_levels())
+
+
+def _prices(flow: Flow, candle: Candle, levels: list[tuple[int, int]]) -> tuple[int, float, float]:
+    """Return a minute's volume of known prices, their mean and their variance, in rupees."""
+    volume, mean, variance = _moments(levels)
+    if flow.spans_gap and volume:
+        return volume, mean, variance
+    mean = candle.vwap if candle.vwap is not None else candle.close or 0.0
+    return candle.total_volume - (candle.unclassified_volume if flow.spans_gap else 0), mean, variance
+
+
+def _moments(levels: list[tuple[int, int]]) -> tuple[int, float, float]:
+    volume = sum(size for _, size in levels)
+    if volume <= 0:
+        return 0, 0.0, 0.0
+    mean = sum(price * size for price, size in levels) / volume
+    spread = sum((price - mean) ** 2 * size for price, size in levels) / volume
+    return volume, mean / 100, spread / 10_000

@@ -1,0 +1,136 @@
+"""What came before the candles a page holds: the day's earlier ones, then the sessions stored before it, one at a time."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final, Protocol
+
+from orderflow.dashboard.state.rollup import Rollup, Row, outages
+from orderflow.dashboard.state.store import Store, trading_date
+from orderflow.dashboard.views import chart, footprint
+from orderflow.dashboard.views.viewer import View
+from orderflow.market.errors import OrderflowError
+
+ROWS: Final = 375
+ROWS_MOST: Final = 2000
+FOOTPRINTS: Final = 30
+FOOTPRINTS_MOST: Final = 60
+EMPTY_DAYS_MOST: Final = 10
+_LATEST_MS: Final = 4_102_444_800_000
+
+
+class Sessions(Protocol):
+    """The running day and the stored ones before it."""
+
+    @property
+    def store(self) -> Store:
+        """Return the running day."""
+
+    @property
+    def marked(self) -> footprint.Imbalances:
+        """Return which imbalances are marked."""
+
+    def stored_dates(self) -> list[str]:
+        """Return the stored dates, oldest first; blocks; raises OrderflowError."""
+
+    def past_candles(self, key: str, date: str) -> Store:
+        """Return a stored day's candles and footprint; blocks; raises OrderflowError."""
+
+
+@dataclass(frozen=True, slots=True)
+class Wish:
+    """Which candles are asked for: at most `count` of those that start before `before_ms`, in the view's form."""
+
+    view: View
+    before_ms: int
+    count: int
+    step: int
+    most: int
+
+    @classmethod
+    def parse(cls, wish: Mapping[str, Any], default_instrument: str) -> Wish:
+        """Build a wish from untrusted values; what is not valid becomes the default."""
+        view = View.parse(wish, default_instrument, ROWS)
+        default, most = (FOOTPRINTS, FOOTPRINTS_MOST) if view.mode == "footprint" else (ROWS, ROWS_MOST)
+        count = _number(wish.get("count"), default)
+        return cls(
+            view=view,
+            before_ms=min(max(round(_number(wish.get("before"), 0)), 0), _LATEST_MS),
+            count=round(min(max(count, 1), most)),
+            step=round(min(max(_number(wish.get("step"), 0.05) * 100, 1), 10**7)),
+            most=round(min(max(_number(wish.get("most"), 1), 1), 10**15)),
+        )
+
+
+def _number(value: Any, default: float) -> float:
+    with contextlib.suppress(TypeError, ValueError):
+        found = float(value)
+        if abs(found) < 1e18:
+            return found
+    return default
+
+
+def answer(sessions: Sessions, wish: Wish) -> dict[str, Any]:
+    """Return the newest candles before a time, of one session, in the form of a patch's columns.
+
+    Blocks while a day is read from the archive; raises OrderflowError when it cannot be. `more` is false when nothing older is
+    stored, or ten stored days in a row hold nothing of the instrument.
+    """
+    key, minutes = wish.view.instrument, wish.view.minutes
+    live = sessions.store.instrument(key)
+    day = trading_date(wish.before_ms - 1)
+    with sessions.store.lock:
+        held_date = live.date if live is not None else ""
+        rows = list(sessions.store.rollup(key, minutes).rows(live)) if live is not None and held_date and held_date <= day else []
+        found = _before(rows, wish.before_ms)
+        if found:
+            part = _part(found[-wish.count :], wish, live.quote.get("close_price") if live is not None else None, sessions.marked)
+    if found:
+        return _whole(wish, held_date, part, live=True, more=len(found) > wish.count or _any_before(sessions, held_date))
+    stored = [date for date in sessions.stored_dates() if date <= day and date != held_date]
+    for tried, date in enumerate(reversed(stored)):
+        if tried == EMPTY_DAYS_MOST:
+            break
+        store = sessions.past_candles(key, date)
+        found = _before(_rows(store, key, minutes), wish.before_ms)
+        if found:
+            close = store.instruments[key].quote.get("close_price")
+            more = len(found) > wish.count or tried + 1 < len(stored)
+            return _whole(wish, date, _part(found[-wish.count :], wish, close, sessions.marked), live=False, more=more)
+    return _whole(wish, None, _part([], wish, None, sessions.marked), live=False, more=False)
+
+
+def _any_before(sessions: Sessions, date: str) -> bool:
+    try:
+        return any(stored < date for stored in sessions.stored_dates())
+    except OrderflowError:
+        return True
+
+
+def _rows(store: Store, key: str, minutes: int) -> list[Row]:
+    with store.lock:
+        return Rollup(minutes).rows(store.instruments[key])
+
+
+def _before(rows: list[Row], before_ms: int) -> list[Row]:
+    return [row for row in rows if row.candle.start_ms < before_ms]
+
+
+def _part(rows: list[Row], wish: Wish, close: float | None, marked: footprint.Imbalances) -> dict[str, Any]:
+    palette = chart.PALETTES[wish.view.palette]
+    part: dict[str, Any] = {
+        "from": chart.label(rows[0].candle.start_ms) if rows else None,
+        "facts": chart.facts(rows),
+        "previous_close": close,
+    }
+    if wish.view.mode == "footprint":
+        tick = wish.step // max(wish.view.ticks, 1)
+        return {**part, **footprint.earlier(rows, wish.step, tick, wish.most, palette, marked)}
+    return {**part, "tails": chart.tails(rows, palette), "shapes": chart.gap_shapes(outages(rows), palette)}
+
+
+def _whole(wish: Wish, date: str | None, part: dict[str, Any], *, live: bool, more: bool) -> dict[str, Any]:
+    head = {"instrument": wish.view.instrument, "minutes": wish.view.minutes, "mode": wish.view.mode, "before": wish.before_ms}
+    return {**head, "date": date, "live": live, "more": more, **part}

@@ -1,0 +1,326 @@
+"""One viewer: which view it asked for, what it has been sent, and the next message that brings it up to date.
+
+A message carries everything that changed since the last one sent, so a viewer that is slow, or skips, loses no final state.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final, NamedTuple
+
+from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.state.day import unseen
+from orderflow.dashboard.state.instrument import Instrument
+from orderflow.dashboard.state.minute import Profile
+from orderflow.dashboard.state.rollup import Rollup, Row, outages
+from orderflow.dashboard.state.store import Gap, Store, trading_date
+from orderflow.dashboard.state.tape import TAPE_LENGTH
+from orderflow.dashboard.state.watch import spark
+from orderflow.dashboard.views import banners, chart, footprint, panels
+
+MINUTES: Final = (1, 3, 5, 15, 30, 60)
+BUFFER_MOST: Final = 2000
+TICKS_MOST: Final = 1000
+PROFILE_MS: Final = 1000
+WATCH_MS: Final = 100
+SLOW_PANELS_MS: Final = 1000
+ANCHOR_MS: Final = 60_000
+
+_DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
+
+
+@dataclass(frozen=True, slots=True)
+class View:
+    """What a viewer looks at; every field can be put in a link.
+
+    `ticks` is the height of a footprint's price row, 0 for what suits the prices.
+    """
+
+    instrument: str
+    minutes: int = 1
+    buffer: int = 100
+    mode: str = "chart"
+    palette: str = "default"
+    date: str | None = None
+    replay: bool = False
+    ticks: int = 0
+
+    @classmethod
+    def parse(cls, wish: Mapping[str, Any], default_instrument: str, default_buffer: int) -> View:
+        """Build a view from untrusted values; what is not valid becomes the default: of a past day all its candles."""
+        minutes, buffer = _whole(wish.get("minutes")), _whole(wish.get("buffer"))
+        date = wish.get("date")
+        date = date if isinstance(date, str) and _DATE.fullmatch(date) else None
+        replay = str(wish.get("replay", "")).lower() in ("1", "true")
+        whole = date is not None and not replay
+        return cls(
+            instrument=str(wish.get("instrument") or default_instrument)[:120],
+            minutes=minutes if minutes in MINUTES else 1,
+            buffer=min(max(buffer, 10), BUFFER_MOST) if buffer else BUFFER_MOST if whole else default_buffer,
+            mode="footprint" if wish.get("mode") == "footprint" else "chart",
+            palette="safe" if wish.get("palette") == "safe" else "default",
+            date=date,
+            replay=replay,
+            ticks=min(max(_whole(wish.get("ticks")), 0), TICKS_MOST),
+        )
+
+
+def _whole(value: Any) -> int:
+    try:
+        return int(value)
+    except (TypeError, ValueError):
+        return 0
+
+
+class Shown(NamedTuple):
+    """What the banners need to know of the viewed day: its candles, the time of those shown, and a past day's outages."""
+
+    candles: int
+    from_ms: int
+    to_ms: int
+    outages: list[tuple[int, int]]
+
+
+class Viewer:
+    """The server's memory of one viewer; one thread at a time. It takes the stores' locks itself, never both at once.
+
+    `store` holds what the view shows: the running day, or one past day. The watch list always comes from `live`.
+    """
+
+    def __init__(self, live: Store, directory: Directory, marked: footprint.Imbalances = footprint.DEFAULT) -> None:
+        self._live = live
+        self._marked = marked
+        self._directory = directory
+        self._watch_sent: dict[str, tuple[Any, ...]] = {}
+        self._sparks_sent: dict[str, int] = {}
+        self._watch_due = 0
+        self._stale_sent: frozenset[str] = frozenset()
+
+    def look_at(self, view: View, store: Store) -> None:
+        """Switch to another view; the next message is a whole figure."""
+        self.view = view
+        self.store = store
+        self._rollup: Rollup | None = None
+        self._profile: Profile | None = None
+        self._epoch = -1
+        self._revision = -1
+        self._tick_revision = -1
+        self._tape = -1
+        self._profile_due = 0
+        self._levels_due = 0
+        self._slow_due = 0
+        self._anchor_due = 0
+        self._banners: list[dict[str, Any]] | None = None
+        self._gaps: list[tuple[int, int]] = []
+        self._settled: tuple[int, ...] = ()
+        self._settled_due = 0
+
+    @property
+    def unseen(self) -> bool:
+        """Return whether nothing of this view was sent yet: the next message is a whole figure."""
+        return self._epoch < 0
+
+    def has_news(self) -> bool:
+        """Return whether the viewed instrument has changed since the last message."""
+        instrument = self.store.instrument(self.view.instrument)
+        return instrument is not None and instrument.revision != self._revision
+
+    def message(self, now_ms: int) -> dict[str, Any] | None:
+        """Return the next message, or None when nothing the viewer sees has changed."""
+        with self.store.lock:
+            out, shown = self._of_view(now_ms)
+        with self._live.lock:
+            out.update(self._slow(shown, now_ms))
+        return out or None
+
+    def _of_view(self, now_ms: int) -> tuple[dict[str, Any], Shown]:
+        """Return what changed of the viewed day, and what its banners depend on."""
+        key = self.view.instrument
+        instrument = self.store.instrument(key) or Instrument(key)
+        self._rollup = rollup = self.store.rollup(key, self.view.minutes)
+        rows = rollup.rows(instrument)
+        if self.store is self._live and self._live.caught_up and now_ms >= self._anchor_due:
+            self._anchor_due = now_ms + ANCHOR_MS
+            if (missing := unseen(instrument, rows[-1] if rows else None)) is not None:
+                instrument.take_unseen(missing)
+                rows = rollup.rows(instrument)
+        fresh = instrument.epoch != self._epoch
+        moved = fresh or instrument.revision != self._revision
+        out: dict[str, Any] = {}
+        if self.view.mode == "footprint":
+            out.update(self._footprint(instrument, rows, now_ms, fresh=fresh, moved=moved))
+        elif fresh:
+            out.update(self._whole(instrument, rows, now_ms))
+        elif moved:
+            out.update(self._patch(instrument, rows, now_ms))
+        if fresh:
+            out.update(self._first(instrument))
+        ticked = instrument.tick_revision != self._tick_revision
+        if moved or ticked:
+            out["stats"] = panels.statistics(instrument, rows)
+        if ticked or fresh:
+            out["depth"] = panels.depth(instrument)
+        if instrument.tape_count != self._tape:
+            if self._tape >= 0 and self.store is self._live and self._live.caught_up:
+                out["rx"] = panels.received_times(instrument, self._tape)
+            out["tape"] = panels.tape(instrument, max(self._tape, 0), TAPE_LENGTH)
+        if moved and now_ms >= self._levels_due:
+            out["levels"] = chart.profile_levels(self._day_profile(instrument))
+            self._levels_due = now_ms + PROFILE_MS
+        self._epoch, self._revision = instrument.epoch, instrument.revision
+        self._tick_revision, self._tape = instrument.tick_revision, instrument.tape_count
+        seen = rows[-self.view.buffer :]
+        return out, Shown(
+            candles=len(rows),
+            from_ms=seen[0].candle.start_ms if seen else 0,
+            to_ms=seen[-1].candle.end_ms if seen else 0,
+            outages=outages(rows) if self.store is not self._live and now_ms >= self._slow_due else [],
+        )
+
+    def _first(self, instrument: Instrument) -> dict[str, Any]:
+        self._tape = -1
+        return {"view": asdict(self.view), "date": instrument.date, "live": self.store is self._live}
+
+    def _slow(self, seen: Shown, now_ms: int) -> dict[str, Any]:
+        """Return the watch list's changed lines and the banners, each at its own pace."""
+        out: dict[str, Any] = {}
+        if now_ms >= self._watch_due:
+            watch = self._watch()
+            if watch:
+                out["watch"] = watch
+                self._watch_due = now_ms + (WATCH_MS if self._live.caught_up else SLOW_PANELS_MS)
+        if now_ms >= self._slow_due:
+            self._slow_due = now_ms + SLOW_PANELS_MS
+            stale = self._live.stale_keys(now_ms)
+            if stale != self._stale_sent:
+                self._stale_sent = stale
+                out["stale"] = sorted(stale)
+            shown = self._banner_list(seen, now_ms)
+            if shown != self._banners:
+                out["banners"] = self._banners = shown
+        return out
+
+    def _whole(self, instrument: Instrument, rows: Sequence[Row], now_ms: int) -> dict[str, Any]:
+        shown = rows[-self.view.buffer :]
+        palette = chart.PALETTES[self.view.palette]
+        figure = chart.chart(shown, self._day_profile(instrument), palette)
+        self._gaps = self._gaps_of(instrument, rows)
+        figure["layout"]["shapes"] = chart.gap_shapes(self._gaps, palette)
+        self._profile_due = now_ms + PROFILE_MS
+        return {"type": "figure", "mode": "chart", "figure": figure, "facts": chart.facts(shown)}
+
+    def _patch(self, instrument: Instrument, rows: Sequence[Row], now_ms: int) -> dict[str, Any]:
+        palette = chart.PALETTES[self.view.palette]
+        out = self._tail(instrument, rows)
+        if out:
+            tail = out.pop("rows")
+            out["tails"] = chart.tails(tail, palette)
+            out["wholes"] = {"forming": chart.forming(rows[-self.view.buffer :])}
+            if now_ms >= self._profile_due:
+                out["wholes"].update(chart.profile_columns(self._day_profile(instrument)))
+                self._profile_due = now_ms + PROFILE_MS
+        gaps = self._gaps_of(instrument, rows)
+        if gaps != self._gaps:
+            self._gaps = gaps
+            out["shapes"] = chart.gap_shapes(gaps, palette)
+        return out
+
+    def _tail(self, instrument: Instrument, rows: Sequence[Row]) -> dict[str, Any]:
+        """Return the rows from the first changed one on, and what the legend shows of them."""
+        changed = instrument.first_change_after(self._revision)
+        if changed is None:
+            return {}
+        tail = _from(rows, self.store.rollup(instrument.key, self.view.minutes).window_start(changed))[-self.view.buffer :]
+        if not tail:
+            return {}
+        return {"rows": tail, "from": chart.label(tail[0].candle.start_ms), "facts": chart.facts(tail)}
+
+    def _footprint(self, instrument: Instrument, rows: Sequence[Row], now_ms: int, *, fresh: bool, moved: bool) -> dict[str, Any]:
+        """Return the settled candles as a figure when they changed, at most once a second, and always the forming one."""
+        settled = footprint.settled(rows)
+        newest = rows[-1:] if rows and not rows[-1].final else []
+        ticks, tick = footprint.row_height(rows, self.view.ticks)
+        step = ticks * tick
+        state = (len(rows), step, *(max(minute.revision for minute in row.minutes) for row in settled))
+        out: dict[str, Any] = {}
+        if fresh or (state != self._settled and now_ms >= self._settled_due):
+            palette = chart.PALETTES[self.view.palette]
+            facts = chart.facts(rows[-self.view.buffer :])
+            out = {
+                "type": "figure",
+                "mode": "footprint",
+                "figure": footprint.chart(rows, palette, self.view.ticks, self._marked),
+                "facts": facts,
+            }
+            self._settled, self._settled_due = state, now_ms + SLOW_PANELS_MS
+        elif moved:
+            out = self._tail(instrument, rows)
+            out.pop("rows", None)
+        if out:
+            out["cells"] = [footprint.cells(row, step, tick, self._marked) for row in newest]
+            out["column"] = len(settled)
+            out["step"], out["ticks"] = step / 100, ticks
+        return out
+
+    def _day_profile(self, instrument: Instrument) -> chart.Profile:
+        self._profile = held = instrument.profile
+        return chart.profile_of(held.levels, held.unpriced)
+
+    def _gaps_of(self, instrument: Instrument, rows: Sequence[Row]) -> list[tuple[int, int]]:
+        """Return the outages of the shown day from its first candle on: before that a page puts earlier sessions.
+
+        Of a past day the minutes that span one are known, not its seconds.
+        """
+        if self.store is not self._live:
+            return outages(rows)
+        first = rows[0].candle.start_ms if rows else 0
+        return [
+            (max(gap.from_ms, first), gap.to_ms)
+            for gap in self.store.gaps_of(instrument.key)
+            if gap.to_ms > first and trading_date(gap.from_ms) <= instrument.date <= trading_date(gap.to_ms)
+        ]
+
+    def _watch(self) -> list[dict[str, Any]]:
+        changed = []
+        for key, instrument in self._live.instruments.items():
+            stamp = (instrument.revision, instrument.tick_revision)
+            if self._watch_sent.get(key) == stamp:
+                continue
+            self._watch_sent[key] = stamp
+            line = dict(self._live.watch.row(instrument))
+            if not self._live.caught_up:
+                line["reading"] = True
+            line["symbol"], line["name"] = self._directory.symbol(key)
+            minute = line["minute"]["start_ms"] if line["minute"] else 0
+            if self._sparks_sent.get(key) != minute:
+                self._sparks_sent[key] = minute
+                line["spark"] = spark(self._live.watch.newest(instrument))
+                line["previous_close"] = instrument.quote.get("close_price")
+            changed.append(line)
+        return changed
+
+    def _banner_list(self, seen: Shown, now_ms: int) -> list[dict[str, Any]]:
+        key = self.view.instrument
+        directory = self._directory
+        found = banners.banners(
+            self._live, key, now_ms, directory.next_open_ms(key, now_ms), in_session=directory.in_session(key, now_ms)
+        )
+        if self.store is not self._live:
+            found = [*banners.past_banners(self.store, self.view.date or "", seen.candles), *banners.live_trouble(found)]
+            gaps = [Gap(from_ms, to_ms, key, None) for from_ms, to_ms in seen.outages]
+        else:
+            gaps = self.store.gaps_of(key)
+        if seen.candles:
+            gap = banners.gap_banner(gaps, seen.from_ms, seen.to_ms)
+            found = [*found, gap] if gap is not None else found
+        return [asdict(banner) for banner in found]
+
+
+def _from(rows: Sequence[Row], start_ms: int) -> list[Row]:
+    """Return the rows at or after a time; they are few, at the end."""
+    index = len(rows)
+    while index and rows[index - 1].candle.start_ms >= start_ms:
+        index -= 1
+    return list(rows[index:])

@@ -1,0 +1,304 @@
+"""One connected viewer: its requests, its source (the running day, a past one, a replay) and the sending of changes."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import logging
+import threading
+from collections import Counter
+from collections.abc import Callable, Collection, Mapping, Sequence
+from typing import Any, Final, Protocol
+
+import orjson
+from fastapi import WebSocket
+
+from orderflow.dashboard.sources.archive import Day, Replay, empty_store, failed_store
+from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.state.alerts import Fired, Rule
+from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.views.footprint import Imbalances
+from orderflow.dashboard.views.viewer import View, Viewer
+from orderflow.dashboard.web.alert_desk import Webhook
+from orderflow.market.errors import OrderflowError
+
+FRAME_SECONDS: Final = 0.016
+CALM_SECONDS: Final = 0.1
+IN_FLIGHT: Final = 2
+ACK_PATIENCE_SECONDS: Final = 10.0
+LARGEST_MESSAGE: Final = 65_536
+REPLAY_STEP_SECONDS: Final = 0.05
+REPLAY_STATE_EVERY: Final = 5
+BEAT_SECONDS: Final = 1.0
+FAILURES_LOGGED: Final = 5
+TOKEN_LEAST: Final = 16
+TOKEN_MOST: Final = 64
+
+log = logging.getLogger(__name__)
+
+
+class Host(Protocol):
+    """What a connection needs of the hub that serves it."""
+
+    store: Store
+    directory: Directory
+    marked: Imbalances
+    buffer: int
+    counts: Counter[str]
+    webhook: Webhook | None
+
+    async def alerts_changed(self, by: Connection) -> None:
+        """Tell the other pages of a viewer its rules."""
+
+    def default_instrument(self) -> str:
+        """Return the instrument shown when none is asked for."""
+
+    def hello(self) -> dict[str, Any]:
+        """Return the first message of every conversation."""
+
+    def past_day(self, key: str, date: str, superseded: Callable[[], bool]) -> Day:
+        """Return a past day; blocks. Raises OrderflowError when it cannot be had, or is wanted no more."""
+
+    def note_latencies(self, latencies: Sequence[Any]) -> None:
+        """Keep what a browser measured, in milliseconds."""
+
+
+class Connection:
+    """Serves one socket; lives on the hub's event loop."""
+
+    def __init__(self, hub: Host, socket: WebSocket) -> None:
+        self._hub = hub
+        self._socket = socket
+        self.wake = asyncio.Event()
+        self._viewer: Viewer | None = None
+        self._sent = 0
+        self._acknowledged = 0
+        self._replay: Replay | None = None
+        self._task: asyncio.Task[None] | None = None
+        self._extra: dict[str, Any] = {}
+        self._left = False
+        self.viewer: str | None = None
+        self._request: int | None = None
+        self._superseded = threading.Event()
+        # Held while the viewer's next message is computed, on a thread or here: another view waits for it.
+        self._viewing = asyncio.Lock()
+        self._spoke = 0.0
+        self._failures = 0
+
+    def looks_at(self, keys: Collection[str]) -> bool:
+        """Return whether one of these instruments is the one in view, or none is yet."""
+        return self._viewer is None or self._viewer.view.instrument in keys
+
+    async def receive(self) -> None:
+        """Read what the viewer asks for until it disconnects."""
+        while True:
+            text = await self._socket.receive_text()
+            if len(text) > LARGEST_MESSAGE:
+                await self._socket.close(code=1009)
+                return
+            try:
+                message = orjson.loads(text)
+            except orjson.JSONDecodeError:
+                continue
+            if isinstance(message, dict):
+                await self._handle(message)
+
+    async def close(self) -> None:
+        """Stop what runs for this viewer."""
+        self._left = True
+        await self._stop_source()
+
+    async def _handle(self, message: Mapping[str, Any]) -> None:
+        kind = message.get("type")
+        if kind == "ping":
+            await self._send({"type": "pong", "t": message.get("t"), "server_ms": self._hub.store.clock_ms()})
+        elif kind == "ack":
+            self._acknowledge(message)
+        elif kind == "view":
+            await self._look_at(message)
+        elif kind == "replay" and self._replay is not None:
+            await self._control(self._replay, message)
+        elif kind == "alerts":
+            await self._change_alerts(message)
+        elif kind == "error":
+            self._note_failure(message)
+
+    def _acknowledge(self, message: Mapping[str, Any]) -> None:
+        seq = message.get("seq")
+        if isinstance(seq, int):
+            self._acknowledged = max(self._acknowledged, min(seq, self._sent))
+        latencies = message.get("latency_ms")
+        if isinstance(latencies, list):
+            self._hub.note_latencies(latencies)
+        self.wake.set()
+
+    async def _change_alerts(self, message: Mapping[str, Any]) -> None:
+        """Take a viewer's token and what it adds and removes; every page of the viewer is told its rules."""
+        viewer = message.get("viewer")
+        if not isinstance(viewer, str) or not TOKEN_LEAST <= len(viewer) <= TOKEN_MOST:
+            return
+        self.viewer = viewer
+        store, problem, changed = self._hub.store, None, False
+        add, remove = message.get("add"), message.get("remove")
+        try:
+            rules = [Rule.parse(one) for one in add] if isinstance(add, list) else []
+            gone = [one for one in remove if isinstance(one, str)] if isinstance(remove, list) else []
+            if rules or gone:
+                with store.lock:
+                    found = {rule.key: store.instrument(rule.key) for rule in rules}
+                    known = store.caught_up  # while the day is read again, a price is not the last one
+                    prices = {key: one.last_price for key, one in found.items() if one is not None and known}
+                store.alerts.change(viewer, rules, gone, prices)
+                changed = True
+        except OrderflowError as error:
+            problem = str(error)
+        await self.tell_alerts(problem)
+        if changed:
+            await self._hub.alerts_changed(self)
+
+    async def tell_alerts(self, problem: str | None = None) -> None:
+        """Send this viewer its rules and what fired."""
+        if self.viewer is not None:
+            state = self._hub.store.alerts.of(self.viewer)
+            await self._send({"type": "alerts", **state, "webhook": self._hub.webhook is not None, "problem": problem})
+
+    async def tell_fired(self, fired: Fired) -> None:
+        """Send what fired, if it is this viewer's."""
+        if fired.viewer == self.viewer:
+            await self._send({"type": "fired", "alert": fired.to_page()})
+
+    def _note_failure(self, message: Mapping[str, Any]) -> None:
+        """Count what went wrong in the viewer's browser; the first few of a connection are logged."""
+        self._hub.counts["page_errors"] += 1
+        self._failures += 1
+        if self._failures <= FAILURES_LOGGED:
+            log.warning("a viewer's page failed: %s", str(message.get("text"))[:500])
+
+    async def _look_at(self, message: Mapping[str, Any]) -> None:
+        hub = self._hub
+        request = message.get("request")
+        request = request if isinstance(request, int) else None
+        view = View.parse(message, hub.default_instrument(), hub.buffer)
+        viewer = self._viewer
+        if viewer is None:
+            await self._send(hub.hello())
+            viewer = Viewer(hub.store, hub.directory, hub.marked)
+        elif self._replay is not None and view.replay and (view.instrument, view.date) == self._replay.shown:
+            await self._show(viewer, view, self._replay.store, request, self._replay.state())
+            return
+        await self._stop_source()
+        live = hub.store.instrument(view.instrument)
+        if view.date is None or (live is not None and live.date == view.date and not view.replay):
+            await self._show(viewer, view, hub.store, request, None)
+        else:
+            await self._show(viewer, view, empty_store(hub.store.clock_ms), request, None)
+            self._task = asyncio.create_task(self._show_past(viewer, view, view.date))
+
+    async def _show(
+        self, viewer: Viewer, view: View, store: Store, request: int | None, replay: Mapping[str, Any] | None
+    ) -> None:
+        async with self._viewing:
+            viewer.look_at(view, store)
+            self._viewer, self._request = viewer, request
+        self._acknowledged = self._sent
+        self._extra = {"replay": replay}
+        self.wake.set()
+
+    async def _show_past(self, viewer: Viewer, view: View, date: str) -> None:
+        clock_ms = self._hub.store.clock_ms
+        superseded = self._superseded = threading.Event()
+        replay: Replay | None = None
+        try:
+            day = await asyncio.to_thread(self._hub.past_day, view.instrument, date, superseded.is_set)
+            if view.replay:
+                replay = self._replay = await asyncio.to_thread(Replay, day, clock_ms)
+            store = replay.store if replay is not None else day.store
+        except OrderflowError as error:
+            store = failed_store(clock_ms, error)
+        except Exception as error:
+            log.exception("a past day could not be shown: %s of %s", view.instrument, date)
+            store = failed_store(clock_ms, OrderflowError(f"what is stored cannot be shown ({error}); see the dashboard's log"))
+        async with self._viewing:
+            viewer.look_at(view, store)
+        self.wake.set()
+        if replay is not None:
+            await self._play(replay)
+
+    async def _play(self, replay: Replay) -> None:
+        loop = asyncio.get_running_loop()
+        before, turn = loop.time(), 0
+        while True:
+            if turn % REPLAY_STATE_EVERY == 0:
+                self._extra = {"replay": replay.state()}
+                self.wake.set()
+            await asyncio.sleep(REPLAY_STEP_SECONDS)
+            now = loop.time()
+            if await asyncio.to_thread(replay.advance, (now - before) * 1000):
+                self.wake.set()
+            before, turn = now, turn + 1
+
+    async def _control(self, replay: Replay, message: Mapping[str, Any]) -> None:
+        speed, position = message.get("speed"), message.get("position_ms")
+        if isinstance(speed, int | float) and 0.1 <= speed <= 1000:
+            replay.speed = float(speed)
+        if isinstance(position, int | float):
+            await asyncio.to_thread(replay.seek, float(position))
+        if isinstance(message.get("playing"), bool):
+            replay.playing = message["playing"] and replay.position_ms < replay.end_ms
+        self._extra = {"replay": replay.state()}
+        self.wake.set()
+
+    async def _stop_source(self) -> None:
+        task, self._task, self._replay = self._task, None, None
+        self._superseded.set()
+        if task is not None:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+    async def send_changes(self) -> None:
+        """Send the viewer's next message whenever there is one and the viewer has drawn the last but one.
+
+        What changes the viewed instrument goes out at once, but for a frame's time after the last message; the rest waits
+        for company.
+        """
+        loop = asyncio.get_running_loop()
+        last = 0.0
+        while not self._left:
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(CALM_SECONDS):
+                    await self.wake.wait()
+            self.wake.clear()
+            if loop.time() - self._spoke > BEAT_SECONDS:
+                await self._send({"type": "beat", "server_ms": self._hub.store.clock_ms()})
+            viewer = self._viewer
+            if viewer is None:
+                continue
+            if self._sent - self._acknowledged >= IN_FLIGHT and loop.time() - last < ACK_PATIENCE_SECONDS:
+                self._hub.counts["held_back"] += 1
+                continue
+            due = last + (FRAME_SECONDS if viewer.has_news() or self._extra else CALM_SECONDS) - loop.time()
+            if due > 0:
+                await asyncio.sleep(min(due, FRAME_SECONDS))
+                self.wake.set()
+            elif await self._send_next(viewer):
+                last = loop.time()
+
+    async def _send_next(self, viewer: Viewer) -> bool:
+        now_ms = self._hub.store.clock_ms()
+        async with self._viewing:
+            # A whole figure, and any of a day that a thread may be changing, would hold up the other viewers.
+            heavy = viewer.unseen or viewer.store is not self._hub.store
+            message = await asyncio.to_thread(viewer.message, now_ms) if heavy else viewer.message(now_ms)
+            request = self._request
+        if message is None and not self._extra:
+            return False
+        extra, self._extra = self._extra, {}
+        self._sent += 1
+        self._hub.counts["messages"] += 1
+        head = {"seq": self._sent, "sent_ms": now_ms, "request": request}
+        await self._send({"type": "patch", **(message or {}), **extra, **head})
+        return True
+
+    async def _send(self, message: Mapping[str, Any]) -> None:
+        self._spoke = asyncio.get_running_loop().time()
+        await self._socket.send_text(orjson.dumps(message).decode())
