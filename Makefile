@@ -119,7 +119,7 @@ chaos: setup $(VENV)/.tools ## Inject faults into a stack of its own and check t
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(PYTHON) -m chaos.campaign
 
 fuzz: setup $(VENV)/.tools ## A million mutated ticks through the transforms, and long runs of the decoder's properties
-	POISON_ROWS=1000000 FUZZ_EXAMPLES=20000 $(PYTHON) -m pytest tests/spark/test_poison.py tests/unit/test_fuzz_decode.py
+	POISON_ROWS=1000000 FUZZ_EXAMPLES=20000 $(PYTHON) -m pytest tests/spark/test_poison.py tests/unit/test_poison_engine.py tests/unit/test_fuzz_decode.py
 
 soak: setup $(VENV)/.tools ## Memory, files and disk under an hour of load: MINUTES=60 INSTRUMENTS=200
 	@$(PYTHON) benchmarks/soak.py $(ARGS)

@@ -12,7 +12,6 @@ from pathlib import Path
 from typing import Any
 
 MINUTE_MS = 60_000
-SILENT_MS = 10_000
 
 
 @dataclass(frozen=True)
@@ -70,10 +69,7 @@ def minute_volumes(path: Path) -> dict[tuple[str, int], int]:
 
 
 def lee_ready_minutes(path: Path) -> dict[tuple[str, int], tuple[int, int]]:
-    """Return (buy, sell) volume by (instrument, minute of ltt) with the previous packet's quote and the tick rule at the mid.
-
-    Volume of several trades that came after more than ten seconds of silence has no side.
-    """
+    """Return (buy, sell) volume by (instrument, minute of ltt) with the previous packet's quote and the tick rule at the mid."""
     before: dict[str, Packet] = {}
     direction: dict[str, int] = defaultdict(int)
     volumes: dict[tuple[str, int], list[int]] = defaultdict(lambda: [0, 0])
@@ -86,8 +82,7 @@ def lee_ready_minutes(path: Path) -> dict[tuple[str, int], tuple[int, int]]:
         if packet.ltp != last.ltp:
             direction[key] = 1 if packet.ltp > last.ltp else -1
         rise = packet.vtt - last.vtt
-        silent = packet.feed_time_ms - last.feed_time_ms > SILENT_MS and rise > packet.ltq
-        if rise <= 0 or silent:
+        if rise <= 0:
             continue
         twice_mid = round(last.bid * 100) + round(last.ask * 100)
         side = 2 * round(packet.ltp * 100) - twice_mid

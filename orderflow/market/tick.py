@@ -159,7 +159,10 @@ def decode_tick(value: bytes | str) -> Tick:
 
     Raises msgspec.MsgspecError (`DecodeError` on what is no JSON, `ValidationError` on a missing field or a wrong type).
     """
-    return _DECODER.decode(value)
+    try:
+        return _DECODER.decode(value)
+    except UnicodeDecodeError as error:  # msgspec says so of a text that is not UTF-8
+        raise msgspec.DecodeError(str(error)) from error
 
 
 def tick_record(tick: Tick) -> dict[str, Any]:

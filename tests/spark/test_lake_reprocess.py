@@ -7,9 +7,10 @@ from typing import Any
 
 import pyarrow.parquet as pq
 import pytest
-from flow import KEY, OPEN, frame, measures, trade_tick
+from flow import flow, frame
 from fsspec.implementations.local import LocalFileSystem
 from pyspark.sql import DataFrame, SparkSession
+from ticks import KEY, OPEN, quiet_tick, trade_tick
 
 from orderflow.lake.catalogue import report
 from orderflow.lake.exchange_candles import ExchangeMinute, backfill_candle
@@ -19,7 +20,6 @@ from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError, Table
 from orderflow.lake.maintenance import LakeFiles
 from orderflow.lake.outages import replace_outages
 from orderflow.market.tick import Bar, Tick
-from orderflow.processing.candles import candle_records, footprint_records
 from orderflow.reprocess import reprocess
 from orderflow.settings import Settings, load
 
@@ -29,15 +29,16 @@ DAY = "2025-12-15"
 
 
 def ticks() -> list[Tick]:
-    """The spanning third update belongs to the first minute, as a bar says that came too late for the live candle."""
-    late = Bar(OPEN, 99.8, 100.4, 99.7, 100.3, 100, close_vtt=1_100, late=True)
-    quote = {"feed_time_ms": OPEN + 600_000, "event_time_ms": OPEN + 600_000}
+    """The fourth update spans the end of the second minute, whose bar comes too late for the live candle: all of it is before."""
+    late = Bar(OPEN + 60_000, 99.8, 100.4, 99.7, 100.3, 100)
     return [
-        trade_tick(10, 100.0, 50, 1_050, since=5, sequence=1),
-        trade_tick(55, 100.2, 30, 1_080, since=10, side="sell", sequence=2),
-        trade_tick(62, 100.1, 20, 1_100, since=55, sequence=3),
-        trade_tick(70, 99.9, 10, 1_110, since=62, side="sell", sequence=4, bar=late),
-        trade_tick(600, 99.9, 0, 1_110, since=70, sequence=5, **quote),
+        trade_tick(50, 100.0, 5, 1_000, since=45, ltq=5, sequence=1),
+        trade_tick(61, 100.0, 50, 1_050, since=58, ltq=50, sequence=2),
+        trade_tick(110, 100.2, 30, 1_080, since=104, side="sell", sequence=3),
+        trade_tick(122, 100.1, 20, 1_100, since=115, ltq=None, sequence=4),
+        trade_tick(130, 99.9, 10, 1_110, since=122, side="sell", sequence=5),
+        quiet_tick(400, 1_110, last_trade=130, sequence=6),
+        quiet_tick(600, 1_110, last_trade=130, sequence=7, bar=late),
     ]
 
 
@@ -58,9 +59,12 @@ def read(root: Path, table: Table) -> list[dict[str, Any]]:
 def stored_day(spark: SparkSession, root: Path, found: list[Tick]) -> None:
     """Store ticks, and what the stream made of them."""
     store(root, TICKS, frame(spark, found))
-    live = measures(frame(spark, found), live=True)
-    store(root, CANDLES, candle_records(live, 1))
-    store(root, FOOTPRINT, footprint_records(live))
+    store_flow(root, flow(spark, found))
+
+
+def store_flow(root: Path, found: tuple[DataFrame, DataFrame]) -> None:
+    for table, rows in zip((CANDLES, FOOTPRINT), found, strict=True):
+        store(root, table, rows)
 
 
 def minutes(root: Path) -> list[tuple[str, int, str]]:
@@ -74,14 +78,16 @@ def levels(root: Path) -> list[tuple[str, int, int]]:
 
 def test_reprocess_when_a_late_bar_moves_volume_then_the_level_it_left_is_removed(spark, tmp_path, capsys) -> None:
     stored_day(spark, tmp_path, ticks())
-    assert levels(tmp_path) == [("09:15", 10_000, 50), ("09:15", 10_020, 30), ("09:16", 9_990, 10), ("09:16", 10_010, 20)]
+    assert [(start, volume) for start, volume, _ in minutes(tmp_path)] == [("09:15", 5), ("09:16", 80), ("09:17", 30)]
+    first, second = [("09:15", 10_000, 5), ("09:16", 10_000, 50)], [("09:16", 10_020, 30), ("09:17", 9_990, 10)]
+    assert levels(tmp_path) == [*first, *second, ("09:17", 10_010, 20)]
 
     assert reprocess(spark, settings(tmp_path), DAY, apply=True) == 0
 
-    assert minutes(tmp_path) == [("09:15", 100, "reprocess"), ("09:16", 10, "reprocess")]
-    assert levels(tmp_path) == [("09:15", 10_000, 50), ("09:15", 10_010, 20), ("09:15", 10_020, 30), ("09:16", 9_990, 10)]
+    assert minutes(tmp_path) == [("09:15", 5, "stream"), ("09:16", 100, "reprocess"), ("09:17", 10, "reprocess")]
+    assert levels(tmp_path) == [*first, ("09:16", 10_010, 20), *second]
     assert (
-        "4 stored, 4 recomputed: 1 not stored yet, 0 stored only, 0 with other values, 1 to be removed" in capsys.readouterr().out
+        "5 stored, 5 recomputed: 1 not stored yet, 0 stored only, 0 with other values, 1 to be removed" in capsys.readouterr().out
     )
     reprocess(spark, settings(tmp_path), DAY, apply=True)
     assert "nothing to apply" in capsys.readouterr().out
@@ -89,24 +95,20 @@ def test_reprocess_when_a_late_bar_moves_volume_then_the_level_it_left_is_remove
 
 def test_reprocess_when_a_candle_has_no_ticks_then_it_goes_unless_it_is_backfilled_or_ticks_are_lost(spark, tmp_path) -> None:
     stored_day(spark, tmp_path, ticks())
-    moved = [
-        trade_tick(120, 99.9, 5, 1_115, since=70, sequence=6),
-        trade_tick(900, 99.9, 5, 1_115, since=70, sequence=6),
-    ]
-    extra = measures(frame(spark, moved))
-    store(tmp_path, CANDLES, candle_records(extra, 1))
-    store(tmp_path, FOOTPRINT, footprint_records(extra))
-    store(tmp_path, CANDLES, candle_records(measures(frame(spark, [trade_tick(190, 99.9, 7, 1_122, since=70)])), 1, "backfill"))
+    for second in (200, 900):
+        store_flow(tmp_path, flow(spark, [trade_tick(second, 99.9, 5, 1_115, since=130, sequence=6)]))
+    store(tmp_path, CANDLES, flow(spark, [trade_tick(250, 99.9, 7, 1_122, since=130)], source="backfill")[0])
 
     reprocess(spark, settings(tmp_path), DAY, apply=True)
 
     assert [(start, source) for start, _, source in minutes(tmp_path)] == [
-        ("09:15", "reprocess"),
+        ("09:15", "stream"),
         ("09:16", "reprocess"),
-        ("09:18", "backfill"),
+        ("09:17", "reprocess"),
+        ("09:19", "backfill"),
         ("09:30", "stream"),
     ]
-    assert [start for start, _, _ in levels(tmp_path)] == ["09:15", "09:15", "09:15", "09:16", "09:30"]
+    assert [start for start, _, _ in levels(tmp_path)] == ["09:15", "09:16", "09:16", "09:16", "09:17", "09:30"]
 
 
 def test_reprocess_when_ticks_of_a_minute_are_lost_then_its_candle_and_levels_stay(spark, tmp_path) -> None:
@@ -114,7 +116,7 @@ def test_reprocess_when_ticks_of_a_minute_are_lost_then_its_candle_and_levels_st
     before = (minutes(tmp_path), levels(tmp_path))
     for file in (tmp_path / TICKS.day(DAY)[1:]).iterdir():
         file.unlink()
-    store(tmp_path, TICKS, frame(spark, [tick for tick in ticks() if tick.sequence in (1, 5)]))
+    store(tmp_path, TICKS, frame(spark, [tick for tick in ticks() if tick.sequence in (1, 7)]))
 
     reprocess(spark, settings(tmp_path), DAY, apply=True)
 
@@ -125,9 +127,7 @@ def test_reprocess_when_candles_and_levels_are_stored_twice_then_one_of_each_sta
     stored_day(spark, tmp_path, ticks())
     reprocess(spark, settings(tmp_path), DAY, apply=True)
     once = (minutes(tmp_path), levels(tmp_path))
-    repeated = measures(frame(spark, ticks()), live=False)
-    store(tmp_path, CANDLES, candle_records(repeated, 1, "backfill"))
-    store(tmp_path, FOOTPRINT, footprint_records(repeated))
+    store_flow(tmp_path, flow(spark, ticks(), source="backfill", live=False))
     capsys.readouterr()
 
     reprocess(spark, settings(tmp_path), DAY, apply=True)
@@ -135,8 +135,8 @@ def test_reprocess_when_candles_and_levels_are_stored_twice_then_one_of_each_sta
     assert [(start, volume) for start, volume, _ in minutes(tmp_path)] == [(start, volume) for start, volume, _ in once[0]]
     assert levels(tmp_path) == once[1]
     said = capsys.readouterr().out
-    assert "2 stored twice" in said
-    assert "4 stored twice" in said
+    assert "3 stored twice" in said
+    assert "5 stored twice" in said
 
 
 def test_reprocess_when_no_ticks_are_stored_then_says_so(spark, tmp_path) -> None:
@@ -155,7 +155,7 @@ def test_backfill_when_an_outage_is_filled_then_its_volume_counts_once_and_repro
             trade_tick(10, 100.0, 50, 1_050, since=5, sequence=1),
             trade_tick(305, 100.2, 400, 1_450, since=10, sequence=2, **back),
             trade_tick(310, 100.3, 30, 1_480, since=305, sequence=3),
-            trade_tick(900, 100.3, 0, 1_480, since=310, sequence=4),
+            quiet_tick(900, 1_480, last_trade=310, sequence=4),
         ],
     )
     bars = {0: 90, 1: 100, 3: 200, 5: 90}

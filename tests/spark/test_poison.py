@@ -1,11 +1,10 @@
-"""Mutated tick messages through the parse and every transform behind it: nothing raises, and each is valid or has a reason.
+"""Mutated messages through the parse and the transforms behind it: nothing raises, and each is valid or has a reason.
 
 100,000 messages here; `make fuzz` sets POISON_ROWS to a million. POISON_SEED repeats a run.
 """
 
 from __future__ import annotations
 
-import copy
 import json
 import os
 import random
@@ -16,16 +15,27 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+<<<<<<< HEAD
 from flow import OPEN, trade_tick
 from msgspec.structs import replace
 from orderflow.processing.candles import candle_records, flow_messages, footprint_records, roll_up
 from orderflow.processing.minutes import minute_candles, minute_groups, minute_pieces, minute_rows
+=======
+from poison import message, mutate, sound
+>>>>>>> etests
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from replayed import replay
+from ticks import OPEN
 
 from orderflow.market import records, topics
+<<<<<<< HEAD
 from orderflow.market.tick import Bar, Greeks, Level, heartbeat_tick, tick_record
+=======
+from orderflow.market.engine.messages import fold
+from orderflow.market.engine.partition import EngineSettings, PartitionEngine
+from orderflow.market.tick import tick_record
+>>>>>>> etests
 from orderflow.processing.schemas import candle_reason, footprint_reason, parse, reject_rows, tick_reason, valid_ticks
 from orderflow.processing.trades import trades
 
@@ -34,13 +44,6 @@ pytestmark = pytest.mark.spark
 ROWS = int(os.environ.get("POISON_ROWS", "100000"))
 SEED = int(os.environ.get("POISON_SEED", "1"))
 CHUNK = 50_000
-INT, LONG = 2**31 - 1, 2**63 - 1
-INTEGERS = (0, -1, 1, INT, -INT - 1, LONG, -LONG - 1, LONG + 1, 10**12, 10**12 + 1, 10**15, 10**30, OPEN, OPEN * 1000)
-DOUBLES = (1e-300, 1e308, -1e308, 0.1, float("nan"), float("inf"), float("-inf"))
-TEXTS = ("", " ", "NaN", "2025-12-15", "9999-99-99", "*", "continuous", "x" * 5_000, "\u0000", "😀")
-NESTED = ([], {}, [None], [{}], [[]], {"price": None}, [{"price": "a", "quantity": {}}])
-VALUES: tuple[Any, ...] = (*INTEGERS, *DOUBLES, *TEXTS, *NESTED, None, True, False)
-BYTES = (b"", b"null", b"[]", b"{}", b"[{}]", b"\xff\xfe\x00", b"\x00" * 64, b"{" * 2_000, b'{"schema_version":', b'"text"', b"7")
 SCHEMA = pa.schema(
     [
         ("key", pa.binary()),
@@ -51,68 +54,6 @@ SCHEMA = pa.schema(
         ("timestamp", pa.timestamp("us", tz="UTC")),
     ]
 )
-
-
-def sound(rng: random.Random, number: int) -> dict[str, Any]:
-    """One valid tick, with everything a tick can carry; fifty minutes of one instrument, then those of the next."""
-    second = 5 + number % 3_000 + rng.random()
-    minute = OPEN + int(second // 60) * 60_000 - 60_000
-    bar = Bar(minute, 99.8, 100.4, 99.7, 100.3, 92, close_vtt=1_000 + number, open_vtt=908 + number)
-    tick = trade_tick(
-        second,
-        100 + rng.randrange(-20, 20) / 10,
-        20,
-        1_050 + number,
-        since=max(1.0, second - rng.uniform(0.5, 200)),
-        sequence=number + 1,
-        bar=bar if second >= 60 and rng.random() < 0.2 else None,
-        bid=(Level(99.9, 10), Level(99.8, 20)),
-        ask=(Level(100.1, 15), Level(None, 5)),
-        greeks=Greeks(0.5, -1.0, 0.1, 0.2, 0.0),
-    )
-    tick = replace(tick, instrument_key=f"NSE_EQ|INE{number // 3_000:06d}")
-    if rng.random() < 0.02:
-        tick = heartbeat_tick(tick.feed_time_ms, tick.received_time_ms)
-    return tick_record(tick)
-
-
-def mutate(rng: random.Random, record: dict[str, Any]) -> None:
-    """Change, remove or add a value, at the top or inside a nested part."""
-    place: Any = record
-    name: Any = rng.choice(list(record))
-    while isinstance(place[name], (dict, list)) and place[name] and rng.random() < 0.8:
-        place = place[name]
-        name = rng.choice(list(place)) if isinstance(place, dict) else rng.randrange(len(place))
-    how = rng.random()
-    if how < 0.1 and isinstance(place, dict):
-        del place[name]
-    elif how < 0.4 and isinstance(place[name], (int, float)) and not isinstance(place[name], bool):
-        place[name] = rng.choice((-place[name], place[name] * 1_000, place[name] + 86_400_000 * 365, place[name] - 10**13))
-    else:
-        place[name] = copy.deepcopy(rng.choice(VALUES))
-    if how > 0.97:
-        record["surprise"] = {"nested": [1, 2, {}]}
-
-
-def message(rng: random.Random, number: int) -> tuple[bytes | None, bytes | None, int]:
-    """One message as (key, value, Kafka's time in ms): a valid tick with up to four mutations, or nothing like one."""
-    record = sound(rng, number)
-    sent_ms = int(record["received_time_ms"]) + 20
-    key: bytes | None = str(record["instrument_key"]).encode()
-    how = rng.random()
-    if how < 0.02:
-        return rng.choice((key, None, b"")), rng.choice((None, *BYTES)), sent_ms
-    for _ in range(rng.choice((0, 1, 1, 2, 4))):
-        mutate(rng, record)
-    value = json.dumps(record, ensure_ascii=rng.random() < 0.5).encode("utf-8", "surrogatepass")
-    if how < 0.06:
-        at = rng.randrange(len(value))
-        value = value[:at] + rng.randbytes(rng.randrange(0, 4)) + value[at + rng.randrange(0, 3) :]
-    elif how < 0.08:
-        value = value[: rng.randrange(len(value))]
-    if how > 0.98:
-        key = rng.choice((None, b"", b"*", b"NSE_EQ|other", b"\xff\xff"))
-    return key, value, sent_ms
 
 
 def poisoned(spark: SparkSession, directory: Path, rows: int, seed: int) -> DataFrame:
@@ -163,39 +104,13 @@ def test_parse_when_messages_are_poisoned_then_each_is_valid_or_has_a_reason(mes
     assert len(counts) > 20
 
 
-def test_transforms_when_fed_straight_from_the_parse_then_none_raises(messages: DataFrame) -> None:
+def test_trades_when_fed_straight_from_the_parse_then_none_raises(messages: DataFrame, ticks: DataFrame) -> None:
     run(trades(valid_ticks(messages), "split"))
-    run(flow_messages(minute_candles(minute_pieces(minute_groups(minute_rows(valid_ticks(messages), "split")))), 1))
-
-
-def test_transforms_when_other_rules_and_windows_are_chosen_then_none_raises(ticks: DataFrame) -> None:
     for rule in ("lee_ready", "emo", "clnv"):
         run(trades(ticks, rule))
-    batch = minute_candles(minute_pieces(minute_groups(minute_rows(ticks, "split", live=False))))
-    run(footprint_records(batch))
-    on_axis = minute_candles(minute_pieces(minute_groups(minute_rows(ticks, "split", window_minutes=75))), 75)
-    run(flow_messages(roll_up(on_axis, 75), 75))
 
 
-def test_candles_when_ticks_are_poisoned_then_volumes_still_add_up_and_none_is_negative(ticks: DataFrame) -> None:
-    measures = minute_candles(minute_pieces(minute_groups(minute_rows(ticks, "split"))))
-    parts = [F.col(f"{side}_volume") for side in ("buy", "sell", "unclassified")]
-    odd = candle_records(measures, 1).where(
-        (parts[0] + parts[1] + parts[2] != F.col("total_volume"))
-        | (parts[0] < 0)
-        | (parts[1] < 0)
-        | (parts[2] < 0)
-        | (F.col("low") > F.col("high"))
-    )
-    assert [row.asDict() for row in odd.limit(5).collect()] == []
-
-
-def test_rows_when_a_tick_is_poisoned_then_they_are_few_and_none_reaches_far_into_the_future(ticks: DataFrame) -> None:
-    """One row dated 2099 would move the watermark past every open minute."""
-    rows = minute_rows(ticks, "split").agg(F.max(F.unix_millis("event_time")), F.count(F.lit(1))).first()
-    assert rows is not None
-    assert rows[0] <= OPEN + 3_005_000 + 3 * 60_000
-    assert rows[1] <= 8 * ROWS
+def test_dates_when_ticks_are_poisoned_then_none_but_the_true_one_is_left(ticks: DataFrame) -> None:
     assert [row[0] for row in ticks.select("trading_date").distinct().collect()] == ["2025-12-15"]
 
 
@@ -258,14 +173,14 @@ def judged(spark: SparkSession, topic: str, found: list[tuple[bytes | None, byte
     return parse(flow_frame(spark, topic, found), FIELDS[topic], reason)
 
 
-def sound_flow(ticks: DataFrame) -> dict[str, list[tuple[bytes, bytes]]]:
-    """What the candle queries publish for `ticks`, by topic; five-minute and 75-minute candles as well."""
-    found: dict[str, list[tuple[bytes, bytes]]] = {topic: [] for topic in FIELDS}
-    for n in (1, 5, 75):
-        measures = minute_candles(minute_pieces(minute_groups(minute_rows(ticks, "split", window_minutes=n))), n)
-        for row in flow_messages(measures if n == 1 else roll_up(measures, n), n).collect():
-            found[row.topic].append((row.key.encode(), row.value.encode()))
-    return found
+def sound_flow(ticks: list[dict[str, Any]]) -> dict[str, list[tuple[bytes, bytes]]]:
+    """What the candle query publishes for `ticks`, by topic; five-minute and 75-minute candles as well."""
+    found: dict[str, list[tuple[bytes, bytes]]] = {topic: [] for topic in (*FIELDS, topics.FEED_EVENTS)}
+    engine = PartitionEngine(EngineSettings(window_minutes=(1, 5, 75)))
+    rows = [(str(tick["instrument_key"]).encode(), json.dumps(tick).encode(), tick["received_time_ms"]) for tick in ticks]
+    for topic, key, value in fold(engine, rows):
+        found[topic].append((key.encode(), value))
+    return {topic: found[topic] for topic in FIELDS}
 
 
 @pytest.mark.parametrize(
@@ -321,7 +236,7 @@ def test_flow_when_messages_are_mutated_then_each_is_sound_or_has_a_reason(
     spark: SparkSession, tmp_path: Path, topic: str
 ) -> None:
     rng = random.Random(SEED)
-    made = sound_flow(valid_ticks(as_messages(spark, tmp_path, [sound(rng, number) for number in range(500)])))[topic]
+    made = sound_flow([sound(rng, number) for number in range(500)])[topic]
     found: list[tuple[bytes | None, bytes | None]] = []
     for _ in range(min(ROWS, 20_000) // 2):
         key, value = rng.choice(made)
@@ -336,7 +251,7 @@ def test_flow_when_messages_are_mutated_then_each_is_sound_or_has_a_reason(
     assert sum(counts.values()) == len(found)
     assert counts[None] > len(found) / 10
     assert len(counts) > 12
-    assert reject_rows(parsed).count() == len(found) - counts[None]
+    assert reject_rows(parsed, "life").count() == len(found) - counts[None]
     kept = [row.asDict() for row in parsed.where("reason is null").select("record.*").collect()]
     assert {row["window_start"][:10] for row in kept} == {"2025-12-15"}
     assert all(min(row[f"{side}_volume"] for side in ("buy", "sell", "unclassified")) >= 0 for row in kept)
@@ -348,7 +263,7 @@ def test_flow_when_messages_are_mutated_then_each_is_sound_or_has_a_reason(
 @pytest.mark.parametrize("name", ["2025-12-15_open_3eq", "2025-12-15_close_2fo"])
 def test_recorded_flow_when_judged_then_nothing_is_rejected(spark: SparkSession, shared: Path, tmp_path: Path, name: str) -> None:
     found = [tick_record(tick) for tick, _ in replay(shared / "data" / "upstox" / f"{name}.jsonl.gz")]
-    flow = sound_flow(valid_ticks(as_messages(spark, tmp_path, found)))
+    flow = sound_flow(found)
     for topic, messages in flow.items():
         assert len(messages) > 50
         parsed = judged(spark, topic, list(messages))

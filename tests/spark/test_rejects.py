@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from flow import trade_tick
 from prometheus_client import REGISTRY
 from pyspark.sql import DataFrame, SparkSession
+from ticks import trade_tick
 
 from orderflow import settings
 from orderflow.lake.layout import TICKS

@@ -8,9 +8,9 @@ from dataclasses import replace
 from pathlib import Path
 
 import pytest
-from flow import trade_tick
 from lake_rows import stored
 from pyspark.sql import SparkSession
+from ticks import trade_tick
 
 from orderflow.broker.rejects import Rejected, rejected
 from orderflow.lake.layout import TICKS

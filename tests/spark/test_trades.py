@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import pytest
-from flow import KEY, OPEN, frame, trade_tick
+from flow import frame
 from pyspark.sql import SparkSession
+from ticks import KEY, OPEN, trade_tick
 
 from orderflow.market import records
 from orderflow.processing.trades import trades

@@ -107,6 +107,20 @@ def test_tick_when_it_comes_out_of_order_then_its_volume_finds_its_place() -> No
     assert [level.buy_volume for level in final.levels] == [35]
 
 
+def test_volume_when_two_streamers_report_it_then_it_counts_once() -> None:
+    """Beta went on from what alpha had published last; then alpha's spool brings what it had not."""
+    engine = PartitionEngine(SETTINGS)
+    engine.take(trade(5, 1_000, 5, "alpha"))
+    engine.take(replace(trade(20, 1_030, 30, "beta"), prev_bid=100.0, prev_ask=100.1))
+    engine.take(trade(8, 1_010, 10, "alpha"))
+    engine.take(trade(25, 1_040, 20, "alpha"))
+    (final,) = engine.finish()
+    assert isinstance(final, FinalMinute)
+    candle = final.candle
+    assert (candle.total_volume, candle.buy_volume, candle.sell_volume, candle.unclassified_volume) == (45, 15, 30, 0)
+    assert [tuple(level) for level in final.levels] == [(10_000, 15, 30, 0)]
+
+
 def test_volume_when_set_back_then_what_was_counted_is_final_and_counting_begins_anew() -> None:
     engine = PartitionEngine(SETTINGS)
     engine.take(trade(10, 1_000, 5, "alpha"))

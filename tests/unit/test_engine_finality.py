@@ -137,20 +137,19 @@ def test_silent_stretch_when_bars_of_its_minutes_come_then_each_has_its_own_and_
     ]
     engine = PartitionEngine(SETTINGS)
     candles = [o.candle for tick in ticks for o in engine.take(tick) if isinstance(o, FinalMinute)]
-    found = {(c.start_ms - OPEN) // MINUTE_MS: (c.total_volume, c.unclassified_volume, c.gap, c.exchange_bar) for c in candles}
-    assert found[3] == (30, 30, True, True)
+    found = {(c.start_ms - OPEN) // MINUTE_MS: (c.total_volume, c.gap, c.exchange_bar) for c in candles}
+    assert found[3] == (30, True, True)
     assert sum(total for total, *_ in found.values()) == 5 + 50 + 90
-    assert sum(unclassified for _, unclassified, *_ in found.values()) == 90
-    assert all(gap == bool(unclassified) for _, unclassified, gap, _ in found.values())
+    assert sum(total for total, gap, _ in found.values() if gap) >= 90
 
 
-@pytest.mark.parametrize(("ltq", "classified"), [(8, 8), (7, 0)])
-def test_update_when_ten_seconds_are_silent_then_only_a_single_trade_is_classified(ltq: int, classified: int) -> None:
+@pytest.mark.parametrize(("ltq", "gap"), [(8, False), (7, True)])
+def test_update_when_ten_seconds_are_silent_then_it_marks_its_candle_unless_it_was_a_single_trade(ltq: int, gap: bool) -> None:
     engine = PartitionEngine(SETTINGS)
     engine.take(trade_tick(90, 100.0, 8, 1_008, since=75, ltq=ltq))
     (final,) = engine.finish()
     assert isinstance(final, FinalMinute)
-    assert (final.candle.buy_volume, final.candle.gap) == (classified, not classified)
+    assert (final.candle.buy_volume, final.candle.gap) == (8, gap)
 
 
 def test_volume_when_it_comes_for_a_minute_that_is_final_then_it_is_late() -> None:

@@ -127,3 +127,15 @@ def test_footprint_when_summed_then_it_is_the_candle() -> None:
         1: [(10_000, 50, 0, 0), (10_010, 12, 0, 0), (10_020, 0, 30, 0)],
         2: [(9_990, 0, 10, 0), (10_010, 8, 0, 0)],
     }
+
+
+def test_trade_when_its_time_is_of_next_year_then_it_moves_no_minute() -> None:
+    year = 365 * 86_400_000
+    ticks = story_with_bars()
+    absurd = replace(quiet_tick(112, 1_080, last_trade=110), ltt_ms=OPEN + year, tbq=None, sequence=111_000)
+    assert candles([*ticks[:3], absurd, *ticks[3:]]) == candles(ticks)
+
+
+def test_minutes_when_the_first_tick_names_no_session_then_they_begin_with_the_next_one() -> None:
+    nameless = replace(quiet_tick(-30, 1_000, last_trade=-40), session_start_ms=None, session_end_ms=None, feed_time_ms=0)
+    assert candles([nameless, *story()]) == candles(story())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from typing import Final, NamedTuple
 
@@ -18,6 +18,9 @@ _LONGEST_PRE_OPEN_MS: Final = 120 * MINUTE_MS
 NO_DEADLINE: Final = 1 << 62
 SILENT_MS: Final = 10_000
 """Updates further apart than this hide trades that nobody saw, unless it was a single one: they mark their candle as a gap."""
+
+AHEAD_MS: Final = 60_000
+"""How far a trade's time may be ahead of the feed's: one of next year would end the day's minutes, and be many."""
 
 
 class LateVolume(NamedTuple):
@@ -86,12 +89,19 @@ class InstrumentMinutes:
         """
         if tick.session_start_ms is not None and tick.session_end_ms is not None:
             self.session_start_ms, self.session_end_ms = tick.session_start_ms, tick.session_end_ms
+<<<<<<< HEAD
         if tick.session_phase == OPENING_AUCTION:
             self._take_auction(tick)
+=======
+            begin = min(tick.session_start_ms, tick.feed_time_ms) // MINUTE_MS
+            if self.axis is None and not self.done and self.closed == self.first_minute < begin:
+                self.closed = self.first_minute = begin  # the first tick named no session
+>>>>>>> etests
         ready = False
-        at_ms = tick.ltt_ms if sides is not None and tick.ltt_ms is not None else tick.event_time_ms
-        if tick.vtt is not None and tick.ltt_ms is not None and tick.ltt_ms >= self.session_start_ms:
-            ready = self._place(tick, tick.vtt, tick.ltt_ms, sides)
+        ltt_ms = None if tick.ltt_ms is None or tick.ltt_ms > tick.feed_time_ms + AHEAD_MS else tick.ltt_ms
+        at_ms = tick.event_time_ms if sides is None or ltt_ms is None else ltt_ms
+        if tick.vtt is not None and ltt_ms is not None and 0 < self.session_start_ms <= ltt_ms:
+            ready = self._place(tick, tick.vtt, ltt_ms, sides)
         if tick.session_phase == CONTINUOUS:
             minute = at_ms // MINUTE_MS
             if minute >= self.closed and minute not in self.done:
@@ -169,7 +179,7 @@ class InstrumentMinutes:
     def _place(self, tick: Tick, vtt: int, ltt_ms: int, sides: Sides | None) -> bool:
         """Put the tick on the axis; returns whether it began a new minute there or came out of order."""
         volume = 0 if sides is None or tick.traded_volume is None else tick.traded_volume
-        minute = ltt_ms // MINUTE_MS
+        minute = min(ltt_ms // MINUTE_MS, self.end_minute)
         axis = self.axis
         if axis is None:
             axis = self.axis = VolumeAxis(self.closed, vtt - volume)
@@ -191,7 +201,8 @@ class InstrumentMinutes:
         if not trades or trade.low >= trades[-1].high:
             trades.append(trade)
             return ready
-        insort(trades, trade, key=_low)
+        for part in _uncovered(trade, trades):
+            insort(trades, part, key=_low)
         self.trades.write_again()
         return True
 
@@ -346,6 +357,20 @@ def is_silent(tick: Tick) -> bool:
     if tick.prev_feed_time_ms is None or tick.feed_time_ms - tick.prev_feed_time_ms <= SILENT_MS:
         return False
     return (tick.traded_volume or 0) > (tick.ltq or 0)
+
+
+def _uncovered(trade: AxisTrade, trades: Iterable[AxisTrade]) -> list[AxisTrade]:
+    """Return the parts of a trade that none of `trades` covers, which are in order: two streamers may report the same volume."""
+    parts, low = [], trade.low
+    for known in trades:
+        if known.low >= trade.high:
+            break
+        if known.low > low:
+            parts.append(trade.part(low, known.low))
+        low = max(low, known.high)
+    if low < trade.high:
+        parts.append(trade.part(low, trade.high))
+    return parts
 
 
 def _low(trade: AxisTrade) -> int:

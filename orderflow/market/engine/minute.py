@@ -29,6 +29,22 @@ class AxisTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
     wrong_share: float
     unseen: bool
 
+    def sides_within(self, low: int, high: int) -> tuple[int, int]:
+        """Return (buy, sell) of the part (low, high]: whole numbers that add up over neighbouring parts."""
+        buy, sell = self._share(self.buy, low, high), self._share(self.sell, low, high)
+        if self.buy + self.sell == self.high - self.low or buy + sell > high - low:
+            sell = high - low - buy
+        return buy, sell
+
+    def part(self, low: int, high: int) -> AxisTrade:
+        """Return what of the trade lies in (low, high]."""
+        buy, sell = self.sides_within(low, high)
+        return AxisTrade(low, high, self.price, buy, sell, self.wrong_share, self.unseen)
+
+    def _share(self, volume: int, low: int, high: int) -> int:
+        whole = self.high - self.low
+        return volume * (high - self.low) // whole - volume * (low - self.low) // whole
+
 
 class OwnTicks(msgspec.Struct, array_like=True, gc=False):
     """The updates whose last trade fell into one minute: their prices, and their volume before it is cut at the edges."""
@@ -128,9 +144,7 @@ class _Sums:
         if volume == whole:
             buy, sell = trade.buy, trade.sell
         else:
-            buy, sell = _part(trade, trade.buy, low, high), _part(trade, trade.sell, low, high)
-            if trade.buy + trade.sell == whole or buy + sell > volume:
-                sell = volume - buy
+            buy, sell = trade.sides_within(low, high)
         price = trade.price
         self.buy += buy
         self.sell += sell
@@ -222,12 +236,6 @@ def final_minute(
         auction_volume=stretch.auction,
     )
     return FinalMinute(candle, _levels(sums.levels))
-
-
-def _part(trade: AxisTrade, share: int, low: int, high: int) -> int:
-    """Return how much of `share` lies in (low, high]: whole numbers that add up over neighbouring parts."""
-    whole = trade.high - trade.low
-    return share * (high - trade.low) // whole - share * (low - trade.low) // whole
 
 
 def _levels(by_price: dict[float, list[int]]) -> tuple[PriceLevel, ...]:
