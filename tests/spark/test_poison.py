@@ -15,27 +15,16 @@ from typing import Any
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
-<<<<<<< HEAD
-from flow import OPEN, trade_tick
-from msgspec.structs import replace
-from orderflow.processing.candles import candle_records, flow_messages, footprint_records, roll_up
-from orderflow.processing.minutes import minute_candles, minute_groups, minute_pieces, minute_rows
-=======
 from poison import message, mutate, sound
->>>>>>> etests
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from replayed import replay
 from ticks import OPEN
 
 from orderflow.market import records, topics
-<<<<<<< HEAD
-from orderflow.market.tick import Bar, Greeks, Level, heartbeat_tick, tick_record
-=======
 from orderflow.market.engine.messages import fold
 from orderflow.market.engine.partition import EngineSettings, PartitionEngine
 from orderflow.market.tick import tick_record
->>>>>>> etests
 from orderflow.processing.schemas import candle_reason, footprint_reason, parse, reject_rows, tick_reason, valid_ticks
 from orderflow.processing.trades import trades
 

@@ -89,14 +89,11 @@ class InstrumentMinutes:
         """
         if tick.session_start_ms is not None and tick.session_end_ms is not None:
             self.session_start_ms, self.session_end_ms = tick.session_start_ms, tick.session_end_ms
-<<<<<<< HEAD
-        if tick.session_phase == OPENING_AUCTION:
-            self._take_auction(tick)
-=======
             begin = min(tick.session_start_ms, tick.feed_time_ms) // MINUTE_MS
             if self.axis is None and not self.done and self.closed == self.first_minute < begin:
                 self.closed = self.first_minute = begin  # the first tick named no session
->>>>>>> etests
+        if tick.session_phase == OPENING_AUCTION:
+            self._take_auction(tick)
         ready = False
         ltt_ms = None if tick.ltt_ms is None or tick.ltt_ms > tick.feed_time_ms + AHEAD_MS else tick.ltt_ms
         at_ms = tick.event_time_ms if sides is None or ltt_ms is None else ltt_ms
