@@ -137,19 +137,19 @@ def test_silent_stretch_when_bars_of_its_minutes_come_then_each_has_its_own_and_
     ]
     engine = PartitionEngine(SETTINGS)
     candles = [o.candle for tick in ticks for o in engine.take(tick) if isinstance(o, FinalMinute)]
-    found = {(c.start_ms - OPEN) // MINUTE_MS: (c.total_volume, c.gap, c.exchange_bar) for c in candles}
-    assert found[3] == (30, True, True)
+    found = {(c.start_ms - OPEN) // MINUTE_MS: (c.total_volume, c.unclassified_volume, c.gap, c.exchange_bar) for c in candles}
+    assert found[3] == (30, 0, True, True)
     assert sum(total for total, *_ in found.values()) == 5 + 50 + 90
-    assert sum(total for total, gap, _ in found.values() if gap) >= 90
+    assert {number: gap for number, (_, _, gap, _) in found.items()} == {0: False, 1: False, 2: True, 3: True}
 
 
-@pytest.mark.parametrize(("ltq", "gap"), [(8, False), (7, True)])
-def test_update_when_ten_seconds_are_silent_then_it_marks_its_candle_unless_it_was_a_single_trade(ltq: int, gap: bool) -> None:
+@pytest.mark.parametrize(("ltq", "since", "gap"), [(8, 75, False), (7, 75, True), (7, 80, False)])
+def test_update_when_ten_seconds_are_silent_then_more_than_a_single_trade_marks_a_gap(ltq: int, since: float, gap: bool) -> None:
     engine = PartitionEngine(SETTINGS)
-    engine.take(trade_tick(90, 100.0, 8, 1_008, since=75, ltq=ltq))
+    engine.take(trade_tick(90, 100.0, 8, 1_008, since=since, ltq=ltq))
     (final,) = engine.finish()
     assert isinstance(final, FinalMinute)
-    assert (final.candle.buy_volume, final.candle.gap) == (8, gap)
+    assert (final.candle.total_volume, final.candle.gap) == (8, gap)
 
 
 def test_volume_when_it_comes_for_a_minute_that_is_final_then_it_is_late() -> None:

@@ -1,0 +1,47 @@
+"""The pure verdict on a tick and Spark's: both take the same messages, and neither takes one that the other refuses."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import msgspec
+import pytest
+from pyspark.sql import SparkSession
+from test_poison import SEED, poisoned
+
+from orderflow.market import records
+from orderflow.market.tick import decode_tick
+from orderflow.market.validation import tick_problem
+from orderflow.processing.schemas import parse, tick_reason
+
+pytestmark = pytest.mark.spark
+
+ROWS = min(int(os.environ.get("POISON_ROWS", "5000")), 5_000)
+
+
+def pure_problem(value: bytes | None, key: bytes | None, sent_ms: int) -> str | None:
+    """Judge a message as the candle engine does."""
+    if value is None:
+        return "empty_message"
+    try:
+        tick = decode_tick(value)
+    except msgspec.MsgspecError as error:
+        return f"undecodable: {error}"
+    return tick_problem(tick, None if key is None else key.decode(errors="replace"), sent_ms)
+
+
+def test_verdicts_when_ticks_are_mutated_then_both_take_the_same(spark: SparkSession, tmp_path: Path) -> None:
+    rows = parse(poisoned(spark, tmp_path, ROWS, SEED + 2), records.TICK, tick_reason()).collect()
+    assert len(rows) == ROWS
+    differ = []
+    taken = 0
+    for row in rows:
+        key = None if row["key"] is None else bytes(row["key"])
+        value = None if row["value"] is None else bytes(row["value"])
+        mine = pure_problem(value, key, round(row["timestamp"].timestamp() * 1000))
+        taken += mine is None
+        if (mine is None) != (row["reason"] is None):
+            differ.append((mine, row["reason"], (value or b"")[:900]))
+    assert taken > ROWS / 10
+    assert differ == []
