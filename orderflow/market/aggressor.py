@@ -145,7 +145,7 @@ def verdict(rule: str, evidence: Evidence) -> Verdict:
             return Verdict(0, 0, traded, wrong)
         strength, last = side * leaning, math.sqrt(1.0 / prints)
         kept = last + (1.0 - last) * (strength if strength < 1.0 else 1.0) / (1.0 + mixed)
-    buy = math.floor(traded * (0.5 + 0.5 * side * kept) + 0.5)
+    buy = math.floor(traded * (0.5 + 0.5 * (side * kept)) + 0.5)
     return Verdict(buy, traded - buy, 0, wrong)
 
 

@@ -22,6 +22,9 @@ SWING_CANDLES: Final = 20
 FINAL_BY: Final = ("complete", "bar", "clock")
 """How a candle became final, from the surest to the least sure; a longer one is as sure as its least sure minute."""
 
+GRADES: Final = ("high", "medium", "low", "none")
+"""The grades of a candle's delta, from the surest to the least sure."""
+
 Divergence = Literal["bullish", "bearish"]
 
 
@@ -182,7 +185,7 @@ def _join(minutes: Sequence[Candle], n: int, start_ms: int, end_ms: int) -> Cand
         max_delta=path.greatest,
         imbalance=imbalance_ratio(buy, sell),
         delta_band=None if band is None else float(round(band)),
-        confidence=None if band is None else grade(band, total - auction, buy + sell),
+        confidence=None if band is None else _surest(grade(band, total - auction, buy + sell), minutes),
         exchange_bar=all(m.exchange_bar for m in minutes),
         gap=any(m.gap for m in minutes),
         tick_open=first.tick_open,
@@ -195,6 +198,12 @@ def _join(minutes: Sequence[Candle], n: int, start_ms: int, end_ms: int) -> Cand
         final_by=max((m.final_by for m in minutes if m.final_by is not None), key=FINAL_BY.index, default=None),
         auction_volume=auction,
     )
+
+
+def _surest(found: str, minutes: Sequence[Candle]) -> str:
+    """Return a longer candle's grade: never above the best of its minutes, which know of one-sided quotes."""
+    best = min((m.confidence for m in minutes if m.confidence is not None), key=GRADES.index, default=found)
+    return max(found, best, key=GRADES.index)
 
 
 def _sum_known(values: Iterable[int | None]) -> int | None:

@@ -9,7 +9,8 @@ from __future__ import annotations
 from typing import Final
 
 from orderflow.market.conformity import LATEST_MS, MOST, MOST_PRICE, MOST_VOLUME
-from orderflow.market.tick import HEARTBEAT, MINUTE_MS, READABLE_VERSIONS, SNAPSHOT, UPDATE, Bar, Tick, ist_date
+from orderflow.market.session import may_trade_below_zero
+from orderflow.market.tick import HEARTBEAT, MINUTE_MS, READABLE_VERSIONS, SNAPSHOT, UPDATE, Tick, ist_date
 
 KINDS: Final = frozenset((UPDATE, SNAPSHOT, HEARTBEAT))
 FUTURE_MS: Final = 60_000
@@ -44,7 +45,7 @@ def tick_problem(tick: Tick, key: str | None, sent_ms: int) -> str | None:
         return "bad_trading_date"
     if not 0 <= tick.sequence <= MOST_VOLUME:
         return "absurd_volume"
-    return _value_problem(tick) or _bar_problem(tick.bar, received_ms)
+    return _value_problem(tick) or _bar_problem(tick, received_ms)
 
 
 def _value_problem(tick: Tick) -> str | None:
@@ -66,14 +67,15 @@ def _value_problem(tick: Tick) -> str | None:
         if value is not None and not 0 <= value <= MOST_VOLUME:
             return "absurd_volume"
     for price in (tick.ltp, tick.close_price, tick.atp, tick.prev_bid, tick.prev_ask):
-        if price is not None and not 0.0 < price < MOST_PRICE:
+        if price is not None and not 0.0 < price < MOST_PRICE and not _is_below_zero(tick, price):
             return "absurd_price"
     for levels in (tick.bid, tick.ask):
         if levels:
             best = levels[0]
             if not 0 <= best.quantity <= MOST_VOLUME:
                 return "absurd_volume"
-            if best.price is not None and not 0.0 < best.price < MOST_PRICE:
+            price = best.price
+            if price is not None and not 0.0 < price < MOST_PRICE and not _is_below_zero(tick, price):
                 return "absurd_price"
     for amount in (tick.oi, tick.iv):
         if amount is not None and not -MOST < amount < MOST:
@@ -85,15 +87,23 @@ def _value_problem(tick: Tick) -> str | None:
     return None
 
 
-def _bar_problem(bar: Bar | None, received_ms: int) -> str | None:
+def _is_below_zero(tick: Tick, price: float) -> bool:
+    """Whether a price is negative and may be: on exchanges of commodities."""
+    return -MOST_PRICE < price < 0.0 and may_trade_below_zero(tick.instrument_key)
+
+
+def _bar_problem(tick: Tick, received_ms: int) -> str | None:
+    bar = tick.bar
     if bar is None:
         return None
     if not 0 <= bar.start_ms <= LATEST_MS:
         return "absurd_time"
     if bar.volume is not None and not 0 <= bar.volume <= MOST_VOLUME:
         return "absurd_volume"
-    if not (0.0 < bar.low <= bar.open <= bar.high < MOST_PRICE and bar.low <= bar.close <= bar.high):
+    if not (bar.low <= bar.open <= bar.high < MOST_PRICE and bar.low <= bar.close <= bar.high):
         return "bad_bar"
+    if not bar.low > 0.0 and not _is_below_zero(tick, bar.low):
+        return "absurd_price"
     if bar.start_ms % MINUTE_MS:
         return "bad_bar"
     return "bar_in_future" if bar.start_ms > received_ms + FUTURE_MS else None

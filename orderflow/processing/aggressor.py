@@ -6,6 +6,8 @@ can raise in ANSI mode: a divisor that may be zero is null instead.
 
 from __future__ import annotations
 
+from collections.abc import Callable
+
 from pyspark.sql import Column
 from pyspark.sql import functions as F
 
@@ -20,31 +22,48 @@ def split_columns(rule: str) -> Column:
     """
     if rule not in twin.RULES:
         raise ValueError(f"aggressor rule {rule!r} is not one of {', '.join(twin.RULES)}")
-    traded = _traded()
-    leaning = _lean(rule)
     if rule == "split":
-        leaning = F.coalesce(_informed_lean(), leaning)
-    side = (
-        F.when(leaning > twin.NO_LEAN, F.lit(1.0))
-        .when(leaning < -twin.NO_LEAN, F.lit(-1.0))
-        .when(leaning.isNotNull(), F.lit(0.0))
+        buy = _let(
+            F.coalesce(_informed_lean(), _lean(rule)), lambda leaning: _let(_side(leaning), lambda side: _split(leaning, side))
+        )
+    else:
+        buy = _bought(_side(_lean(rule)))
+    known = ~_true("gap") & ~_true("auction")
+    return _let(
+        F.when(known, buy),
+        lambda bought: F.struct(
+            F.coalesce(bought, F.lit(0)).cast("long").alias("buy_volume"),
+            F.coalesce(_traded() - bought, F.lit(0)).cast("long").alias("sell_volume"),
+            F.when(bought.isNull(), _traded()).otherwise(F.lit(0)).cast("long").alias("unclassified_volume"),
+        ),
     )
-    known = F.when(~_true("gap") & ~_true("auction"), side)
-    kept = F.lit(1.0)
-    if rule == "split":
-        one_sided = F.col("prev_bid").isNull() != F.col("prev_ask").isNull()
-        mixed = _mixing(side)
-        strength = F.least(side * leaning, F.lit(1.0))
-        last = F.sqrt(F.lit(1.0) / _prints())
-        kept = F.when(one_sided, kept).otherwise(last + (F.lit(1.0) - last) * strength / (F.lit(1.0) + mixed))
-        known = F.when(one_sided | (mixed <= twin.MOST_MIXING), known)
-    share = F.lit(0.5) + F.lit(0.5) * known * kept
-    buy = F.floor(traded.cast("double") * share + F.lit(0.5))
-    return F.struct(
-        F.coalesce(buy, F.lit(0)).cast("long").alias("buy_volume"),
-        F.coalesce(traded - buy, F.lit(0)).cast("long").alias("sell_volume"),
-        F.when(buy.isNull(), traded).otherwise(F.lit(0)).cast("long").alias("unclassified_volume"),
-    )
+
+
+def _let(value: Column, use: Callable[[Column], Column]) -> Column:
+    """Compute `value` once for all its uses; Spark would repeat the whole expression at each, and the plan would explode."""
+    return F.get(F.transform(F.array(value), use), F.lit(0))
+
+
+def _side(leaning: Column) -> Column:
+    """Return 1 for a buyer, -1 for a seller, 0 for neither; null when nothing is known."""
+    return F.when(F.abs(leaning) > twin.NO_LEAN, F.signum(leaning)).when(leaning.isNotNull(), F.lit(0.0))
+
+
+def _split(leaning: Column, side: Column) -> Column:
+    """Return the volume bought under the rule `split`; null when unclassified."""
+    one_sided = F.col("prev_bid").isNull() != F.col("prev_ask").isNull()
+    last = F.sqrt(F.lit(1.0) / _prints())
+    strength = F.least(side * leaning, F.lit(1.0))
+
+    def shared(mixed: Column) -> Column:
+        kept = last + (F.lit(1.0) - last) * strength / (F.lit(1.0) + mixed)
+        return F.when(mixed <= twin.MOST_MIXING, _bought(side * kept))
+
+    return F.when(one_sided, _bought(side)).otherwise(_let(_mixing(side), shared))
+
+
+def _bought(lean: Column) -> Column:
+    return F.floor(_traded().cast("double") * (F.lit(0.5) + F.lit(0.5) * lean) + F.lit(0.5))
 
 
 def _true(name: str) -> Column:
@@ -119,9 +138,9 @@ def _tolerance() -> Column:
 def wrong_share_column() -> Column:
     """Return the expected wrong share of each tick's volume (double, 0.02 to 0.5); sum volume² × it for `band_column`."""
     moved = (_best("bid", "price") + _best("ask", "price")) / F.lit(2.0) - _mid()
-    informed = _informed_lean()
-    unclear = ~(F.abs(informed) >= twin.CLEAR_LEAN).eqNullSafe(True)
-    still = informed.isNotNull() & (F.abs(moved) <= _tolerance()).eqNullSafe(True)
+    usable = (F.col("prev_ask") - F.col("prev_bid") > _tolerance()) & F.col("ltp").isNotNull()
+    unclear = ~(F.abs(_informed_lean()) >= twin.CLEAR_LEAN).eqNullSafe(True)
+    still = (usable & (F.abs(moved) <= _tolerance())).eqNullSafe(True)
     standstill = still & (_prints() >= twin.BUSY_PRINTS) & (_trade_age_ms() < twin.BUSY_AGE_MS).eqNullSafe(True)
     window = F.coalesce(F.least(_window_seconds(), F.lit(twin.BUSY_SECONDS)), F.lit(twin.BUSY_SECONDS))
     share = F.lit(twin.WRONG_AT_LEAST) + F.lit(twin.WRONG_PER_SECOND) * window

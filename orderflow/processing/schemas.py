@@ -12,6 +12,7 @@ from pyspark.sql import types as T
 from orderflow.market import records
 from orderflow.market.records import Field, FieldType, ListOf, Struct
 from orderflow.market.tick import READABLE_VERSIONS
+from orderflow.market.timetable import COMMODITY
 from orderflow.settings import WINDOW_MINUTES
 
 _SCALARS: Final[dict[str, T.DataType]] = {
@@ -109,7 +110,7 @@ def tick_reason() -> Column:
         F.when(~_is_date_of(record["trading_date"], record["event_time_ms"]), F.lit("bad_trading_date")),
         F.when((session_ms[0] > 2 * _DAY_MS) | (session_ms[1] > 2 * _DAY_MS), F.lit("absurd_session")),
         F.when(_any_absurd(_volumes(record), lambda volume: volume.between(0, _MOST_VOLUME)), F.lit("absurd_volume")),
-        F.when(_any_absurd(_prices(record), lambda price: (price > 0) & (price < _MOST_PRICE)), F.lit("absurd_price")),
+        F.when(_any_absurd(_prices(record), _is_price(record["instrument_key"])), F.lit("absurd_price")),
         F.when(_any_absurd(_amounts(record), lambda amount: F.abs(amount) < _MOST_AMOUNT), F.lit("absurd_number")),
         F.when(~record["tick_direction"].between(-1, 1), F.lit("absurd_direction")),
         F.when(record["bar"].isNotNull() & (bar_ms.isNull() | (F.pmod(bar_ms, F.lit(_MINUTE_MS)) != 0)), F.lit("bad_bar")),
@@ -145,7 +146,7 @@ def candle_reason() -> Column:
         F.when(record["source"] != "stream", F.lit("unknown_source")),
         F.when(_any_absurd(counts, lambda count: count.between(0, _MOST_VOLUME)), F.lit("absurd_volume")),
         F.when(_any_absurd(deltas, lambda amount: amount.between(-_MOST_VOLUME, _MOST_VOLUME)), F.lit("absurd_volume")),
-        F.when(_any_absurd([*prices, record["vwap"]], lambda price: (price > 0) & (price < _MOST_PRICE)), F.lit("absurd_price")),
+        F.when(_any_absurd([*prices, record["vwap"]], _is_price(record["instrument"])), F.lit("absurd_price")),
         F.when(_any_absurd([record["imbalance"]], lambda share: share.between(-1, 1)), F.lit("absurd_number")),
         F.when(_any_absurd([record["delta_band"]], lambda width: (width >= 0) & (width < _MOST_AMOUNT)), F.lit("absurd_number")),
         F.when(F.coalesce(*prices[:4]).isNotNull() & ~_all_there(prices[:4]), F.lit("price_missing")),
@@ -164,9 +165,15 @@ def footprint_reason() -> Column:
     most_paise = int(_MOST_PRICE) * 100
     return F.coalesce(
         *_window_reasons(record, F.lit(1)),
-        F.when(~record["price"].between(1, most_paise), F.lit("absurd_price")),
+        F.when(~_is_price(record["instrument"], most_paise)(record["price"]), F.lit("absurd_price")),
         F.when(_any_absurd(volumes, lambda volume: volume.between(0, _MOST_VOLUME)), F.lit("absurd_volume")),
     )
+
+
+def _is_price(instrument_key: Column, most: float = _MOST_PRICE) -> Callable[[Column], Column]:
+    """Return the check of an instrument's price: above zero, except where the exchange allows prices below (commodities)."""
+    below_zero = F.substring_index(instrument_key, "|", 1).isin(*COMMODITY)
+    return lambda price: (F.abs(price) < most) & ((price > 0) | (below_zero & (price < 0)))
 
 
 def _window_reasons(record: Column, window_minutes: Column) -> list[Column]:

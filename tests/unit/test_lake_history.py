@@ -293,8 +293,8 @@ def test_catalogue_when_a_day_misses_an_update_then_its_line_and_verify_say_so(t
 
     assert (commands.verify(settings, DAY), commands.verify(settings, NEXT_DAY)) == (0, 1)
     shown = capsys.readouterr().out.splitlines()
-    assert shown[2].split() == [TCS, "2", "0", "0", "200", "0", "0", "0", "0", "0"]
-    assert shown[5].split() == [TCS, "2", "1", "0", "200", "100", "0", "0", "1", "0"]
+    assert shown[2].split() == [TCS, "2", "0", "0", "200", "0", "0", "0", "0", "0", "0"]
+    assert shown[5].split() == [TCS, "2", "1", "0", "200", "100", "0", "0", "1", "0", "0"]
     assert shown[6] == f"{NEXT_DAY}: 2 ticks and 0 candles, NOT SOUND"
 
     hdfs.requests.clear()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from math import gcd, sqrt
 from typing import Final
+
+from msgspec.structs import replace
 
 from orderflow.dashboard.state.instrument import Instrument, Unseen
 from orderflow.dashboard.state.minute import MINUTE_MS, Flow, Minute

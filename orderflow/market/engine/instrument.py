@@ -193,7 +193,14 @@ class InstrumentMinutes:
         if minute >= self.first_minute == self.closed:
             axis.origin = min(axis.origin, vtt - volume)
         trade = AxisTrade(
-            vtt - volume, vtt, tick.ltp, sides.buy, sides.sell, sides.wrong_share, bool(tick.gap) or is_silent(tick)
+            vtt - volume,
+            vtt,
+            tick.ltp,
+            sides.buy,
+            sides.sell,
+            sides.wrong_share,
+            unseen=bool(tick.gap) or is_silent(tick),
+            one_sided=(tick.prev_bid is None) != (tick.prev_ask is None),
         )
         trades = self.trades.items
         if not trades or trade.low >= trades[-1].high:

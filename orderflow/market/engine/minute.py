@@ -18,7 +18,8 @@ PAISE: Final = 100
 class AxisTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What one update traded: volume (low, high] of the axis at its last price, split by aggressor.
 
-    `wrong_share` is the expected share of its volume on the wrong side; `unseen` says that nobody saw its trades one by one.
+    `wrong_share` is the expected share of its volume on the wrong side; `unseen` says that nobody saw its trades one by one,
+    `one_sided` that the quote before them had bids only, or offers only.
     """
 
     low: int
@@ -28,6 +29,7 @@ class AxisTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
     sell: int
     wrong_share: float
     unseen: bool
+    one_sided: bool = False
 
     def sides_within(self, low: int, high: int) -> tuple[int, int]:
         """Return (buy, sell) of the part (low, high]: whole numbers that add up over neighbouring parts."""
@@ -120,6 +122,7 @@ class _Sums:
         "least",
         "levels",
         "low",
+        "one_sided",
         "open",
         "seen",
         "sell",
@@ -129,7 +132,7 @@ class _Sums:
     )
 
     def __init__(self) -> None:
-        self.buy = self.sell = self.seen = self.least = self.greatest = 0
+        self.buy = self.sell = self.seen = self.least = self.greatest = self.one_sided = 0
         self.turnover = self.variance = 0.0
         self.unseen = False
         self.open: float | None = None
@@ -153,6 +156,8 @@ class _Sums:
         self.variance += trade.wrong_share * volume * volume
         if trade.unseen:
             self.unseen = True
+        if trade.one_sided:
+            self.one_sided += volume
         running = self.buy - self.sell
         if running < self.least:
             self.least = running
@@ -222,7 +227,7 @@ def final_minute(
         max_delta=sums.greatest,
         imbalance=delta / classified if classified else None,
         delta_band=delta_band,
-        confidence=grade(delta_band, stretch.total - stretch.auction, classified),
+        confidence=grade(delta_band, stretch.total - stretch.auction, classified, sums.one_sided),
         exchange_bar=stretch.exchange_bar,
         gap=sums.unseen or stretch.total - stretch.auction > sums.seen,
         tick_open=ticks.open,
