@@ -38,8 +38,8 @@ def main() -> int:
         CREATE TABLE ticks (
           instrument_key STRING, event_time_ms BIGINT, ltt_ms BIGINT, ltp DOUBLE, vtt BIGINT, traded_volume BIGINT,
           session_phase STRING,
-          at AS TO_TIMESTAMP_LTZ(CASE WHEN traded_volume > 0 AND ltt_ms IS NOT NULL THEN ltt_ms ELSE event_time_ms END, 3),
-          WATERMARK FOR at AS at - INTERVAL '2' MINUTE
+          traded_at AS TO_TIMESTAMP_LTZ(CASE WHEN traded_volume > 0 AND ltt_ms IS NOT NULL THEN ltt_ms ELSE event_time_ms END, 3),
+          WATERMARK FOR traded_at AS traded_at - INTERVAL '2' MINUTE
         ) WITH ({kafka}, 'topic' = '{options.source}', 'format' = 'json', 'json.ignore-parse-errors' = 'true',
           'properties.group.id' = 'candle-engine', 'scan.startup.mode' = 'earliest-offset', 'scan.bounded.mode' = 'latest-offset')
     """)
@@ -52,7 +52,7 @@ def main() -> int:
         INSERT INTO candles
         SELECT instrument_key, window_start, FIRST_VALUE(ltp), MAX(ltp), MIN(ltp), LAST_VALUE(ltp),
           SUM(COALESCE(traded_volume, 0))
-        FROM TABLE(TUMBLE(TABLE ticks, DESCRIPTOR(at), INTERVAL '1' MINUTE))
+        FROM TABLE(TUMBLE(TABLE ticks, DESCRIPTOR(traded_at), INTERVAL '1' MINUTE))
         WHERE session_phase = 'continuous' AND ltp IS NOT NULL
           AND (traded_volume > 0 OR (vtt IS NULL AND event_time_ms = ltt_ms))
         GROUP BY instrument_key, window_start, window_end
