@@ -131,7 +131,8 @@ def candle_reason() -> Column:
     """
     record = F.col("record")
     volumes = [
-        record[f"{part}volume"] for part in ("buy_", "sell_", "unclassified_", "total_", "tick_", "tick_buy_", "tick_sell_")
+        record[f"{part}volume"]
+        for part in ("buy_", "sell_", "unclassified_", "total_", "tick_", "tick_buy_", "tick_sell_", "auction_")
     ]
     counts = [*volumes, *[record[name] for name in ("tick_count", "tbq", "tsq")]]
     deltas = [record[name] for name in ("delta", "min_delta", "max_delta")]
