@@ -92,8 +92,6 @@ INSTRUMENT_STATE: Final = (
     Field("ask", "double", "best ask"),
     Field("bid_quantity", "long", "quantity at the best bid"),
     Field("ask_quantity", "long", "quantity at the best ask"),
-    Field("bid_quantity", "long", "quantity at the best bid"),
-    Field("ask_quantity", "long", "quantity at the best ask"),
     Field("feed_time_ms", "long", "feed time of the last update"),
     Field("tick_direction", "int", "sign of the last change of ltp", required=True),
     Field("in_session", "boolean", "vtt is of continuous trading", required=True),

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import json
 import os
 from pathlib import Path
 
 import msgspec
 import pytest
+import stored_messages
 from pyspark.sql import SparkSession
-from test_poison import SEED, poisoned
+from test_poison import SEED, flow_frame, poisoned
 
-from orderflow.market import records
+from orderflow.market import records, topics
 from orderflow.market.tick import decode_tick
 from orderflow.market.validation import tick_problem
 from orderflow.processing.schemas import parse, tick_reason
@@ -45,3 +47,11 @@ def test_verdicts_when_ticks_are_mutated_then_both_take_the_same(spark: SparkSes
             differ.append((mine, row["reason"], (value or b"")[:900]))
     assert taken > ROWS / 10
     assert differ == []
+
+
+def test_stored_ticks_when_of_either_version_then_spark_takes_them(spark: SparkSession) -> None:
+    found = [stored_messages.TICK_1, stored_messages.TICK_2, stored_messages.HEARTBEAT_1, stored_messages.HEARTBEAT_2]
+    rows = [(json.loads(value)["instrument_key"].encode(), value.encode()) for value in found]
+    parsed = parse(flow_frame(spark, topics.TICKS, rows), records.TICK, tick_reason()).orderBy("offset").collect()
+    assert [row["reason"] for row in parsed] == [None] * 4
+    assert [row["record"]["streamer"] for row in parsed] == [None, "alpha", None, "alpha"]

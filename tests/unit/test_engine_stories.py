@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import permutations
 
 import pytest
 from msgspec.structs import replace
@@ -105,6 +106,11 @@ def test_candle_when_bars_are_switched_off_then_it_is_built_from_ticks() -> None
 def test_candle_when_ticks_are_repeated_then_it_is_the_same() -> None:
     ticks = story_with_bars()
     assert fold([*ticks[:3], *ticks[1:4], *ticks, ticks[4]]) == fold(ticks)
+
+
+def test_volume_when_the_first_ticks_come_last_then_none_is_lost() -> None:
+    for order in permutations(story()):
+        assert sum(candle.total_volume for candle in candles(order)) == 110
 
 
 def test_heartbeats_when_alone_then_no_candle_comes_of_them() -> None:

@@ -194,8 +194,7 @@ class InstrumentMinutes:
         ready = False
         if ltt_ms >= self.last_ltt_ms and vtt >= self.highest_vtt:
             self.last_ltt_ms = ltt_ms
-            if minute <= end_minute or not axis.marks or axis.marks[-1].minute < end_minute:
-                ready = axis.observe(minute, vtt, tick.ltq or 0)
+            ready = axis.observe(minute, vtt, tick.ltq or 0)
         if vtt > self.highest_vtt:
             self.highest_vtt = vtt
         if not volume or sides is None or tick.ltp is None or self.closed >= end_minute:
@@ -203,6 +202,8 @@ class InstrumentMinutes:
         if minute < self.first_minute == self.closed == axis.base and not self.done:
             self.first_minute = self.closed = minute
             axis.begin_at(minute)
+        if minute >= self.first_minute == self.closed:
+            axis.origin = min(axis.origin, vtt - volume)
         trade = AxisTrade(
             vtt - volume,
             vtt,
