@@ -1,7 +1,7 @@
 """Which values a tick may have: one verdict for every reader, so that storage and candles take the same ticks.
 
 `processing/schemas.py` says the same in Spark expressions, for the query that must not run Python; a property test holds both
-equal.
+equal. Only of messages that are no ticks by their types Spark's JSON reader takes more than `decode_tick`.
 """
 
 from __future__ import annotations

@@ -11,7 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from orderflow.market import records
+from orderflow.market.tick import READABLE_VERSIONS
 from orderflow.processing.arrow_parse import KEY, SENT_MS
 from orderflow.settings import WINDOW_MINUTES
 
@@ -42,11 +42,12 @@ def sound_tick(rows: pa.Table) -> pa.ChunkedArray:
     edges = [pc.abs(pc.subtract(at(f"session_{edge}_ms"), at("event_time_ms"))) for edge in ("start", "end")]
     low, high = bar["low"], bar["high"]
     return _all(
-        pc.equal(at("schema_version"), records.SCHEMA_VERSION),
+        pc.is_in(at("schema_version"), value_set=pa.array(READABLE_VERSIONS, pa.int32())),
         pc.or_kleene(heartbeat, own_key),
         pc.is_in(at("kind"), value_set=pa.array(["snapshot", "update", "heartbeat"])),
         *[_between(time, 0, _LATEST_MS) for time in [*times, bar["start_ms"]]],
         pc.less_equal(pc.subtract(at("event_time_ms"), at("received_time_ms")), _MINUTE_MS),
+        pc.less_equal(pc.subtract(at("feed_time_ms"), at("received_time_ms")), _MINUTE_MS),
         pc.less_equal(pc.subtract(at("received_time_ms"), at(SENT_MS)), 5 * _MINUTE_MS),
         pc.greater(at("event_time_ms"), 0),
         pc.equal(at("trading_date"), _ist_date(at("event_time_ms"))),
