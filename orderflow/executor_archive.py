@@ -109,7 +109,7 @@ def pack(out: Path) -> None:
         (home / CONTENTS).write_bytes(msgspec.json.encode(contents()))
         _check(home)
         packed = Path(directory) / out.name
-        with tarfile.open(packed, "w:gz", compresslevel=6) as tar:
+        with tarfile.open(packed, "w:gz", compresslevel=3) as tar:
             for name in dict.fromkeys((CONTENTS, "bin", "lib", sys.platlibdir, "packages")):
                 tar.add(home / name, name, filter=_anonymous)
         packed.replace(out)
