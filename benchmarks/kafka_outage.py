@@ -11,8 +11,6 @@ from __future__ import annotations
 import argparse
 import os
 import random
-import socket
-import subprocess
 import sys
 import tempfile
 import time
@@ -24,6 +22,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 import orjson
 from confluent_kafka import Consumer, TopicPartition
 from google.protobuf import json_format
+from parts.broker import Broker
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
 from orderflow.broker.publisher import KafkaTickPublisher
@@ -159,52 +158,8 @@ def compared(brokers: str, market: Market) -> str:
     return ""
 
 
-class Broker:
-    """One Kafka broker from jars, on free ports."""
-
-    def __init__(self, artifacts: Path, directory: Path) -> None:
-        port, controller = free_port(), free_port()
-        self.address = f"127.0.0.1:{port}"
-        self._class_path, self._directory = f"{artifacts}/*", directory
-        self._process: subprocess.Popen[bytes] | None = None
-        (directory / "server.properties").write_text(
-            f"process.roles=broker,controller\nnode.id=1\ncontroller.quorum.voters=1@127.0.0.1:{controller}\n"
-            f"listeners=PLAINTEXT://127.0.0.1:{port},CONTROLLER://127.0.0.1:{controller}\n"
-            f"advertised.listeners=PLAINTEXT://127.0.0.1:{port}\ncontroller.listener.names=CONTROLLER\n"
-            f"log.dirs={directory}/log\noffsets.topic.replication.factor=1\nauto.create.topics.enable=false\n"
-        )
-        self._java("kafka.tools.StorageTool", "format", "-t", "4L6g3nShT-eMCtK--X86sw", "-c", "server.properties").wait()
-
-    def start(self) -> None:
-        self._process = self._java("kafka.Kafka", "server.properties")
-        deadline = time.monotonic() + 120
-        host, port = self.address.split(":")
-        while time.monotonic() < deadline:
-            with socket.socket() as probe:
-                if probe.connect_ex((host, int(port))) == 0:
-                    return
-            time.sleep(0.2)
-        raise TimeoutError(f"the broker at {self.address} did not start; see {self._directory}/kafka.out")
-
-    def kill(self) -> None:
-        if self._process is not None:
-            self._process.kill()
-            self._process.wait()
-
-    def _java(self, *arguments: str) -> subprocess.Popen[bytes]:
-        with (self._directory / "kafka.out").open("ab") as out:
-            command = ["java", "-Xmx256m", "-cp", self._class_path, *arguments]
-            return subprocess.Popen(command, cwd=self._directory, stdout=out, stderr=out)
-
-
 def key(number: int) -> str:
     return f"NSE_EQ|INE{number:06}01"
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 def resident_kib() -> int:

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from orderflow import calendar_report, logs, replay, settings
+from orderflow import calendar_report, executor_archive, logs, replay, settings
 from orderflow.lake import cli
 from orderflow.settings import Settings
 
@@ -37,6 +37,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reprocess.add_argument("--dry-run", action="store_true", help="only show the difference")
     reprocess.set_defaults(run=_reprocess)
     replay.add_parser(commands)
+    executor_archive.add_parser(commands)
     rejects = commands.add_parser("rejects", help="list what was rejected and why; store what is valid by now")
     rejects.add_argument("--replay", action="store_true", help="judge rejected messages anew and store those that are valid")
     rejects.add_argument("--local", action="store_true", help="run Spark inside this process instead of on the cluster")

@@ -49,6 +49,7 @@ class Settings:
     namenode_url: str
     namenode_http_url: str
     spark_master_url: str
+    executor_python_archive: Path | None
     processor_cores: int
     tick_storage_cores: int
     candle_storage_cores: int
@@ -120,6 +121,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         namenode_url=read.text("NAMENODE_URL", "hdfs://namenode:9000").rstrip("/"),
         namenode_http_url=read.text("NAMENODE_HTTP_URL", "http://namenode:50070").rstrip("/"),
         spark_master_url=read.text("SPARK_MASTER_URL", "spark://spark-master:7077"),
+        executor_python_archive=read.path("EXECUTOR_PYTHON_ARCHIVE"),
         processor_cores=read.integer("PROCESSOR_CORES", 4, least=1),
         tick_storage_cores=read.integer("TICK_STORAGE_CORES", 1, least=1),
         candle_storage_cores=read.integer("CANDLE_STORAGE_CORES", 1, least=1),

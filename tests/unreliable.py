@@ -154,12 +154,12 @@ class Client:
 
 @dataclass
 class Market:
-    """The truth: what has traded, and which stretches of the volume nobody listened to."""
+    """The truth: what has traded, and which stretches of the volume nobody listened to, from the start on."""
 
     randomly: random.Random
     volume: dict[str, int] = field(default_factory=lambda: {TCS: 1_000, INFY: 500})
     seen: dict[str, int] = field(default_factory=lambda: {TCS: 1_000, INFY: 500})
-    missed: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: {TCS: [], INFY: []})
+    missed: dict[str, list[tuple[int, int]]] = field(default_factory=lambda: {TCS: [(1_000, -1)], INFY: [(500, -1)]})
 
     def trade(self) -> None:
         for key in KEYS:
@@ -391,8 +391,7 @@ class Day:
 
     def _connect(self, process: Process) -> None:
         self._connected = True
-        if self.market.missed[TCS]:
-            self.market.listen()
+        self.market.listen()
         process.engine.opened(self.now_ms)
         status = pb.FeedResponse(type=pb.market_info, currentTs=self.now_ms)
         status.marketInfo.segmentStatus["NSE_EQ"] = pb.NORMAL_OPEN

@@ -203,8 +203,9 @@ class KafkaTickPublisher:
             self._draining_until = -1
             self._spooling_since = None
             self._notices.tell("drained", logging.INFO, "the spool is drained: everything in it is stored in Kafka")
-        for key, value in self._states.due(producer.acknowledged):
-            producer.hand_over(topics.INSTRUMENT_STATE, key.encode(), value)
+        self._states.publish(
+            producer.acknowledged, lambda key, value: producer.hand_over(topics.INSTRUMENT_STATE, key.encode(), value)
+        )
         if not self.is_spooling:
             self._states.begin(self._clock(), producer.handed_over, producer.positions, at_once=flush_states)
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
@@ -19,7 +20,7 @@ class StateFlush:
 
     owner: str
     _changed: dict[str, Callable[[], dict[str, Any]]] = field(default_factory=dict)
-    _waiting: tuple[int, list[tuple[str, bytes]]] | None = None
+    _waiting: tuple[int, deque[tuple[str, bytes]]] | None = None
     _begun_at: float = float("-inf")
 
     @property
@@ -31,13 +32,19 @@ class StateFlush:
         """Note that the state under `key` changed; `record` gives it when it is due."""
         self._changed[key] = record
 
-    def due(self, acknowledged: int) -> list[tuple[str, bytes]]:
-        """Return the states whose records are all stored, and no others; call `begin` after."""
+    def publish(self, acknowledged: int, hand_over: Callable[[str, bytes], bool]) -> None:
+        """Hand over the states whose records are all stored, and the position last; call `begin` after.
+
+        What `hand_over` refuses stays for the next call: a position without a state before it would hide stored ticks from the
+        next start, which would then book their volume again.
+        """
         if self._waiting is None or acknowledged < self._waiting[0]:
-            return []
+            return
         _, states = self._waiting
-        self._waiting = None
-        return states
+        while states and hand_over(*states[0]):
+            states.popleft()
+        if not states:
+            self._waiting = None
 
     def begin(self, now: float, handed_over: int, positions: Mapping[str, int], *, at_once: bool = False) -> None:
         """Take what has changed, one and a half seconds after the last time or `at_once`.
@@ -47,7 +54,7 @@ class StateFlush:
         if self._waiting is not None or not self._changed or (now - self._begun_at < _EVERY_SECONDS and not at_once):
             return
         self._begun_at = now
-        states = [(key, orjson.dumps({**record(), "owner": self.owner})) for key, record in self._changed.items()]
+        states = deque((key, orjson.dumps({**record(), "owner": self.owner})) for key, record in self._changed.items())
         states.append((f"{POSITIONS}{self.owner}", orjson.dumps({"positions": positions})))
         self._changed.clear()
         self._waiting = (handed_over, states)

@@ -279,35 +279,3 @@ def wrong_share(seconds: float | None, clear: bool, busy_standstill: bool) -> fl
     if busy_standstill:
         share += WRONG_BUSY_STANDSTILL
     return share if share < WRONG_AT_MOST else WRONG_AT_MOST
-
-
-class Split(NamedTuple):
-    """Volume by aggressor; the three add up to the update's traded volume."""
-
-    buy: int
-    sell: int
-    unclassified: int
-
-
-def split(
-    rule: str,
-    volume: int | None,
-    ltp: float | None,
-    ltq: int | None,
-    prev_bid: float | None,
-    prev_ask: float | None,
-    tick_direction: int | None,
-    feed_time_ms: int | None,
-    prev_feed_time_ms: int | None,
-    ltt_ms: int | None,
-    prev_ltt_ms: int | None,
-    gap: bool | None,
-    auction: bool | None,
-    bid_quantity: int | None = None,
-    ask_quantity: int | None = None,
-) -> Split:
-    """Return `verdict` without the wrong share, for callers that hold the fields one by one; it goes when none are left."""
-    times = feed_time_ms, prev_feed_time_ms, ltt_ms, prev_ltt_ms
-    quotes = prev_bid, None, prev_ask, None, None, bid_quantity, None, ask_quantity
-    parts = verdict(rule, Evidence(volume, ltp, ltq, *quotes, tick_direction, *times, gap, auction))
-    return Split(parts.buy, parts.sell, parts.unclassified)

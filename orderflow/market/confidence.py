@@ -1,7 +1,6 @@
 """How sure a candle's delta is: the band its updates' expected wrong shares add up to, and its grade.
 
 The constants were found on recordings with the true aggressor side; docs/ORDER_FLOW.md reports how often the band held.
-`processing/aggressor.py` holds the same formulas as Spark expressions; a property test holds the two equal.
 """
 
 from __future__ import annotations

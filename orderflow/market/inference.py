@@ -229,8 +229,12 @@ def infer(
     if update.kind != SNAPSHOT and repeats:
         events.append(Event("duplicate", state.feed_time_ms, update.feed_time_ms, None))
     # An instrument without volume (an index) misses none; without a baseline nothing is known to be missing.
-    # A snapshot may be older than it says, unless its last trade is of just now.
-    fresh = update.kind != SNAPSHOT or (update.ltt_ms is not None and update.feed_time_ms - update.ltt_ms <= _FRESH_MS)
+    # A snapshot may be older than it says, unless its last trade is of just now; before the session an older one says the same.
+    fresh = (
+        update.kind != SNAPSHOT
+        or (update.ltt_ms is not None and update.feed_time_ms - update.ltt_ms <= _FRESH_MS)
+        or (state.vtt is None and update.feed_time_ms < session.start_ms)
+    )
     settled = state.vtt is None and ltp is not None if price_only else fresh and not (set_aside or same)
     return Inference(after, tick, tuple(events), settled, same and update.kind != SNAPSHOT)
 

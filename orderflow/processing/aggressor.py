@@ -1,4 +1,4 @@
-"""The aggressor split as native Spark expressions over tick columns; twin of `market.aggressor` and `market.confidence`.
+"""The aggressor split as native Spark expressions over tick columns; twin of `market.aggressor`.
 
 The columns are those of `records.TICK`. Every operation is in the twin's order, so that both round alike. No expression
 can raise in ANSI mode: a divisor that may be zero is null instead.
@@ -12,7 +12,6 @@ from pyspark.sql import Column
 from pyspark.sql import functions as F
 
 from orderflow.market import aggressor as twin
-from orderflow.market import confidence as sure
 
 
 def split_columns(rule: str) -> Column:
@@ -133,43 +132,6 @@ def _mid() -> Column:
 
 def _tolerance() -> Column:
     return F.lit(twin.PRICE_TOLERANCE) * (F.abs(F.col("prev_bid")) + F.abs(F.col("prev_ask")))
-
-
-def wrong_share_column() -> Column:
-    """Return the expected wrong share of each tick's volume (double, 0.02 to 0.5); sum volume² × it for `band_column`."""
-    moved = (_best("bid", "price") + _best("ask", "price")) / F.lit(2.0) - _mid()
-    usable = (F.col("prev_ask") - F.col("prev_bid") > _tolerance()) & F.col("ltp").isNotNull()
-    unclear = ~(F.abs(_informed_lean()) >= twin.CLEAR_LEAN).eqNullSafe(True)
-    still = (usable & (F.abs(moved) <= _tolerance())).eqNullSafe(True)
-    standstill = still & (_prints() >= twin.BUSY_PRINTS) & (_trade_age_ms() < twin.BUSY_AGE_MS).eqNullSafe(True)
-    window = F.coalesce(F.least(_window_seconds(), F.lit(twin.BUSY_SECONDS)), F.lit(twin.BUSY_SECONDS))
-    share = F.lit(twin.WRONG_AT_LEAST) + F.lit(twin.WRONG_PER_SECOND) * window
-    for condition, more in ((unclear, twin.WRONG_UNCLEAR), (standstill, twin.WRONG_BUSY_STANDSTILL)):
-        share = share + F.when(condition, F.lit(more)).otherwise(F.lit(0.0))
-    return F.least(share, F.lit(twin.WRONG_AT_MOST))
-
-
-def one_sided_volume_column() -> Column:
-    """Return the tick's traded volume where its previous quote had bids only or offers only, else 0 (long)."""
-    return F.when(F.col("prev_bid").isNull() != F.col("prev_ask").isNull(), _traded()).otherwise(F.lit(0)).cast("long")
-
-
-def band_column(sum_v2p: Column) -> Column:
-    """Return the half-width of delta's 95 % band (double, whole shares) from the sum of volume² × wrong share."""
-    width = F.lit(2.0) * F.sqrt(F.lit(sure.CLUSTERING) * F.greatest(sum_v2p, F.lit(0.0)))
-    return F.floor(width + F.lit(0.5)).cast("double")
-
-
-def grade_column(delta_band: Column, volume: Column, classified: Column, one_sided: Column | None = None) -> Column:
-    """Return high, medium, low or none; see `orderflow.market.confidence.grade`."""
-    doubtful = F.lit(sure.ONE_SIDED_DOUBT) * (F.lit(0) if one_sided is None else one_sided)
-    doubt = (delta_band + F.greatest(volume - classified, F.lit(0)) + doubtful) / F.when(volume > 0, volume)
-    return (
-        F.when(~((classified > 0) & (volume > 0)).eqNullSafe(True), F.lit("none"))
-        .when(doubt <= sure.HIGH_AT_MOST, F.lit("high"))
-        .when(doubt <= sure.MEDIUM_AT_MOST, F.lit("medium"))
-        .otherwise(F.lit("low"))
-    )
 
 
 def _mixing(side: Column) -> Column:

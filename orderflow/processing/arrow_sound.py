@@ -11,7 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from orderflow.market import records
+from orderflow.market.tick import READABLE_VERSIONS
 from orderflow.processing.arrow_parse import KEY, SENT_MS
 from orderflow.settings import WINDOW_MINUTES
 
@@ -33,23 +33,26 @@ def sound_tick(rows: pa.Table) -> pa.ChunkedArray:
     bar, amounts = _Nested(at("bar")), [at(name) for name in ("oi", "iv")]
     times = [at(name) for name in rows.column_names if name.endswith("_ms") and not name.startswith("_")]
     levels = [_levels(at(side)) for side in ("bid", "ask")]
-    volumes = [at(name) for name in ("sequence", "vtt", "traded_volume", "ltq", "tbq", "tsq")]
+    volumes = [
+        at(name) for name in ("sequence", "vtt", "traded_volume", "ltq", "tbq", "tsq", "prev_bid_quantity", "prev_ask_quantity")
+    ]
     prices = [at(name) for name in ("ltp", "close_price", "atp", "prev_bid", "prev_ask")]
     heartbeat = pc.equal(at("kind"), "heartbeat")
     own_key = pc.equal(pc.cast(at("instrument_key"), pa.large_binary()), at(KEY))
     edges = [pc.abs(pc.subtract(at(f"session_{edge}_ms"), at("event_time_ms"))) for edge in ("start", "end")]
     low, high = bar["low"], bar["high"]
     return _all(
-        pc.equal(at("schema_version"), records.SCHEMA_VERSION),
+        pc.is_in(at("schema_version"), value_set=pa.array(READABLE_VERSIONS, pa.int32())),
         pc.or_kleene(heartbeat, own_key),
         pc.is_in(at("kind"), value_set=pa.array(["snapshot", "update", "heartbeat"])),
         *[_between(time, 0, _LATEST_MS) for time in [*times, bar["start_ms"]]],
         pc.less_equal(pc.subtract(at("event_time_ms"), at("received_time_ms")), _MINUTE_MS),
+        pc.less_equal(pc.subtract(at("feed_time_ms"), at("received_time_ms")), _MINUTE_MS),
         pc.less_equal(pc.subtract(at("received_time_ms"), at(SENT_MS)), 5 * _MINUTE_MS),
         pc.greater(at("event_time_ms"), 0),
         pc.equal(at("trading_date"), _ist_date(at("event_time_ms"))),
         *[pc.less_equal(edge, 2 * _DAY_MS) for edge in edges],
-        *[_between(volume, 0, _MOST_VOLUME) for volume in [*volumes, bar["volume"], bar["close_vtt"], bar["open_vtt"]]],
+        *[_between(volume, 0, _MOST_VOLUME) for volume in [*volumes, bar["volume"]]],
         *[_price(price) for price in [*prices, *(bar[name] for name in ("open", "high", "low", "close"))]],
         *[pc.less(pc.abs(amount), _MOST_AMOUNT) for amount in amounts],
         *levels,
@@ -59,7 +62,6 @@ def sound_tick(rows: pa.Table) -> pa.ChunkedArray:
         pc.equal(pc.multiply(pc.divide(bar["start_ms"], _MINUTE_MS), _MINUTE_MS), bar["start_ms"]),
         pc.less_equal(pc.subtract(bar["start_ms"], at("received_time_ms")), _MINUTE_MS),
         *[_all(pc.less_equal(low, bar[name]), pc.less_equal(bar[name], high)) for name in ("open", "close")],
-        pc.or_kleene(pc.is_valid(bar["volume"]), pc.and_kleene(pc.is_null(bar["close_vtt"]), pc.is_null(bar["open_vtt"]))),
         pc.or_kleene(pc.is_null(at("traded_volume")), pc.is_valid(at("vtt"))),
         pc.less_equal(at("traded_volume"), at("vtt")),
     )
@@ -70,7 +72,17 @@ def sound_candle(rows: pa.Table) -> pa.ChunkedArray:
     at = rows.column
     parts = [at(f"{part}volume") for part in ("buy_", "sell_", "unclassified_")]
     counts = [
-        at(name) for name in ("total_volume", "tick_volume", "tick_buy_volume", "tick_sell_volume", "tick_count", "tbq", "tsq")
+        at(name)
+        for name in (
+            "total_volume",
+            "tick_volume",
+            "tick_buy_volume",
+            "tick_sell_volume",
+            "auction_volume",
+            "tick_count",
+            "tbq",
+            "tsq",
+        )
     ]
     prices = [[at(f"{prefix}{name}") for name in ("open", "high", "low", "close")] for prefix in ("", "tick_")]
     present = [pc.is_valid(price) for price in prices[0]]

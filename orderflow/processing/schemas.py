@@ -92,7 +92,7 @@ def tick_reason() -> Column:
     """
     record = F.col("record")
     sent_ms = F.unix_millis(F.col("timestamp"))
-    ahead_ms = F.try_subtract(record["event_time_ms"], record["received_time_ms"])
+    ahead_ms = F.try_subtract(F.greatest(record["event_time_ms"], record["feed_time_ms"]), record["received_time_ms"])
     bar_ms = record["bar"]["start_ms"]
     bar_ahead_ms = F.try_subtract(bar_ms, record["received_time_ms"])
     session_ms = [F.abs(F.try_subtract(record[f"session_{edge}_ms"], record["event_time_ms"])) for edge in ("start", "end")]
@@ -131,7 +131,8 @@ def candle_reason() -> Column:
     """
     record = F.col("record")
     volumes = [
-        record[f"{part}volume"] for part in ("buy_", "sell_", "unclassified_", "total_", "tick_", "tick_buy_", "tick_sell_")
+        record[f"{part}volume"]
+        for part in ("buy_", "sell_", "unclassified_", "total_", "tick_", "tick_buy_", "tick_sell_", "auction_")
     ]
     counts = [*volumes, *[record[name] for name in ("tick_count", "tbq", "tsq")]]
     deltas = [record[name] for name in ("delta", "min_delta", "max_delta")]
@@ -173,7 +174,7 @@ def footprint_reason() -> Column:
 def _is_price(instrument_key: Column, most: float = _MOST_PRICE) -> Callable[[Column], Column]:
     """Return the check of an instrument's price: above zero, except where the exchange allows prices below (commodities)."""
     below_zero = F.substring_index(instrument_key, "|", 1).isin(*COMMODITY)
-    return lambda price: (F.abs(price) < most) & ((price > 0) | (below_zero & (price < 0)))
+    return lambda price: (price > -most) & (price < most) & ((price > 0) | (below_zero & (price < 0)))
 
 
 def _window_reasons(record: Column, window_minutes: Column) -> list[Column]:

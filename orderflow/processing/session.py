@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Final
 
 from pyspark.sql import SparkSession
 
+from orderflow.processing.executor_python import DIRECTORY, INTERPRETER, driver_directory, require_same_contents
 from orderflow.settings import Settings
 
 _ROCKSDB: Final = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
@@ -16,7 +18,8 @@ _ROCKSDB_MEGABYTES: Final = 64
 def spark_session(settings: Settings, name: str, cores: int) -> SparkSession:
     """Connect to the Spark master as application `name` with at most `cores` cores.
 
-    Sessions run in UTC: IST is applied where dates and candle times are written.
+    Sessions run in UTC: IST is applied where dates and candle times are written. Executors are sent the settings' archive of
+    Python, if there is one; SettingsError is raised when it does not go with this driver.
     """
     builder = (
         SparkSession.builder.appName(name)
@@ -35,6 +38,20 @@ def spark_session(settings: Settings, name: str, cores: int) -> SparkSession:
         .config("spark.sql.streaming.metricsEnabled", "false")
         .config("spark.sql.streaming.numRecentProgressUpdates", 20)
     )
-    spark = builder.getOrCreate()
+    archive = settings.executor_python_archive
+    spark = _with_archive(builder, archive) if archive and not _is_local(settings) else builder.getOrCreate()
     spark.sparkContext.setLogLevel("WARN")
+    return spark
+
+
+def _is_local(settings: Settings) -> bool:
+    return settings.spark_master_url.startswith("local")
+
+
+def _with_archive(builder: SparkSession.Builder, archive: Path) -> SparkSession:
+    require_same_contents(archive)
+    builder = builder.config("spark.archives", f"{archive.resolve().as_uri()}#{DIRECTORY}")
+    with driver_directory():
+        spark = builder.getOrCreate()
+    spark.sparkContext.pythonExec = INTERPRETER
     return spark

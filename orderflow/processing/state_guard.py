@@ -1,10 +1,10 @@
 """Decides at start what becomes of checkpoints that meet other code or other data in Kafka: go on, start afresh, or be refused.
 
-Code: each window length above one minute has a checkpoint of its own, the rule and the watermark apply from the next batch on,
-and Spark keeps the number of state partitions it began with; state of another version is refused with the command to run.
+Code: rule, watermark and window lengths apply from the next batch on, and Spark keeps the number of state partitions it began
+with; state of another version is refused with the command to run, and so is a topic that has gained partitions.
 Kafka: a query whose topic was created anew starts afresh by itself, since its offsets mean nothing there. Messages that
 retention removed before they were read are a loss: it is refused with the command to run for the queries that store or sum,
-and told for those that can do without (trades are live, candles of more than a minute are derived).
+and reported for the one that can do without (trades are live).
 """
 
 from __future__ import annotations
@@ -26,7 +26,6 @@ _TOPIC: Final = "topic.json"
 _SET_ASIDE: Final = "set-aside"
 _LIVE: Final = "trades"
 _STORED_TICKS: Final = "ticks"
-_DERIVED: Final = "orderflow-"
 _AFRESH: Final = "hdfs dfs -rm -r '/trading/checkpoints/orderflow*'"
 
 
@@ -116,8 +115,6 @@ def require_reachable_offsets(files: Files, extents: Mapping[str, Extent]) -> No
                 raise SettingsError(_cut_short(query, extent, at, cut[0]))
             elif gone and query == _LIVE:
                 log.warning("query %s: %s; it goes on with what is left", query, _overtaken(extent, at, gone))
-            elif gone and query.startswith(_DERIVED):
-                _start_afresh(files, query, _overtaken(extent, at, gone))
             elif gone:
                 refused.append(f"query {query}, last at work on {_last_day(files, query)}: {_overtaken(extent, at, gone)}")
                 names.append(query)

@@ -71,6 +71,8 @@ _PASSING: Final = (
     "org.apache.kafka.common.errors.TimeoutException",
     "cannot look up topic",
     "stopped answering",
+    # Spark waits ten seconds for the driver's own Python worker; on a machine that starts everything at once that may not do.
+    "Python worker failed to connect back",
 )
 
 _INPUT = Gauge("orderflow_query_input_rows_per_second", "Rows read a second in the last batch", ["query"])

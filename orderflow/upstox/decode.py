@@ -97,8 +97,8 @@ def decode(payload: bytes | str, received_time_ms: int) -> Decoded:
         return Decoded(kind, feed_time_ms, (), status, closing or None, tuple(rejections))
     kind = SNAPSHOT if message.type == _SNAPSHOT_TYPE else UPDATE
     updates: list[FeedUpdate] = []
-    for key, feed in feeds.items():
-        update = _FeedReader(key, kind, feed_time_ms, received_time_ms, rejections).update(feed)
+    for key in sorted(feeds):  # protobuf gives a map in another order in every process
+        update = _FeedReader(key, kind, feed_time_ms, received_time_ms, rejections).update(feeds[key])
         if update is not None:
             updates.append(update)
     return Decoded(kind, feed_time_ms, tuple(updates), status, closing or None, tuple(rejections))

@@ -111,14 +111,14 @@ class FeedEngine:
         self._stalled_keys: set[str] = set()
         self._closing_auction_status: dict[str, str] = {}
 
-    def own(self, keys: Iterable[str], cause: str = "restart") -> None:
-        """Take over instruments; what is known of them continues after a gap."""
+    def own(self, keys: Iterable[str], cause: str | None = None) -> None:
+        """Take over instruments; what is known of them continues after a gap, and so does a first snapshot that may be old."""
         for key in keys:
             if key not in self.keys:
                 self.keys.add(key)
                 state = self.states.setdefault(key, InstrumentState(key))
+                self._gaps.miss((key,), cause or ("restart" if state.sequence else "start"))
                 if state.sequence:
-                    self._gaps.miss((key,), cause)
                     self._publish_state(key)
                 if self._connected:
                     self.paces.subscribed((key,), self.last_message_ms or self._opened_ms)

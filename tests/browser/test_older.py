@@ -194,7 +194,7 @@ def test_footprint_when_a_new_figure_has_another_scale_keeps_earlier_columns_and
     assert after.keys() == before.keys()
     most = browser.execute_script("return orderflow.chart.figure.most")
     levels = browser.execute_script("return orderflow.levels().filter(([column, , , buy]) => column < 0 && buy)")
-    expected = [0.84 * buy / max(most, sell + buy + none) for _, _, sell, buy, none in levels]
+    expected = [0.42 * buy / max(most, sell + buy + none) for _, _, sell, buy, none in levels]
     assert sorted(after.values()) == pytest.approx(sorted(expected), abs=1e-3)
 
 

@@ -71,7 +71,7 @@ def test_price_when_the_feed_stalls_is_shown_as_old(browser: Any, page: Page) ->
         " getComputedStyle(document.getElementById('of-tag')).backgroundColor]"
     )
     stale = browser.execute_script(stall, [{"level": "warning", "code": "stalled", "text": "Feed stalled"}])
-    assert stale == [True, "rgb(127, 139, 157)"]
+    assert stale == [True, "rgb(86, 99, 122)"]
     assert browser.execute_script(stall, [])[0] is False
 
 

@@ -13,18 +13,10 @@ import pytest
 from hypothesis import Phase, given, settings
 from hypothesis import strategies as st
 from pyspark.sql import DataFrame, SparkSession
-from pyspark.sql import functions as F
 
 from orderflow.market import records
 from orderflow.market.aggressor import RULES, Evidence, verdict
-from orderflow.market.confidence import band, grade
-from orderflow.processing.aggressor import (
-    band_column,
-    grade_column,
-    one_sided_volume_column,
-    split_columns,
-    wrong_share_column,
-)
+from orderflow.processing.aggressor import split_columns
 from orderflow.processing.schemas import spark_schema
 
 pytestmark = pytest.mark.spark
@@ -49,14 +41,12 @@ def expected(tick: dict[str, Any]) -> tuple[Any, ...]:
         "ask_quantity": ask.get("quantity"),
     }
     evidence = Evidence(**{name: tick[name] for name in Evidence._fields if name not in best}, **best)
-    verdicts = [verdict(rule, evidence) for rule in RULES]
-    return (*((found.buy, found.sell, found.unclassified) for found in verdicts), verdicts[0].wrong_share)
+    return tuple(verdict(rule, evidence)[:3] for rule in RULES)
 
 
 def computed(ticks: DataFrame) -> list[tuple[Any, ...]]:
     columns = [split_columns(rule).alias(rule) for rule in RULES]
-    rows = ticks.select("row", *columns, wrong_share_column().alias("wrong")).orderBy("row").collect()
-    return [(*(tuple(row[rule]) for rule in RULES), row["wrong"]) for row in rows]
+    return [tuple(tuple(row[rule]) for rule in RULES) for row in ticks.select("row", *columns).orderBy("row").collect()]
 
 
 def recorded_ticks(path: Path) -> list[dict[str, Any]]:
@@ -158,24 +148,6 @@ CASES = [
     (0.0, 100, 100, 76),
     (11.0, 100, 100, 100),
 ]
-
-
-def test_grades_when_computed_by_spark_then_equal_to_the_twin(spark):
-    rows = spark.createDataFrame(CASES, "delta_band double, volume long, classified long, one_sided long")
-    column = grade_column(F.col("delta_band"), F.col("volume"), F.col("classified"), F.col("one_sided"))
-    assert [row[0] for row in rows.select(column).collect()] == [grade(*case) for case in CASES]
-
-
-def test_one_sided_volume_when_the_previous_quote_lacks_a_side_then_what_traded(spark):
-    rows = [(50, 10.5, None), (50, None, 10.5), (50, 10.4, 10.5), (50, None, None), (None, 10.5, None)]
-    ticks = spark.createDataFrame(rows, "traded_volume long, prev_bid double, prev_ask double")
-    assert [row[0] for row in ticks.select(one_sided_volume_column()).collect()] == [50, 50, 0, 0, 0]
-
-
-def test_bands_when_computed_by_spark_then_equal_to_the_twin(spark):
-    sums = [0.0, -1.0, 0.06, 1.5, 1e6 / 3, 7.77e20]
-    rows = spark.createDataFrame([(value,) for value in sums], "sum_v2p double")
-    assert [row[0] for row in rows.select(band_column(F.col("sum_v2p"))).collect()] == [band(value) for value in sums]
 
 
 def test_split_columns_when_the_rule_is_unknown_then_value_error_names_the_valid_ones(spark):

@@ -5,13 +5,13 @@ from __future__ import annotations
 import base64
 import json
 import logging
-from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 from prometheus_client import REGISTRY
 from pyspark.sql import DataFrame, SparkSession
 from ticks import trade_tick

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from orderflow.market.aggressor import RULES, Evidence, Split, informed_lean, lean, split, verdict
+from orderflow.market.aggressor import RULES, Evidence, informed_lean, lean, verdict
 from orderflow.market.confidence import band, grade
 from orderflow.market.tick import Level, Tick
 
@@ -266,12 +266,6 @@ def test_evidence_when_gathered_from_a_tick_then_its_fields_and_the_best_levels(
         auction=False,
     )
     assert Evidence.of(tick) == SECOND._replace(bid=100.0, bid_quantity=700, prev_bid_quantity=650, prev_ask_quantity=20)
-
-
-def test_split_when_given_the_fields_one_by_one_then_the_verdict_without_the_wrong_share():
-    times = NOON_MS, NOON_MS - 1_000, NOON_MS - 90, NOON_MS - 1_080
-    parts = split("split", 100, 100.10, 10, 100.00, 100.10, 1, *times, False, False, 990, 10)
-    assert parts == Split(*verdict("split", SECOND._replace(bid_quantity=990, ask_quantity=10))[:3])
 
 
 def test_rules_when_compared_with_tclf_then_same_sides_where_both_decide():

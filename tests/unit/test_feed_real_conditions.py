@@ -96,6 +96,33 @@ def test_gap_when_nothing_traded_during_the_outage_then_the_next_trade_is_an_ord
     assert streamer.told("gap") == []
 
 
+@pytest.mark.parametrize(
+    ("last_trade", "live", "expected"),
+    [(-60, [(2, 1_444), (3, 1_450)], [(None, False), (444, True), (6, False)]),
+     (-4, [(2, 1_444), (3, 1_450)], [(None, False), (444, False), (6, False)]),
+     (-60, [(1, 1_000), (3, 1_000), (6, 1_000), (7, 1_444)], [(None, False), (0, False), (0, False), (0, False), (444, False)])],
+    ids=["an old snapshot", "a fresh snapshot", "an old snapshot that live updates confirm"],
+)  # fmt: skip
+def test_gap_when_nothing_is_known_before_a_snapshot_then_volume_since_an_old_one_is_marked(
+    last_trade: int, live: list[tuple[int, int]], expected: list[tuple[int | None, bool]]
+) -> None:
+    streamer = Streamer(OPTION)
+    streamer.say(message(TEN, {OPTION: full(1_000, TEN + last_trade * SECOND)}, None))
+    for seconds, vtt in live:
+        streamer.update(seconds, vtt, OPTION)
+    assert [(tick.traded_volume, tick.gap) for tick in streamer.sink.ticks] == expected
+    gaps = [(444, "start", TEN + 2 * SECOND)] if (444, True) in expected else []
+    assert [(gap["volume"], gap["cause"], gap["to_ms"]) for gap in streamer.told("gap")] == gaps
+
+
+def test_gap_when_the_first_snapshot_comes_before_the_session_then_the_days_first_trade_is_an_ordinary_one() -> None:
+    streamer = Streamer(OPTION)
+    streamer.say(message(TEN - 3_600 * SECOND, {OPTION: full(9_000, TEN - 60_000 * SECOND)}, None))
+    streamer.update(-2_600, 75, OPTION)
+    assert [(tick.traded_volume, tick.gap) for tick in streamer.sink.ticks] == [(None, False), (75, False)]
+    assert streamer.told("gap") == []
+
+
 def test_volume_when_updates_have_no_last_price_then_it_comes_with_the_next_priced_one() -> None:
     streamer = Streamer()
     unpriced = {"ltpc": {"ltt": str(TEN + 1_900), "ltq": "5"}}

@@ -8,7 +8,12 @@ import pytest
 
 from orderflow.broker.topic_identity import TopicExtent
 from orderflow.market.errors import SettingsError
-from orderflow.processing.state_guard import STATE_VERSION, require_compatible_state, require_reachable_offsets
+from orderflow.processing.state_guard import (
+    STATE_VERSION,
+    require_compatible_state,
+    require_reachable_offsets,
+    require_same_partitions,
+)
 
 NOON_MS = 1_765_780_200_000
 """2025-12-15 12:00 IST."""
@@ -56,7 +61,7 @@ def query(name: str, zero: int, one: int, identity: str | None = "aaaaaaaa") -> 
     return files if identity is None else {**files, f"{name}/topic.json": identity}
 
 
-def kafka(starts: tuple[int, int] = (0, 0), ends: tuple[int, int] = (1000, 1000), identity: str = "aaaaaaaa") -> TopicExtent:
+def kafka(starts: tuple[int, ...] = (0, 0), ends: tuple[int, ...] = (1000, 1000), identity: str = "aaaaaaaa") -> TopicExtent:
     return TopicExtent("upstox_ticks", identity, dict(enumerate(starts)), dict(enumerate(ends)))
 
 
@@ -138,16 +143,12 @@ def test_offsets_when_the_end_is_lost_then_it_is_told_what_goes_with_the_topic()
         require_reachable_offsets(FakeFiles(query("orderflow", 500, 600)), {"orderflow": kafka(ends=(499, 704))})
 
 
-@pytest.mark.parametrize("name", ["orderflow-5", "orderflow-60"])
-def test_offsets_when_a_derived_query_was_overtaken_then_a_fresh_start_that_is_told(
-    name: str, caplog: pytest.LogCaptureFixture
-) -> None:
-    files = FakeFiles(query(name, 500, 600), query("orderflow", 900, 900))
-    with caplog.at_level(logging.WARNING):
-        require_reachable_offsets(files, {"orderflow": kafka((700, 700)), name: kafka((700, 700))})
-    assert "Kafka no longer has 300 messages" in caplog.text
-    assert files.names(name) == ("topic.json",)
-    assert "commits" in files.names("orderflow")
+def test_partitions_when_a_topic_has_gained_one_then_refused_with_the_command() -> None:
+    files = FakeFiles(query("orderflow", 500, 600))
+    require_same_partitions(files, "orderflow", kafka())
+    with pytest.raises(SettingsError, match=r"has 3 partitions, but query orderflow has state of 2.*hdfs dfs -rm -r"):
+        require_same_partitions(files, "orderflow", kafka((0, 0, 0), (700, 700, 10)))
+    require_same_partitions(FakeFiles(), "orderflow", kafka((0, 0, 0), (700, 700, 10)))
 
 
 def test_offsets_when_live_trades_were_overtaken_then_they_go_on_and_it_is_told(caplog: pytest.LogCaptureFixture) -> None:

@@ -7,6 +7,8 @@ from collections.abc import Iterable, Iterator
 from itertools import takewhile
 from typing import Final, NamedTuple
 
+import msgspec
+
 from orderflow.market.engine.minute import AxisTrade, FinalBy, FinalMinute, OwnTicks, Quote, Stretch, final_minute
 from orderflow.market.engine.tail import Tail
 from orderflow.market.engine.volume_axis import UNKNOWN_HIGH, UNKNOWN_LOW, Bounds, VolumeAxis
@@ -31,7 +33,7 @@ class LateVolume(NamedTuple):
     volume: int
 
 
-class Sides(NamedTuple):
+class Sides(msgspec.Struct, frozen=True, gc=False):
     """How a tick's volume is split, and the expected share of it on the wrong side."""
 
     buy: int
@@ -87,30 +89,38 @@ class InstrumentMinutes:
 
         Ticks come in the order of their topic, without repeats; one out of order still finds its place on the axis.
         """
-        if tick.session_start_ms is not None and tick.session_end_ms is not None:
-            self.session_start_ms, self.session_end_ms = tick.session_start_ms, tick.session_end_ms
-            begin = min(tick.session_start_ms, tick.feed_time_ms) // MINUTE_MS
-            if self.axis is None and not self.done and self.closed == self.first_minute < begin:
-                self.closed = self.first_minute = begin  # the first tick named no session
+        start_ms, end_ms = tick.session_start_ms, tick.session_end_ms
+        if start_ms is not None and end_ms is not None and (start_ms != self.session_start_ms or end_ms != self.session_end_ms):
+            self._take_session(start_ms, end_ms, tick.feed_time_ms)
         if tick.session_phase == OPENING_AUCTION:
             self._take_auction(tick)
         ready = False
-        ltt_ms = None if tick.ltt_ms is None or tick.ltt_ms > tick.feed_time_ms + AHEAD_MS else tick.ltt_ms
-        at_ms = tick.event_time_ms if sides is None or ltt_ms is None else ltt_ms
-        if tick.vtt is not None and ltt_ms is not None and 0 < self.session_start_ms <= ltt_ms:
-            ready = self._place(tick, tick.vtt, ltt_ms, sides)
+        ltt_ms, vtt = tick.ltt_ms, tick.vtt
+        if ltt_ms is not None and ltt_ms > tick.feed_time_ms + AHEAD_MS:
+            ltt_ms = None
+        if vtt is not None and ltt_ms is not None and 0 < self.session_start_ms <= ltt_ms:
+            ready = self._place(tick, vtt, ltt_ms, sides)
         if tick.session_phase == CONTINUOUS:
-            minute = at_ms // MINUTE_MS
+            event_ms, tbq = tick.event_time_ms, tick.tbq
+            minute = (event_ms if sides is None or ltt_ms is None else ltt_ms) // MINUTE_MS
             if minute >= self.closed and minute not in self.done:
                 self._count(tick, minute, sides)
-                if tick.tbq is not None:
+                if tbq is not None:
                     known = self.quotes.get(minute)
-                    if known is None or tick.event_time_ms >= known.event_time_ms:
-                        self.quotes[minute] = Quote(tick.event_time_ms, tick.tbq, tick.tsq)
+                    if known is None or event_ms >= known.event_time_ms:
+                        self.quotes[minute] = Quote(event_ms, tbq, tick.tsq)
         if use_bar and tick.bar is not None:
             ready = self._take_bar(tick.bar, tick.vtt) or ready
-        self.last_sequence = max(self.last_sequence, tick.sequence)
+        if tick.sequence > self.last_sequence:
+            self.last_sequence = tick.sequence
         return ready
+
+    def _take_session(self, start_ms: int, end_ms: int, feed_time_ms: int) -> None:
+        """Note the session's edges, which the feed may move; a first tick may have named none."""
+        self.session_start_ms, self.session_end_ms = start_ms, end_ms
+        begin = min(start_ms, feed_time_ms) // MINUTE_MS
+        if self.axis is None and not self.done and self.closed == self.first_minute < begin:
+            self.closed = self.first_minute = begin
 
     @property
     def end_minute(self) -> int:
@@ -176,7 +186,8 @@ class InstrumentMinutes:
     def _place(self, tick: Tick, vtt: int, ltt_ms: int, sides: Sides | None) -> bool:
         """Put the tick on the axis; returns whether it began a new minute there or came out of order."""
         volume = 0 if sides is None or tick.traded_volume is None else tick.traded_volume
-        minute = min(ltt_ms // MINUTE_MS, self.end_minute)
+        end_minute = self.end_minute
+        minute = min(ltt_ms // MINUTE_MS, end_minute)
         axis = self.axis
         if axis is None:
             axis = self.axis = VolumeAxis(self.closed, vtt - volume)
@@ -184,8 +195,9 @@ class InstrumentMinutes:
         if ltt_ms >= self.last_ltt_ms and vtt >= self.highest_vtt:
             self.last_ltt_ms = ltt_ms
             ready = axis.observe(minute, vtt, tick.ltq or 0)
-        self.highest_vtt = max(self.highest_vtt, vtt)
-        if not volume or sides is None or tick.ltp is None or self.closed >= self.end_minute:
+        if vtt > self.highest_vtt:
+            self.highest_vtt = vtt
+        if not volume or sides is None or tick.ltp is None or self.closed >= end_minute:
             return ready
         if minute < self.first_minute == self.closed == axis.base and not self.done:
             self.first_minute = self.closed = minute

@@ -9,7 +9,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, NamedTuple
+from typing import Final
+
+import msgspec
 
 from orderflow.market.candle import Candle
 from orderflow.market.engine.instrument import NO_DEADLINE, InstrumentMinutes, LateVolume
@@ -41,7 +43,7 @@ class EngineSettings:
         return tuple(n for n in self.window_minutes if n > 1)
 
 
-class Run(NamedTuple):
+class Run(msgspec.Struct, array_like=True, gc=False):
     """Ticks that came in one go: their first and last sequence, and the feed times of these."""
 
     first: int
@@ -61,10 +63,9 @@ class SeenTicks:
     def is_new(self, sequence: int, feed_time_ms: int) -> bool:
         """Take one tick; returns False when it has come before."""
         runs = self.runs
-        for index in range(len(runs) - 1, -1, -1):
-            run = runs[index]
+        for run in reversed(runs):
             if sequence == run.last + 1 and feed_time_ms >= run.last_ms:
-                runs[index] = Run(run.first, sequence, run.first_ms, feed_time_ms)
+                run.last, run.last_ms = sequence, feed_time_ms
                 return True
             if run.first <= sequence <= run.last and run.first_ms <= feed_time_ms <= run.last_ms:
                 return False
@@ -114,7 +115,8 @@ class PartitionEngine:
         clock_ms = self.clocks.get(streamer, 0)
         if tick.feed_time_ms > clock_ms:
             self.clocks[streamer] = tick.feed_time_ms
-            self._newest_ms = max(self._newest_ms, tick.feed_time_ms)
+            if tick.feed_time_ms > self._newest_ms:
+                self._newest_ms = tick.feed_time_ms
             if len(self.clocks) > 1:
                 for name in self.clocks:
                     self._advance(name, out)

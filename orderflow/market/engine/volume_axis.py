@@ -26,13 +26,15 @@ from __future__ import annotations
 
 from typing import Final, NamedTuple
 
+import msgspec
+
 UNKNOWN_LOW: Final = -(10**18)
 UNKNOWN_HIGH: Final = 10**18
 KEPT_MINUTES: Final = 15
 """How long an edge that may still be corrected is kept after its minute was published."""
 
 
-class Mark(NamedTuple):
+class Mark(msgspec.Struct, array_like=True, gc=False):
     """What the updates whose last trade fell into one minute say about cumulative volume at its two edges."""
 
     minute: int
@@ -90,14 +92,13 @@ class VolumeAxis:
 
         Returns whether a new minute began.
         """
-        marks = self.marks
-        if not marks or minute > marks[-1].minute:
-            marks.append(Mark(minute, vtt - ltq, vtt))
+        last = self.marks[-1] if self.marks else None
+        if last is None or minute > last.minute:
+            self.marks.append(Mark(minute, vtt - ltq, vtt))
             self._changed = True
             return True
-        last = marks[-1]
         if minute == last.minute and vtt > last.least_at_end:
-            marks[-1] = Mark(minute, last.most_at_start, vtt)
+            last.least_at_end = vtt
             self._changed = True
         return False
 

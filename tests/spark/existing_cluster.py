@@ -1,0 +1,110 @@
+"""A driver on a cluster whose workers have Java and Spark only: `existing_cluster.py DIR` leaves DIR/result.json."""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import sys
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import pyarrow as pa
+from outages import market, seen_through
+from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import functions as F
+
+from orderflow import settings
+from orderflow.lake.layout import TICKS
+from orderflow.lake.packing import packs
+from orderflow.market import topics
+from orderflow.market.engine.messages import messages_of
+from orderflow.market.engine.partition import EngineSettings, PartitionEngine
+from orderflow.market.tick import Tick, encode_tick
+from orderflow.processing.final_flow import final_messages, spreading_keys
+from orderflow.processing.session import spark_session
+from orderflow.processing.storage import StorageBatches
+
+SETTINGS = EngineSettings()
+
+
+def messages(spark: SparkSession, ticks: Sequence[Tick], first: int) -> DataFrame:
+    rows = [
+        (tick.instrument_key, encode_tick(tick).decode(), offset, tick.received_time_ms)
+        for offset, tick in enumerate(ticks, first)
+    ]
+    frame = spark.createDataFrame(rows, "key string, value string, offset long, at long")
+    return frame.select(
+        F.encode("key", "UTF-8").alias("key"), F.encode("value", "UTF-8").alias("value"), F.lit(topics.TICKS).alias("topic"),
+        F.lit(0).alias("partition"), "offset", F.timestamp_millis("at").alias("timestamp"),
+    )  # fmt: skip
+
+
+def candles(spark: SparkSession, ticks: Sequence[Tick], directory: Path) -> Counter[tuple[str, str, str]]:
+    """Run the candle engine over two batches, so that the second one begins with the state of the first."""
+    half, source = len(ticks) // 2, str(directory / "source")
+    for first, some in ((0, ticks[:half]), (half, ticks[half:])):
+        messages(spark, some, first).coalesce(1).write.mode("append").parquet(source)
+    schema = spark.read.parquet(source).schema
+    stream = spark.readStream.schema(schema).option("maxFilesPerTrigger", 1).parquet(source)
+    found = final_messages(stream, SETTINGS, spreading_keys(spark, 1, 2), "test").withColumn(
+        "value", F.col("value").cast("string")
+    )
+    sink, checkpoint = str(directory / "sink"), str(directory / "checkpoint")
+    query = found.writeStream.format("json").option("path", sink).option("checkpointLocation", checkpoint)
+    query.trigger(availableNow=True).start().awaitTermination()
+    return Counter((row["topic"], row["key"], row["value"]) for row in spark.read.json(sink).collect())
+
+
+def expected(ticks: Sequence[Tick]) -> Counter[tuple[str, str, str]]:
+    engine = PartitionEngine(SETTINGS)
+    found = [message for tick in ticks for output in engine.take(tick) for message in messages_of(output)]
+    return Counter((message.topic, message.key, message.value.decode()) for message in found)
+
+
+def rows_stored(spark: SparkSession, ticks: Sequence[Tick], told: settings.Settings) -> int:
+    packed: list[Any] = []
+    batches = StorageBatches(told, TICKS, lambda found, _: packed.extend(found), partial(packs, TICKS), 1, "0a1b2c3d")
+    batches(messages(spark, ticks, 0), 0)
+    return sum(pack.rows for pack in packed)
+
+
+def facts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
+    """Say where a Python worker has its interpreter, and which files from outside its directory it has loaded."""
+    list(batches)
+    here = str(Path.cwd())
+    files = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/" in line}
+    files |= {module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
+    outside = sorted(file for file in files if not file.startswith(here) and not re.match(r".*/(ld-linux|lib\w+\.so)", file))
+    libraries = sorted({Path(file).name for file in files if not file.startswith(here) and re.search(r"\.so", file)})
+    facts = {
+        "executable": sys.executable.removeprefix(here),
+        "outside": outside,
+        "libraries": libraries,
+        "on_path": shutil.which("python3"),
+        "environment": sorted(name for name in os.environ if name in ("PYTHONHOME", "ORDERFLOW_HOME")),
+    }
+    yield pa.RecordBatch.from_pydict({"facts": [json.dumps(facts)]})
+
+
+def main(directory: Path) -> None:
+    told = settings.load()
+    spark = spark_session(told, "existing-cluster", cores=2)
+    ticks = seen_through(market(10).updates, [])
+    result = {
+        "candles_equal": candles(spark, ticks, directory) == expected(ticks),
+        "messages": expected(ticks).total(),
+        "ticks": len(ticks),
+        "stored": rows_stored(spark, ticks, told),
+        "worker": json.loads(spark.range(1).mapInArrow(facts, "facts string").collect()[0]["facts"]),
+    }
+    spark.stop()
+    (directory / "result.json").write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1]))
