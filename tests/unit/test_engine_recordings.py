@@ -48,7 +48,7 @@ def test_candles_when_the_exchange_has_a_bar_then_each_equals_it(recording: Path
     bars = exchange_bars(recording.with_name(recording.name.replace(".jsonl.gz", ".i1.csv")))
     found = minutes_of(recording)
     both = [place for place in found if place in bars]
-    assert len(both) >= 58
+    assert len(both) >= 60
     last_ms = max(start_ms for _, start_ms in both)
     for place in both:
         candle = found[place]

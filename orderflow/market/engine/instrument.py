@@ -199,9 +199,8 @@ class InstrumentMinutes:
             self.highest_vtt = vtt
         if not volume or sides is None or tick.ltp is None or self.closed >= end_minute:
             return ready
-        if minute < self.first_minute == self.closed == axis.base and not self.done:
-            self.first_minute = self.closed = minute
-            axis.begin_at(minute)
+        if minute < self.first_minute and self._covers_none_yet():
+            self._begin_at(minute)
         if minute >= self.first_minute == self.closed:
             axis.origin = min(axis.origin, vtt - volume)
         trade = AxisTrade(
@@ -223,6 +222,15 @@ class InstrumentMinutes:
         self.trades.write_again()
         return True
 
+    def _covers_none_yet(self) -> bool:
+        """Whether no minute was published, so that the beginning may still move back."""
+        return self.first_minute == self.closed and not self.done and (self.axis is None or self.axis.base == self.closed)
+
+    def _begin_at(self, minute: int) -> None:
+        self.first_minute = self.closed = minute
+        if self.axis is not None:
+            self.axis.begin_at(minute)
+
     def _count(self, tick: Tick, minute: int, sides: Sides | None) -> None:
         """Count a tick in the minute of its last trade."""
         price = tick.ltp
@@ -237,7 +245,11 @@ class InstrumentMinutes:
 
     def _take_bar(self, bar: Bar, vtt: int | None) -> bool:
         minute = bar.start_ms // MINUTE_MS
-        if minute < self.first_minute or not self.session_start_ms <= bar.start_ms < self.session_end_ms:
+        if not self.session_start_ms <= bar.start_ms < self.session_end_ms:
+            return False
+        if minute == self.first_minute - 1 and self.last_sequence and self._covers_none_yet():
+            self._begin_at(minute)  # it ended as the updates began, and its bar came after the first of them
+        if minute < self.first_minute:
             return False
         if bar.volume is not None and self.axis is not None:
             self.axis.add_bar(minute, bar.volume, self.highest_vtt if vtt is None else vtt)
