@@ -315,7 +315,7 @@ class InstrumentMinutes:
         """Place a minute without a bar by what has certainly traded before its end."""
         begin = self._edge(axis, minute, left)
         if begin is None:
-            begin = axis.origin - self._auction(axis, minute) if left.low == UNKNOWN_LOW else max(left.low, axis.origin)
+            begin = axis.origin if left.low == UNKNOWN_LOW else max(left.low, axis.origin)
         end = max(begin, right.low)
         used = axis.used.get(minute + 1)
         if used is not None and not right.exact:
