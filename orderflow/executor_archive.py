@@ -42,32 +42,23 @@ _NO_LIBRARY_OF_A_WORKER: Final = (
         "lib2to3",
         "pydoc_data",
     ),
-    *(
-        "config-*",
-        "*.opt-[12].pyc",
-        "*.a",
-        "_tkinter.*",
-        "_test*",
-        "_ctypes_test.*",
-        "_xx*",
-        "xx*",
-        "nis.*",
-        "_curses*",
-        "readline.*",
-    ),
-    *("_sqlite3.*", "_dbm.*", "_gdbm.*", "_crypt.*", "ossaudiodev.*"),
+    *("config-*", "*.opt-[12].pyc", "*.a", "_tkinter.*", "_test*", "_ctypes_test.*", "_xx*", "xx*", "nis.*", "_curses*"),
+    *("readline.*", "_sqlite3.*", "_dbm.*", "_gdbm.*", "_crypt.*", "ossaudiodev.*"),
 )
 _NO_PACKAGE_OF_A_WORKER: Final = (
     *("*/tests/*", "*/include/*", "*.pyx", "*.pxd", "*.pxi", "*.pyi", "*.h", "*.a", "numpy/f2py/*", "numpy/distutils/*"),
     *("pyarrow/*flight*", "pyspark/jars/*", "pyspark/bin/*", "pyspark/sbin/*", "pyspark/examples/*", "pyspark/data/*"),
-    *("pyspark/licenses/*", "pyspark/python/*", "pyspark/pandas/*", "pyspark/ml/*", "pyspark/mllib/*", "pyspark/testing/*"),
+    *("pyspark/licenses/*", "pyspark/python/*"),
 )
 # The C library is the worker's own: it belongs to the kernel and the loader.
 _C_LIBRARY: Final = ("libc", "libm", "libdl", "libpthread", "librt", "libutil", "libresolv")
-_CHECK: Final = "import pyspark.daemon, pyspark.worker, pyspark.sql.streaming.stateful_processor_api_client\n" + (
-    "import orderflow.processing.final_flow, orderflow.processing.storage, orderflow.lake.packing\n"
-    "import zoneinfo; zoneinfo.ZoneInfo('Asia/Kolkata')"
-)
+# Spark imports its test tools when a stateful processor's first key arrives.
+_CHECK: Final = """
+import pyspark.daemon, pyspark.worker, pyspark.testing.utils, pyspark.sql.streaming.stateful_processor_api_client
+import orderflow.processing.final_flow, orderflow.processing.storage, orderflow.lake.packing
+import zoneinfo
+zoneinfo.ZoneInfo("Asia/Kolkata")
+"""
 
 
 class ArchiveError(OrderflowError):
