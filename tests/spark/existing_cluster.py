@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import re
 import shutil
 import sys
 from collections import Counter
@@ -74,17 +73,14 @@ def rows_stored(spark: SparkSession, ticks: Sequence[Tick], told: settings.Setti
 
 
 def facts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Say where a Python worker has its interpreter, and which files from outside its directory it has loaded."""
+    """Say where a Python worker has its interpreter, and what code from outside its directory it has loaded."""
     list(batches)
     here = str(Path.cwd())
-    files = {line.split()[-1] for line in Path("/proc/self/maps").read_text().splitlines() if "/" in line}
+    files = {line.split(maxsplit=5)[5] for line in Path("/proc/self/maps").read_text().splitlines() if ".so" in line}
     files |= {module.__file__ for module in list(sys.modules.values()) if getattr(module, "__file__", None)}
-    outside = sorted(file for file in files if not file.startswith(here) and not re.match(r".*/(ld-linux|lib\w+\.so)", file))
-    libraries = sorted({Path(file).name for file in files if not file.startswith(here) and re.search(r"\.so", file)})
     facts = {
         "executable": sys.executable.removeprefix(here),
-        "outside": outside,
-        "libraries": libraries,
+        "outside": sorted({Path(file).name for file in files if not file.startswith(here)}),
         "on_path": shutil.which("python3"),
         "environment": sorted(name for name in os.environ if name in ("PYTHONHOME", "ORDERFLOW_HOME")),
     }

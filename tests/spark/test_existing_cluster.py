@@ -89,7 +89,7 @@ def test_engine_and_storage_when_workers_have_no_python_then_run_in_the_packed_o
     found = json.loads((result / "result.json").read_text())
     worker = found.pop("worker")
     assert worker["executable"].startswith("/python/bin/python3")
-    assert (worker["on_path"], worker["outside"], worker["environment"]) == (None, [], [])
-    assert [name for name in worker["libraries"] if not name.startswith(C_LIBRARY)] == []
+    assert (worker["on_path"], worker["environment"]) == (None, [])
+    assert [name for name in worker["outside"] if not name.startswith(C_LIBRARY)] == []
     assert found["messages"] > 100
     assert found == {**found, "candles_equal": True, "stored": found["ticks"]}
