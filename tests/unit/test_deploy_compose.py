@@ -183,11 +183,12 @@ def test_compose_reference_parser_when_given_the_files_and_documented_overrides_
     assert "level=warn" not in answer.stderr
 
 
-def test_documentation_shows_an_override_for_a_second_streamer_an_external_kafka_and_an_external_hdfs():
+def test_documentation_shows_overrides_for_a_second_streamer_external_services_and_an_existing_spark():
     assert [re.findall(r"^  ([a-z0-9-]+):", text.split("volumes:")[0], re.MULTILINE) for text in OVERRIDES] == [
         ["data-streamer-bank"],
         ["kafka"],
         ["namenode", "datanode1", "datanode2"],
+        ["processor", "tick-storage", "candle-storage"],
     ]
 
 
