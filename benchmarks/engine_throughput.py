@@ -10,6 +10,7 @@ machine shows as little as possible; shares of it are measured by running each s
 from __future__ import annotations
 
 import argparse
+import gc
 import os
 import sys
 import time
@@ -61,6 +62,8 @@ def main() -> int:
         f"{kinds.count(topics.ORDERFLOW):,} candles, {kinds.count(topics.FOOTPRINT):,} footprint levels; "
         f"load {os.getloadavg()[0]:.1f}"
     )
+    gc.collect()
+    gc.freeze()  # a worker does not hold the whole recording: its collector must not walk it here either
     report(steps(slices, engine_settings, options.passes), len(records))
     return 0
 
