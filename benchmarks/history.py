@@ -58,13 +58,13 @@ def candles(key: str, day: str, random: np.random.Generator) -> Iterator[dict[st
         ).to_record()  # fmt: skip
 
 
-def store(told: settings.Settings, month: Path) -> None:
+def store(chosen: settings.Settings, month: Path) -> None:
     from orderflow.lake.compaction import DayRewriter
     from orderflow.processing.session import spark_session
 
-    spark = spark_session(replace(told, spark_master_url="local[2]"), "benchmark-history", 2)
-    rewriter = DayRewriter(spark, told.namenode_url)
-    stored_before = History.connect(told.namenode_http_url).dates(CANDLES)
+    spark = spark_session(replace(chosen, spark_master_url="local[2]"), "benchmark-history", 2)
+    rewriter = DayRewriter(spark, chosen.namenode_url)
+    stored_before = History.connect(chosen.namenode_http_url).dates(CANDLES)
     with tempfile.TemporaryDirectory() as directory:
         made = Path(directory) / "candles.parquet"
         for number, path in enumerate(sorted(month.iterdir())):
@@ -99,10 +99,10 @@ def main() -> None:
     parser.add_argument("--store", type=Path, metavar="DIR", help="store the simulator's month in DIR first")
     parser.add_argument("--days", type=int, default=21, help="query so many of the newest dates")
     arguments = parser.parse_args()
-    told = settings.load()
+    chosen = settings.load()
     if arguments.store:
-        store(told, arguments.store)
-    history = History.connect(told.namenode_http_url)
+        store(chosen, arguments.store)
+    history = History.connect(chosen.namenode_http_url)
     days = history.dates(TICKS)[-arguments.days :]
     files = history.files(TICKS, days[0], days[-1])
     footers = history.metadata(path for path, _ in files)
@@ -111,7 +111,7 @@ def main() -> None:
     print(f"{rows} ticks of {len(days)} days, {len(files)} files, {groups} row groups: {size} bytes, {size / rows:.1f} a tick")
     keys = pc.unique(history.table(TICKS, days[0], columns=["instrument_key"]).column(0)).to_pylist()
     key, middle = keys[len(keys) // 3], days[len(days) // 2]
-    url, month = told.namenode_http_url, f"{key!r}, {days[0]!r}, {days[-1]!r}"
+    url, month = chosen.namenode_http_url, f"{key!r}, {days[0]!r}, {days[-1]!r}"
     query(url, f"ticks({key!r}, {middle!r})")
     query(url, f"trades({key!r}, {middle!r})")
     query(url, f"candles({month})")
