@@ -79,8 +79,9 @@ class Evidence(NamedTuple):
     @classmethod
     def of(cls, tick: Tick) -> Evidence:
         """Gather the evidence that a tick carries."""
-        bid = tick.bid[0] if tick.bid else None
-        ask = tick.ask[0] if tick.ask else None
+        bids, asks = tick.bid, tick.ask
+        bid = bids[0] if bids else None
+        ask = asks[0] if asks else None
         return cls(
             tick.traded_volume,
             tick.ltp,
@@ -119,8 +120,8 @@ def verdict(rule: str, evidence: Evidence) -> Verdict:
     also the volume of many trades in a window that has outgrown what the last price can say. Only `split` looks at the
     quantities, the times and the book after the trade. Raises ValueError on an unknown rule.
     """
-    (volume, ltp, ltq, prev_bid, _, prev_ask, _, _, bid_quantity, _, ask_quantity, tick_direction, feed_time_ms,
-     prev_feed_time_ms, ltt_ms, prev_ltt_ms, gap, auction) = evidence  # fmt: skip
+    (volume, ltp, ltq, prev_bid, prev_bid_quantity, prev_ask, prev_ask_quantity, bid, bid_quantity, ask, ask_quantity,
+     tick_direction, feed_time_ms, prev_feed_time_ms, ltt_ms, prev_ltt_ms, gap, auction) = evidence  # fmt: skip
     traded = volume if volume is not None and volume > 0 else 0
     prints = traded / ltq if ltq is not None and 0 < ltq < traded else 1.0
     seconds = age_ms = None
@@ -128,19 +129,24 @@ def verdict(rule: str, evidence: Evidence) -> Verdict:
         seconds = (feed_time_ms - prev_feed_time_ms) / 1000.0 if feed_time_ms > prev_feed_time_ms else 0.0
         if ltt_ms is not None and prev_ltt_ms is not None:
             age_ms = trade_age_ms(feed_time_ms, ltt_ms) + trade_age_ms(prev_feed_time_ms, prev_ltt_ms)
-    informed, still = informed_lean(evidence)
+    imbalance = shift = 0.0
+    if bid_quantity is not None and ask_quantity is not None and bid_quantity + ask_quantity > 0:
+        imbalance = (bid_quantity - ask_quantity) / (bid_quantity + ask_quantity)
+    if bid_quantity is not None and ask_quantity is not None and prev_bid_quantity is not None and prev_ask_quantity is not None:
+        shift = imbalance - queue_imbalance(prev_bid_quantity, prev_ask_quantity)
+    informed, still = informed_lean(ltp, prev_bid, prev_ask, bid, ask, shift)
     clear = informed is not None and not -CLEAR_LEAN < informed < CLEAR_LEAN
     wrong = wrong_share(seconds, clear, still and prints >= BUSY_PRINTS and age_ms is not None and age_ms < BUSY_AGE_MS)
 
-    leaning = lean(rule, ltp, prev_bid, prev_ask, tick_direction) if informed is None or rule != "split" else informed
+    leaning = informed
+    if informed is None or rule != "split":
+        leaning = lean(rule, ltp, prev_bid, prev_ask, tick_direction)
     if leaning is None or gap or auction:
         return Verdict(0, 0, traded, wrong)
     side = 1.0 if leaning > NO_LEAN else -1.0 if leaning < -NO_LEAN else 0.0
     kept = 1.0
-    if rule == "split" and (prev_bid is None) == (prev_ask is None):  # a one-sided quote hides none of the other side
-        mixed = 0.0
-        if seconds is not None:
-            mixed = mixing(prints, seconds, age_ms, -side * queue_imbalance(bid_quantity, ask_quantity))
+    if prints > 1.0 and rule == "split" and (prev_bid is None) == (prev_ask is None):  # one-sided quotes hide nothing
+        mixed = 0.0 if seconds is None else mixing(prints, seconds, age_ms, -side * imbalance)
         if mixed > MOST_MIXING:
             return Verdict(0, 0, traded, wrong)
         strength, last = side * leaning, math.sqrt(1.0 / prints)
@@ -149,39 +155,36 @@ def verdict(rule: str, evidence: Evidence) -> Verdict:
     return Verdict(buy, traded - buy, 0, wrong)
 
 
-def informed_lean(evidence: Evidence) -> tuple[float | None, bool]:
+def informed_lean(
+    ltp: float | None, prev_bid: float | None, prev_ask: float | None, bid: float | None, ask: float | None, shift: float
+) -> tuple[float | None, bool]:
     """Return how far price and book lean to buying, in half-spreads, and whether the mid stood still.
 
     -1 is a price at the previous bid that nothing contradicts, 1 one at the ask. None without a usable previous quote. What
-    is not known of the book adds nothing.
+    is not known of the book adds nothing. `shift` is by how much the imbalance of the best queues rose.
     """
-    (_, ltp, _, prev_bid, prev_bid_quantity, prev_ask, prev_ask_quantity, bid, bid_quantity, ask, ask_quantity,
-     _, _, _, _, _, _, _) = evidence  # fmt: skip
     if ltp is None or prev_bid is None or prev_ask is None:
         return None, False
     tolerance = PRICE_TOLERANCE * (abs(prev_bid) + abs(prev_ask))
-    if prev_ask - prev_bid <= tolerance:
+    least, spread, mid = -tolerance, prev_ask - prev_bid, (prev_bid + prev_ask) / 2.0
+    if spread <= tolerance:
         return None, False
-    mid, still = (prev_bid + prev_ask) / 2.0, False
-    leaning = price_lean(ltp - mid, prev_ask - prev_bid, tolerance)
+    leaning, still = price_lean(ltp - mid, spread, tolerance), False
     if bid is not None and ask is not None:
-        still = -tolerance <= (bid + ask) / 2.0 - mid <= tolerance
+        still = least <= (bid + ask) / 2.0 - mid <= tolerance
         if bid < prev_bid - tolerance:
             leaning -= GAVE_WAY
         elif bid > prev_bid + tolerance:
             leaning -= STEPPED_UP
-        if -tolerance <= ltp - bid <= tolerance:
+        if least <= ltp - bid <= tolerance:
             leaning -= AT_BEST
         if ask > prev_ask + tolerance:
             leaning += GAVE_WAY
         elif ask < prev_ask - tolerance:
             leaning += STEPPED_UP
-        if -tolerance <= ltp - ask <= tolerance:
+        if least <= ltp - ask <= tolerance:
             leaning += AT_BEST
-    if bid_quantity is not None and ask_quantity is not None and prev_bid_quantity is not None and prev_ask_quantity is not None:
-        shift = queue_imbalance(bid_quantity, ask_quantity) - queue_imbalance(prev_bid_quantity, prev_ask_quantity)
-        leaning += QUEUE_SHIFT * shift
-    return leaning, still
+    return leaning + QUEUE_SHIFT * shift, still
 
 
 def lean(

@@ -95,6 +95,11 @@ def test_lean_when_estimator_and_a_quote_then_the_distance_in_half_spreads():
     assert lean("split", 99.8, 100.0, 100.1, 1) == -1.0
 
 
+def leaning_of(evidence):
+    """The lean without any shift of the queues."""
+    return informed_lean(evidence.ltp, evidence.prev_bid, evidence.prev_ask, evidence.bid, evidence.ask, 0.0)
+
+
 INSIDE = Evidence(ltp=100.07, prev_bid=100.0, prev_ask=100.1, bid=100.0, ask=100.1)
 
 
@@ -116,25 +121,40 @@ INSIDE = Evidence(ltp=100.07, prev_bid=100.0, prev_ask=100.1, bid=100.0, ask=100
     ],
 )
 def test_informed_lean_when_the_best_prices_moved_or_stand_at_the_last_price_then_they_add_to_it(changed, expected):
-    assert informed_lean(INSIDE._replace(**changed))[0] == pytest.approx(expected)
+    assert leaning_of(INSIDE._replace(**changed))[0] == pytest.approx(expected)
 
 
 def test_informed_lean_when_the_queues_shifted_then_a_quarter_of_the_shift_is_added():
-    before = INSIDE._replace(prev_bid_quantity=100, prev_ask_quantity=100)
-    assert informed_lean(before._replace(bid_quantity=300, ask_quantity=100))[0] == pytest.approx(0.4 + 0.25 * 0.5)
-    assert informed_lean(before._replace(bid_quantity=100, ask_quantity=300))[0] == pytest.approx(0.4 - 0.25 * 0.5)
-    assert informed_lean(before._replace(bid_quantity=0, ask_quantity=0))[0] == pytest.approx(0.4)
-    assert informed_lean(before._replace(bid_quantity=300))[0] == pytest.approx(0.4)
+    assert informed_lean(100.07, 100.0, 100.1, 100.0, 100.1, 0.5)[0] == pytest.approx(0.4 + 0.25 * 0.5)
+    assert informed_lean(100.07, 100.0, 100.1, None, None, -0.5)[0] == pytest.approx(0.4 - 0.25 * 0.5)
+
+
+@pytest.mark.parametrize(
+    ("after", "bought"),
+    [((300, 100), 838), ((100, 300), 752), ((0, 0), 795), ((300, None), 795), ((None, None), 795)],
+)
+def test_verdict_when_the_queues_shifted_then_more_is_bought_where_the_bids_grew(after, bought):
+    """Ten trades: the root of a tenth of the volume is the last price's, of the rest the lean's share, 0.4 ± 0.25 · 0.5."""
+    bid_quantity, ask_quantity = after
+    evidence = INSIDE._replace(
+        traded_volume=1_000,
+        ltq=100,
+        prev_bid_quantity=100,
+        prev_ask_quantity=100,
+        bid_quantity=bid_quantity,
+        ask_quantity=ask_quantity,
+    )
+    assert verdict("split", evidence).buy == bought
 
 
 @pytest.mark.parametrize(("bid", "ask"), [(None, 100.1), (100.1, None), (100.1, 100.1), (100.2, 100.1)])
 def test_informed_lean_when_the_previous_quote_is_missing_locked_or_crossed_then_none(bid, ask):
-    assert informed_lean(INSIDE._replace(prev_bid=bid, prev_ask=ask)) == (None, False)
+    assert leaning_of(INSIDE._replace(prev_bid=bid, prev_ask=ask)) == (None, False)
 
 
 def test_informed_lean_when_prices_are_below_zero_then_as_above():
     below = Evidence(ltp=-0.03, prev_bid=-0.10, prev_ask=0.0, bid=-0.10, ask=-0.03)
-    assert informed_lean(below)[0] == pytest.approx(0.4 + 0.1 + 0.5)
+    assert leaning_of(below)[0] == pytest.approx(0.4 + 0.1 + 0.5)
 
 
 @pytest.mark.parametrize("rule", RULES)

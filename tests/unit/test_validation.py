@@ -8,11 +8,11 @@ from typing import Any
 import msgspec
 import pytest
 from msgspec.structs import replace
-from poison import sound
+from poison import message, sound
 from ticks import KEY, OPEN, bar_of, trade_tick
 
-from orderflow.market.tick import Level, Tick, heartbeat_tick, tick_from_record
-from orderflow.market.validation import tick_problem
+from orderflow.market.tick import Level, Tick, decode_tick, encode_tick, heartbeat_tick, tick_from_record
+from orderflow.market.validation import decode_sound, tick_problem
 
 SENT_MS = OPEN + 10_400
 YEAR_MS = 365 * 86_400_000
@@ -125,3 +125,31 @@ def test_ticks_when_they_are_not_mutated_then_all_are_sound() -> None:
         key = found.instrument_key
         assert tick_problem(found, key, found.received_time_ms + 20) is None
         assert msgspec.json.decode(msgspec.json.encode(found), type=Tick) == found
+
+
+def test_messages_when_mutated_then_the_narrow_decoder_takes_exactly_those_without_a_problem() -> None:
+    rng = random.Random(11)
+    taken = 0
+    for number in range(20_000):
+        key, value, sent_ms = message(rng, number)
+        if value is None:
+            continue
+        name = None if key is None else key.decode(errors="replace")
+        try:
+            decoded = decode_tick(value)
+        except msgspec.MsgspecError:
+            expected = None
+        else:
+            expected = decoded if tick_problem(decoded, name, sent_ms) is None else None
+        found = decode_sound(value, name, sent_ms)
+        assert (None if found is None else encode_tick(found)) == (None if expected is None else encode_tick(expected)), value
+        taken += found is not None
+    assert 4_000 < taken < 16_000
+
+
+def test_commodity_when_its_price_is_below_zero_then_it_is_taken_although_the_narrow_decoder_refuses_it() -> None:
+    oil = tick(instrument_key="MCX_FO|1", ltp=-37.63, prev_bid=-37.7, prev_ask=-37.6)
+    found = decode_sound(encode_tick(oil), "MCX_FO|1", SENT_MS)
+    assert found is not None
+    assert found.ltp == -37.63
+    assert decode_sound(encode_tick(tick(ltp=-37.63)), KEY, SENT_MS) is None

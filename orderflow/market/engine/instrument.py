@@ -51,16 +51,15 @@ class InstrumentMinutes:
     """
 
     __slots__ = (
-        "auction_vtt", "axis", "bars", "closed", "date", "done", "first_minute", "highest_vtt", "key", "last_ltt_ms",
-        "last_sequence", "measured", "own", "quotes", "session_end_ms", "session_start_ms", "source", "trades",
+        "auction_vtt", "axis", "bars", "closed", "date", "done", "end_minute", "first_minute", "highest_vtt", "key",
+        "last_ltt_ms", "last_sequence", "measured", "own", "quotes", "session_end_ms", "session_start_ms", "source", "trades",
     )  # fmt: skip
 
     def __init__(self, key: str, date: str, source: str, first_minute: int) -> None:
         self.key = key
         self.date = date
         self.source = source
-        self.session_start_ms = 0
-        self.session_end_ms = 0
+        self.set_session(0, 0)
         self.first_minute = first_minute
         self.closed = first_minute
         self.done: set[int] = set()
@@ -81,7 +80,7 @@ class InstrumentMinutes:
         minutes = cls(
             tick.instrument_key, tick.trading_date, source, max(tick.feed_time_ms, tick.session_start_ms or 0) // MINUTE_MS
         )
-        minutes.session_start_ms, minutes.session_end_ms = tick.session_start_ms or 0, tick.session_end_ms or 0
+        minutes.set_session(tick.session_start_ms or 0, tick.session_end_ms or 0)
         return minutes
 
     def take(self, tick: Tick, sides: Sides | None, *, use_bar: bool = True) -> bool:
@@ -89,43 +88,45 @@ class InstrumentMinutes:
 
         Ticks come in the order of their topic, without repeats; one out of order still finds its place on the axis.
         """
-        start_ms, end_ms = tick.session_start_ms, tick.session_end_ms
+        start_ms, end_ms, phase = tick.session_start_ms, tick.session_end_ms, tick.session_phase
         if start_ms is not None and end_ms is not None and (start_ms != self.session_start_ms or end_ms != self.session_end_ms):
             self._take_session(start_ms, end_ms, tick.feed_time_ms)
-        if tick.session_phase == OPENING_AUCTION:
+        if phase == OPENING_AUCTION:
             self._take_auction(tick)
         ready = False
-        ltt_ms, vtt = tick.ltt_ms, tick.vtt
+        ltt_ms, vtt, sequence = tick.ltt_ms, tick.vtt, tick.sequence
         if ltt_ms is not None and ltt_ms > tick.feed_time_ms + AHEAD_MS:
             ltt_ms = None
         if vtt is not None and ltt_ms is not None and 0 < self.session_start_ms <= ltt_ms:
             ready = self._place(tick, vtt, ltt_ms, sides)
-        if tick.session_phase == CONTINUOUS:
+        if phase == CONTINUOUS:
             event_ms, tbq = tick.event_time_ms, tick.tbq
             minute = (event_ms if sides is None or ltt_ms is None else ltt_ms) // MINUTE_MS
             if minute >= self.closed and minute not in self.done:
                 self._count(tick, minute, sides)
                 if tbq is not None:
                     known = self.quotes.get(minute)
-                    if known is None or event_ms >= known.event_time_ms:
+                    if known is None:
                         self.quotes[minute] = Quote(event_ms, tbq, tick.tsq)
+                    elif event_ms >= known.event_time_ms:
+                        known.event_time_ms, known.tbq, known.tsq = event_ms, tbq, tick.tsq
         if use_bar and tick.bar is not None:
-            ready = self._take_bar(tick.bar, tick.vtt) or ready
-        if tick.sequence > self.last_sequence:
-            self.last_sequence = tick.sequence
+            ready = self._take_bar(tick.bar, vtt) or ready
+        if sequence > self.last_sequence:
+            self.last_sequence = sequence
         return ready
 
     def _take_session(self, start_ms: int, end_ms: int, feed_time_ms: int) -> None:
         """Note the session's edges, which the feed may move; a first tick may have named none."""
-        self.session_start_ms, self.session_end_ms = start_ms, end_ms
+        self.set_session(start_ms, end_ms)
         begin = min(start_ms, feed_time_ms) // MINUTE_MS
         if self.axis is None and not self.done and self.closed == self.first_minute < begin:
             self.closed = self.first_minute = begin
 
-    @property
-    def end_minute(self) -> int:
-        """The first minute after the session."""
-        return -(-self.session_end_ms // MINUTE_MS)
+    def set_session(self, start_ms: int, end_ms: int) -> None:
+        """Note the edges of continuous trading; `end_minute` is the first minute after it."""
+        self.session_start_ms, self.session_end_ms = start_ms, end_ms
+        self.end_minute = -(-end_ms // MINUTE_MS)
 
     def has_open_minutes(self) -> bool:
         """Whether anything is known of a minute that is not published yet."""
@@ -173,7 +174,8 @@ class InstrumentMinutes:
 
     def is_set_back(self, tick: Tick) -> bool:
         """Whether the tick begins a new baseline below the cumulative volume so far."""
-        if self.axis is None or tick.vtt is None or tick.vtt >= self.highest_vtt or tick.sequence <= self.last_sequence:
+        vtt = tick.vtt
+        if vtt is None or vtt >= self.highest_vtt or self.axis is None or tick.sequence <= self.last_sequence:
             return False
         return tick.traded_volume is None or tick.traded_volume > 0
 
@@ -185,36 +187,31 @@ class InstrumentMinutes:
 
     def _place(self, tick: Tick, vtt: int, ltt_ms: int, sides: Sides | None) -> bool:
         """Put the tick on the axis; returns whether it began a new minute there or came out of order."""
-        volume = 0 if sides is None or tick.traded_volume is None else tick.traded_volume
-        end_minute = self.end_minute
-        minute = min(ltt_ms // MINUTE_MS, end_minute)
+        volume = (0 if sides is None else tick.traded_volume) or 0
+        low, end_minute = vtt - volume, self.end_minute
+        minute = ltt_ms // MINUTE_MS
+        minute = minute if minute < end_minute else end_minute
         axis = self.axis
         if axis is None:
-            axis = self.axis = VolumeAxis(self.closed, vtt - volume)
+            axis = self.axis = VolumeAxis(self.closed, low)
         ready = False
         if ltt_ms >= self.last_ltt_ms and vtt >= self.highest_vtt:
             self.last_ltt_ms = ltt_ms
             ready = axis.observe(minute, vtt, tick.ltq or 0)
         if vtt > self.highest_vtt:
             self.highest_vtt = vtt
-        if not volume or sides is None or tick.ltp is None or self.closed >= end_minute:
+        price = tick.ltp
+        if not volume or sides is None or price is None or self.closed >= end_minute:
             return ready
         if minute < self.first_minute and self._covers_none_yet():
             self._begin_at(minute)
-        if minute >= self.first_minute == self.closed:
-            axis.origin = min(axis.origin, vtt - volume)
-        trade = AxisTrade(
-            vtt - volume,
-            vtt,
-            tick.ltp,
-            sides.buy,
-            sides.sell,
-            sides.wrong_share,
-            unseen=bool(tick.gap) or is_silent(tick),
-            one_sided=(tick.prev_bid is None) != (tick.prev_ask is None),
-        )
+        if low < axis.origin and minute >= self.first_minute == self.closed:
+            axis.origin = low
+        unseen = tick.gap or is_silent(tick)
+        one_sided = (tick.prev_bid is None) != (tick.prev_ask is None)
+        trade = AxisTrade(low, vtt, price, sides.buy, sides.sell, sides.wrong_share, unseen, one_sided)
         trades = self.trades.items
-        if not trades or trade.low >= trades[-1].high:
+        if not trades or low >= trades[-1].high:
             trades.append(trade)
             return ready
         for part in _uncovered(trade, trades):

@@ -12,8 +12,7 @@ from orderflow.market.candle import Candle, iso_from_ms
 from orderflow.market.engine.minute import FinalMinute
 from orderflow.market.engine.partition import Output, PartitionEngine
 from orderflow.market.records import FeedEvent, FootprintLevel
-from orderflow.market.tick import decode_tick
-from orderflow.market.validation import tick_problem
+from orderflow.market.validation import decode_sound
 
 
 class Message(NamedTuple):
@@ -32,11 +31,8 @@ def fold(engine: PartitionEngine, records: Iterable[tuple[bytes | None, bytes | 
     for key, value, sent_ms in records:
         if value is None:
             continue
-        try:
-            tick = decode_tick(value)
-        except msgspec.MsgspecError:
-            continue
-        if tick_problem(tick, None if key is None else key.decode(errors="replace"), sent_ms) is None:
+        tick = decode_sound(value, None if key is None else key.decode("utf-8", "replace"), sent_ms)
+        if tick is not None:
             for output in engine.take(tick):
                 yield from messages_of(output)
 

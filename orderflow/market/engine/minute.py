@@ -73,7 +73,7 @@ class OwnTicks(msgspec.Struct, array_like=True, gc=False):
         self.sell += sell
 
 
-class Quote(msgspec.Struct, array_like=True, frozen=True, gc=False):
+class Quote(msgspec.Struct, array_like=True, gc=False):
     """The book's totals at the latest update of a minute."""
 
     event_time_ms: int
@@ -195,8 +195,13 @@ def final_minute(
     it. Volume of the stretch that no trade covers stays unclassified and marks the candle as a gap.
     """
     sums = _Sums()
+    begin, end = stretch.low, stretch.high
     for trade in trades:
-        low, high = max(trade.low, stretch.low), min(trade.high, stretch.high)
+        low, high = trade.low, trade.high
+        if low < begin:
+            low = begin
+        if high > end:
+            high = end
         if high > low:
             sums.add(trade, low, high)
     classified = sums.buy + sums.sell

@@ -63,6 +63,11 @@ class SeenTicks:
     def is_new(self, sequence: int, feed_time_ms: int) -> bool:
         """Take one tick; returns False when it has come before."""
         runs = self.runs
+        if runs:
+            newest = runs[-1]
+            if sequence == newest.last + 1 and feed_time_ms >= newest.last_ms:
+                newest.last, newest.last_ms = sequence, feed_time_ms
+                return True
         for run in reversed(runs):
             if sequence == run.last + 1 and feed_time_ms >= run.last_ms:
                 run.last, run.last_ms = sequence, feed_time_ms
@@ -109,18 +114,18 @@ class PartitionEngine:
     def take(self, tick: Tick) -> list[Output]:
         """Fold the next record of the partition: a tick or a heartbeat, valid by `validation.problem`."""
         out: list[Output] = []
-        streamer = tick.streamer or ""
+        streamer, feed_time_ms = tick.streamer or "", tick.feed_time_ms
         if tick.kind != HEARTBEAT:
             self._tick(tick, streamer, out)
-        clock_ms = self.clocks.get(streamer, 0)
-        if tick.feed_time_ms > clock_ms:
-            self.clocks[streamer] = tick.feed_time_ms
-            if tick.feed_time_ms > self._newest_ms:
-                self._newest_ms = tick.feed_time_ms
-            if len(self.clocks) > 1:
-                for name in self.clocks:
+        clocks = self.clocks
+        if feed_time_ms > clocks.get(streamer, 0):
+            clocks[streamer] = feed_time_ms
+            if feed_time_ms > self._newest_ms:
+                self._newest_ms = feed_time_ms
+            if len(clocks) > 1:
+                for name in clocks:
                     self._advance(name, out)
-            elif tick.feed_time_ms >= self._deadlines.get(streamer, NO_DEADLINE):
+            elif feed_time_ms >= self._deadlines.get(streamer, NO_DEADLINE):
                 self._advance(streamer, out)
             if self._newest_ms >= self._sweep_ms:
                 self._drop_ended_dates(out)
@@ -153,15 +158,16 @@ class PartitionEngine:
     def _tick(self, tick: Tick, streamer: str, out: list[Output]) -> None:
         key = tick.instrument_key
         known = self.instruments.get(key)
-        if known is None or tick.trading_date > known.minutes.date:
-            if known is not None:
-                self._settle(known, None, out)
+        if known is None:
             known = self._begin(tick, streamer)
-        elif tick.trading_date < known.minutes.date:
-            if tick.traded_volume and tick.ltt_ms is not None:
-                minute_ms = tick.ltt_ms - tick.ltt_ms % MINUTE_MS
-                out.append(_late_event(LateVolume(key, minute_ms, tick.traded_volume), tick.feed_time_ms))
-            return
+        elif tick.trading_date != known.minutes.date:
+            if tick.trading_date < known.minutes.date:
+                if tick.traded_volume and tick.ltt_ms is not None:
+                    minute_ms = tick.ltt_ms - tick.ltt_ms % MINUTE_MS
+                    out.append(_late_event(LateVolume(key, minute_ms, tick.traded_volume), tick.feed_time_ms))
+                return
+            self._settle(known, None, out)
+            known = self._begin(tick, streamer)
         if not known.seen.is_new(tick.sequence, tick.feed_time_ms):
             return
         self.changed.add(key)
@@ -169,11 +175,12 @@ class PartitionEngine:
             before, known.streamer = known.streamer, streamer
             self._rest(before)
             self._deadlines[streamer] = min(self._deadlines.get(streamer, NO_DEADLINE), known.deadline_ms)
-        minutes = known.minutes
+        minutes, settings = known.minutes, self.settings
         if minutes.is_set_back(tick):
             self._settle(known, None, out)
             minutes.restart_axis()
-        if minutes.take(tick, sides_of(tick, self.settings.rule), use_bar=self.settings.exchange_bars):
+        sides = sides_of(tick, settings.rule) if tick.traded_volume else None
+        if minutes.take(tick, sides, use_bar=settings.exchange_bars):
             self._settle(known, max(self.clock_ms(streamer), tick.feed_time_ms), out)
 
     def _begin(self, tick: Tick, streamer: str) -> Instrument:

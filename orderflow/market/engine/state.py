@@ -127,7 +127,7 @@ def _header(known: Instrument) -> Header:
 
 def _minutes(key: str, header: Header) -> InstrumentMinutes:
     minutes = InstrumentMinutes(key, header.date, header.source, header.first_minute)
-    minutes.session_start_ms, minutes.session_end_ms = header.session_start_ms, header.session_end_ms
+    minutes.set_session(header.session_start_ms, header.session_end_ms)
     minutes.closed, minutes.done, minutes.measured = header.closed, header.done, header.measured
     minutes.highest_vtt, minutes.auction_vtt = header.highest_vtt, header.auction_vtt
     minutes.last_ltt_ms, minutes.last_sequence = header.last_ltt_ms, header.last_sequence
