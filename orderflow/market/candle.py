@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 from typing import Annotated, Any, Final
 
 import msgspec
@@ -17,9 +18,10 @@ from orderflow.market.schema import meaning
 IST: Final = timezone(timedelta(hours=5, minutes=30))
 
 
+@lru_cache(maxsize=1_024)
 def iso_from_ms(time_ms: int) -> str:
     """Write epoch milliseconds as ISO 8601 in Indian time, for example 2025-12-15T09:15:00+05:30."""
-    moment = datetime.fromtimestamp(time_ms // 1000, UTC).astimezone(IST).replace(microsecond=time_ms % 1000 * 1000)
+    moment = datetime.fromtimestamp(time_ms // 1000, IST).replace(microsecond=time_ms % 1000 * 1000)
     return moment.isoformat(timespec="milliseconds" if time_ms % 1000 else "seconds")
 
 

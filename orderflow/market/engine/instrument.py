@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from bisect import insort
 from collections.abc import Iterable, Iterator
-from itertools import takewhile
 from typing import Final, NamedTuple
 
 import msgspec
@@ -339,8 +338,7 @@ class InstrumentMinutes:
             self.axis.use(minute + 1, stretch.high, binds=measured)
             stretch = stretch._replace(auction=min(self._auction(self.axis, minute), stretch.total, self._unseen(stretch)))
         if own is not None or stretch.total or stretch.exchange_bar:
-            trades = (trade for trade in self.trades.items if trade.high > stretch.low and trade.low < stretch.high)
-            yield final_minute(self.key, minute * MINUTE_MS, stretch, trades, own, quote, bar, self.source)
+            yield final_minute(self.key, minute * MINUTE_MS, stretch, self.trades.items, own, quote, bar, self.source)
 
     def _auction(self, axis: VolumeAxis, minute: int) -> int:
         """Return what the opening auction traded, for the minute that it is counted in: the session's first."""
@@ -373,9 +371,11 @@ class InstrumentMinutes:
         used = axis.used.get(self.closed)
         if used is not None and used.binds:
             begin = max(begin, used.value)
-        passed = sum(1 for _ in takewhile(lambda trade: trade.high <= begin, self.trades.items))
-        if passed:
-            self.trades.drop(passed)
+        for place, trade in enumerate(self.trades.items):
+            if trade.high > begin:
+                self.trades.drop(place)
+                return
+        self.trades.drop(len(self.trades.items))
 
 
 def is_silent(tick: Tick) -> bool:

@@ -111,72 +111,67 @@ class Stretch(NamedTuple):
     auction: int = 0
 
 
-class _Sums:
-    """Adds up the pieces of a minute's trades, in the order of the axis."""
+class _Sums(NamedTuple):
+    """What the pieces of a minute's trades add up to."""
 
-    __slots__ = (
-        "buy",
-        "close",
-        "greatest",
-        "high",
-        "least",
-        "levels",
-        "low",
-        "one_sided",
-        "open",
-        "seen",
-        "sell",
-        "turnover",
-        "unseen",
-        "variance",
-    )
+    buy: int
+    sell: int
+    seen: int
+    turnover: float
+    variance: float
+    unseen: bool
+    one_sided: int
+    least: int
+    greatest: int
+    open: float | None
+    high: float | None
+    low: float | None
+    close: float | None
+    levels: dict[float, list[int]]
 
-    def __init__(self) -> None:
-        self.buy = self.sell = self.seen = self.least = self.greatest = self.one_sided = 0
-        self.turnover = self.variance = 0.0
-        self.unseen = False
-        self.open: float | None = None
-        self.high: float | None = None
-        self.low: float | None = None
-        self.close: float | None = None
-        self.levels: dict[float, list[int]] = {}
 
-    def add(self, trade: AxisTrade, low: int, high: int) -> None:
-        """Add the part (low, high] of a trade; parts of one trade in neighbouring minutes add up to it exactly."""
-        volume, whole = high - low, trade.high - trade.low
-        if volume == whole:
-            buy, sell = trade.buy, trade.sell
+def _add_up(trades: Iterable[AxisTrade], begin: int, end: int) -> _Sums:
+    """Add up what of the trades lies in (begin, end]; parts of one trade in neighbouring minutes add up to it exactly."""
+    buy = sell = seen = one_sided = least = greatest = 0
+    turnover = variance = 0.0
+    unseen = False
+    opened = closed = None
+    levels: dict[float, list[int]] = {}
+    for trade in trades:
+        low, high, price = trade.low, trade.high, trade.price
+        if low >= begin and high <= end:
+            bought, sold = trade.buy, trade.sell
         else:
-            buy, sell = trade.sides_within(low, high)
-        price = trade.price
-        self.buy += buy
-        self.sell += sell
-        self.seen += volume
-        self.turnover += price * volume
-        self.variance += trade.wrong_share * volume * volume
-        if trade.unseen:
-            self.unseen = True
+            low, high = max(low, begin), min(high, end)
+            if low >= high:
+                continue
+            bought, sold = trade.sides_within(low, high)
+        volume = high - low
+        buy += bought
+        sell += sold
+        seen += volume
+        turnover += price * volume
+        variance += trade.wrong_share * volume * volume
+        unseen = unseen or trade.unseen
         if trade.one_sided:
-            self.one_sided += volume
-        running = self.buy - self.sell
-        if running < self.least:
-            self.least = running
-        elif running > self.greatest:
-            self.greatest = running
-        level = self.levels.get(price)
+            one_sided += volume
+        delta = buy - sell
+        if delta < least:
+            least = delta
+        elif delta > greatest:
+            greatest = delta
+        level = levels.get(price)
         if level is None:
-            self.levels[price] = [buy, sell, volume - buy - sell]
-            if self.low is None or self.high is None:
-                self.open = self.low = self.high = price
-            elif price < self.low:
-                self.low = price
-            elif price > self.high:
-                self.high = price
+            levels[price] = [bought, sold, volume - bought - sold]
         else:
-            level[0] += buy
-            level[1] += sell
-            level[2] += volume - buy - sell
-        self.close = price
+            level[0] += bought
+            level[1] += sold
+            level[2] += volume - bought - sold
+        if opened is None:
+            opened = price
+        closed = price
+    highest, lowest = max(levels, default=None), min(levels, default=None)
+    return _Sums(buy, sell, seen, turnover, variance, unseen, one_sided, least, greatest, opened, highest, lowest, closed, levels)
 
 
 def final_minute(
@@ -189,21 +184,12 @@ def final_minute(
     bar: Bar | None,
     source: str,
 ) -> FinalMinute:
-    """Compute a minute from its stretch of the axis; `trades` are those that touch it, in the order of the axis.
+    """Compute a minute from its stretch of the axis; `trades`, in the order of the axis, may lie outside it.
 
     Prices are the bar's where there is one, else those of the minute's own updates, else those of the trades that reach into
     it. Volume of the stretch that no trade covers stays unclassified and marks the candle as a gap.
     """
-    sums = _Sums()
-    begin, end = stretch.low, stretch.high
-    for trade in trades:
-        low, high = trade.low, trade.high
-        if low < begin:
-            low = begin
-        if high > end:
-            high = end
-        if high > low:
-            sums.add(trade, low, high)
+    sums = _add_up(trades, stretch.low, stretch.high)
     classified = sums.buy + sums.sell
     delta = sums.buy - sums.sell
     delta_band = band(sums.variance)
