@@ -144,7 +144,7 @@ def run(
             if feed is None:
                 calendar = SessionCalendar(equity_calendar(date.fromisoformat(ist_date(at_ms)) - timedelta(days=7)))
                 book = SessionBook(calendar, status_made_up=status_made_up)
-                feed = FeedEngine(sink, book, watermark_ms=settings.watermark_seconds * 1000)
+                feed = FeedEngine(sink, book)
                 feed.opened(at_ms)
             keys = message.get("feeds", {})
             if keys and "type" not in message and feed.states:

@@ -8,9 +8,8 @@ Rules (design: Semantics, Trade inference):
 - Before continuous trading vtt may be indicative: nothing is inferred from it. A vtt whose last trade is of another day means
   that nothing has traded. The day's baseline is the last vtt seen in the buffer period that ends when continuous trading
   starts, or before it once the opening auction has matched, or 0 where there is no such auction; else the first seen after.
-- `event_time` is ltt where a trade was inferred, else the feed's clock. A trade that spans an outage is booked at
-  max(ltt, feed clock - half the watermark): earlier it would be dropped as late; but not beyond the end of the continuous
-  session that ltt lies in. An ltt before the previous one is taken as it is, but does not bound anything.
+- `event_time` is ltt where a trade was inferred, else the feed's clock. An ltt before the previous one is taken as it is, but
+  does not bound anything.
 - Every tick carries the previous update's quote, feed time and ltt, so that it can be classified by itself.
 """
 
@@ -110,7 +109,6 @@ def infer(
     segment_status: str | None = None,
     *,
     after_gap: bool = False,
-    watermark_ms: int = 120_000,
     streamer: str | None = None,
 ) -> Inference:
     """Return the next state and the tick for one update of one instrument.
@@ -131,13 +129,7 @@ def infer(
         update = replace(update, vtt=None)  # no place on the axis of cumulative volume
     has_trade = bool(traded) or (price_only and started and update.ltt_ms != state.ltt_ms)
     gap = after_gap and bool(traded)
-    event_time_ms = update.feed_time_ms
-    if has_trade and update.ltt_ms is not None:
-        event_time_ms = update.ltt_ms
-        if gap:
-            event_time_ms = max(event_time_ms, update.feed_time_ms - watermark_ms // 2)
-            if update.ltt_ms < session.end_ms:
-                event_time_ms = min(event_time_ms, session.end_ms - 1)
+    event_time_ms = update.ltt_ms if has_trade and update.ltt_ms is not None else update.feed_time_ms
     phase = session.phase(event_time_ms)
     if out_of_order:
         events.append(Event("out_of_order", state.feed_time_ms, update.feed_time_ms, None))

@@ -88,7 +88,6 @@ class FeedEngine:
         book: SessionBook,
         states: dict[str, InstrumentState] | None = None,
         *,
-        watermark_ms: int = 120_000,
         streamer: str | None = None,
         mode: str = "full",
     ) -> None:
@@ -100,7 +99,7 @@ class FeedEngine:
         self.rejects = RejectLimiter()
         self.last_message_ms: int | None = None
         self.last_feed_time_ms: int | None = None
-        self._watermark_ms, self._streamer, self._mode = watermark_ms, streamer, mode
+        self._streamer, self._mode = streamer, mode
         self._ledger = Ledger(sink.event, streamer)
         self._heartbeat = HeartbeatClock(sink)
         self._gaps = GapTracker()
@@ -298,7 +297,6 @@ class FeedEngine:
             session,
             self.book.status(key),
             after_gap=cause is not None,
-            watermark_ms=self._watermark_ms,
             streamer=self._streamer,
         )
         tick = result.tick

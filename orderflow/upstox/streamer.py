@@ -142,7 +142,6 @@ class UpstoxStreamer:
         engine = FeedEngine(
             self._storage.publisher(self._owner, self._lag.observe),
             SessionBook(resolution.calendar, resolution.with_derivatives, restored_segments(stored.states), resolution.contracts),
-            watermark_ms=settings.watermark_seconds * 1000,
             streamer=settings.streamer_name,
             mode=settings.feed_mode,
         )

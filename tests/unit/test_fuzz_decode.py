@@ -152,7 +152,7 @@ def test_ticks_when_inferred_from_absurd_messages_then_volumes_add_up_and_surviv
         for update in result.updates if result else ():
             key = update.instrument_key
             before = states.get(key, InstrumentState(key))
-            inferred = infer(before, update, book.session(key, update.feed_time_ms), None, after_gap=False, watermark_ms=120_000)
+            inferred = infer(before, update, book.session(key, update.feed_time_ms), None, after_gap=False)
             states[key] = inferred.state
             tick = inferred.tick
             assert tick.traded_volume is None or 0 <= tick.traded_volume <= (tick.vtt or 0)

@@ -118,13 +118,13 @@ def test_first_trade_when_the_buffer_period_was_seen_then_its_vtt_is_the_baselin
     assert [tick.traded_volume for tick in ticks] == [None, 100]
 
 
-def test_gap_when_an_outage_was_long_then_its_volume_is_booked_where_the_watermark_accepts_it() -> None:
+def test_gap_when_an_outage_was_long_then_its_volume_counts_at_the_time_of_its_last_trade() -> None:
     ticks, _, events = run(
         update(OPEN + 60_000, ltt_ms=OPEN + 59_000, vtt=5_000),
         update(OPEN + 660_000, ltt_ms=OPEN + 300_000, vtt=7_000),
         after_gap_at=1,
     )
-    assert (ticks[1].gap, ticks[1].traded_volume, ticks[1].event_time_ms) == (True, 2_000, OPEN + 600_000)
+    assert (ticks[1].gap, ticks[1].traded_volume, ticks[1].event_time_ms) == (True, 2_000, OPEN + 300_000)
     assert events == ["gap"]
 
 
@@ -135,7 +135,7 @@ def test_gap_when_an_outage_spans_the_close_then_its_continuous_volume_stays_in_
         update(close + 360_000, ltt_ms=close - 1_000, vtt=9_000),
         after_gap_at=1,
     )
-    assert (ticks[1].event_time_ms, ticks[1].traded_volume) == (close - 1, 8_000)
+    assert (ticks[1].event_time_ms, ticks[1].traded_volume) == (close - 1_000, 8_000)
     assert (ticks[1].session_phase, ticks[1].auction) == ("continuous", False)
 
 
