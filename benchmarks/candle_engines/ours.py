@@ -33,12 +33,12 @@ def main() -> int:
     chosen = settings.load({"KAFKA_BROKERS": options.brokers, "ENV_FILE": os.devnull})
     spark = session(options)
     began_ms = time.time() * 1000
-    messages = queries._messages(spark, chosen, topics.TICKS, most=queries.CANDLE_BATCH_ROWS)
+    messages = queries.read_messages(spark, chosen, topics.TICKS, most=queries.CANDLE_BATCH_ROWS)
     keys = spreading_keys(spark, options.partitions, options.partitions)
     query = (
         final_messages(messages, engine_settings(chosen), keys, "orderflow")
         .writeStream.format("kafka")
-        .options(**queries._sink(chosen))
+        .options(**queries.sink_options(chosen))
         .option("checkpointLocation", str(options.state / "checkpoint"))
         .outputMode("append")
         .trigger(availableNow=True)
@@ -62,6 +62,7 @@ def session(options: argparse.Namespace) -> SparkSession:
         SparkSession.builder.master(f"local[{options.partitions}]")
         .appName("candle-engine")
         .config("spark.driver.memory", options.heap)
+        .config("spark.driver.extraJavaOptions", "-XX:+UseSerialGC")  # as the executors are started (deploy/env.sh)
         .config("spark.driver.extraClassPath", f"{options.jars}/*")
         .config("spark.local.dir", str(options.state / "spark"))
         .config("spark.sql.warehouse.dir", str(options.state / "warehouse"))
