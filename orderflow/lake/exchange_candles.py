@@ -16,7 +16,9 @@ from msgspec.structs import replace
 from orderflow.lake.layout import LakeError
 from orderflow.market.candle import Candle, iso_from_ms, ms_from_iso
 from orderflow.market.confidence import grade
+from orderflow.market.day_so_far import exchange_candle
 from orderflow.market.errors import DecodeError
+from orderflow.market.tick import Bar
 
 MINUTE_MS: Final = 60_000
 
@@ -83,24 +85,9 @@ class ExchangeCandles:
 
 
 def backfill_candle(instrument_key: str, minute: ExchangeMinute) -> Candle:
-    """Return the candle of a minute of which no update was seen: the exchange's prices and volume, no known aggressor."""
-    return Candle(
-        start_ms=minute.start_ms,
-        end_ms=minute.start_ms + MINUTE_MS,
-        instrument=instrument_key,
-        open=minute.open,
-        high=minute.high,
-        low=minute.low,
-        close=minute.close,
-        buy_volume=0,
-        sell_volume=0,
-        total_volume=minute.volume,
-        delta=0,
-        unclassified_volume=minute.volume,
-        confidence="none",
-        exchange_bar=True,
-        source="backfill",
-    )
+    """Return the candle of a minute of which no update was seen."""
+    bar = Bar(minute.start_ms, minute.open, minute.high, minute.low, minute.close, minute.volume)
+    return exchange_candle(instrument_key, bar, "backfill")
 
 
 def replaced_candle(candle: Candle, minute: ExchangeMinute | None) -> Candle:

@@ -24,7 +24,7 @@ from orderflow.market import records
 from orderflow.market.conformity import MOST_PRICE, MOST_VOLUME, problem
 from orderflow.market.errors import DecodeError
 from orderflow.market.session import may_trade_below_zero
-from orderflow.market.tick import SNAPSHOT, Bar, DayBar, FeedUpdate, Level, Tick, ist_date
+from orderflow.market.tick import MINUTE, SNAPSHOT, Bar, DayBar, FeedUpdate, Level, Tick, ist_date
 from orderflow.market.volume import read_volume
 
 if TYPE_CHECKING:
@@ -100,6 +100,27 @@ class Inference(NamedTuple):
     events: tuple[Event, ...]
     settled: bool = True
     unchanged: bool = False
+
+
+def minute_tick(
+    key: str, bar: Bar, session: Session, feed_time_ms: int, received_time_ms: int, streamer: str | None = None
+) -> Tick:
+    """Return the tick of a minute that the exchange reports of before the first update; `session` is that of its start."""
+    return Tick(
+        schema_version=records.SCHEMA_VERSION,
+        instrument_key=key,
+        kind=MINUTE,
+        sequence=0,
+        feed_time_ms=feed_time_ms,
+        received_time_ms=received_time_ms,
+        event_time_ms=bar.start_ms,
+        trading_date=session.trading_date,
+        bar=bar,
+        session_phase=session.phase(bar.start_ms),
+        session_start_ms=session.start_ms,
+        session_end_ms=session.end_ms,
+        streamer=streamer,
+    )
 
 
 def infer(

@@ -22,6 +22,8 @@ READABLE_VERSIONS: Final = (1, 2)
 SNAPSHOT: Final = "snapshot"
 UPDATE: Final = "update"
 HEARTBEAT: Final = "heartbeat"
+MINUTE: Final = "minute"
+"""A minute of before the first update, from the exchange's intraday call: a tick with a `bar` and nothing of the feed."""
 
 
 class Level(msgspec.Struct, frozen=True, gc=False):
@@ -100,11 +102,13 @@ class Tick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
 
     schema_version: Annotated[int, meaning("version of this record", scalar="int")]
     instrument_key: Annotated[str, meaning("Upstox key, for example NSE_EQ|INE467B01029; `*` on a heartbeat")]
-    kind: Annotated[str, meaning("snapshot | update | heartbeat")]
-    sequence: Annotated[int, meaning("counts the instrument's updates of its trading date, from 1")]
+    kind: Annotated[
+        str, meaning("snapshot | update | heartbeat | minute (of before the first update, as the exchange reports it)")
+    ]
+    sequence: Annotated[int, meaning("counts the instrument's updates of its trading date, from 1; 0 on a minute")]
     feed_time_ms: Annotated[int, meaning("currentTs: when Upstox sent the message")]
     received_time_ms: Annotated[int, meaning("when the streamer received it")]
-    event_time_ms: Annotated[int, meaning("ltt when a trade was inferred, else feed_time_ms")]
+    event_time_ms: Annotated[int, meaning("ltt when a trade was inferred, a minute's start, else feed_time_ms")]
     trading_date: Annotated[str, meaning("YYYY-MM-DD in IST of the event time")]
     ltp: Annotated[float | None, meaning("last traded price")] = None
     ltt_ms: Annotated[int | None, meaning("exchange time of the last trade")] = None

@@ -15,6 +15,7 @@ from orderflow.market.conformity import LATEST_MS, MOST, MOST_PRICE, MOST_VOLUME
 from orderflow.market.session import may_trade_below_zero
 from orderflow.market.tick import (
     HEARTBEAT,
+    MINUTE,
     MINUTE_MS,
     READABLE_VERSIONS,
     SNAPSHOT,
@@ -26,7 +27,7 @@ from orderflow.market.tick import (
     ist_date,
 )
 
-KINDS: Final = (UPDATE, SNAPSHOT, HEARTBEAT)
+KINDS: Final = (UPDATE, SNAPSHOT, HEARTBEAT, MINUTE)
 FUTURE_MS: Final = 60_000
 SENT_AHEAD_MS: Final = 5 * 60_000
 _DAY_MS: Final = 86_400_000

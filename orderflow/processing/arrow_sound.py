@@ -44,7 +44,7 @@ def sound_tick(rows: pa.Table) -> pa.ChunkedArray:
     return _all(
         pc.is_in(at("schema_version"), value_set=pa.array(READABLE_VERSIONS, pa.int32())),
         pc.or_kleene(heartbeat, own_key),
-        pc.is_in(at("kind"), value_set=pa.array(["snapshot", "update", "heartbeat"])),
+        pc.is_in(at("kind"), value_set=pa.array(["snapshot", "update", "heartbeat", "minute"])),
         *[_between(time, 0, _LATEST_MS) for time in [*times, bar["start_ms"]]],
         pc.less_equal(pc.subtract(at("event_time_ms"), at("received_time_ms")), _MINUTE_MS),
         pc.less_equal(pc.subtract(at("feed_time_ms"), at("received_time_ms")), _MINUTE_MS),

@@ -55,11 +55,11 @@ def final_messages(messages: DataFrame, settings: EngineSettings, keys: Sequence
 def recomputed(ticks: DataFrame, settings: EngineSettings) -> DataFrame:
     """Fold a day's stored ticks (records.TICK, in any order) into MESSAGES, instrument by instrument."""
     value = F.to_json(F.struct(*records.names(records.TICK)))
-    rows = ticks.select("instrument_key", "feed_time_ms", "sequence", value.alias("value"))
+    rows = ticks.select("instrument_key", "feed_time_ms", "sequence", "event_time_ms", value.alias("value"))
 
     def fold(_key: Any, frame: pd.DataFrame) -> pd.DataFrame:
         engine = PartitionEngine(settings)
-        ordered = frame.sort_values(["feed_time_ms", "sequence"], kind="stable")
+        ordered = frame.sort_values(["feed_time_ms", "sequence", "event_time_ms"], kind="stable")
         return pd.DataFrame(list(_folded(engine, ordered["value"].tolist())), columns=MESSAGES.names)
 
     return rows.groupBy("instrument_key").applyInPandas(fold, MESSAGES)

@@ -102,7 +102,7 @@ def tick_reason() -> Column:
             (record["kind"] != "heartbeat") & ~F.col("key").cast("string").eqNullSafe(record["instrument_key"]),
             F.lit("wrong_key"),
         ),
-        F.when(~record["kind"].isin("snapshot", "update", "heartbeat"), F.lit("unknown_kind")),
+        F.when(~record["kind"].isin("snapshot", "update", "heartbeat", "minute"), F.lit("unknown_kind")),
         F.when(_any_absurd(_times(record), lambda at: at.between(0, _LATEST_MS)), F.lit("absurd_time")),
         F.when(ahead_ms > _FUTURE_MS, F.lit("event_time_in_future")),
         F.when(F.try_subtract(record["received_time_ms"], sent_ms) > 5 * _FUTURE_MS, F.lit("receive_time_in_future")),

@@ -13,11 +13,11 @@ from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
 from orderflow.market.errors import DecodeError
-from orderflow.market.inference import Inference, InstrumentState, infer
+from orderflow.market.inference import Inference, InstrumentState, infer, minute_tick
 from orderflow.market.rejects import reject_record
 from orderflow.market.session import SegmentState, Session, SessionBook, segment_of
 from orderflow.market.stored_state import SEGMENT, segment_state
-from orderflow.market.tick import UPDATE, FeedUpdate, Tick, heartbeat_tick
+from orderflow.market.tick import UPDATE, Bar, FeedUpdate, Tick, heartbeat_tick
 from orderflow.market.volume import stated_volume
 from orderflow.upstox.clock import FeedClock
 from orderflow.upstox.decode import EMPTY, MARKET_INFO, AheadOfClockError, Decoded, decode
@@ -136,6 +136,15 @@ class FeedEngine:
             known = self.states.get(state.instrument_key)
             if known is None or (known.trading_date, known.sequence) < (state.trading_date, state.sequence):
                 self.states[state.instrument_key] = state
+
+    def minutes_before(self, key: str, bars: Iterable[Bar], received_ms: int) -> None:
+        """Publish the exchange's minutes of before the first update of an instrument, oldest first, at the feed's clock."""
+        feed_time_ms = self.last_feed_time_ms
+        if key not in self.keys or feed_time_ms is None:
+            return
+        for bar in bars:
+            session = self.book.session(key, bar.start_ms)
+            self.sink.tick(minute_tick(key, bar, session, feed_time_ms, self.clock.corrected(received_ms), self._streamer))
 
     def opened(self, at_ms: int) -> None:
         """Note that a connection is open; heartbeats resume once its first snapshot is stored."""

@@ -16,7 +16,7 @@ from orderflow.market.conformity import MOST_VOLUME, problem
 from orderflow.market.inference import Inference, InstrumentState, infer
 from orderflow.market.phases import CONTINUOUS, Phase, Session, Span
 from orderflow.market.rejects import reject_record
-from orderflow.market.tick import MINUTE_MS, READABLE_VERSIONS, Tick, ist_date, tick_from_record, update_from_tick
+from orderflow.market.tick import MINUTE, MINUTE_MS, READABLE_VERSIONS, Tick, ist_date, tick_from_record, update_from_tick
 from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.storage import Storage, TickPublisher
 
@@ -50,7 +50,7 @@ def restored_state(key: str, record: Mapping[str, Any] | None, newer: Iterable[M
         state = InstrumentState.from_record(dict(record["state"]))
     for stored in newer:
         tick = valid_tick(key, stored)
-        if tick is not None and _is_newer(tick, state):
+        if tick is not None and tick.kind != MINUTE and _is_newer(tick, state):
             state = _inferred(state, tick, after_gap=False).state
     return state
 

@@ -20,9 +20,11 @@ from orderflow.health import Health, HealthServer
 from orderflow.market.errors import OrderflowError
 from orderflow.market.session import SessionBook
 from orderflow.market.stored_state import SEGMENT
+from orderflow.market.tick import Bar, ist_date
 from orderflow.settings import Settings
 from orderflow.upstox.client import KEY_LIMITS, Listener, UpstoxConnection, checked_url, tls_options
 from orderflow.upstox.clock import SYSTEM
+from orderflow.upstox.day_so_far import DaySoFar
 from orderflow.upstox.engine import FeedEngine, restored_segments
 from orderflow.upstox.feed_health import Figures, feed_health, with_dead
 from orderflow.upstox.instruments import Resolution, resolve_apart, watch_list
@@ -184,8 +186,22 @@ class UpstoxStreamer:
             supervisor.stop()
         worker.start()
         watching.start()
+        self._fetch_day_so_far(self._running, self._keys)
         announce(dict.fromkeys(self._keys, settings.feed_mode), self._tokens.current(), settings.rest_url, settings.ca_file)
         supervisor.run()
+
+    def _fetch_day_so_far(self, running: _Running, keys: Iterable[str]) -> None:
+        """Fetch the minutes of those of `keys` of which nothing is stored of today, once the feed's clock is known."""
+        engine, inbox, today = running.engine, running.inbox, ist_date(_now_ms())
+        known = {key: engine.states.get(key) for key in keys}
+        keys = [key for key, state in known.items() if state is None or not state.sequence or state.trading_date < today]
+
+        def hand_over(key: str, bars: list[Bar]) -> None:
+            inbox.call(lambda feed: feed.minutes_before(key, bars, _now_ms()))
+
+        token = self._tokens.current()
+        day = DaySoFar(self._settings.rest_url, self._settings.ca_file, lambda: engine.last_feed_time_ms, hand_over, self._stop)
+        day.fetch(keys, None if token is None else token.value)
 
     def _end(self) -> None:
         if self._running is not None:
@@ -282,6 +298,7 @@ class UpstoxStreamer:
         running.inbox.call(functools.partial(_change, change=change, at_ms=_now_ms()))
         self._keys = keys
         running.supervisor.watch(keys)
+        self._fetch_day_so_far(running, change.added)
         if self._leases is not None and change.removed:
             self._leases.release(change.removed)
         log.info("watch list: %d instruments, %d added, %d removed", len(keys), len(change.added), len(change.removed))

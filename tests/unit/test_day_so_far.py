@@ -1,64 +1,90 @@
-"""The day so far: fetched minutes become candles once each, and never take the place of ticks."""
+"""The exchange's minutes of before the first update become candles, once each, and never take the place of ticks."""
 
 from __future__ import annotations
 
-import pytest
-from msgspec.structs import replace
+import threading
+from collections.abc import Iterable
+from typing import Any
 
-from orderflow.lake.day_so_far import day_so_far, exchange_candle
-from orderflow.lake.exchange_candles import ExchangeCandles, ExchangeMinute, TooManyCallsError
-from orderflow.lake.layout import LakeError
+import msgspec
+import pytest
+import upstox_client
+from ticks import KEY, OPEN, bar_of, trade_tick
+from upstox_client.rest import ApiException
+
+from orderflow.lake.exchange_candles import ExchangeMinute, backfill_candle
 from orderflow.lake.reconciliation import without_outages
 from orderflow.market.candle import Candle
-from orderflow.market.day_so_far import candle_key, missing_minutes, once_each, preferred
+from orderflow.market.day_so_far import EXCHANGE, exchange_candle
+from orderflow.market.engine.minute import FinalMinute
+from orderflow.market.engine.partition import EngineSettings, PartitionEngine
+from orderflow.market.engine.store import EngineStore
+from orderflow.market.inference import minute_tick
+from orderflow.market.session import SessionBook, SessionCalendar
+from orderflow.market.tick import MINUTE_MS, Bar, Tick, decode_tick, encode_tick
+from orderflow.market.validation import decode_sound
 from orderflow.simulator.catalogue import choose
 from orderflow.simulator.in_process import SimulatorServer
 from orderflow.simulator.market_model import MarketModel
+from orderflow.upstox import day_so_far
+from orderflow.upstox.day_so_far import DaySoFar, minutes_of
+from orderflow.upstox.rest import rest_client
 
-TCS = "NSE_EQ|INE467B01029"
 INFY = "NSE_EQ|INE009A01021"
 NIFTY = "NSE_INDEX|Nifty 50"
-NINE_FIFTEEN = 1_765_770_300_000  # 15 December 2025, IST
-MINUTE = 60_000
+START_MINUTE = 30
+"""The first update comes half a minute into this minute of the session."""
 
 
-def minute(number: int, volume: int = 100) -> ExchangeMinute:
-    return ExchangeMinute(NINE_FIFTEEN + number * MINUTE, 10.0, 12.0, 9.0, 11.0, volume)
+def minute(
+    number: int, volume: int | None = 100, key: str = KEY, feed_ms: int = OPEN + START_MINUTE * MINUTE_MS + 31_000
+) -> Tick:
+    bar = bar_of(number, volume)
+    return minute_tick(key, bar, SessionBook(SessionCalendar()).session(key, bar.start_ms), feed_ms, feed_ms + 20, "alpha")
 
 
-def from_exchange(number: int, volume: int = 100, key: str = TCS) -> Candle:
-    return exchange_candle(key, minute(number, volume))
+def updates() -> list[Tick]:
+    """Three minutes of updates from the middle of START_MINUTE on, with the bars that they bring."""
+    begin = START_MINUTE * 60
+    seconds = [begin + 30, begin + 50, begin + 70, begin + 100, begin + 130, begin + 190]
+    ticks = []
+    for number, second in enumerate(seconds):
+        finished = second // 60 - 1
+        bar = bar_of(finished, 500) if number and seconds[number - 1] // 60 - 1 != finished else None
+        volume = 100 if number else None
+        ticks.append(
+            trade_tick(second, 100.0, volume or 0, 9_000 + 100 * number, since=second - 20, sequence=number + 1, bar=bar)
+            if number
+            else msgspec.structs.replace(trade_tick(second, 100.0, 0, 9_000, since=second - 20, sequence=1), traded_volume=None)
+        )
+    return ticks
 
 
-def from_ticks(number: int, volume: int = 100, **more: object) -> Candle:
-    seen = {"source": "stream", "buy_volume": volume, "unclassified_volume": 0, "delta": volume, "tick_count": 5}
-    return replace(from_exchange(number, volume), **{**seen, **more})  # type: ignore[arg-type]
+def candles(ticks: Iterable[Tick], settings: EngineSettings | None = None) -> list[Candle]:
+    engine = PartitionEngine(settings or EngineSettings())
+    finals = [final for tick in ticks for final in engine.take(tick)] + engine.finish()
+    return [one.candle if isinstance(one, FinalMinute) else one for one in finals if isinstance(one, FinalMinute | Candle)]
 
 
-class Exchange:
-    """Gives out minutes, and raises what it is told for an instrument."""
-
-    def __init__(self, minutes: dict[str, list[ExchangeMinute]], errors: dict[str, LakeError]) -> None:
-        self.asked: list[tuple[str, ...]] = []
-        self._minutes, self._errors = minutes, errors
-
-    def minutes(self, instrument_key: str, first: str, last: str, today: str) -> dict[str, list[ExchangeMinute]]:
-        self.asked.append((instrument_key, first, last, today))
-        if instrument_key in self._errors:
-            raise self._errors[instrument_key]
-        return {today: self._minutes.get(instrument_key, [])}
+def starts(found: Iterable[Candle]) -> list[int]:
+    return [(candle.start_ms - OPEN) // MINUTE_MS for candle in found if candle.source == EXCHANGE]
 
 
-def test_exchange_minute_when_made_a_candle_then_its_record_has_no_sides_and_names_the_source() -> None:
-    record = from_exchange(1, 70).to_record()
+def test_minutes_when_of_before_the_first_update_then_candles_at_once_without_sides() -> None:
+    engine = PartitionEngine(EngineSettings())
+    engine.take(updates()[0])
+    (final,) = engine.take(minute(3, 70))
+    assert isinstance(final, FinalMinute)
+    assert final.levels == ()
+    record = final.candle.to_record()
     assert {name: value for name, value in record.items() if value not in (None, 0, False)} == {
-        "window_start": "2025-12-15T09:16:00+05:30",
-        "window_end": "2025-12-15T09:17:00+05:30",
-        "instrument": TCS,
-        "open": 10.0,
-        "high": 12.0,
-        "low": 9.0,
-        "close": 11.0,
+        "window_start": "2025-12-15T09:18:00+05:30",
+        "window_end": "2025-12-15T09:19:00+05:30",
+        "instrument": KEY,
+        "open": 100.0,
+        "high": 101.0,
+        "low": 99.0,
+        "close": 100.0,
         "total_volume": 70,
         "window_minutes": 1,
         "unclassified_volume": 70,
@@ -68,103 +94,150 @@ def test_exchange_minute_when_made_a_candle_then_its_record_has_no_sides_and_nam
     }
 
 
-def test_missing_when_a_minute_is_still_running_then_left_to_the_ticks() -> None:
-    fetched = [from_exchange(number) for number in (2, 1, 0)]
-    at = NINE_FIFTEEN + 3 * MINUTE
-    assert missing_minutes(fetched, (), at) == [from_exchange(0), from_exchange(1)]
-    assert missing_minutes(fetched, (), at - 1) == [from_exchange(0)]
+def test_minutes_when_fetched_again_or_by_two_streamers_then_each_is_published_once() -> None:
+    first, *rest = updates()
+    day = [minute(number) for number in range(START_MINUTE)]
+    assert starts(candles([first, *day[:20], *day, *day, *rest, *day])) == list(range(START_MINUTE))
 
 
-@pytest.mark.parametrize("source", ["stream", "reprocess", "backfill", "exchange"])
-def test_missing_when_the_minute_has_a_candle_of_any_source_then_not_made_again(source: str) -> None:
-    known = candle_key(replace(from_ticks(0), source=source))
-    assert missing_minutes([from_exchange(0), from_exchange(1)], [known], NINE_FIFTEEN + 9 * MINUTE) == [from_exchange(1)]
+def test_minutes_when_updates_were_seen_of_them_then_left_to_the_ticks() -> None:
+    first, *rest = updates()
+    late = [minute(number) for number in range(START_MINUTE - 1, START_MINUTE + 3)]
+    found = candles([first, *late, *rest])
+    assert starts(found) == [START_MINUTE - 1]
+    assert [(c.start_ms - OPEN) // MINUTE_MS for c in found if c.source != EXCHANGE] == [30, 31, 32, 33]
+    assert found[1:] == candles(updates())
 
 
-def test_missing_when_only_a_longer_window_is_known_then_the_minute_is_made() -> None:
-    known = candle_key(replace(from_ticks(0), window_minutes=5))
-    assert missing_minutes([from_exchange(0)], [known], NINE_FIFTEEN + 9 * MINUTE) == [from_exchange(0)]
+def test_minutes_when_they_come_before_the_first_update_then_they_end_where_it_begins() -> None:
+    day = [minute(number) for number in range(START_MINUTE + 1)]
+    assert starts(candles([*day, *updates()])) == list(range(START_MINUTE))
 
 
-def test_missing_when_fetched_twice_then_the_second_time_adds_nothing() -> None:
-    fetched = [from_exchange(number) for number in range(5)]
-    first = missing_minutes([*fetched, *fetched], (), NINE_FIFTEEN + 9 * MINUTE)
-    assert first == fetched
-    assert missing_minutes(fetched, map(candle_key, first), NINE_FIFTEEN + 9 * MINUTE) == []
+def test_minutes_when_nothing_traded_or_outside_the_session_then_no_candle_but_an_index_has_one() -> None:
+    first = updates()[0]
+    assert starts(candles([first, minute(-1), minute(0, 0), minute(1)])) == [1]
+    assert starts(candles([minute(0, None, NIFTY)])) == [0]
 
 
-def test_missing_when_nothing_traded_then_only_an_index_has_the_minute() -> None:
-    fetched = [from_exchange(0, 0), from_exchange(0, 0, NIFTY)]
-    assert missing_minutes(fetched, (), NINE_FIFTEEN + 9 * MINUTE) == [from_exchange(0, 0, NIFTY)]
+def test_windows_when_the_day_so_far_is_filled_then_they_are_whole_from_the_sessions_start() -> None:
+    first, *rest = updates()
+    day = [minute(number) for number in range(START_MINUTE)]
+    found = candles([first, *day, *rest], EngineSettings(window_minutes=(15,)))
+    assert [(c.start_ms - OPEN) // MINUTE_MS for c in found if c.window_minutes == 15] == [0, 15, 30]
+    assert [c.total_volume for c in found if c.window_minutes == 15][:2] == [1_500, 1_500]
 
 
-@pytest.mark.parametrize("other", ["stream", "reprocess"])
-def test_preferred_when_one_is_from_ticks_then_it_holds_in_either_order(other: str) -> None:
-    ticks, exchange = replace(from_ticks(0), source=other), from_exchange(0)
-    assert preferred(ticks, exchange) == ticks
-    assert preferred(exchange, ticks) == ticks
+def test_state_when_it_is_read_back_then_no_minute_is_published_again() -> None:
+    parts: dict[str, bytes] = {}
+
+    class Parts:
+        get, put = parts.get, parts.__setitem__
+
+        def remove(self, name: str) -> None:
+            del parts[name]
+
+    store = EngineStore(Parts(), EngineSettings())  # type: ignore[arg-type]
+    stored = store.load()
+    for tick in [updates()[0], *(minute(number) for number in range(5))]:
+        stored.engine.take(tick)
+    store.save(stored)
+    engine = store.load().engine
+    assert engine.take(minute(4)) == []
+    assert len(engine.take(minute(5))) == 1
 
 
-def test_preferred_when_both_are_alike_then_the_first_stays() -> None:
-    first, second = from_exchange(0, 100), from_exchange(0, 101)
-    assert preferred(first, second) == first
-    assert preferred(second, first) == second
-    assert preferred(first, replace(second, source="backfill")) == first
+def test_minute_tick_when_written_and_read_then_it_is_sound() -> None:
+    tick = minute(3)
+    assert decode_tick(encode_tick(tick)) == tick
+    found = decode_sound(encode_tick(tick), KEY, tick.received_time_ms)
+    assert found is not None
+    assert (found.kind, found.sequence, found.event_time_ms) == ("minute", 0, OPEN + 3 * MINUTE_MS)
 
 
-def test_once_each_when_two_streamers_publish_at_once_then_each_minute_counts_once() -> None:
-    came = [from_exchange(1), from_exchange(0), from_exchange(1), from_ticks(1, 90), from_exchange(0)]
-    assert once_each(came) == [from_exchange(0), from_ticks(1, 90)]
-
-
-def test_outage_when_its_minutes_are_filled_then_the_volume_of_the_candle_after_it_counts_once() -> None:
+def test_outage_when_its_minutes_are_filled_by_hand_then_the_volume_of_the_candle_after_it_counts_once() -> None:
     """The outage covers minutes 1 and 2, whose 80 shares are in the candle of minute 3 as well."""
+    seen: dict[str, Any] = {"source": "stream", "tick_count": 5}
+
+    def from_ticks(number: int, volume: int, **more: Any) -> Candle:
+        values = {"buy_volume": volume, "unclassified_volume": 0, "delta": volume, **seen, **more}
+        return msgspec.structs.replace(exchange_candle(KEY, bar_of(number, volume), EXCHANGE), **values)
+
     stored = [
         from_ticks(0, 100),
-        from_exchange(1, 30),
-        from_exchange(2, 50),
+        backfill_candle(KEY, ExchangeMinute(OPEN + MINUTE_MS, 100.0, 101.0, 99.0, 100.0, 30)),
+        backfill_candle(KEY, ExchangeMinute(OPEN + 2 * MINUTE_MS, 100.0, 101.0, 99.0, 100.0, 50)),
         from_ticks(3, 140, buy_volume=60, delta=60, unclassified_volume=80, gap=True, exchange_bar=False),
     ]
-    exchange = [minute(0, 100), minute(1, 30), minute(2, 50), minute(3, 60)]
+    exchange = [
+        ExchangeMinute(OPEN + n * MINUTE_MS, 100.0, 101.0, 99.0, 100.0, v) for n, v in ((0, 100), (1, 30), (2, 50), (3, 60))
+    ]
     changed = {candle.start_ms: candle for candle in without_outages(stored, exchange)}
-    total = sum(changed.get(candle.start_ms, candle).total_volume for candle in stored)
-    assert total == sum(each.volume for each in exchange)
-    assert changed[NINE_FIFTEEN + 3 * MINUTE].buy_volume == 60
+    assert sum(changed.get(candle.start_ms, candle).total_volume for candle in stored) == 240
+    assert changed[OPEN + 3 * MINUTE_MS].buy_volume == 60
 
 
-def test_day_so_far_when_one_instrument_is_refused_then_the_others_are_fetched() -> None:
-    exchange = Exchange({INFY: [minute(0)]}, {TCS: LakeError("Upstox refused the candles of TCS: 400")})
-    candles, failed = day_so_far(exchange, [TCS, INFY], (), NINE_FIFTEEN + 9 * MINUTE)
-    assert candles == [from_exchange(0, 100, INFY)]
-    assert failed == {TCS: "Upstox refused the candles of TCS: 400"}
-    assert exchange.asked[0] == (TCS, "2025-12-15", "2025-12-15", "2025-12-15")
+def test_minutes_of_when_the_simulators_market_is_two_hours_old_then_all_that_ended_and_an_index_without_volume() -> None:
+    now_ms = OPEN + 7_212_345
+    market = MarketModel(choose(f"{KEY},{NIFTY}"))
+    with (
+        SimulatorServer(market, token="right", wall_ms=now_ms) as server,
+        rest_client(server.rest_url, None, "right") as client,
+    ):
+        api = upstox_client.HistoryV3Api(client)
+        share, index = minutes_of(api, KEY, now_ms), minutes_of(api, NIFTY, now_ms)
+        with pytest.raises(ApiException):
+            minutes_of(api, "NSE_EQ|NOBODY", now_ms)
+    assert [bar.start_ms for bar in share] == [share[0].start_ms + n * MINUTE_MS for n in range(len(share))]
+    assert len(share) >= 58
+    assert now_ms - 2 * MINUTE_MS < share[-1].start_ms <= now_ms - MINUTE_MS
+    assert all(bar.volume for bar in share)
+    assert [bar.start_ms for bar in index] == [bar.start_ms for bar in share]
+    assert {bar.volume for bar in index} == {None}
 
 
-def test_day_so_far_when_upstox_takes_no_more_calls_then_none_is_made_and_what_was_fetched_stands() -> None:
-    exchange = Exchange({TCS: [minute(0)]}, {INFY: TooManyCallsError("no more calls for now (429)")})
-    candles, failed = day_so_far(exchange, [TCS, INFY, NIFTY], (), NINE_FIFTEEN + 9 * MINUTE)
-    assert candles == [from_exchange(0)]
-    assert list(failed) == [INFY, NIFTY]
-    assert [asked[0] for asked in exchange.asked] == [TCS, INFY]
+class Answers:
+    """Stands for the SDK's calls: minutes by key, or the HTTP status that refuses them."""
+
+    def __init__(self, found: dict[str, list[Bar] | int]) -> None:
+        self.found, self.asked = found, list[str]()
+
+    def __call__(self, _api: object, key: str, before_ms: int) -> list[Bar]:
+        self.asked.append(key)
+        answer = self.found[key]
+        if isinstance(answer, int):
+            raise ApiException(status=answer)
+        return [bar for bar in answer if bar.end_ms <= before_ms]
 
 
-def test_day_so_far_when_stopped_then_no_further_call() -> None:
-    exchange = Exchange({}, {})
-    day_so_far(exchange, [TCS, INFY], (), NINE_FIFTEEN, stopped=lambda: len(exchange.asked) == 1)
-    assert [asked[0] for asked in exchange.asked] == [TCS]
+def fetched(monkeypatch: pytest.MonkeyPatch, answers: Answers, keys: list[str]) -> list[tuple[str, int]]:
+    """What is handed over of each key, and how many minutes, when the feed's clock is 10:00:20."""
+    handed: list[tuple[str, int]] = []
+    monkeypatch.setattr(day_so_far, "minutes_of", answers)
+    monkeypatch.setattr(day_so_far, "_AGAIN_SECONDS", 0.01)
+    day = DaySoFar(
+        "http://127.0.0.1:1",
+        None,
+        lambda: OPEN + 45 * MINUTE_MS + 20_000,
+        lambda k, b: handed.append((k, len(b))),
+        threading.Event(),
+    )
+    day.fetch(keys, None).join(20)
+    return handed
 
 
-def test_day_so_far_when_the_simulators_market_is_an_hour_old_then_its_minutes_join_the_feeds() -> None:
-    now_ms = NINE_FIFTEEN + 7_212_345
-    with SimulatorServer(MarketModel(choose(f"{TCS},{NIFTY}")), token="right", wall_ms=now_ms) as server:
-        exchange = ExchangeCandles(server.rest_url, "right")
-        candles, failed = day_so_far(exchange, [TCS, NIFTY, "NSE_EQ|NOBODY"], (), now_ms)
-        again, _ = day_so_far(exchange, [TCS, NIFTY], map(candle_key, candles), now_ms)
-    assert list(failed) == ["NSE_EQ|NOBODY"]
-    by_key = {key: [candle for candle in candles if candle.instrument == key] for key in (TCS, NIFTY)}
-    starts = [candle.start_ms for candle in by_key[TCS]]
-    assert starts == list(range(starts[0], starts[0] + len(starts) * MINUTE, MINUTE))
-    assert len(starts) >= 58
-    assert all(candle.total_volume == candle.unclassified_volume > 0 for candle in by_key[TCS])
-    assert [candle.start_ms for candle in by_key[NIFTY]] == starts
-    assert again == []
+def test_fetch_when_one_is_refused_then_the_others_are_fetched(monkeypatch: pytest.MonkeyPatch) -> None:
+    whole = [bar_of(number, 100) for number in range(45)]
+    answers = Answers({KEY: 400, INFY: whole})
+    assert fetched(monkeypatch, answers, [KEY, INFY]) == [(INFY, 45)]
+
+
+def test_fetch_when_the_last_minute_is_not_there_yet_then_it_is_asked_for_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = Answers({KEY: [bar_of(number, 100) for number in range(44)], INFY: [bar_of(number, 100) for number in range(45)]})
+    assert fetched(monkeypatch, answers, [KEY, INFY]) == [(KEY, 44), (INFY, 45), (KEY, 44)]
+
+
+def test_fetch_when_upstox_takes_no_more_calls_then_none_is_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = Answers({KEY: 429, INFY: []})
+    assert fetched(monkeypatch, answers, [KEY, INFY]) == []
+    assert answers.asked == [KEY]

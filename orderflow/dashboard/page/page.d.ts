@@ -37,6 +37,7 @@ export interface Facts {
   confidence: (string | null)[];
   imbalance: (number | null)[];
   exchange_bar: boolean[];
+  source: string[];
   gap: boolean[];
   cvd: number[];
   vwap: (number | null)[];

@@ -34,6 +34,7 @@ GAPS_KEPT: Final = 200
 # Twice the watermark of two minutes: after that no final candle of a minute is to come.
 FINAL_MS: Final = 240_000
 HEARTBEAT: Final = "heartbeat"
+MINUTE: Final = "minute"
 STALE_EVERY_MS: Final = 1_000
 _FUTURE_MS: Final = 300_000
 DAY_MS: Final = 86_400_000
@@ -232,6 +233,8 @@ class Store:
             streamer.heartbeat_ms = max(streamer.heartbeat_ms, received)
             self._tell_time(int(record["feed_time_ms"]))
             return
+        if record["kind"] == MINUTE:
+            return  # its candle follows
         key = record["instrument_key"]
         streamer.update_ms = max(streamer.update_ms, received)
         self.last_update_ms = max(self.last_update_ms or 0, received)

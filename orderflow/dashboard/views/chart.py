@@ -140,6 +140,7 @@ def facts(rows: Sequence[Row]) -> Columns:
         "tick_count",
         "tbq",
         "tsq",
+        "source",
     )
     return {
         "x": [label(candle.start_ms) for candle in candles],

@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
+from orderflow.market.day_so_far import EXCHANGE, exchange_candle
 from orderflow.market.engine.minute import AxisTrade, FinalBy, FinalMinute, OwnTicks, Quote, Stretch, final_minute
 from orderflow.market.engine.tail import Tail
 from orderflow.market.engine.volume_axis import UNKNOWN_HIGH, UNKNOWN_LOW, Bounds, VolumeAxis
@@ -50,7 +51,7 @@ class InstrumentMinutes:
     """
 
     __slots__ = (
-        "auction_vtt", "axis", "bars", "closed", "date", "done", "end_minute", "first_minute", "highest_vtt", "key",
+        "auction_vtt", "axis", "bars", "closed", "date", "done", "end_minute", "filled_to", "first_minute", "highest_vtt", "key",
         "last_ltt_ms", "last_sequence", "measured", "own", "quotes", "session_end_ms", "session_start_ms", "source", "trades",
     )  # fmt: skip
 
@@ -72,6 +73,7 @@ class InstrumentMinutes:
         self.auction_vtt = 0
         self.last_ltt_ms = 0
         self.last_sequence = 0
+        self.filled_to = 0
 
     @classmethod
     def beginning(cls, tick: Tick, source: str) -> InstrumentMinutes:
@@ -114,6 +116,18 @@ class InstrumentMinutes:
         if sequence > self.last_sequence:
             self.last_sequence = sequence
         return ready
+
+    def fill(self, bar: Bar) -> FinalMinute | None:
+        """Take the exchange's minute of before the first update, in the order of time; returns it, once, if anything traded.
+
+        Such minutes have no place on the axis of cumulative volume: what traded before the first update lies below its origin.
+        """
+        minute = bar.start_ms // MINUTE_MS
+        in_session = self.session_start_ms <= bar.start_ms < self.session_end_ms
+        if not in_session or not self.filled_to < minute < self.first_minute:
+            return None
+        self.filled_to = minute
+        return None if bar.volume == 0 else FinalMinute(exchange_candle(self.key, bar, EXCHANGE), ())
 
     def _take_session(self, start_ms: int, end_ms: int, feed_time_ms: int) -> None:
         """Note the session's edges, which the feed may move; a first tick may have named none."""
@@ -220,7 +234,12 @@ class InstrumentMinutes:
 
     def _covers_none_yet(self) -> bool:
         """Whether no minute was published, so that the beginning may still move back."""
-        return self.first_minute == self.closed and not self.done and (self.axis is None or self.axis.base == self.closed)
+        return (
+            not self.filled_to
+            and self.first_minute == self.closed
+            and not self.done
+            and (self.axis is None or self.axis.base == self.closed)
+        )
 
     def _begin_at(self, minute: int) -> None:
         self.first_minute = self.closed = minute

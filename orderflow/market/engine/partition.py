@@ -19,7 +19,7 @@ from orderflow.market.engine.minute import FinalMinute
 from orderflow.market.engine.sides import sides_of
 from orderflow.market.engine.windows import WindowRollUp
 from orderflow.market.records import FeedEvent
-from orderflow.market.tick import HEARTBEAT, MINUTE_MS, Tick, ist_date
+from orderflow.market.tick import HEARTBEAT, MINUTE, MINUTE_MS, Tick, ist_date
 
 SILENT_STREAMER_MS: Final = 600_000
 RUNS_KEPT: Final = 32
@@ -168,6 +168,9 @@ class PartitionEngine:
                 return
             self._settle(known, None, out)
             known = self._begin(tick, streamer)
+        if tick.kind == MINUTE:
+            self._fill(known, tick, out)
+            return
         if not known.seen.is_new(tick.sequence, tick.feed_time_ms):
             return
         self.changed.add(key)
@@ -182,6 +185,14 @@ class PartitionEngine:
         sides = sides_of(tick, settings.rule) if tick.traded_volume else None
         if minutes.take(tick, sides, use_bar=settings.exchange_bars):
             self._settle(known, max(self.clock_ms(streamer), tick.feed_time_ms), out)
+
+    def _fill(self, known: Instrument, tick: Tick, out: list[Output]) -> None:
+        """Publish a minute of before the first update as the exchange reports it."""
+        self.changed.add(tick.instrument_key)
+        final = None if tick.bar is None else known.minutes.fill(tick.bar)
+        if final is not None:
+            out.append(final)
+            known.windows.add(final.candle)
 
     def _begin(self, tick: Tick, streamer: str) -> Instrument:
         minutes = InstrumentMinutes.beginning(tick, self.settings.source)

@@ -57,6 +57,7 @@ class Header(msgspec.Struct, array_like=True):
     windows_closed_ms: dict[int, int]
     trades_dropped: int
     minutes_dropped: int
+    filled_to: int = 0
 
 
 class Change(msgspec.Struct, array_like=True):
@@ -122,6 +123,7 @@ def _header(known: Instrument) -> Header:
         windows_closed_ms=windows.closed_ms,
         trades_dropped=minutes.trades.dropped,
         minutes_dropped=windows.minutes.dropped,
+        filled_to=minutes.filled_to,
     )
 
 
@@ -130,7 +132,7 @@ def _minutes(key: str, header: Header) -> InstrumentMinutes:
     minutes.set_session(header.session_start_ms, header.session_end_ms)
     minutes.closed, minutes.done, minutes.measured = header.closed, header.done, header.measured
     minutes.highest_vtt, minutes.auction_vtt = header.highest_vtt, header.auction_vtt
-    minutes.last_ltt_ms, minutes.last_sequence = header.last_ltt_ms, header.last_sequence
+    minutes.last_ltt_ms, minutes.last_sequence, minutes.filled_to = header.last_ltt_ms, header.last_sequence, header.filled_to
     minutes.own, minutes.quotes, minutes.bars = header.own, header.quotes, header.bars
     stored = header.axis
     if stored is not None:
