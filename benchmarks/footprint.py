@@ -23,7 +23,8 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 from orderflow.market.aggressor import Evidence, verdict
 from orderflow.market.footprint import Level, diagonal_imbalances
 from orderflow.market.inference import InstrumentState, infer
-from orderflow.market.profile import paise, point_of_control
+from orderflow.market.price_unit import PAISE, in_units
+from orderflow.market.profile import point_of_control
 from orderflow.market.session import SessionCalendar
 from orderflow.market.tick import MINUTE_MS
 from orderflow.simulator import feed_message
@@ -60,7 +61,7 @@ def simulate(instrument: Instrument, rate: float, seed: int, day: date) -> tuple
 
     def record(_: str, time_ms: int, price: float, quantity: int, side: str, __: int) -> None:
         if side in ("buy", "sell") and session.start_ms <= time_ms < session.end_ms:
-            truth[time_ms // MINUTE_MS, paise(price), side] += quantity
+            truth[time_ms // MINUTE_MS, in_units(price, PAISE), side] += quantity
 
     model = MarketModel([instrument], seed=seed, updates_per_second=rate, date=day, sink=record)
     model.start(0)
@@ -76,7 +77,7 @@ def simulate(instrument: Instrument, rate: float, seed: int, day: date) -> tuple
                 continue
             parts = verdict(RULE, Evidence.of(tick))[:3]
             for side, volume in zip(("buy", "sell", "unclassified"), parts, strict=True):
-                estimated[tick.event_time_ms // MINUTE_MS, paise(tick.ltp), side] += volume
+                estimated[tick.event_time_ms // MINUTE_MS, in_units(tick.ltp, PAISE), side] += volume
     return estimated, truth
 
 

@@ -34,7 +34,7 @@ from orderflow.market import topics
 from orderflow.market.aggressor import Evidence, verdict
 from orderflow.market.candle import Candle, iso_from_ms
 from orderflow.market.inference import InstrumentState, infer
-from orderflow.market.profile import paise
+from orderflow.market.price_unit import PAISE, in_units
 from orderflow.market.session import Session, SessionCalendar
 from orderflow.market.tick import MINUTE_MS, Tick, tick_record
 from orderflow.simulator import feed_message
@@ -107,7 +107,7 @@ def minute_records(start: int, trades: list[dict[str, object]]) -> Records:
     levels: dict[int, Counter[str]] = defaultdict(Counter)
     for one, price in zip(trades, prices, strict=True):
         for side in ("buy_volume", "sell_volume", "unclassified_volume"):
-            levels[paise(price)][side] += int(one[side])
+            levels[in_units(price, PAISE)][side] += int(one[side])
     edges = {"window_start": iso_from_ms(start), "window_end": iso_from_ms(start + MINUTE_MS), "instrument": key}
     sides = ("buy_volume", "sell_volume", "unclassified_volume")
     rows = [{**edges, "price": price, **{side: found[side] for side in sides}} for price, found in sorted(levels.items())]

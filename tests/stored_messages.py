@@ -46,9 +46,15 @@ TRADE = (
     '"side":"buy","bid":100.0,"ask":100.2,"tbq":1000,"tsq":2000,"session_start_ms":1765770300000,'
     '"session_end_ms":1765792800000,"gap":false}'
 )
-LEVEL = (
+LEVEL_1 = (
     '{"window_start":"2025-12-15T09:15:00+05:30","window_end":"2025-12-15T09:16:00+05:30",'
     '"instrument":"NSE_EQ|INE467B01029","price":10020,"buy_volume":50,"sell_volume":0,"unclassified_volume":0}'
+)
+LEVEL_2 = LEVEL_1.removesuffix("}") + ',"price_unit":100}'
+LEVEL_CURRENCY = (
+    LEVEL_2.replace("NSE_EQ|INE467B01029", "NCD_FO|14366")
+    .replace('"price":10020', '"price":904275')
+    .replace('"price_unit":100', '"price_unit":10000')
 )
 EVENT_1 = (
     '{"event":"gap","at_ms":1765770381000,"instrument_key":"NSE_EQ|INE467B01029","from_ms":1765770360000,'

@@ -13,6 +13,7 @@ from orderflow.market import records
 from orderflow.market.aggressor import Evidence, verdict
 from orderflow.market.candle import Candle
 from orderflow.market.measures import roll_up
+from orderflow.market.price_unit import PAISE, common_unit
 from orderflow.market.session import SessionCalendar
 
 TRADE_COLUMNS: Final = [
@@ -96,12 +97,26 @@ def rolled_up(minutes: pa.Table, n: int) -> pa.Table:
 
 
 def profile(footprint: pa.Table) -> pa.Table:
-    """Return volume by price in paise, lowest first: buy, sell, unclassified and total."""
+    """Return volume by price, lowest first: buy, sell, unclassified and total.
+
+    All rows have one `price_unit`, the number of units of `price` in a rupee: the coarsest that holds those of the footprint.
+    """
     volumes = ["buy_volume", "sell_volume", "unclassified_volume"]
-    grouped = footprint.group_by("price").aggregate([(name, "sum") for name in volumes])
+    units = pc.fill_null(footprint.column("price_unit"), PAISE)
+    unit = common_unit(pc.unique(units).to_pylist())
+    price = pc.multiply(footprint.column("price"), pc.divide(pa.scalar(unit), units))
+    levels = pa.table({"price": price, **{name: footprint.column(name) for name in volumes}})
+    grouped = levels.group_by("price").aggregate([(name, "sum") for name in volumes])
     summed = pa.table({"price": grouped.column("price"), **{name: grouped.column(f"{name}_sum") for name in volumes}})
     total = pc.add(pc.add(summed.column(volumes[0]), summed.column(volumes[1])), summed.column(volumes[2]))
-    return summed.append_column("total_volume", total).sort_by("price")
+    unit_of_all = pa.repeat(pa.scalar(unit, pa.int64()), summed.num_rows)
+    return summed.append_column("total_volume", total).append_column("price_unit", unit_of_all).sort_by("price")
+
+
+def with_price_unit(footprint: pa.Table) -> pa.Table:
+    """Return a footprint in which levels stored before `price_unit` was a field have it: they are in paise."""
+    at = footprint.schema.get_field_index("price_unit")
+    return footprint.set_column(at, "price_unit", pc.fill_null(footprint.column(at), PAISE))
 
 
 def _lists(table: pa.Table, *names: str) -> list[list[Any]]:

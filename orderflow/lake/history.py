@@ -102,10 +102,10 @@ class History:
     def footprint(self, instrument_key: str, first: str, last: str | None = None) -> pa.Table:
         """Return an instrument's volume by minute and price, see records.FOOTPRINT."""
         found = self._rows(FOOTPRINT, first, last, pc.field("instrument") == instrument_key, None)
-        return _sorted(found, ["window_start", "price"])
+        return _sorted(derived.with_price_unit(found), ["window_start", "price"])
 
     def profile(self, instrument_key: str, first: str, last: str | None = None) -> pa.Table:
-        """Return the period's volume by price in paise, lowest first: buy, sell, unclassified and total."""
+        """Return the period's volume by price, lowest first, see `derived.profile`."""
         return derived.profile(self.footprint(instrument_key, first, last))
 
     def table(

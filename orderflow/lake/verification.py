@@ -14,6 +14,7 @@ from orderflow.lake.balance import unbalanced_volumes
 from orderflow.market.candle import ms_from_iso
 from orderflow.market.day_so_far import WITHOUT_TICKS
 from orderflow.market.errors import DecodeError
+from orderflow.market.session import may_trade_below_zero
 
 TICK_COLUMNS: Final = [
     "instrument_key", "sequence", "feed_time_ms", "received_time_ms", "event_time_ms", "session_phase", "vtt", "traded_volume",
@@ -185,7 +186,8 @@ def _faults(candles: list[dict[str, Any]], date: str | None) -> Iterator[str]:
         if buy - sell != candle["delta"]:
             yield f"{place}: delta {candle['delta']} is not {buy} - {sell}"
         prices = [candle[name] for name in ("open", "high", "low", "close")]
-        if not all(0 < price < MOST_PRICE for price in prices if price is not None):
+        least = -MOST_PRICE if may_trade_below_zero(candle["instrument"]) else 0
+        if not all(least < price < MOST_PRICE and price for price in prices if price is not None):
             yield f"{place}: no such prices: {prices}"
         elif None not in prices and not (candle["low"] <= min(prices) and max(prices) <= candle["high"]):
             yield f"{place}: open {prices[0]} or close {prices[3]} is outside {candle['low']}…{candle['high']}"

@@ -1,7 +1,7 @@
 """Footprint: buying and selling at each price of a candle, and the patterns that readers look for in it.
 
-Prices are integers (paise). An update's volume is booked at its last price, although some of it traded elsewhere: read
-single levels with that in mind (docs/ORDER_FLOW.md gives the measured error).
+Prices are integers, whole numbers of one unit (`market.price_unit`). An update's volume is booked at its last price, although
+some of it traded elsewhere: read single levels with that in mind (docs/ORDER_FLOW.md gives the measured error).
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ ABSORPTION_FACTOR: Final = 2.0
 
 
 class Level(NamedTuple):
-    """One price of a candle's footprint; price in paise, volumes in shares or contracts."""
+    """One price of a candle's footprint; price in units, volumes in shares or contracts."""
 
     price: int
     buy: int
@@ -66,7 +66,7 @@ def diagonal_imbalances(
 ) -> list[Imbalance]:
     """Return the diagonal imbalances of one candle, lowest price first, buy before sell.
 
-    Buyers at a price lift offers there while sellers hit bids one `tick` (paise) lower, so buying at a price is weighed
+    Buyers at a price lift offers there while sellers hit bids one `tick` (in units) lower, so buying at a price is weighed
     against selling one tick below, and selling against buying one tick above. It is an imbalance when it is at least
     `min_volume` and at least `ratio` times the other (300 % by default); an untraded price inside the candle's range
     weighs 0, and beyond the range there is nothing to weigh against. With `ignore_zero` nothing is weighed against 0 either.
@@ -86,7 +86,7 @@ def diagonal_imbalances(
 
 
 def stacked_imbalances(imbalances: Iterable[Imbalance], tick: int, count: int = STACK_OF) -> list[Stack]:
-    """Return the runs of at least `count` imbalances of one side at prices one `tick` (paise) apart, lowest first."""
+    """Return the runs of at least `count` imbalances of one side at prices one `tick` (in units) apart, lowest first."""
     stacks: list[Stack] = []
     sides: tuple[Side, ...] = ("buy", "sell")
     known = set(imbalances)
@@ -121,7 +121,7 @@ def absorption(levels: Sequence[Level], close: int, factor: float = ABSORPTION_F
     """Return the ends of the candle where heavy aggression was absorbed: it met resting orders and price turned back.
 
     At the low: selling of at least `min_volume` and `factor` times the mean selling per other level, and a `close`
-    (paise) above the low; reported as `buy`, for passive buyers absorbed it. At the high likewise, reported as `sell`.
+    (in units) above the low; reported as `buy`, for passive buyers absorbed it. At the high likewise, reported as `sell`.
     """
     if len(levels) < 2:
         return []

@@ -1,6 +1,6 @@
 """Volume profile: how much traded at each price, its point of control and its value area.
 
-Prices are integers (paise), so that levels compare exactly.
+Prices are integers, whole numbers of one unit (`market.price_unit`), so that levels compare exactly.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping
 from typing import Final, NamedTuple
 
 from orderflow.market.footprint import Level
+from orderflow.market.price_unit import in_units
 from orderflow.market.trade import Trade
 
 VALUE_AREA_SHARE: Final = 0.7
@@ -23,21 +24,16 @@ class ValueArea(NamedTuple):
     high: int
 
 
-def paise(price: float) -> int:
-    """Return a rupee price as whole paise, to the nearest."""
-    return round(price * 100)
-
-
-def profile_of_trades(trades: Iterable[Trade]) -> dict[int, int]:
-    """Return {price in paise: volume}, each trade booked at its last price."""
+def profile_of_trades(trades: Iterable[Trade], unit: int) -> dict[int, int]:
+    """Return {price: volume}, each trade booked at its last price; `unit` prices are a rupee (`price_unit.price_unit`)."""
     found: Counter[int] = Counter()
     for trade in trades:
-        found[paise(trade.price)] += trade.volume
+        found[in_units(trade.price, unit)] += trade.volume
     return dict(sorted(found.items()))
 
 
 def profile_of_levels(levels: Iterable[Level]) -> dict[int, int]:
-    """Return {price in paise: volume} of footprint levels, of one candle or of many."""
+    """Return {price: volume} of footprint levels of one unit, of one candle or of many."""
     found: Counter[int] = Counter()
     for level in levels:
         found[level.price] += level.volume
@@ -45,9 +41,9 @@ def profile_of_levels(levels: Iterable[Level]) -> dict[int, int]:
 
 
 def rows_of(profile: Mapping[int, int], step: int) -> dict[int, int]:
-    """Gather a profile into rows `step` paise high, each named by its lowest price; raise ValueError when step < 1."""
+    """Gather a profile into rows `step` units high, each named by its lowest price; raise ValueError when step < 1."""
     if step < 1:
-        raise ValueError(f"step={step} paise; it must be 1 or more")
+        raise ValueError(f"step={step} units; it must be 1 or more")
     found: Counter[int] = Counter()
     for price, volume in profile.items():
         found[price // step * step] += volume

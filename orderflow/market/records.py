@@ -14,6 +14,7 @@ from typing import Annotated, Final
 import msgspec
 
 from orderflow.market.candle import Candle
+from orderflow.market.price_unit import PAISE
 from orderflow.market.schema import Field, FieldType, ListOf, Struct, fields_of, meaning, names
 from orderflow.market.tick import SCHEMA_VERSION, Bar, DayBar, Greeks, Tick
 from orderflow.market.trade import Trade
@@ -31,10 +32,13 @@ class FootprintLevel(msgspec.Struct, frozen=True, gc=False):
     window_start: Annotated[str, meaning("ISO 8601 with +05:30")]
     window_end: Annotated[str, meaning("ISO 8601 with +05:30")]
     instrument: Annotated[str, meaning("Upstox key")]
-    price: Annotated[int, meaning("price level in paise")]
+    price: Annotated[int, meaning("price, of which `price_unit` are a rupee")]
     buy_volume: Annotated[int, meaning("volume at this price whose aggressor was the buyer")]
     sell_volume: Annotated[int, meaning("volume at this price whose aggressor was the seller")]
     unclassified_volume: Annotated[int, meaning("volume without a known aggressor")]
+    price_unit: Annotated[
+        int, meaning("units of `price` in a rupee: 100, for currency and finer prices 10,000; absent in older levels: 100")
+    ] = PAISE
 
 
 class FeedEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):

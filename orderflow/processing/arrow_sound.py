@@ -11,6 +11,7 @@ from typing import Any, Final
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from orderflow.market.price_unit import PAISE, PRICE_UNITS
 from orderflow.market.tick import READABLE_VERSIONS
 from orderflow.processing.arrow_parse import KEY, SENT_MS
 from orderflow.settings import WINDOW_MINUTES
@@ -113,9 +114,12 @@ def sound_candle(rows: pa.Table) -> pa.ChunkedArray:
 def sound_level(rows: pa.Table) -> pa.ChunkedArray:
     """Tell which footprint levels are certainly valid: see `schemas.footprint_reason`."""
     at = rows.column
+    unit = pc.fill_null(at("price_unit"), PAISE)
     return _all(
         *_windows(rows, pa.scalar(1)),
-        _between(at("price"), 1, int(_MOST_PRICE)),
+        pc.is_in(unit, value_set=pa.array(PRICE_UNITS, pa.int64())),
+        pc.greater(at("price"), 0),
+        pc.less(at("price"), pc.multiply(unit, int(_MOST_PRICE))),
         *[_between(at(f"{side}_volume"), 0, _MOST_VOLUME) for side in ("buy", "sell", "unclassified")],
     )
 

@@ -15,6 +15,7 @@ from pyspark.sql.types import StructType
 
 from orderflow.market import records, topics
 from orderflow.market.day_so_far import WITHOUT_TICKS
+from orderflow.market.price_unit import PAISE
 from orderflow.market.tick import ist_date
 from orderflow.processing import schemas
 from orderflow.processing.final_flow import engine_settings, recomputed
@@ -128,8 +129,8 @@ def judged_footprint(stored: DataFrame, recomputed: DataFrame, candles: DataFram
 def judged(stored: DataFrame, recomputed: DataFrame, key: tuple[str, ...]) -> DataFrame:
     """Join both by `key` into structs `old` and `new` with a `verdict`: equal, missing (not stored), surplus or changed.
 
-    `source` and `final_by` are not compared; floats are equal to nine digits. Of stored rows of one key one is judged, of candles
-    that with the most volume from ticks; the others are doubled.
+    `source` and `final_by` are not compared; floats are equal to nine digits, and a stored level without `price_unit` is in
+    paise. Of stored rows of one key one is judged, of candles that with the most volume from ticks; the others are doubled.
     """
     fields = records.CANDLE if "window_minutes" in key else records.FOOTPRINT
     names = [field.name for field in fields]
@@ -144,6 +145,8 @@ def judged(stored: DataFrame, recomputed: DataFrame, key: tuple[str, ...]) -> Da
         if field.name in (*key, "source", "final_by"):
             continue
         left, right = F.col(f"old.{field.name}"), F.col(f"new.{field.name}")
+        if field.name == "price_unit":
+            left = F.coalesce(left, F.lit(PAISE))
         same = left.eqNullSafe(right)
         if field.type == "double":
             near = F.abs(left - right) <= _TOLERANCE * F.greatest(F.abs(left), F.lit(1.0))

@@ -10,6 +10,7 @@ from pyspark.sql import functions as F
 from pyspark.sql import types as T
 
 from orderflow.market import records
+from orderflow.market.price_unit import PAISE, PRICE_UNITS
 from orderflow.market.records import Field, FieldType, ListOf, Struct
 from orderflow.market.tick import READABLE_VERSIONS
 from orderflow.market.timetable import COMMODITY
@@ -163,15 +164,17 @@ def footprint_reason() -> Column:
     """Return why a parsed footprint level must not be stored, null when it may."""
     record = F.col("record")
     volumes = [record[f"{side}_volume"] for side in ("buy", "sell", "unclassified")]
-    most_paise = int(_MOST_PRICE) * 100
+    unit = F.coalesce(record["price_unit"], F.lit(PAISE))
+    most = unit.cast("double") * _MOST_PRICE
     return F.coalesce(
         *_window_reasons(record, F.lit(1)),
-        F.when(~_is_price(record["instrument"], most_paise)(record["price"]), F.lit("absurd_price")),
+        F.when(~unit.isin(*PRICE_UNITS), F.lit("unknown_price_unit")),
+        F.when(~_is_price(record["instrument"], most)(record["price"]), F.lit("absurd_price")),
         F.when(_any_absurd(volumes, lambda volume: volume.between(0, _MOST_VOLUME)), F.lit("absurd_volume")),
     )
 
 
-def _is_price(instrument_key: Column, most: float = _MOST_PRICE) -> Callable[[Column], Column]:
+def _is_price(instrument_key: Column, most: float | Column = _MOST_PRICE) -> Callable[[Column], Column]:
     """Return the check of an instrument's price: above zero, except where the exchange allows prices below (commodities)."""
     below_zero = F.substring_index(instrument_key, "|", 1).isin(*COMMODITY)
     return lambda price: (price > -most) & (price < most) & ((price > 0) | (below_zero & (price < 0)))

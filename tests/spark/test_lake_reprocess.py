@@ -93,6 +93,16 @@ def test_reprocess_when_a_late_bar_moves_volume_then_the_level_it_left_is_remove
     assert "nothing to apply" in capsys.readouterr().out
 
 
+def test_reprocess_when_levels_were_stored_before_price_unit_then_they_are_the_same(spark, tmp_path, capsys) -> None:
+    found = ticks()[:-1]
+    store(tmp_path, TICKS, frame(spark, found))
+    candles, levels_now = flow(spark, found)
+    store(tmp_path, CANDLES, candles)
+    store(tmp_path, FOOTPRINT, levels_now.drop("price_unit"))
+    assert reprocess(spark, settings(tmp_path), DAY, apply=False) == 0
+    assert "5 stored, 5 recomputed: 0 not stored yet, 0 stored only, 0 with other values" in capsys.readouterr().out
+
+
 def test_reprocess_when_a_candle_has_no_ticks_then_it_goes_unless_it_is_backfilled_or_ticks_are_lost(spark, tmp_path) -> None:
     stored_day(spark, tmp_path, ticks())
     for second in (200, 900):

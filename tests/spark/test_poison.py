@@ -146,7 +146,7 @@ CANDLE: dict[str, Any] = {
     "tick_buy_volume": 50, "tick_sell_volume": 30, "source": "stream",
 }  # fmt: skip
 LEVEL: dict[str, Any] = {name: CANDLE[name] for name in ("window_start", "window_end", "instrument")} | {
-    "price": 10_000, "buy_volume": 50, "sell_volume": 30, "unclassified_volume": 0,
+    "price": 10_000, "buy_volume": 50, "sell_volume": 30, "unclassified_volume": 0, "price_unit": 100,
 }  # fmt: skip
 
 
@@ -216,8 +216,27 @@ def test_flow_when_a_candles_numbers_are_absurd_then_each_has_its_reason(spark: 
     ]
     found = [(CANDLE["instrument"].encode(), json.dumps(CANDLE | changes).encode()) for changes, _ in cases]
     assert [row.reason for row in judged(spark, topics.ORDERFLOW, found).orderBy("offset").collect()] == [why for _, why in cases]
-    level = (LEVEL["instrument"].encode(), json.dumps(LEVEL | {"price": 0}).encode())
-    assert [row.reason for row in judged(spark, topics.FOOTPRINT, [level]).collect()] == ["absurd_price"]
+
+
+def test_flow_when_a_levels_price_or_unit_is_absurd_then_it_has_its_reason(spark: SparkSession) -> None:
+    before = {name: value for name, value in LEVEL.items() if name != "price_unit"}
+    pair, metal = LEVEL | {"instrument": "NCD_FO|14366"}, LEVEL | {"instrument": "MCX_FO|466583"}
+    cases: list[tuple[dict[str, Any], str | None]] = [
+        (LEVEL, None),
+        (before, None),
+        (before | {"price_unit": None}, None),
+        (LEVEL | {"price": 0}, "absurd_price"),
+        (LEVEL | {"price": -5}, "absurd_price"),
+        (LEVEL | {"price": 10**11}, "absurd_price"),
+        (before | {"price": 10**11}, "absurd_price"),
+        (LEVEL | {"price": 10**11, "price_unit": 10_000}, None),
+        (pair | {"price": 25, "price_unit": 10_000}, None),
+        (metal | {"price": -288_400}, None),
+        (metal | {"price": -(10**11)}, "absurd_price"),
+        *[(LEVEL | {"price_unit": unit}, "unknown_price_unit") for unit in (0, -100, 3, 20_000, 2**63 - 1, -(2**63))],
+    ]
+    found = [(level["instrument"].encode(), json.dumps(level).encode()) for level, _ in cases]
+    assert [row.reason for row in judged(spark, topics.FOOTPRINT, found).orderBy("offset").collect()] == [why for _, why in cases]
 
 
 @pytest.mark.parametrize("topic", list(FIELDS))

@@ -89,9 +89,9 @@ def test_last_trade_when_the_final_candle_comes_is_still_the_last_trades_time() 
 
 
 def test_profile_when_rows_of_several_ticks_are_drawn_states_levels_to_the_tick() -> None:
-    levels = {45_945 + 5 * number: [1, 0, 0] for number in range(500)} | {46_020: [1000, 997, 0]}
+    levels = {4_594_500 + 500 * number: [1, 0, 0] for number in range(500)} | {4_602_000: [1000, 997, 0]}
     profile = chart.profile_of(levels)
-    assert profile.step == 50  # ten ticks
+    assert profile.step == 5_000  # ten ticks
     # 70 % of 2,496 is 1,748: the busiest tick alone.
     assert chart.profile_levels(profile) == {"poc": 460.2, "low": 460.2, "high": 460.2}
     assert chart.profile_columns(profile)["poc"]["y"] == [460.2] * 3
@@ -105,14 +105,14 @@ def test_footprint_cells_when_rows_hold_several_ticks_mark_the_row_of_the_busies
         trade(3, 100.20, 1, 0, 111),
     )
     (row,) = rows(store)
-    marks = {entry[0]: entry[4] & 8 for entry in footprint.cells(row, 10, 5, footprint.DEFAULT)["levels"]}
+    marks = {entry[0]: entry[4] & 8 for entry in footprint.cells(row, 1_000, 500, footprint.DEFAULT)["levels"]}
     assert marks == {100.025: 0, 100.125: 8, 100.225: 0}
 
 
 def test_footprint_cells_when_only_a_row_holds_both_sides_see_a_finished_auction() -> None:
     store = store_with(trade(0, 100.00, 0, 30, 30), trade(1, 100.05, 30, 0, 60))
     (row,) = rows(store)
-    assert [entry[4] & 16 for entry in footprint.cells(row, 10, 5, footprint.DEFAULT)["levels"]] == [0]
+    assert [entry[4] & 16 for entry in footprint.cells(row, 1_000, 500, footprint.DEFAULT)["levels"]] == [0]
 
 
 @pytest.mark.parametrize("forming", [True, False])
@@ -135,7 +135,7 @@ def marks_of(**settings: Any) -> list[int]:
         trade(4, 100.20, 142, 0, 1000),
     )
     (row,) = rows(store)
-    found = footprint.cells(row, 5, 5, footprint.Imbalances(**settings))
+    found = footprint.cells(row, 500, 500, footprint.Imbalances(**settings))
     return [entry[4] & 3 for entry in found["levels"]]
 
 

@@ -14,7 +14,7 @@ from orderflow.market import topics
 from tests.unit.test_dashboard_store import KEY, OPEN_MS, final, level, store_with, trade
 
 PALETTE = PALETTES["default"]
-PROFILE = chart.profile_of({10_000: [10, 0, 0], 10_005: [20, 30, 5], 10_010: [0, 10, 0], 10_050: [1, 0, 0]})
+PROFILE = chart.profile_of({1_000_000: [10, 0, 0], 1_000_500: [20, 30, 5], 1_001_000: [0, 10, 0], 1_005_000: [1, 0, 0]})
 
 
 def day() -> list[Any]:
@@ -131,9 +131,9 @@ def test_profile_when_prices_are_few_gives_each_its_bar_and_marks_control_and_va
 
 
 def test_profile_when_its_range_is_wide_states_and_draws_the_same_levels() -> None:
-    levels = {10_000 + 5 * number: [1, 1, 0] for number in range(200)} | {10_500: [9, 0, 0]}
+    levels = {1_000_000 + 500 * number: [1, 1, 0] for number in range(200)} | {1_050_000: [9, 0, 0]}
     profile = chart.profile_of(levels)
-    assert (profile.step, profile.tick, len(profile.rows)) == (25, 5, 40)
+    assert (profile.step, profile.tick, len(profile.rows)) == (2_500, 500, 40)
     stated = chart.profile_levels(profile)
     columns = chart.profile_columns(profile)
     assert stated["poc"] == columns["poc"]["y"][0] == 105.0
@@ -142,7 +142,7 @@ def test_profile_when_its_range_is_wide_states_and_draws_the_same_levels() -> No
 
 
 def test_profile_when_volume_passed_in_outages_states_it_beside_the_bars() -> None:
-    columns = chart.profile_columns(chart.profile_of({10_000: [10, 0, 0]}, unpriced=46_000))
+    columns = chart.profile_columns(chart.profile_of({1_000_000: [10, 0, 0]}, unpriced=46_000))
     assert (columns["profile_unclassified"]["x"], columns["profile_unclassified"]["meta"]) == ([0], 46_000)
     assert columns["poc"]["x"] == [0, 10, None]
 
@@ -160,7 +160,20 @@ def test_price_step_when_the_range_grows_takes_more_ticks_a_row(span: int, step:
 def test_tick_size_when_prices_are_given_is_their_common_step() -> None:
     assert chart.tick_size([314_210, 314_250, 314_220]) == 10
     assert chart.tick_size([10_005, 10_015]) == 5
-    assert chart.tick_size([314_500]) == 500
+    assert chart.tick_size([30_000_000]) == 50_000
+
+
+def test_figures_when_a_currency_moves_by_its_tick_then_each_price_has_its_row() -> None:
+    store = store_with(trade(0, 90.4275, 1, 2, 3), trade(1, 90.43, 3, 4, 10), trade(2, 90.4325, 5, 0, 15))
+    rows = Rollup(1).rows(store.instruments[KEY])
+    assert footprint.row_height(rows) == (1, 25)
+    assert [entry[:3] for entry in footprint.cells(rows[0], 25, 25, footprint.DEFAULT)["levels"]] == [
+        [90.4275, 2, 1], [90.43, 4, 3], [90.4325, 0, 5],
+    ]  # fmt: skip
+    assert [entry[0] for entry in footprint.cells(rows[0], 50, 25, footprint.DEFAULT)["levels"]] == [90.42625, 90.43125]
+    profile = chart.profile_of(store.instruments[KEY].profile.levels)
+    assert chart.profile_columns(profile)["profile_buy"]["y"] == [90.4275, 90.43, 90.4325]
+    assert chart.profile_levels(profile)["poc"] == 90.43
 
 
 def test_gap_shapes_when_given_gaps_shades_all_panels() -> None:
@@ -182,7 +195,7 @@ def test_footprint_cells_when_sides_differ_mark_imbalance_control_and_unfinished
         trade(3, 100.10, 0, 20, 295),
     )
     (row,) = Rollup(1).rows(store.instruments[KEY])
-    cell = footprint.cells(row, 5, 5, footprint.DEFAULT)
+    cell = footprint.cells(row, 500, 500, footprint.DEFAULT)
     assert cell["levels"] == [[100.0, 40, 0, 0, 0], [100.05, 5, 200, 0, 1 | 8], [100.1, 20, 30, 0, 1 | 16]]
     assert (cell["volume"], cell["delta"], cell["final"]) == (295, 165, False)
 
@@ -200,7 +213,7 @@ def outage() -> list[Any]:
 
 
 def test_footprint_cells_when_volume_passed_in_an_outage_keep_it_off_the_prices_and_say_it_below() -> None:
-    known, missed = (footprint.cells(row, 5, 5, footprint.DEFAULT) for row in outage())
+    known, missed = (footprint.cells(row, 500, 500, footprint.DEFAULT) for row in outage())
     assert [entry[:4] for entry in known["levels"]] == [[100.0, 30, 10, 0], [100.05, 5, 40, 5]]
     assert (known["unclassified"], known["gap"]) == (5, False)
     assert missed["levels"] == [[100.0, 20, 0, 0, 8]]
@@ -229,19 +242,21 @@ def test_footprint_chart_when_a_candle_spans_an_outage_shades_its_column_and_col
 def test_footprint_when_levels_are_gathered_keeps_all_volume() -> None:
     store = store_with(trade(0, 100.0, 1, 2, 3), trade(1, 100.05, 3, 4, 10), trade(2, 100.25, 5, 0, 15))
     (row,) = Rollup(1).rows(store.instruments[KEY])
-    assert [(level.price, level.buy, level.sell) for level in footprint.grouped(row, 20)] == [(10_000, 4, 6), (10_020, 5, 0)]
+    assert [(level.price, level.buy, level.sell) for level in footprint.grouped(row, 2_000)] == [
+        (1_000_000, 4, 6), (1_002_000, 5, 0),
+    ]  # fmt: skip
 
 
 def test_row_height_when_wished_for_is_granted_unless_a_candle_had_too_many_rows() -> None:
     near = Rollup(1).rows(
         store_with(trade(0, 100.0, 1, 2, 3), trade(1, 100.05, 3, 4, 10), trade(2, 101.0, 5, 0, 15)).instruments[KEY]
     )
-    assert [footprint.row_height(near, ticks) for ticks in (0, 1, 4)] == [(1, 5), (1, 5), (4, 5)]
+    assert [footprint.row_height(near, ticks) for ticks in (0, 1, 4)] == [(1, 500), (1, 500), (4, 500)]
     far = Rollup(1).rows(
         store_with(trade(0, 100.0, 1, 2, 3), trade(1, 100.05, 3, 4, 10), trade(2, 120.0, 5, 0, 15)).instruments[KEY]
     )
-    assert [footprint.row_height(far, ticks) for ticks in (0, 1, 4)] == [(10, 5), (5, 5), (5, 5)]
-    assert footprint.row_height([], 7) == (7, 500)
+    assert [footprint.row_height(far, ticks) for ticks in (0, 1, 4)] == [(10, 500), (5, 500), (5, 500)]
+    assert footprint.row_height([], 7) == (7, 50_000)
 
 
 def test_row_height_when_prices_trend_fits_the_newest_candles_together() -> None:
@@ -249,8 +264,8 @@ def test_row_height_when_prices_trend_fits_the_newest_candles_together() -> None
     levels = [(topics.FOOTPRINT, record) for minute in range(12) for record in ladder(minute)]
     trend = Rollup(1).rows(store_with(*steps, *levels).instruments[KEY])
     # Each candle spans 20 ticks, the twelve together 240: rows of 5 ticks give 48.
-    assert footprint.row_height(trend[:1]) == (1, 5)
-    assert footprint.row_height(trend) == (5, 5)
+    assert footprint.row_height(trend[:1]) == (1, 500)
+    assert footprint.row_height(trend) == (5, 500)
 
 
 def ladder(minute: int) -> list[dict[str, Any]]:

@@ -26,12 +26,13 @@ def ask(served: Any, path: str, host: str = "127.0.0.1:8050", **headers: str) ->
     """Send one GET to an ASGI application; return status, headers and body."""
     sent: Sent = []
     named = {"host": host, **headers}
+    path, _, query = path.partition("?")
     scope = {
         "type": "http",
         "method": "GET",
         "path": path,
         "raw_path": path.encode(),
-        "query_string": b"",
+        "query_string": query.encode(),
         "root_path": "",
         "scheme": "http",
         "http_version": "1.1",

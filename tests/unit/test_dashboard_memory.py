@@ -68,8 +68,8 @@ def test_minute_when_a_late_level_comes_is_opened_changed_and_shown() -> None:
     store.apply([level(2, 251_000, 7, 9), full(3, 2400.0)])
     row = rollup.rows(store.instruments[KEY])[0]
     assert (before.candle.low, row.candle.low) == (before.candle.low, 2398.95)
-    assert store.instruments[KEY].minutes[OPEN_MS + 120_000].flow.levels[251_000] == [7, 9, 0]
-    assert row.span == (250_000, 251_000, 5)
+    assert store.instruments[KEY].minutes[OPEN_MS + 120_000].flow.levels[25_100_000] == [7, 9, 0]
+    assert row.span == (25_000_000, 25_100_000, 500)
     fresh = Rollup(5).rows(store.instruments[KEY])
     assert [(one.candle, one.cvd, one.vwap, one.sigma, one.span) for one in fresh] == [
         (one.candle, one.cvd, one.vwap, one.sigma, one.span) for one in rollup.rows(store.instruments[KEY])

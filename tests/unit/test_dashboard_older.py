@@ -131,5 +131,5 @@ def test_older_when_a_footprint_cell_holds_more_than_the_figures_most_fills_the_
 )
 def test_older_when_a_wish_is_not_valid_takes_the_default(bad: dict[str, str]) -> None:
     wish = Wish.parse({"mode": "footprint", **bad}, KEY)
-    assert (wish.before_ms, wish.count, wish.step, wish.most) == (0, 30, 5, 1)
+    assert (wish.before_ms, wish.count, wish.step, wish.most) == (0, 30, 500, 1)
     assert answer(hub(TwoDays()), wish)["more"] is False

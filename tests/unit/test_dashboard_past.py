@@ -99,7 +99,7 @@ def test_whole_day_when_built_has_final_candles_their_footprint_and_the_tape() -
     instrument = Archive(TwoMinutes()).day(KEY, DATE).store.instruments[KEY]
     rows = Rollup(1).rows(instrument)
     assert [(row.candle.close, row.final, row.cvd) for row in rows] == [(101.0, True, 10), (100.0, True, 2)]
-    assert instrument.minutes[OPEN_MS].flow.levels == {10_000: [30, 20, 0]}
+    assert instrument.minutes[OPEN_MS].flow.levels == {1_000_000: [30, 20, 0]}
     assert len(instrument.tape) == 3
 
 

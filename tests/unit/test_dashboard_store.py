@@ -167,25 +167,25 @@ def test_store_when_a_final_footprint_comes_replaces_the_forming_levels_in_the_p
     other = {**edges, "price": 10_010, "buy_volume": 0, "sell_volume": 3, "unclassified_volume": 0}
     profile = store.instruments[KEY].profile
     store.apply([(topics.FOOTPRINT, level), (topics.FOOTPRINT, other), (topics.FOOTPRINT, level)])
-    assert profile.levels == {10_000: [12, 1, 2], 10_010: [0, 3, 0]}
+    assert profile.levels == {1_000_000: [12, 1, 2], 1_001_000: [0, 3, 0]}
     assert added_up_anew(store) == (profile.levels, 0)
 
 
 def test_store_when_volume_passed_in_an_outage_keeps_it_out_of_the_profile() -> None:
     store = store_with(trade(0, 100.0, 10, 0, 12, none=2), trade(1_000, 104.0, 0, 0, 1012, none=1000, gap=True))
     profile = store.instruments[KEY].profile
-    assert (profile.levels, profile.unpriced) == ({10_000: [10, 0, 0]}, 1002)
+    assert (profile.levels, profile.unpriced) == ({1_000_000: [10, 0, 0]}, 1002)
     store.apply([trade(60_000, 101.0, 0, 5, 1020, none=3)])
-    assert (profile.levels, profile.unpriced) == ({10_000: [10, 0, 0], 10_100: [0, 5, 3]}, 1002)
+    assert (profile.levels, profile.unpriced) == ({1_000_000: [10, 0, 0], 1_010_000: [0, 5, 3]}, 1002)
     assert added_up_anew(store) == (profile.levels, 1002)
 
 
 def test_store_when_a_final_candle_says_that_no_outage_fell_into_it_takes_the_volume_back_into_the_profile() -> None:
     store = store_with(trade(0, 100.0, 10, 0, 10), trade(1_000, 104.0, 0, 0, 110, none=100, gap=True))
     profile = store.instruments[KEY].profile
-    assert (profile.levels, profile.unpriced) == ({10_000: [10, 0, 0]}, 100)
+    assert (profile.levels, profile.unpriced) == ({1_000_000: [10, 0, 0]}, 100)
     store.apply([final(0, 100, 104, 100, 104, 10, 0, unclassified_volume=100)])
-    assert (profile.levels, profile.unpriced) == ({10_000: [10, 0, 0], 10_400: [0, 0, 100]}, 0)
+    assert (profile.levels, profile.unpriced) == ({1_000_000: [10, 0, 0], 1_040_000: [0, 0, 100]}, 0)
     assert added_up_anew(store) == (profile.levels, 0)
 
 
@@ -195,7 +195,7 @@ def test_store_when_a_final_footprint_spans_an_outage_keeps_its_unclassified_vol
     level = {**edges, "price": 10_400, "buy_volume": 12, "sell_volume": 1, "unclassified_volume": 900}
     profile = store.instruments[KEY].profile
     store.apply([(topics.FOOTPRINT, level)])
-    assert (profile.levels, profile.unpriced) == ({10_400: [12, 1, 0]}, 900)
+    assert (profile.levels, profile.unpriced) == ({1_040_000: [12, 1, 0]}, 900)
     assert added_up_anew(store) == (profile.levels, 900)
 
 

@@ -118,7 +118,7 @@ def test_volume_when_two_streamers_report_it_then_it_counts_once() -> None:
     assert isinstance(final, FinalMinute)
     candle = final.candle
     assert (candle.total_volume, candle.buy_volume, candle.sell_volume, candle.unclassified_volume) == (45, 15, 30, 0)
-    assert [tuple(level) for level in final.levels] == [(10_000, 15, 30, 0)]
+    assert [tuple(level) for level in final.levels] == [(10_000, 15, 30, 0, 100)]
 
 
 def test_volume_when_set_back_then_what_was_counted_is_final_and_counting_begins_anew() -> None:

@@ -75,7 +75,7 @@ def check_books(outputs: list[Output], ticks: list[Tick], truth: Market, *, outa
     levels = defaultdict(int)
     for output in outputs:
         if isinstance(output, FinalMinute):
-            levels[output.candle.start_ms] = sum(sum(level[1:]) for level in output.levels)
+            levels[output.candle.start_ms] = sum(sum(level[1:4]) for level in output.levels)
     assert all(levels[at] <= candle.total_volume for at, candle in candles.items())
 
 

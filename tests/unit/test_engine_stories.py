@@ -32,7 +32,7 @@ def candles(ticks: Iterable[Tick], settings: EngineSettings = LEE_READY) -> list
 def levels(ticks: Iterable[Tick], settings: EngineSettings = LEE_READY) -> dict[int, list[tuple[int, ...]]]:
     """Return (paise, buy, sell, unclassified) of each level by the number of its minute since the open."""
     return {
-        (output.candle.start_ms - OPEN) // MINUTE_MS: [tuple(level) for level in output.levels]
+        (output.candle.start_ms - OPEN) // MINUTE_MS: [tuple(level[:4]) for level in output.levels]
         for output in fold(ticks, settings)
         if isinstance(output, FinalMinute)
     }

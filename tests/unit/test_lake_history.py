@@ -250,7 +250,36 @@ def test_profile_when_minutes_share_prices_then_adds_them_up(tmp_path) -> None:
         "sell_volume": [3, 1],
         "unclassified_volume": [1, 2],
         "total_volume": [6, 12],
+        "price_unit": [100, 100],
     }
+
+
+def test_footprint_when_a_day_was_stored_before_price_unit_then_it_reads_as_paise_beside_newer_days(tmp_path) -> None:
+    def level(date: str, price: int, **more: int) -> dict[str, object]:
+        edges = {"window_start": f"{date}T09:15:00+05:30", "window_end": f"{date}T09:16:00+05:30", "instrument": "NCD_FO|14366"}
+        return edges | {"price": price, "buy_volume": 4, "sell_volume": 3, "unclassified_volume": 0} | more
+
+    newer = [level(NEXT_DAY, 904_275, price_unit=10_000), level(NEXT_DAY, 904_300, price_unit=10_000)]
+    write(tmp_path, FOOTPRINT, NEXT_DAY, "a.parquet", newer)
+    directory = tmp_path / FOOTPRINT.day(DAY)[1:]
+    directory.mkdir(parents=True)
+    pq.write_table(pa.Table.from_pylist([level(DAY, 9_043)]), directory / "a.parquet")
+    history = History(LocalFileSystem(), f"{tmp_path}/trading")
+
+    assert "price_unit" not in pq.read_schema(directory / "a.parquet").names
+    assert history.footprint("NCD_FO|14366", DAY).to_pylist() == [level(DAY, 9_043, price_unit=100)]
+    assert history.profile("NCD_FO|14366", DAY).select(["price", "price_unit"]).to_pylist() == [
+        {"price": 9_043, "price_unit": 100}
+    ]
+    assert history.profile("NCD_FO|14366", DAY, NEXT_DAY).to_pydict() == {
+        "price": [904_275, 904_300],
+        "buy_volume": [4, 8],
+        "sell_volume": [3, 6],
+        "unclassified_volume": [0, 0],
+        "total_volume": [7, 14],
+        "price_unit": [10_000, 10_000],
+    }
+    assert history.profile(TCS, DAY, NEXT_DAY).num_rows == 0
 
 
 def test_day_archive_when_asked_for_a_day_then_gives_domain_values(tmp_path) -> None:

@@ -154,4 +154,6 @@ def test_candle_faults_when_candle_repeats_or_contradicts_itself_then_each_is_na
     assert candle_faults(candles({"close": 11.5})) == [f"{place}: open 10.0 or close 11.5 is outside 9.0…11.0"]
     assert candle_faults(candles({"buy_volume": -3, "total_volume": 1, "delta": -6})) == [f"{place}: a volume is negative"]
     assert candle_faults(candles({"high": 1e300})) == [f"{place}: no such prices: [10.0, 1e+300, 9.0, 10.5]"]
+    assert candle_faults(candles({"low": -9.0})) == [f"{place}: no such prices: [10.0, 11.0, -9.0, 10.5]"]
+    assert candle_faults(candles({"instrument": "MCX_FO|466583", "low": -9.0})) == []
     assert candle_faults(candles({}), "2025-12-16") == [f"{place}: stored under 2025-12-16"]

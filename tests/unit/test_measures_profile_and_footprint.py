@@ -14,7 +14,6 @@ from orderflow.market.footprint import (
 )
 from orderflow.market.profile import (
     ValueArea,
-    paise,
     point_of_control,
     profile_of_levels,
     profile_of_trades,
@@ -41,16 +40,14 @@ def trade(price, volume):
     )
 
 
-def test_profile_of_trades_when_prices_repeat_then_volume_adds_up_in_paise():
-    assert profile_of_trades([trade(100.1, 5), trade(99.95, 7), trade(100.1, 3)]) == {9995: 7, 10010: 8}
+def test_profile_of_trades_when_prices_repeat_then_volume_adds_up_in_units():
+    trades = [trade(100.1, 5), trade(99.95, 7), trade(100.1, 3)]
+    assert profile_of_trades(trades, 100) == {9995: 7, 10010: 8}
+    assert profile_of_trades(trades, 10_000) == {999_500: 7, 1_001_000: 8}
 
 
 def test_profile_of_levels_when_given_several_candles_then_all_kinds_of_volume_count():
     assert profile_of_levels([Level(10000, 1, 2, 3), Level(10000, 4, 0, 0), Level(9995, 0, 9, 0)]) == {9995: 9, 10000: 10}
-
-
-def test_paise_when_binary_is_inexact_then_nearest():
-    assert [paise(price) for price in (0.29, 1234.55, 100.1)] == [29, 123455, 10010]
 
 
 def test_rows_of_when_prices_fall_into_a_row_then_named_by_the_lowest():

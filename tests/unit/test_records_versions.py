@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 
+import msgspec
 import pytest
 import stored_messages as stored
 
 from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.views.chart import profile_levels, profile_of
 from orderflow.market import records, topics
 from orderflow.market.candle import Candle
 from orderflow.market.conformity import problem
@@ -109,6 +111,28 @@ def test_trade_when_stored_then_it_is_read() -> None:
 
 
 @pytest.mark.parametrize(
+    ("value", "level", "rupees"),
+    [
+        (stored.LEVEL_1, (10_020, 100), 100.2),
+        (stored.LEVEL_2, (10_020, 100), 100.2),
+        (stored.LEVEL_CURRENCY, (904_275, 10_000), 90.4275),
+    ],
+)
+def test_level_when_of_either_version_then_its_price_is_known(value: str, level: tuple[int, int], rupees: float) -> None:
+    record = msgspec.json.decode(value, type=records.FootprintLevel)
+    assert (record.price, record.price_unit) == level
+    store = Store(lambda: STORED_MS)
+    assert store.apply([(topics.FOOTPRINT, json.loads(value))]) == 0
+    profile = profile_of(store.instruments[record.instrument].profile.levels)
+    assert profile_levels(profile)["poc"] == rupees
+
+
+def test_level_when_its_unit_is_none_then_the_dashboard_refuses_it() -> None:
+    store = Store(lambda: STORED_MS)
+    assert store.apply([(topics.FOOTPRINT, json.loads(stored.LEVEL_1) | {"price_unit": 0})]) == 1
+
+
+@pytest.mark.parametrize(
     ("fields", "value"),
     [
         *[(records.TICK, value) for value in (*TICKS, *HEARTBEATS)],
@@ -116,7 +140,7 @@ def test_trade_when_stored_then_it_is_read() -> None:
         *[(records.FEED_EVENT, value) for value in (stored.EVENT_1, stored.EVENT_2)],
         *[(records.REJECT, value) for value in (stored.REJECT_1, stored.REJECT_2)],
         (records.TRADE, stored.TRADE),
-        (records.FOOTPRINT, stored.LEVEL),
+        *[(records.FOOTPRINT, value) for value in (stored.LEVEL_1, stored.LEVEL_2, stored.LEVEL_CURRENCY)],
     ],
 )
 def test_message_when_of_either_version_then_it_conforms_to_the_present_fields(fields: tuple[Field, ...], value: str) -> None:
@@ -131,7 +155,7 @@ def test_message_when_of_either_version_then_it_conforms_to_the_present_fields(f
         (records.TICK, stored.TICK_2),
         (records.CANDLE, stored.CANDLE_2),
         (records.TRADE, stored.TRADE),
-        (records.FOOTPRINT, stored.LEVEL),
+        (records.FOOTPRINT, stored.LEVEL_2),
         (records.FEED_EVENT, stored.EVENT_2),
         (records.REJECT, stored.REJECT_2),
     ],
@@ -149,7 +173,7 @@ def test_dashboard_when_messages_are_of_either_version_then_it_shows_them(tick: 
         (topics.TICKS, tick),
         (topics.TRADES, stored.TRADE),
         (topics.ORDERFLOW, candle),
-        (topics.FOOTPRINT, stored.LEVEL),
+        (topics.FOOTPRINT, stored.LEVEL_1),
         (topics.FEED_EVENTS, stored.EVENT_1),
         (topics.FEED_EVENTS, stored.EVENT_2),
     ]

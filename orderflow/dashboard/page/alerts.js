@@ -195,7 +195,7 @@ function dialog() {
     if (rule.kind === "imbalance" && least.value !== "") rule.least = Number(least.value);
     const now = of.lastPrice(key);
     const already = PRICED.has(rule.kind) && now !== null && (rule.kind === "above" ? now >= rule.value : now <= rule.value);
-    of.text(answer, already ? `Holds already (last ${of.price(now)}): fires when the price comes back to it.` : "");
+    of.text(answer, already ? `Holds already (last ${of.price(now, key)}): fires when the price comes back to it.` : "");
     change({ add: [rule] });
     value.value = "";
     return value.focus();

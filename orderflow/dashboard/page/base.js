@@ -3,7 +3,7 @@
 export const HOME = new URL("../../", import.meta.url);
 
 /** @type {import("./page.d.ts").Page} */
-export const of = /** @type {any} */ ({ view: {}, instruments: [], rows: null, handlers: {}, offsetMs: 0 });
+export const of = /** @type {any} */ ({ view: {}, instruments: [], decimals: {}, rows: null, handlers: {}, offsetMs: 0 });
 
 of.el = (tag, attributes, ...children) => {
   const node = document.createElement(tag);
@@ -59,9 +59,10 @@ of.press = (button, on) => {
 };
 
 const absent = (value) => value === null || value === undefined || Number.isNaN(value);
-const prices = new Intl.NumberFormat("en-IN", { minimumFractionDigits: 2, maximumFractionDigits: 2 });
+const prices = [2, 4].map((digits) => new Intl.NumberFormat("en-IN", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
 const whole = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 0 });
-of.price = (value) => (absent(value) ? "–" : prices.format(value));
+/* A price of an instrument, by default of the viewed one: its segment says with how many decimals, two unless it says more. */
+of.price = (value, key = of.view.instrument) => (absent(value) ? "–" : prices[of.decimals[(key || "").split("|")[0]] > 2 ? 1 : 0].format(value));
 of.whole = (value) => (absent(value) ? "–" : whole.format(value));
 of.signed = (value) => (absent(value) ? "–" : (value > 0 ? "+" : value < 0 ? "−" : "") + whole.format(Math.abs(value)));
 of.percent = (value, digits = 2) =>

@@ -72,7 +72,7 @@ function footprintCsv() {
     const row = base + column;
     const sides = [strong & 1 ? "buy" : "", strong & 2 ? "sell" : ""].filter(Boolean).join(" ");
     const head = [of.view.instrument, of.symbolOf(of.view.instrument), ist(rows.x[row]), ist(rows.window_end[row]), rows.final[row]];
-    lines.push([...head, Number((price - below).toFixed(2)), chart.ticks, sell, buy, none, sides].map(cell).join(","));
+    lines.push([...head, Number((price - below).toFixed(4)), chart.ticks, sell, buy, none, sides].map(cell).join(","));
   }
   return lines.join("\n") + "\n";
 }

@@ -82,6 +82,7 @@ export interface Page {
   /* base.js */
   view: View;
   instruments: Listed[];
+  decimals: Record<string, number>;
   rows: Facts | null;
   handlers: Record<string, ((value: any) => void)[]>;
   offsetMs: number;

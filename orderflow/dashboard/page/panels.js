@@ -213,7 +213,7 @@ function drawWatch(rows) {
     line.row = row;
     const { cells } = line;
     text(cells.symbol, row.symbol);
-    text(cells.last, of.price(row.last));
+    text(cells.last, of.price(row.last, row.key));
     text(cells.change, of.percent(row.change_percent));
     klass(cells.change, "change " + of.sign(row.change_percent || 0));
     text(cells.volume, of.short(row.volume));

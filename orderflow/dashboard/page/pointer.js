@@ -29,13 +29,16 @@ function rowAt(axis, pixel) {
   return Math.abs(times[low] - at) <= half ? low : -1;
 }
 
-/* The tick in paise: the largest step that divides the shown prices, at most five rupees. */
+/* Units of price in a rupee, the finest of any instrument: price_unit.FINEST. */
+const UNITS = 10000;
+
+/* The tick in units: the largest step that divides the shown prices, at most five rupees. */
 function tick() {
   const { rows } = of;
-  let size = 500;
+  let size = 5 * UNITS;
   for (const name of ["open", "high", "low", "close"])
     for (const price of rows[name]) {
-      let [one, two] = [size, price === null ? 0 : Math.round(price * 100)];
+      let [one, two] = [size, price === null ? 0 : Math.round(price * UNITS)];
       while (two) [one, two] = [two, one % two];
       size = one;
     }
@@ -52,8 +55,8 @@ function level(layout, pixel) {
 }
 
 function priceAt(layout, pixel) {
-  const step = of.chart.mode === "chart" ? tick() : Math.round((of.chart.step * 100) / of.chart.ticks);
-  return (Math.round((layout.yaxis.p2l(pixel - layout.yaxis._offset) * 100) / step) * step) / 100;
+  const step = of.chart.mode === "chart" ? tick() : Math.round((of.chart.step * UNITS) / of.chart.ticks);
+  return (Math.round((layout.yaxis.p2l(pixel - layout.yaxis._offset) * UNITS) / step) * step) / UNITS;
 }
 
 /* The price under a pixel of the chart, in ticks as the crosshair shows it; null beside the prices. */

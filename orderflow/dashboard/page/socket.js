@@ -122,6 +122,7 @@ function receive(message) {
   if (message.type === "hello") {
     of.instruments = message.instruments;
     of.imbalances = message.imbalances;
+    of.decimals = message.decimals;
     return of.emit("hello", message);
   }
   if (message.type === "alerts" || message.type === "fired") return of.emit(message.type, message);

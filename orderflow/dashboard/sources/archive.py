@@ -17,6 +17,7 @@ from orderflow.dashboard.state.store import DAY_MS, Store, clock_ms, day_start_m
 from orderflow.dashboard.state.tape import PackedTrades
 from orderflow.market.candle import Candle, ms_from_iso
 from orderflow.market.errors import OrderflowError
+from orderflow.market.price_unit import in_finest
 from orderflow.market.trade import Trade
 
 DAYS_KEPT: Final = 8
@@ -192,7 +193,7 @@ def _store_of(instrument: Instrument) -> Store:
 
 
 def _level(row: Mapping[str, Any]) -> tuple[int, int, int, int]:
-    return int(row["price"]), row["buy_volume"], row["sell_volume"], row["unclassified_volume"]
+    return in_finest(row["price"], row.get("price_unit")), row["buy_volume"], row["sell_volume"], row["unclassified_volume"]
 
 
 def empty_store(clock_ms: Callable[[], int]) -> Store:

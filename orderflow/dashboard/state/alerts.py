@@ -15,6 +15,7 @@ from typing import Any, Final
 
 from orderflow.dashboard.state.numbers import grouped
 from orderflow.market.errors import OrderflowError
+from orderflow.market.price_unit import decimals
 
 PRICED: Final = frozenset({"above", "below"})
 MINUTED: Final = {
@@ -147,7 +148,7 @@ class AlertBook:
                 words, stamp, before = None, held.stamps.get(identifier), held.stamps.get(identifier)
                 if rule.kind in PRICED:
                     stamp = _beyond(rule, price)
-                    words = f"last {grouped(price, 2)}" if stamp and before is False else None
+                    words = f"last {grouped(price, decimals(key))}" if stamp and before is False else None
                 elif minute is not None and (words := _of_minute(rule, minute)) is not None:
                     stamp = minute["start_ms"]
                     words = words if before != stamp else None
@@ -211,5 +212,5 @@ def _of_minute(rule: Rule, minute: Minute) -> str | None:
 
 def _condition(rule: Rule) -> str:
     if rule.kind in PRICED:
-        return f"price at or {rule.kind} {grouped(rule.value, 2)}"
+        return f"price at or {rule.kind} {grouped(rule.value, decimals(rule.key))}"
     return f"{MINUTED[rule.kind]} {rule.value:g}"

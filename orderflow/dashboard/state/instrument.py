@@ -16,6 +16,7 @@ from weakref import ref
 from orderflow.dashboard.state.minute import MINUTE_MS, Flow, Minute, Profile, profile_of
 from orderflow.dashboard.state.tape import SeenTrades, Tape
 from orderflow.market.candle import Candle
+from orderflow.market.price_unit import FINEST, in_units
 from orderflow.market.trade import Trade
 
 OPEN_MINUTES: Final = 5
@@ -112,7 +113,7 @@ class Instrument:
         if flow.gap != spanned:
             self._regard_gap(flow, spanned)
         if not flow.levels_final:
-            self._book(flow, round(trade.price * 100), trade.buy_volume, trade.sell_volume, trade.unclassified_volume)
+            self._book(flow, in_units(trade.price, FINEST), trade.buy_volume, trade.sell_volume, trade.unclassified_volume)
         self._changed(minute)
         return True
 
@@ -132,7 +133,7 @@ class Instrument:
             self.last_price, self.last_time_ms = candle.close, candle.end_ms - 1
 
     def add_levels(self, start_ms: int, rows: Iterable[tuple[int, int, int, int]]) -> None:
-        """Replace a minute's footprint by final rows of (price in paise, buy, sell, unclassified)."""
+        """Replace a minute's footprint by final rows of (price in finest units, buy, sell, unclassified)."""
         minute = self._minute(start_ms)
         flow = self._opened(minute)
         if not flow.levels_final:

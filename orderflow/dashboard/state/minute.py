@@ -1,4 +1,7 @@
-"""One minute of an instrument: what traded in it, open while it changes and packed when it rests; and volume by price."""
+"""One minute of an instrument: what traded in it, open while it changes and packed when it rests; and volume by price.
+
+Levels are in the finest unit of price (`price_unit.FINEST` a rupee), whatever unit a record has.
+"""
 
 from __future__ import annotations
 
@@ -90,7 +93,7 @@ class Flow:
                 yield Level(price, buy, sell, unclassified if known else 0)
 
     def priced_volumes(self) -> list[tuple[int, int]]:
-        """Return (price in paise, volume) of the volume whose price is known."""
+        """Return (price in finest units, volume) of the volume whose price is known."""
         if self.spans_gap:
             return [(price, buy + sell) for price, (buy, sell, _) in self.levels.items() if buy or sell]
         return [(price, total) for price, volumes in self.levels.items() if (total := sum(volumes)) or any(volumes)]
@@ -185,7 +188,7 @@ class Minute:
 
 
 class Profile:
-    """A day's volume by price: `levels` in paise to buy, sell, unclassified; `unpriced` is that of outages, at no price."""
+    """A day's volume by price: `levels` in finest units to buy, sell, unclassified; `unpriced` is of outages, at no price."""
 
     def __init__(self) -> None:
         self.levels: dict[int, list[int]] = {}

@@ -14,6 +14,7 @@ from orderflow.dashboard.state.minute import MINUTE_MS, Flow, Minute
 from orderflow.market.candle import Candle
 from orderflow.market.footprint import Level, merge_levels
 from orderflow.market.measures import roll_up
+from orderflow.market.price_unit import FINEST
 
 _DAY_MS: Final = 86_400_000
 _DEFAULT_OPEN_MS: Final = (3 * 60 + 45) * MINUTE_MS
@@ -26,7 +27,7 @@ class Row:
     `cvd` sums delta from the first minute held; `open`, `high` and `low` are those of the minutes held so far. `vwap` is the
     day's, with what traded outside these minutes (`unseen`); `sigma` is the standard deviation of the `priced` volume of
     these minutes alone: all but that of outages. `span` is the lowest and
-    the highest price in paise of the row's own, and their greatest common divisor; `gap` says whether it spans an outage.
+    the highest price in finest units of the row's own, and their greatest common divisor; `gap` says whether it spans an outage.
     """
 
     candle: Candle
@@ -192,7 +193,7 @@ def _most(choose: Callable[[float, float], float], one: float | None, other: flo
 
 
 def levels_of(row: Row) -> list[Level]:
-    """Return a row's footprint as stored, lowest price first."""
+    """Return a row's footprint with all volume, lowest price first."""
     return merge_levels(Level(price, *volumes) for minute in row.minutes for price, volumes in minute.flow.levels.items())
 
 
@@ -216,4 +217,4 @@ def _moments(levels: list[tuple[int, int]]) -> tuple[int, float, float]:
         return 0, 0.0, 0.0
     mean = sum(price * size for price, size in levels) / volume
     spread = sum((price - mean) ** 2 * size for price, size in levels) / volume
-    return volume, mean / 100, spread / 10_000
+    return volume, mean / FINEST, spread / FINEST**2

@@ -26,6 +26,7 @@ from orderflow.market import records, topics
 from orderflow.market.candle import IST, Candle, ms_from_iso
 from orderflow.market.conformity import problem
 from orderflow.market.errors import DecodeError
+from orderflow.market.price_unit import in_finest
 from orderflow.market.trade import Trade
 
 Record = Mapping[str, Any]
@@ -210,7 +211,8 @@ class Store:
             start = ms_from_iso(record["window_start"])
             found = self._of_date(record["instrument"], trading_date(start), None, None)
             if found is not None:
-                row = (int(record["price"]), record["buy_volume"], record["sell_volume"], record["unclassified_volume"])
+                price = in_finest(record["price"], record.get("price_unit"))
+                row = (price, record["buy_volume"], record["sell_volume"], record["unclassified_volume"])
                 found.add_levels(start, (row,))
         elif topic == topics.FEED_EVENTS:
             self._feed_event(record)

@@ -13,6 +13,7 @@ from math import gcd
 from typing import Any, Final
 
 from orderflow.dashboard.state.rollup import Row
+from orderflow.market.price_unit import FINEST
 from orderflow.market.profile import ValueArea, value_area
 
 Columns = dict[str, Any]
@@ -21,7 +22,7 @@ _IST_MS: Final = int(timedelta(hours=5, minutes=30).total_seconds() * 1000)
 IMBALANCE_MARK: Final = 0.6
 GAP_OPACITY: Final = 0.18
 CROWDED: Final = 200
-_LARGEST_TICK: Final = 500
+_LARGEST_TICK: Final = 5 * FINEST
 _TICKS: Final[tuple[int, ...]] = tuple(base * 10**power for power in range(6) for base in (1, 2, 5))
 
 
@@ -154,7 +155,7 @@ def facts(rows: Sequence[Row]) -> Columns:
 
 @dataclass(frozen=True, slots=True)
 class Profile:
-    """A day's volume by price, gathered to rows of `step` paise; `rows` maps a row's lowest price to its volumes by side.
+    """A day's volume by price, gathered to rows of `step` finest units; `rows` maps a row's lowest price to its volumes by side.
 
     `area` is found by single ticks; rows are for drawing alone.
     `unpriced` is the volume of outages, whose prices nobody saw: in no row, and not in the value area.
@@ -168,23 +169,28 @@ class Profile:
 
     def middle(self, price: int) -> float:
         """Return the middle of a row in rupees; of a row of one tick, its price."""
-        return round((price + (self.step - self.tick) / 2) / 100, 4)
+        return in_rupees(price + (self.step - self.tick) / 2)
+
+
+def in_rupees(price: float) -> float:
+    """Return a price in finest units, or between two of them, in rupees."""
+    return round(price / FINEST, 6)
 
 
 def tick_size(prices: Iterable[int]) -> int:
-    """Return the largest step in paise, up to five rupees, that divides all prices: the tick, once a few traded."""
+    """Return the largest step in finest units, up to five rupees, that divides all prices: the tick, once a few traded."""
     return gcd(_LARGEST_TICK, *prices)
 
 
 def price_step(prices: Iterable[int], rows: int = 90) -> int:
-    """Return the height in paise of one row so that the prices' range takes at most `rows`: 1, 2, 5, 10 … ticks."""
+    """Return the height in finest units of one row so that the prices' range takes at most `rows`: 1, 2, 5, 10 … ticks."""
     held = list(prices)
     tick, span = tick_size(held), max(held) - min(held) if held else 0
     return tick * next((step for step in _TICKS if span <= rows * tick * step), _TICKS[-1])
 
 
 def profile_of(levels: Mapping[int, Sequence[int]], unpriced: int = 0) -> Profile:
-    """Find the value area of levels (price in paise to buy, sell, unclassified), and gather them to a legible number of rows."""
+    """Find the value area of levels (price in finest units to buy, sell, unclassified), and gather them to legible rows."""
     step, tick = price_step(levels), tick_size(levels)
     rows: dict[int, list[int]] = {}
     for price, volumes in levels.items():
@@ -199,7 +205,7 @@ def profile_levels(profile: Profile) -> dict[str, float | None]:
     area = profile.area
     if area is None:
         return {"poc": None, "low": None, "high": None}
-    return {"poc": area.point_of_control / 100, "low": area.low / 100, "high": area.high / 100}
+    return {"poc": in_rupees(area.point_of_control), "low": in_rupees(area.low), "high": in_rupees(area.high)}
 
 
 def profile_columns(profile: Profile) -> dict[str, Columns]:
@@ -208,7 +214,7 @@ def profile_columns(profile: Profile) -> dict[str, Columns]:
     inside = [area is not None and area.low < price + profile.step and price <= area.high for price in prices]
     common = {
         "y": [profile.middle(price) for price in prices],
-        "width": [profile.step / 100 * 0.9] * len(prices),
+        "width": [in_rupees(profile.step * 0.9)] * len(prices),
         "marker.opacity": [0.85 if within else 0.35 for within in inside],
     }
     sides = (("profile_buy", 0), ("profile_sell", 1), ("profile_unclassified", 2))
@@ -216,7 +222,7 @@ def profile_columns(profile: Profile) -> dict[str, Columns]:
     bars["profile_unclassified"]["meta"] = profile.unpriced
     if area is None:
         return {**bars, "poc": {"x": [], "y": []}, "value_area": {"x": [], "y": []}}
-    low, poc, high = (price / 100 for price in (area.low, area.point_of_control, area.high))
+    low, poc, high = (in_rupees(price) for price in (area.low, area.point_of_control, area.high))
     span = [0, max(sum(volumes) for volumes in profile.rows.values()), None]
     return {
         **bars,

@@ -11,7 +11,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final
 
 from orderflow.dashboard.state.rollup import Row, priced_levels_of
-from orderflow.dashboard.views.chart import GAP_OPACITY, Columns, Figure, Palette, label, price_step, tick_size
+from orderflow.dashboard.views.chart import GAP_OPACITY, Columns, Figure, Palette, in_rupees, label, price_step, tick_size
 from orderflow.market.footprint import (
     DIAGONAL_RATIO,
     Level,
@@ -58,7 +58,7 @@ DEFAULT: Final = Imbalances()
 
 
 def row_height(rows: Sequence[Row], ticks: int = 0) -> tuple[int, int]:
-    """Return the height of one price row in ticks, and the tick in paise.
+    """Return the height of one price row in ticks, and the tick in finest units.
 
     With 0 it is the least that gives no shown candle more than about `LEVELS` rows, and the newest `NEAR` candles together,
     which a page shows first, no more than `LEVELS_IN_VIEW`; a wish gives no candle more than `LEVELS_MOST`.
@@ -74,16 +74,16 @@ def row_height(rows: Sequence[Row], ticks: int = 0) -> tuple[int, int]:
 
 
 def grouped(row: Row, step: int) -> list[Level]:
-    """Return a candle's levels of known price gathered to rows of `step` paise, lowest first."""
+    """Return a candle's levels of known price gathered to rows of `step` finest units, lowest first."""
     return merge_levels(level._replace(price=level.price // step * step) for level in priced_levels_of(row))
 
 
 def cells(row: Row, step: int, tick: int, marked: Imbalances) -> Cell:
     """Return one candle's footprint for drawing: its levels with what is special about each.
 
-    Prices are gathered to rows of `step` paise, a whole number of ticks. `levels` holds [middle of the row's prices in rupees,
-    sell (at bid), buy (at ask), unclassified, mark], where mark adds 1 for a buy imbalance, 2 for a sell imbalance, 4 inside a
-    stack of imbalances, 8 where the point of control lies, 16 for an unfinished auction. These two are found by single ticks.
+    Prices are gathered to rows of `step` finest units, a whole number of ticks. `levels` holds [middle of the row's prices in
+    rupees, sell (at bid), buy (at ask), unclassified, mark], where mark adds 1 for a buy imbalance, 2 for a sell imbalance, 4
+    inside a stack of imbalances, 8 where the point of control lies, 16 for an unfinished auction. These two are found by ticks.
     `unclassified` is the candle's and holds that of outages too, which is at no level; `gap` says whether there is any.
     """
     levels = grouped(row, step)
@@ -115,7 +115,7 @@ def cells(row: Row, step: int, tick: int, marked: Imbalances) -> Cell:
         "unclassified": candle.unclassified_volume,
         "gap": row.gap,
         "levels": [
-            [round((level.price + (step - tick) / 2) / 100, 4), level.sell, level.buy, level.unclassified, marks[level.price]]
+            [in_rupees(level.price + (step - tick) / 2), level.sell, level.buy, level.unclassified, marks[level.price]]
             for level in levels
         ],
     }
@@ -133,14 +133,19 @@ def chart(rows: Sequence[Row], palette: Palette, ticks: int = 0, marked: Imbalan
     step = height * tick
     footprints = [cells(row, step, tick, marked) for row in settled(rows)]
     times = [label(row.candle.start_ms)[11:16] for row in rows[-CANDLES:]]
-    layout = _layout(footprints, times, step / 100, palette)
+    layout = _layout(footprints, times, in_rupees(step), palette)
     layout["shapes"] = _gap_columns(footprints, palette)
     most = _most(footprints)
-    return {"data": _traces(footprints, step / 100, most, palette), "layout": layout, "ranges": _ranges(footprints), "most": most}
+    return {
+        "data": _traces(footprints, in_rupees(step), most, palette),
+        "layout": layout,
+        "ranges": _ranges(footprints),
+        "most": most,
+    }
 
 
 def earlier(rows: Sequence[Row], step: int, tick: int, most: int, palette: Palette, marked: Imbalances = DEFAULT) -> Figure:
-    """Return what stands left of a figure with price rows of `step` paise: the last of the rows is in column -1.
+    """Return what stands left of a figure with price rows of `step` finest units: the last of the rows is in column -1.
 
     `most` is the figure's, so that both have one scale: a cell of more fills the column's width too.
     """
@@ -149,7 +154,7 @@ def earlier(rows: Sequence[Row], step: int, tick: int, most: int, palette: Palet
     shapes = _gap_columns(footprints, palette)
     return {
         "cells": footprints,
-        "data": [{**trace, "x": _shifted(trace["x"], columns)} for trace in _traces(footprints, step / 100, most, palette)],
+        "data": [{**trace, "x": _shifted(trace["x"], columns)} for trace in _traces(footprints, in_rupees(step), most, palette)],
         "ticks": [cell["x"][11:16] for cell in footprints],
         "ranges": _ranges(footprints),
         "shapes": [{**shape, "x0": shape["x0"] - columns, "x1": shape["x1"] - columns} for shape in shapes],

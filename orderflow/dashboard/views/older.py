@@ -12,6 +12,7 @@ from orderflow.dashboard.state.store import Store, trading_date
 from orderflow.dashboard.views import chart, footprint
 from orderflow.dashboard.views.viewer import View
 from orderflow.market.errors import OrderflowError
+from orderflow.market.price_unit import FINEST
 
 ROWS: Final = 375
 ROWS_MOST: Final = 2000
@@ -19,6 +20,7 @@ FOOTPRINTS: Final = 30
 FOOTPRINTS_MOST: Final = 60
 EMPTY_DAYS_MOST: Final = 10
 _LATEST_MS: Final = 4_102_444_800_000
+_HIGHEST_STEP: Final = 100_000 * FINEST
 
 
 class Sessions(Protocol):
@@ -59,7 +61,7 @@ class Wish:
             view=view,
             before_ms=min(max(round(_number(wish.get("before"), 0)), 0), _LATEST_MS),
             count=round(min(max(count, 1), most)),
-            step=round(min(max(_number(wish.get("step"), 0.05) * 100, 1), 10**7)),
+            step=round(min(max(_number(wish.get("step"), 0.05) * FINEST, 1), _HIGHEST_STEP)),
             most=round(min(max(_number(wish.get("most"), 1), 1), 10**15)),
         )
 

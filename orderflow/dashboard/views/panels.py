@@ -8,6 +8,7 @@ from typing import Any, Final
 from orderflow.dashboard.state.day import coverage, day_figures
 from orderflow.dashboard.state.instrument import Instrument
 from orderflow.dashboard.state.rollup import Row
+from orderflow.market.price_unit import decimals
 
 DEPTH_LEVELS: Final = 5
 
@@ -40,7 +41,7 @@ def statistics(instrument: Instrument, rows: Sequence[Row]) -> dict[str, Any]:
         "ratio": round(buy / sell, 3) if sell else None,
         "delta": buy - sell,
         "cvd": last.cvd if last else 0,
-        "vwap": None if day.vwap is None else round(day.vwap, 2),
+        "vwap": None if day.vwap is None else round(day.vwap, decimals(instrument.key)),
         "tbq": quote.get("tbq", last.candle.tbq if last else None),
         "tsq": quote.get("tsq", last.candle.tsq if last else None),
         "oi": quote.get("oi"),

@@ -261,7 +261,7 @@ class Viewer:
         if out:
             out["cells"] = [footprint.cells(row, step, tick, self._marked) for row in newest]
             out["column"] = len(settled)
-            out["step"], out["ticks"] = step / 100, ticks
+            out["step"], out["ticks"] = chart.in_rupees(step), ticks
         return out
 
     def _day_profile(self, instrument: Instrument) -> chart.Profile:

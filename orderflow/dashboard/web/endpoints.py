@@ -8,6 +8,7 @@ from typing import Any, Final
 import orjson
 from fastapi import FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
+from msgspec import to_builtins
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
 
 from orderflow.dashboard.state.rollup import Rollup, Row, levels_of
@@ -17,6 +18,8 @@ from orderflow.dashboard.views.viewer import View, Viewer
 from orderflow.dashboard.web.hub import Hub
 from orderflow.market.candle import iso_from_ms
 from orderflow.market.errors import OrderflowError
+from orderflow.market.price_unit import from_finest
+from orderflow.market.records import FootprintLevel
 
 POLLS_HELD: Final = 8
 
@@ -95,24 +98,23 @@ def add(server: FastAPI, store: Store, hub: Hub) -> None:
     def footprint(instrument: str = "", n: int = 1, date: str = "") -> list[dict[str, Any]]:
         rows = _rows(store, hub, instrument, n, date)
         with store.lock:
-            return [
-                {
-                    "window_start": iso_from_ms(row.candle.start_ms),
-                    "window_end": iso_from_ms(row.candle.end_ms),
-                    "instrument": row.candle.instrument,
-                    "price": level.price,
-                    "buy_volume": level.buy,
-                    "sell_volume": level.sell,
-                    "unclassified_volume": level.unclassified,
-                }
-                for row in rows
-                for level in levels_of(row)
-            ]
+            return [level for row in rows for level in _levels(row)]
 
     @server.get("/api/latency")
     def latency() -> dict[str, Any]:
         ordered = sorted(hub.latencies)
         return {"samples": len(ordered), **{f"p{share}": _quantile(ordered, share / 100) for share in (50, 95, 99)}}
+
+
+def _levels(row: Row) -> list[dict[str, Any]]:
+    """Return a candle's levels as records of `upstox_footprint`."""
+    candle, levels = row.candle, levels_of(row)
+    edges = iso_from_ms(candle.start_ms), iso_from_ms(candle.end_ms), candle.instrument
+    divisor, unit = from_finest(candle.instrument, [level.price for level in levels])
+    return [
+        to_builtins(FootprintLevel(*edges, level.price // divisor, level.buy, level.sell, level.unclassified, price_unit=unit))
+        for level in levels
+    ]
 
 
 def _store(store: Store, hub: Hub, key: str, date: str) -> Store:

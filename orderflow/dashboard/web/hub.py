@@ -28,6 +28,8 @@ from orderflow.dashboard.views.viewer import MINUTES
 from orderflow.dashboard.web.alert_desk import Webhook
 from orderflow.dashboard.web.connection import Connection
 from orderflow.market.errors import OrderflowError
+from orderflow.market.price_unit import decimals
+from orderflow.market.timetable import CURRENCY
 
 LATENCIES_KEPT: Final = 20_000
 
@@ -87,6 +89,7 @@ class Hub:
         """Return the first message of every conversation."""
         listed = self.listing()
         known = {"instruments": listed, "minutes": MINUTES, "imbalances": self.marked.words()}
+        known["decimals"] = {segment: decimals(segment) for segment in CURRENCY}
         return {"type": "hello", **known, "server_ms": self.store.clock_ms()}
 
     def past_day(self, key: str, date: str, superseded: Callable[[], bool] = never) -> Day:

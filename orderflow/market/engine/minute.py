@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import Final, Literal, NamedTuple
+from typing import Literal, NamedTuple
 
 import msgspec
 
 from orderflow.market.candle import Candle
 from orderflow.market.confidence import band, grade
+from orderflow.market.price_unit import in_units, price_unit
 from orderflow.market.tick import MINUTE_MS, Bar
 
 FinalBy = Literal["complete", "bar", "clock"]
-PAISE: Final = 100
 
 
 class AxisTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
@@ -82,12 +82,13 @@ class Quote(msgspec.Struct, array_like=True, gc=False):
 
 
 class PriceLevel(NamedTuple):
-    """Volume of one minute at one price; price in paise, volumes in shares or contracts."""
+    """Volume of one minute at one price, of which `price_unit` are a rupee; volumes in shares or contracts."""
 
     price: int
     buy_volume: int
     sell_volume: int
     unclassified_volume: int
+    price_unit: int
 
 
 class FinalMinute(NamedTuple):
@@ -231,13 +232,14 @@ def final_minute(
         final_by=stretch.final_by,
         auction_volume=stretch.auction,
     )
-    return FinalMinute(candle, _levels(sums.levels))
+    return FinalMinute(candle, _levels(instrument, sums.levels))
 
 
-def _levels(by_price: dict[float, list[int]]) -> tuple[PriceLevel, ...]:
+def _levels(instrument: str, by_price: dict[float, list[int]]) -> tuple[PriceLevel, ...]:
+    unit = price_unit(instrument, by_price)
     levels: dict[int, list[int]] = {}
     for price, volumes in by_price.items():
-        paise = round(price * PAISE)
-        known = levels.get(paise)
-        levels[paise] = volumes if known is None else [one + other for one, other in zip(known, volumes, strict=True)]
-    return tuple(PriceLevel(price, *levels[price]) for price in sorted(levels))
+        number = in_units(price, unit)
+        known = levels.get(number)
+        levels[number] = volumes if known is None else [one + other for one, other in zip(known, volumes, strict=True)]
+    return tuple(PriceLevel._make((number, *levels[number], unit)) for number in sorted(levels))
