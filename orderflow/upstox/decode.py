@@ -65,6 +65,7 @@ class Decoded:
     segment_status: dict[str, str] | None = None
     closing_auction_status: dict[str, str] | None = None
     rejections: tuple[Rejection, ...] = ()
+    pre_open_status: dict[str, str] | None = None
 
 
 def decode(payload: bytes | str, received_time_ms: int) -> Decoded:
@@ -87,22 +88,23 @@ def decode(payload: bytes | str, received_time_ms: int) -> Decoded:
         if feed_time_ms:
             rejections.append(Rejection("bad_feed_time", None, f"currentTs={feed_time_ms}"))
         feed_time_ms = received_time_ms
-    status = closing = None
+    status = closing = pre_open = None
     if message.HasField("marketInfo"):
         market = message.marketInfo
         status = {segment: _STATUS_NAMES.get(number, str(number)) for segment, number in market.segmentStatus.items()}
-        closing = {segment: entry.status for segment, entry in market.casMarketStatus.items()}
+        closing = {segment: entry.status for segment, entry in market.casMarketStatus.items()} or None
+        pre_open = {segment: entry.status for segment, entry in market.preOpenSessionStatus.items()} or None
     feeds = message.feeds
     if not feeds:
         kind = MARKET_INFO if status is not None or message.type == pb.market_info else EMPTY
-        return Decoded(kind, feed_time_ms, (), status, closing or None, tuple(rejections))
+        return Decoded(kind, feed_time_ms, (), status, closing, tuple(rejections), pre_open)
     kind = SNAPSHOT if message.type == _SNAPSHOT_TYPE else UPDATE
     updates: list[FeedUpdate] = []
     for key in sorted(feeds):  # protobuf gives a map in another order in every process
         update = _FeedReader(key, kind, feed_time_ms, received_time_ms, rejections).update(feeds[key])
         if update is not None:
             updates.append(update)
-    return Decoded(kind, feed_time_ms, tuple(updates), status, closing or None, tuple(rejections))
+    return Decoded(kind, feed_time_ms, tuple(updates), status, closing, tuple(rejections), pre_open)
 
 
 class _FeedReader:
