@@ -37,6 +37,9 @@ def sound(rng: random.Random, number: int) -> dict[str, Any]:
         bid=(Level(99.9, 10), Level(99.8, 20)),
         ask=(Level(100.1, 15), Level(None, 5)),
         greeks=Greeks(0.5, -1.0, 0.1, 0.2, 0.0),
+        indicative_price=100.05,
+        indicative_quantity=5_000,
+        indicative_imbalance=-1_200,
     )
     tick = replace(tick, instrument_key=f"NSE_EQ|INE{number // 3_000:06d}")
     if rng.random() < 0.02:

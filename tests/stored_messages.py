@@ -24,6 +24,14 @@ TICK_2 = (
     '"prev_bid_quantity":10,"prev_ask_quantity":15,"prev_feed_time_ms":1765770379991,"prev_ltt_ms":1765770379706,'
     '"tick_direction":1,"streamer":"alpha"}'
 )
+AUCTION_TICK = (
+    '{"schema_version":2,"instrument_key":"NSE_EQ|INE467B01029","kind":"update","sequence":4,"feed_time_ms":1765769700000,'
+    '"received_time_ms":1765769700040,"event_time_ms":1765769700000,"trading_date":"2025-12-15","ltp":99.0,'
+    '"ltt_ms":1765706398000,"close_price":99.0,"vtt":50000,"bid":[{"price":101.0,"quantity":10},{"price":null,"quantity":90}],'
+    '"ask":[{"price":98.0,"quantity":15}],"segment_status":"PRE_OPEN_START","session_phase":"pre_open",'
+    '"session_start_ms":1765770300000,"session_end_ms":1765792800000,"tick_direction":0,"streamer":"alpha",'
+    '"indicative_price":99.55,"indicative_quantity":50000,"indicative_imbalance":-1200}'
+)
 HEARTBEAT_1 = (
     '{"schema_version":1,"instrument_key":"*","kind":"heartbeat","sequence":0,"feed_time_ms":1765770381000,'
     '"received_time_ms":1765770381010,"event_time_ms":1765770381000,"trading_date":"2025-12-15"}'

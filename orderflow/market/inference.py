@@ -204,6 +204,9 @@ def infer(
         gap=gap,
         auction=phase != CONTINUOUS and bool(traded),
         streamer=streamer,
+        indicative_price=update.indicative_price,
+        indicative_quantity=update.indicative_quantity,
+        indicative_imbalance=update.indicative_imbalance,
     )
     if out_of_order:
         return Inference(replace(state, sequence=tick.sequence), tick, tuple(events), settled=False)

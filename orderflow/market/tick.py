@@ -95,6 +95,9 @@ class FeedUpdate:
     greeks: Greeks | None = None
     minute_bar: Bar | None = None
     day_bar: DayBar | None = None
+    indicative_price: float | None = None
+    indicative_quantity: int | None = None
+    indicative_imbalance: int | None = None
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
@@ -148,6 +151,14 @@ class Tick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     gap: Annotated[bool | None, meaning("the traded volume spans an outage")] = None
     auction: Annotated[bool | None, meaning("the traded volume belongs to an auction: it has no aggressor")] = None
     streamer: Annotated[str | None, meaning("name of the streamer that published it (STREAMER_NAME)")] = None
+    indicative_price: Annotated[
+        float | None, meaning("iep: price at which a running auction would match now; null outside auctions")
+    ] = None
+    indicative_quantity: Annotated[int | None, meaning("ieq: quantity that would trade at the indicative price")] = None
+    indicative_imbalance: Annotated[
+        int | None,
+        meaning("iiqTotal: quantity that would be left over at the indicative price, with the feed's sign; null when zero"),
+    ] = None
 
 
 _DECODER: Final = msgspec.json.Decoder(Tick)
@@ -202,6 +213,9 @@ def update_from_tick(tick: Tick) -> FeedUpdate:
         greeks=tick.greeks,
         minute_bar=tick.bar,
         day_bar=tick.day_bar,
+        indicative_price=tick.indicative_price,
+        indicative_quantity=tick.indicative_quantity,
+        indicative_imbalance=tick.indicative_imbalance,
     )
 
 

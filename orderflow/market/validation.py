@@ -37,8 +37,11 @@ _TIMES: Final = (
     "feed_time_ms", "received_time_ms", "event_time_ms", "ltt_ms", "prev_feed_time_ms", "prev_ltt_ms",
     "session_start_ms", "session_end_ms",
 )  # fmt: skip
-_VOLUMES: Final = ("sequence", "vtt", "traded_volume", "ltq", "tbq", "tsq", "prev_bid_quantity", "prev_ask_quantity")
-_PRICES: Final = ("ltp", "close_price", "atp", "prev_bid", "prev_ask")
+_VOLUMES: Final = (
+    "sequence", "vtt", "traded_volume", "ltq", "tbq", "tsq", "prev_bid_quantity", "prev_ask_quantity", "indicative_quantity",
+)  # fmt: skip
+_BALANCES: Final = ("indicative_imbalance",)
+_PRICES: Final = ("ltp", "close_price", "atp", "prev_bid", "prev_ask", "indicative_price")
 _AMOUNTS: Final = ("oi", "iv")
 
 _dates: dict[int, tuple[str, str]] = {}
@@ -60,6 +63,7 @@ def _narrowed(struct: type[msgspec.Struct], limits: Mapping[str, Any]) -> type[A
 
 _TIME: Final = msgspec.Meta(ge=0, le=LATEST_MS)
 _VOLUME: Final = msgspec.Meta(ge=0, le=MOST_VOLUME)
+_BALANCE: Final = msgspec.Meta(ge=-MOST_VOLUME, le=MOST_VOLUME)
 _PRICE: Final = msgspec.Meta(gt=0.0, lt=MOST_PRICE)
 _AMOUNT: Final = msgspec.Meta(gt=-MOST, lt=MOST)
 _Level = _narrowed(Level, {"price": _PRICE, "quantity": _VOLUME})
@@ -68,6 +72,7 @@ _USUAL: Final = msgspec.json.Decoder(
         Tick,
         dict.fromkeys(_TIMES, _TIME)
         | dict.fromkeys(_VOLUMES, _VOLUME)
+        | dict.fromkeys(_BALANCES, _BALANCE)
         | dict.fromkeys(_PRICES, _PRICE)
         | dict.fromkeys(_AMOUNTS, _AMOUNT)
         | dict.fromkeys(("bid", "ask"), tuple[_Level, ...])  # type: ignore[valid-type]
@@ -127,6 +132,9 @@ def _value_problem(tick: Tick) -> str | None:
     best = [levels[0] for levels in (tick.bid, tick.ask) if levels]
     for volume in (*(getattr(tick, name) for name in _VOLUMES), *(level.quantity for level in best)):
         if not 0 <= (volume or 0) <= MOST_VOLUME:
+            return "absurd_volume"
+    for name in _BALANCES:
+        if not -MOST_VOLUME <= (getattr(tick, name) or 0) <= MOST_VOLUME:
             return "absurd_volume"
     for price in (*(getattr(tick, name) for name in _PRICES), *(level.price for level in best)):
         if price is not None and not 0.0 < price < MOST_PRICE and not _is_below_zero(tick, price):

@@ -35,9 +35,10 @@ def sound_tick(rows: pa.Table) -> pa.ChunkedArray:
     times = [at(name) for name in rows.column_names if name.endswith("_ms") and not name.startswith("_")]
     levels = [_levels(at(side)) for side in ("bid", "ask")]
     volumes = [
-        at(name) for name in ("sequence", "vtt", "traded_volume", "ltq", "tbq", "tsq", "prev_bid_quantity", "prev_ask_quantity")
+        *[at(name) for name in ("sequence", "vtt", "traded_volume", "ltq", "tbq", "tsq")],
+        *[at(name) for name in ("prev_bid_quantity", "prev_ask_quantity", "indicative_quantity")],
     ]
-    prices = [at(name) for name in ("ltp", "close_price", "atp", "prev_bid", "prev_ask")]
+    prices = [at(name) for name in ("ltp", "close_price", "atp", "prev_bid", "prev_ask", "indicative_price")]
     heartbeat = pc.equal(at("kind"), "heartbeat")
     own_key = pc.equal(pc.cast(at("instrument_key"), pa.large_binary()), at(KEY))
     edges = [pc.abs(pc.subtract(at(f"session_{edge}_ms"), at("event_time_ms"))) for edge in ("start", "end")]
@@ -54,6 +55,7 @@ def sound_tick(rows: pa.Table) -> pa.ChunkedArray:
         pc.equal(at("trading_date"), _ist_date(at("event_time_ms"))),
         *[pc.less_equal(edge, 2 * _DAY_MS) for edge in edges],
         *[_between(volume, 0, _MOST_VOLUME) for volume in [*volumes, bar["volume"]]],
+        _between(at("indicative_imbalance"), -_MOST_VOLUME, _MOST_VOLUME),
         *[_price(price) for price in [*prices, *(bar[name] for name in ("open", "high", "low", "close"))]],
         *[pc.less(pc.abs(amount), _MOST_AMOUNT) for amount in amounts],
         *levels,

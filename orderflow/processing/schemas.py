@@ -111,6 +111,10 @@ def tick_reason() -> Column:
         F.when(~_is_date_of(record["trading_date"], record["event_time_ms"]), F.lit("bad_trading_date")),
         F.when((session_ms[0] > 2 * _DAY_MS) | (session_ms[1] > 2 * _DAY_MS), F.lit("absurd_session")),
         F.when(_any_absurd(_volumes(record), lambda volume: volume.between(0, _MOST_VOLUME)), F.lit("absurd_volume")),
+        F.when(
+            _any_absurd([record["indicative_imbalance"]], lambda balance: balance.between(-_MOST_VOLUME, _MOST_VOLUME)),
+            F.lit("absurd_volume"),
+        ),
         F.when(_any_absurd(_prices(record), _is_price(record["instrument_key"])), F.lit("absurd_price")),
         F.when(_any_absurd(_amounts(record), lambda amount: F.abs(amount) < _MOST_AMOUNT), F.lit("absurd_number")),
         F.when(~record["tick_direction"].between(-1, 1), F.lit("absurd_direction")),
@@ -228,13 +232,16 @@ def _times(record: Column) -> list[Column]:
 
 
 def _volumes(record: Column) -> list[Column]:
-    own = ("sequence", "vtt", "traded_volume", "ltq", "tbq", "tsq", "prev_bid_quantity", "prev_ask_quantity")
+    own = (
+        *("sequence", "vtt", "traded_volume", "ltq", "tbq", "tsq"),
+        *("prev_bid_quantity", "prev_ask_quantity", "indicative_quantity"),
+    )
     best = [F.get(record[side], F.lit(0))["quantity"] for side in ("bid", "ask")]
     return [*[record[name] for name in own], record["bar"]["volume"], *best]
 
 
 def _prices(record: Column) -> list[Column]:
-    own = ("ltp", "close_price", "atp", "prev_bid", "prev_ask")
+    own = ("ltp", "close_price", "atp", "prev_bid", "prev_ask", "indicative_price")
     best = [F.get(record[side], F.lit(0))["price"] for side in ("bid", "ask")]
     return [*[record[name] for name in own], *[record["bar"][name] for name in ("open", "high", "low", "close")], *best]
 

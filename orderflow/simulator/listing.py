@@ -206,11 +206,14 @@ class StockListing:
                 self._indicative = 0
                 full.ClearField("iep")
                 full.ClearField("ieq")
+                full.ClearField("iiqTotal")
                 ltpc.ClearField("iep")
         feed_message.set_depth(full, bids, asks, 5, tick)
         if auction:
             last = full.marketLevel.bidAskQuote.add() if len(bids) < 5 else full.marketLevel.bidAskQuote[4]
             last.bidQ, last.askQ = self._indicative * 2, self._indicative
+            # Every bid stands above every ask, so that what does not match is the difference of the two sides.
+            full.iiqTotal = sum(quote.bidQ - quote.askQ for quote in full.marketLevel.bidAskQuote)
         full.tbq, full.tsq = float(market.total_bid_quantity), float(market.total_ask_quantity)
         if self._future:
             full.oi = float(900 * self.instrument.typical_order * self.instrument.lot_size + market.volume // 5)

@@ -15,6 +15,7 @@ from typing import Any, Final, NamedTuple
 from google.protobuf.message import DecodeError as ProtobufDecodeError
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
+from orderflow.market.conformity import MOST_VOLUME
 from orderflow.market.errors import DecodeError
 from orderflow.market.session import may_trade_below_zero
 from orderflow.market.tick import MINUTE_MS, SNAPSHOT, UPDATE, Bar, DayBar, FeedUpdate, Greeks, Level
@@ -64,6 +65,7 @@ class Decoded:
     segment_status: dict[str, str] | None = None
     closing_auction_status: dict[str, str] | None = None
     rejections: tuple[Rejection, ...] = ()
+    pre_open_status: dict[str, str] | None = None
 
 
 def decode(payload: bytes | str, received_time_ms: int) -> Decoded:
@@ -86,22 +88,23 @@ def decode(payload: bytes | str, received_time_ms: int) -> Decoded:
         if feed_time_ms:
             rejections.append(Rejection("bad_feed_time", None, f"currentTs={feed_time_ms}"))
         feed_time_ms = received_time_ms
-    status = closing = None
+    status = closing = pre_open = None
     if message.HasField("marketInfo"):
         market = message.marketInfo
         status = {segment: _STATUS_NAMES.get(number, str(number)) for segment, number in market.segmentStatus.items()}
-        closing = {segment: entry.status for segment, entry in market.casMarketStatus.items()}
+        closing = {segment: entry.status for segment, entry in market.casMarketStatus.items()} or None
+        pre_open = {segment: entry.status for segment, entry in market.preOpenSessionStatus.items()} or None
     feeds = message.feeds
     if not feeds:
         kind = MARKET_INFO if status is not None or message.type == pb.market_info else EMPTY
-        return Decoded(kind, feed_time_ms, (), status, closing or None, tuple(rejections))
+        return Decoded(kind, feed_time_ms, (), status, closing, tuple(rejections), pre_open)
     kind = SNAPSHOT if message.type == _SNAPSHOT_TYPE else UPDATE
     updates: list[FeedUpdate] = []
     for key in sorted(feeds):  # protobuf gives a map in another order in every process
         update = _FeedReader(key, kind, feed_time_ms, received_time_ms, rejections).update(feeds[key])
         if update is not None:
             updates.append(update)
-    return Decoded(kind, feed_time_ms, tuple(updates), status, closing or None, tuple(rejections))
+    return Decoded(kind, feed_time_ms, tuple(updates), status, closing, tuple(rejections), pre_open)
 
 
 class _FeedReader:
@@ -161,6 +164,7 @@ class _FeedReader:
             self._greeks(market.optionGreeks) if market.HasField("optionGreeks") else None,
             minute_bar,
             day_bar,
+            *self._auction(market),
         )
 
     def _index(self, index: Any) -> FeedUpdate:
@@ -176,6 +180,7 @@ class _FeedReader:
             close_price=close_price,
             minute_bar=minute_bar,
             day_bar=day_bar,
+            indicative_price=self._indicative_price(index.ltpc),
         )
 
     def _plain(self, ltpc: Any) -> FeedUpdate:
@@ -189,6 +194,7 @@ class _FeedReader:
             ltt_ms=ltt_ms,
             ltq=ltq,
             close_price=close_price,
+            indicative_price=self._indicative_price(ltpc),
         )
 
     def _first_level(self, first: Any) -> FeedUpdate:
@@ -210,7 +216,29 @@ class _FeedReader:
             bid=bid,
             ask=ask,
             greeks=self._greeks(first.optionGreeks) if first.HasField("optionGreeks") else None,
+            indicative_price=self._indicative_price(first.ltpc),
         )
+
+    def _auction(self, market: Any) -> tuple[float | None, int | None, int | None]:
+        """Return indicative price, quantity and imbalance, which the feed gives only while an auction runs.
+
+        Upstox's documentation does not say which side a positive imbalance is of: its sign is kept as it comes.
+        """
+        price, quantity, imbalance = market.iep, market.ieq, market.iiqTotal
+        found_price = self._price(price, "iep") if price else self._indicative_price(market.ltpc)
+        if not (quantity or imbalance):
+            return found_price, None, None
+        if not 0 <= quantity <= MOST_VOLUME:
+            self._reject("bad_quantity", f"ieq={quantity}")
+            quantity = 0
+        if not -MOST_VOLUME <= imbalance <= MOST_VOLUME:
+            self._reject("bad_quantity", f"iiqTotal={imbalance}")
+            imbalance = 0
+        return found_price, quantity or None, imbalance or None
+
+    def _indicative_price(self, ltpc: Any) -> float | None:
+        """Return the indicative price that accompanies a last price, in modes that give no other field of an auction."""
+        return self._price(ltpc.iep.value, "ltpc.iep") if ltpc.HasField("iep") else None
 
     def _last_trade(self, ltpc: Any) -> tuple[float | None, int | None, int | None, float | None]:
         ltt_ms: int | None = ltpc.ltt or None

@@ -108,7 +108,7 @@ class FeedEngine:
         self._opened_ms = 0
         self._outage_from_ms: int | None = None
         self._stalled_keys: set[str] = set()
-        self._closing_auction_status: dict[str, str] = {}
+        self._auction_status: dict[str, dict[str, str]] = {}
 
     def own(self, keys: Iterable[str], cause: str | None = None) -> None:
         """Take over instruments; what is known of them continues after a gap, and so does a first snapshot that may be old."""
@@ -207,9 +207,10 @@ class FeedEngine:
         self._heartbeat.message(decoded.feed_time_ms, at_ms)
         if decoded.segment_status:
             self._announced(decoded, at_ms)
-        if decoded.closing_auction_status and decoded.closing_auction_status != self._closing_auction_status:
-            self._closing_auction_status = decoded.closing_auction_status
-            self._event("closing_auction", at_ms, to_ms=decoded.feed_time_ms, detail=dict(decoded.closing_auction_status))
+        for name, statuses in (("pre_open", decoded.pre_open_status), ("closing_auction", decoded.closing_auction_status)):
+            if statuses and statuses != self._auction_status.get(name):
+                self._auction_status[name] = statuses
+                self._event(name, at_ms, to_ms=decoded.feed_time_ms, detail=dict(statuses))
         if decoded.kind == MARKET_INFO:
             return decoded
         self.figures.live_messages += decoded.kind == UPDATE

@@ -10,6 +10,8 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.keys import Keys
 
+from orderflow.dashboard.state.store import clock_ms, trading_date
+from orderflow.market import topics
 from tests.browser.conftest import Page, wait_until
 from tests.browser.synthetic import NAMES
 from tests.browser.test_interaction import axis, chart, pan, point_at
@@ -73,6 +75,33 @@ def test_price_when_the_feed_stalls_is_shown_as_old(browser: Any, page: Page) ->
     stale = browser.execute_script(stall, [{"level": "warning", "code": "stalled", "text": "Feed stalled"}])
     assert stale == [True, "rgb(86, 99, 122)"]
     assert browser.execute_script(stall, [])[0] is False
+
+
+def test_auction_when_one_runs_then_its_figures_are_shown_until_trading_is_continuous(browser: Any, page: Page) -> None:
+    key = "BSE_EQ|INE467B01029"
+
+    def say(phase: str, status: str, **more: Any) -> None:
+        now = clock_ms()
+        times = {"feed_time_ms": now, "received_time_ms": now, "event_time_ms": now, "trading_date": trading_date(now)}
+        tick = {"schema_version": 2, "instrument_key": key, "kind": "update", "sequence": 1, **times}
+        assert page.store.apply([(topics.TICKS, {**tick, "session_phase": phase, "segment_status": status, **more})]) == 0
+
+    def banner() -> Any:
+        return browser.execute_script(
+            "return [...document.querySelectorAll('[data-code=auction]')].map((one) => [one.textContent, one.ariaLive])"
+        )
+
+    try:
+        say("pre_open", "PRE_OPEN_START", indicative_price=1_541.5, indicative_quantity=150_000, indicative_imbalance=-1_200)
+        browser.get(f"{page.url}/?instrument={key.replace('|', '%7C')}")
+        words = "Auction: indicative price 1,541.50, quantity 1,50,000, imbalance −1,200."
+        wait_until(lambda: banner() == [[words, "off"]], "the auction")
+        say("continuous", "NORMAL_OPEN")
+        wait_until(lambda: banner() == [], "the auction's end")
+    finally:
+        browser.get("about:blank")
+        with page.store.lock:
+            del page.store.instruments[key]
 
 
 def test_keys_when_pressed_pan_zoom_and_return(browser: Any, page: Page) -> None:

@@ -50,6 +50,69 @@ def test_banners_when_the_market_is_closed_name_the_next_session() -> None:
     assert (banner.level, banner.code, banner.text) == ("info", "closed", "Market closed. Next session Tue 16 Dec 09:15 IST.")
 
 
+AUCTION = {"indicative_price": 1_541.5, "indicative_quantity": 150_000, "indicative_imbalance": 1_200}
+
+
+def auction_tick(phase: str, status: str, age_ms: int = 100, **more: Any) -> tuple[str, dict[str, Any]]:
+    tick = {
+        "instrument_key": KEY,
+        "kind": "update",
+        "feed_time_ms": NOW - age_ms,
+        "received_time_ms": NOW - age_ms,
+        "trading_date": "2025-12-15",
+        "segment_status": status,
+        "session_phase": phase,
+    }
+    return topics.TICKS, {**tick, **more}
+
+
+@pytest.mark.parametrize(
+    ("phase", "status", "said"),
+    [
+        ("pre_open", "PRE_OPEN_START", ["Pre-open auction."]),
+        ("opening_auction", "PRE_OPEN_END", ["Pre-open auction over."]),
+        ("closing_auction", "NORMAL_OPEN", []),
+        ("closing_auction", "NORMAL_CLOSE", ["Closing auction."]),
+    ],
+)
+def test_banners_when_an_auction_runs_name_what_it_would_match(phase: str, status: str, said: list[str]) -> None:
+    store = live_store(auction_tick(phase, status, **AUCTION))
+    found = banners.banners(store, KEY, NOW)
+    words = "Auction: indicative price 1,541.50, quantity 1,50,000, imbalance +1,200."
+    assert [banner.text for banner in found] == [*said, words]
+    assert (found[-1].level, found[-1].code) == ("info", "auction")
+    assert banners.live_trouble(found) == []
+
+
+@pytest.mark.parametrize(
+    ("given", "words"),
+    [
+        ({"indicative_price": 99.55}, "Auction: indicative price 99.55."),
+        ({"indicative_quantity": 500, "indicative_imbalance": -1_200}, "Auction: quantity 500, imbalance −1,200."),
+    ],
+)
+def test_auction_banner_when_the_feed_gives_part_of_it_names_that_part(given: dict[str, Any], words: str) -> None:
+    store = live_store(auction_tick("closing_auction", "NORMAL_OPEN", **given))
+    assert [banner.text for banner in banners.banners(store, KEY, NOW)] == [words]
+
+
+def test_auction_banner_when_trading_is_continuous_or_its_figures_are_old_is_none() -> None:
+    running = auction_tick("pre_open", "PRE_OPEN_START", 1_000, **AUCTION)
+    assert codes(live_store(running, auction_tick("continuous", "NORMAL_OPEN"))) == []
+    assert codes(live_store(auction_tick("continuous", "NORMAL_OPEN", **AUCTION))) == []
+    old = auction_tick("pre_open", "PRE_OPEN_START", 30_001, **AUCTION)
+    assert codes(live_store(old, auction_tick("pre_open", "PRE_OPEN_START"))) == ["closed"]
+    assert codes(live_store(auction_tick("pre_open", "PRE_OPEN_START"))) == ["closed"]
+
+
+def test_auction_banner_when_a_new_day_begins_is_none() -> None:
+    store = live_store(auction_tick("pre_open", "PRE_OPEN_START", **AUCTION))
+    assert codes(store) == ["closed", "auction"]
+    store.instruments[KEY].reset("2025-12-15", None, None)
+    assert store.apply([auction_tick("pre_open", "PRE_OPEN_START")]) == 0
+    assert codes(store) == ["closed"]
+
+
 def test_banners_when_a_session_is_on_and_the_feed_silent_do_not_repeat_yesterdays_close() -> None:
     closed = live_store(segment="NORMAL_CLOSE", age_ms=900_000)
     assert codes(closed, in_session=True) == ["stalled"]

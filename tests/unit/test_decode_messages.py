@@ -320,3 +320,47 @@ def test_decode_when_real_recording_then_every_value_as_the_sdk_gives_it(name):
                 assert [level.price for level in update.ask] == [
                     quote["askP"] for quote in full["marketLevel"]["bidAskQuote"] if "askP" in quote
                 ]
+
+
+def test_auction_when_the_feed_gives_all_of_it_then_price_quantity_and_imbalance_are_decoded():
+    result = decoded({"feeds": {KEY: market(iep=1541.5, ieq="50000", iiqTotal="-1200", casEligible=True)}})
+    (update,) = result.updates
+    assert (update.indicative_price, update.indicative_quantity, update.indicative_imbalance) == (1541.5, 50_000, -1_200)
+    assert result.rejections == ()
+
+
+@pytest.mark.parametrize(
+    "feed",
+    [
+        market(ltpc={"ltp": 1540.2, "iep": 1541.5}),
+        {"fullFeed": {"indexFF": {"ltpc": {"ltp": 1540.2, "iep": 1541.5}}}},
+        {"ltpc": {"ltp": 1540.2, "iep": 1541.5}},
+        {"firstLevelWithGreeks": {"ltpc": {"ltp": 1540.2, "iep": 1541.5}}},
+    ],
+)
+def test_auction_when_only_ltpc_has_the_price_then_it_is_taken_from_there_in_every_mode(feed):
+    (update,) = decoded({"feeds": {KEY: feed}}).updates
+    assert (update.indicative_price, update.indicative_quantity, update.indicative_imbalance) == (1541.5, None, None)
+
+
+def test_auction_when_none_runs_then_its_fields_are_absent():
+    (update,) = decoded({"feeds": {KEY: market(ltpc={"ltp": 1540.2}, vtt="900", casEligible=True)}}).updates
+    assert (update.indicative_price, update.indicative_quantity, update.indicative_imbalance) == (None, None, None)
+
+
+@pytest.mark.parametrize(
+    ("fields", "rejected", "kept"),
+    [
+        ({"iep": -1.0}, ("bad_price", "iep=-1.0"), (None, 10, -5)),
+        ({"iep": "NaN"}, ("bad_price", "iep=nan"), (None, 10, -5)),
+        ({"ltpc": {"iep": 1e12}, "iep": 0.0}, ("bad_price", "ltpc.iep=1000000000000.0"), (None, 10, -5)),
+        ({"ieq": "-5"}, ("bad_quantity", "ieq=-5"), (100.0, None, -5)),
+        ({"ieq": str(10**12 + 1)}, ("bad_quantity", "ieq=1000000000001"), (100.0, None, -5)),
+        ({"iiqTotal": str(-(10**12) - 1)}, ("bad_quantity", "iiqTotal=-1000000000001"), (100.0, 10, None)),
+    ],
+)
+def test_auction_when_a_value_cannot_be_true_then_it_is_left_out_and_the_others_are_kept(fields, rejected, kept):
+    result = decoded({"feeds": {KEY: market(**{"iep": 100.0, "ieq": "10", "iiqTotal": "-5"} | fields)}})
+    (update,) = result.updates
+    assert (update.indicative_price, update.indicative_quantity, update.indicative_imbalance) == kept
+    assert [(each.reason, each.detail) for each in result.rejections] == [rejected]

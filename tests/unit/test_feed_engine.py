@@ -301,3 +301,16 @@ def test_closing_auction_when_a_stock_with_derivatives_trades_in_it_then_marked_
         TCS: ("closing_auction", True, 500),
         INFY: ("continuous", False, 500),
     }
+
+
+def test_auction_statuses_when_they_change_then_each_is_told_once() -> None:
+    sink = ListSink()
+    engine = running(sink)
+    pre_open = {"preOpenSessionStatus": {"NSE_EQ": {"status": "PRE_OPEN_START", "updatedTime": str(TEN)}}}
+    closing = {"casMarketStatus": {"NSE_EQ": {"status": "CAS_LM_START", "updatedTime": str(TEN)}}}
+    for info in (pre_open, pre_open, {**pre_open, **closing}):
+        feed(engine, {"type": "market_info", "currentTs": str(TEN), "marketInfo": info})
+    assert [(event["event"], event["detail"]) for event in sink.events if event["event"] != "connected"] == [
+        ("pre_open", '{"NSE_EQ": "PRE_OPEN_START"}'),
+        ("closing_auction", '{"NSE_EQ": "CAS_LM_START"}'),
+    ]

@@ -32,6 +32,8 @@ KEYS = st.one_of(st.sampled_from(["NSE_EQ|INE467B01029", "NSE_FO|1", "NSE_INDEX|
 def feeds(draw: st.DrawFn) -> Any:
     """One instrument's feed of any kind, each field anything that its wire type can hold."""
     ltpc = pb.LTPC(ltp=draw(DOUBLES), ltt=draw(TIMES), ltq=draw(INT64), cp=draw(DOUBLES))
+    if draw(st.booleans()):
+        ltpc.iep.value = draw(DOUBLES)
     quotes = [
         pb.Quote(bidP=draw(DOUBLES), bidQ=draw(INT64), askP=draw(DOUBLES), askQ=draw(INT64))
         for _ in range(draw(st.integers(0, 2)))
@@ -64,6 +66,9 @@ def feeds(draw: st.DrawFn) -> Any:
             iv=draw(DOUBLES),
             tbq=draw(DOUBLES),
             tsq=draw(DOUBLES),
+            iep=draw(DOUBLES),
+            ieq=draw(INT64),
+            iiqTotal=draw(INT64),
         )
         return pb.Feed(fullFeed=pb.FullFeed(marketFF=market))
     if kind == "index":
@@ -102,10 +107,18 @@ def check(update: FeedUpdate) -> None:
     """What has come through the decoder can be true, and JSON and 64 bits can hold it."""
     times = [update.feed_time_ms, update.ltt_ms, update.minute_bar.start_ms if update.minute_bar else None]
     assert all(0 < at <= NOW_MS + 2 * FUTURE_MS for at in times if at is not None)
-    prices = [update.ltp, update.close_price, update.atp, *(level.price for level in (*update.bid, *update.ask))]
+    prices = [
+        update.ltp,
+        update.close_price,
+        update.atp,
+        update.indicative_price,
+        *(level.price for level in (*update.bid, *update.ask)),
+    ]
     assert all(0 < price < 1e9 for price in prices if price is not None)
     quantities = [update.ltq, update.vtt, update.tbq, update.tsq, *(level.quantity for level in (*update.bid, *update.ask))]
     assert all(0 <= quantity <= 10**15 for quantity in quantities if quantity is not None)
+    assert 0 <= (update.indicative_quantity or 0) <= 10**12
+    assert abs(update.indicative_imbalance or 0) <= 10**12
     bar = update.minute_bar
     assert bar is None or (bar.low <= min(bar.open, bar.close) and max(bar.open, bar.close) <= bar.high)
 

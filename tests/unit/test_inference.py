@@ -110,6 +110,20 @@ def test_pre_open_when_vtt_is_indicative_then_nothing_is_inferred_and_yesterdays
     assert (ticks[0].event_time_ms, ticks[0].session_phase) == (OPEN - 600_000, "pre_open")
 
 
+def test_pre_open_when_an_auction_runs_then_the_tick_carries_what_it_would_match_and_restores_it() -> None:
+    before = replace(
+        update(OPEN - 600_000, ltt_ms=OPEN - 63_000_000, vtt=30_000),
+        indicative_price=101.5,
+        indicative_quantity=30_000,
+        indicative_imbalance=-1_200,
+    )
+    (tick, after), _, _ = run(before, update(OPEN + 1_000, ltt_ms=OPEN + 500, vtt=31_000))
+    assert (tick.session_phase, tick.traded_volume) == ("pre_open", None)
+    assert (tick.indicative_price, tick.indicative_quantity, tick.indicative_imbalance) == (101.5, 30_000, -1_200)
+    assert (after.indicative_price, after.indicative_quantity, after.indicative_imbalance) == (None, None, None)
+    assert update_from_tick(tick) == before
+
+
 def test_first_trade_when_the_buffer_period_was_seen_then_its_vtt_is_the_baseline() -> None:
     ticks, _, _ = run(
         update(OPEN - 60_000, ltt_ms=OPEN - 420_000, vtt=800),

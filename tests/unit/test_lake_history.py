@@ -26,10 +26,22 @@ OPEN_MS = 1_765_770_300_000
 DAY, NEXT_DAY = "2025-12-15", "2025-12-16"
 
 
-def write(root: Path, table: Table, date: str, name: str, rows: list[dict[str, object]], **options: object) -> None:
+AUCTION = ("indicative_price", "indicative_quantity", "indicative_imbalance")
+
+
+def write(
+    root: Path,
+    table: Table,
+    date: str,
+    name: str,
+    rows: list[dict[str, object]],
+    without: tuple[str, ...] = (),
+    **options: object,
+) -> None:
     directory = root / table.day(date)[1:]
     directory.mkdir(parents=True, exist_ok=True)
-    pq.write_table(pa.Table.from_pylist(rows, schema=arrow_schema(table.fields)), directory / name, **options)
+    stored = pa.Table.from_pylist(rows, schema=arrow_schema(table.fields)).drop_columns(list(without))
+    pq.write_table(stored, directory / name, **options)
 
 
 def tick(sequence: int, instrument: str = TCS, **more: object) -> dict[str, object]:
@@ -79,6 +91,18 @@ def test_ticks_when_day_has_several_files_then_come_sorted_and_only_of_the_instr
     assert history.ticks(TCS, DAY, NEXT_DAY, columns=["sequence"]).to_pydict() == {"sequence": [1, 2, 3, 9]}
     assert history.dates() == [DAY, NEXT_DAY]
     assert pl.from_arrow(history.ticks(INFY, DAY)).height == 1
+
+
+def test_ticks_when_a_day_was_stored_before_auctions_had_fields_then_they_are_null(tmp_path, hdfs) -> None:
+    write(tmp_path, TICKS, DAY, "older.parquet", [tick(1)], without=AUCTION)
+    write(tmp_path, TICKS, DAY, "newer.parquet", [tick(2, indicative_price=99.55, indicative_imbalance=-1_200)])
+
+    found = History.connect(hdfs.url).ticks(TCS, DAY, columns=["sequence", *AUCTION])
+
+    assert found.to_pylist() == [
+        {"sequence": 1, "indicative_price": None, "indicative_quantity": None, "indicative_imbalance": None},
+        {"sequence": 2, "indicative_price": 99.55, "indicative_quantity": None, "indicative_imbalance": -1_200},
+    ]
 
 
 def test_ticks_when_row_groups_hold_other_instruments_then_skips_their_bytes(tmp_path, hdfs) -> None:

@@ -28,6 +28,7 @@ KEY = "NSE_EQ|INE467B01029"
 STORED_MS = 1_765_770_390_000
 TICKS = (stored.TICK_1, stored.TICK_2)
 HEARTBEATS = (stored.HEARTBEAT_1, stored.HEARTBEAT_2)
+AUCTION = ("indicative_price", "indicative_quantity", "indicative_imbalance")
 STATES = (stored.STATE_1, stored.STATE_2)
 
 
@@ -45,6 +46,21 @@ def test_tick_when_of_either_version_then_the_engine_reads_the_same(value: str) 
     assert tick.bid == (Level(100.1, 10), Level(100.0, 20))
     assert (tick.gap or False, tick.auction or False) == (False, False)
     assert decode_tick(encode_tick(tick)) == tick
+
+
+@pytest.mark.parametrize("value", TICKS)
+def test_tick_when_stored_before_auctions_had_fields_then_they_are_absent(value: str) -> None:
+    tick = decode_tick(value)
+    assert (tick.indicative_price, tick.indicative_quantity, tick.indicative_imbalance) == (None, None, None)
+
+
+def test_tick_when_it_is_of_an_auction_then_every_reader_takes_it() -> None:
+    tick = decode_tick(stored.AUCTION_TICK)
+    assert tick_problem(tick, KEY, STORED_MS) is None
+    assert (tick.indicative_price, tick.indicative_quantity, tick.indicative_imbalance) == (99.55, 50_000, -1_200)
+    assert decode_tick(encode_tick(tick)) == tick
+    assert valid_tick(KEY, json.loads(stored.AUCTION_TICK)) == tick
+    assert problem(records.TICK, json.loads(stored.AUCTION_TICK)) is None
 
 
 @pytest.mark.parametrize("value", HEARTBEATS)
@@ -161,7 +177,7 @@ def test_message_when_of_either_version_then_it_conforms_to_the_present_fields(f
     ],
 )
 def test_message_of_the_present_version_when_a_field_is_added_then_it_must_have_it(fields: tuple[Field, ...], value: str) -> None:
-    left_out = {"oi", "iv", "greeks", "segment_status", "gap", "auction"} if fields == records.TICK else set()
+    left_out = {"oi", "iv", "greeks", "segment_status", "gap", "auction", *AUCTION} if fields == records.TICK else set()
     assert set(records.names(fields)) == set(json.loads(value)) | left_out
 
 

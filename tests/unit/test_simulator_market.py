@@ -179,7 +179,15 @@ def test_pre_open_when_nothing_traded_then_ltt_is_yesterdays_and_the_book_is_cro
         assert full.marketLevel.bidAskQuote[4].bidQ > 0
         assert full.vtt > 0
         assert full.iep > 0
+        quotes = full.marketLevel.bidAskQuote
+        assert full.iiqTotal == sum(quote.bidQ for quote in quotes) - sum(quote.askQ for quote in quotes) != 0
     assert [trade for trade in whole_day.truth[TCS] if ist(trade[0]) < "09:08"] == []
+
+
+def test_session_when_no_auction_takes_orders_then_the_auctions_fields_are_absent(whole_day: Watched) -> None:
+    with_fields = {ist(at) for at, full in whole_day.updates[TCS] if full.iep or full.ieq or full.iiqTotal}
+    assert {"09:06", "15:21", "15:30"} <= with_fields
+    assert all(clock <= "09:08" or "15:20" <= clock <= "15:31" for clock in with_fields)
 
 
 def test_session_when_whole_then_aggressors_trade_in_continuous_hours_only(whole_day: Watched) -> None:

@@ -47,6 +47,9 @@ def problem(**changes: Any) -> str | None:
         {"oi": -1.0},
         {"bar": bar_of(-1, None)},
         {"bar": bar_of(0, 0)},
+        {"indicative_price": 100.05, "indicative_quantity": 5_000, "indicative_imbalance": -1_200},
+        {"indicative_imbalance": 10**12},
+        {"indicative_imbalance": -(10**12)},
     ],
 )
 def test_tick_when_it_is_sound_then_it_has_no_problem(changes: dict[str, Any]) -> None:
@@ -98,6 +101,12 @@ def test_tick_when_it_is_sound_then_it_has_no_problem(changes: dict[str, Any]) -
         ({"bar": replace(bar_of(0, 5), close=102.0)}, "bad_bar"),
         ({"bar": bar_of(0, -5)}, "absurd_volume"),
         ({"bar": bar_of(2, 5)}, "bar_in_future"),
+        ({"indicative_price": 0.0}, "absurd_price"),
+        ({"indicative_price": -1.0}, "absurd_price"),
+        ({"indicative_quantity": -1}, "absurd_volume"),
+        ({"indicative_quantity": 10**12 + 1}, "absurd_volume"),
+        ({"indicative_imbalance": 10**12 + 1}, "absurd_volume"),
+        ({"indicative_imbalance": -(10**12) - 1}, "absurd_volume"),
     ],
 )
 def test_tick_when_one_thing_is_wrong_then_it_is_the_reason(changes: dict[str, Any], reason: str) -> None:

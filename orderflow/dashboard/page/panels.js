@@ -357,6 +357,12 @@ function nothing(view) {
   return ["No trades yet for " + of.symbolOf(view.instrument), "The chart fills by itself from the first trade. Stored days are in the list above."];
 }
 
+/* A screen reader announces each new banner, but not every figure of an auction. */
+function bannerNode(banner) {
+  const spoken = banner.code === "auction" ? { "aria-live": "off" } : {};
+  return el("div", { class: "banner " + banner.level, "data-code": banner.code, ...spoken }, banner.text);
+}
+
 function drawBanners() {
   const { phase, live } = connection;
   const own = phase === "closed" || (!live && phase !== "connecting") ? [{ level: "error", code: "offline", text: phase === "closed" ? LOST : SILENT }] : [];
@@ -367,7 +373,7 @@ function drawBanners() {
   const quiet = list.some((one) => one.code === "quiet");
   document.documentElement.toggleAttribute("data-stale", (feedStale || quiet) && !of.view.date);
   document.documentElement.toggleAttribute("data-feed-stale", feedStale);
-  of.byId("of-banners").replaceChildren(...list.map((banner) => el("div", { class: "banner " + banner.level, "data-code": banner.code }, banner.text)));
+  of.byId("of-banners").replaceChildren(...list.map(bannerNode));
 }
 
 /* Latency ---------------------------------------------------------------------------------------------------- */

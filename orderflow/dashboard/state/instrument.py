@@ -36,6 +36,15 @@ class Unseen(NamedTuple):
     turnover: float
 
 
+class Auction(NamedTuple):
+    """What a running auction would match now, as the feed last said; a value that it does not give is None."""
+
+    price: float | None
+    quantity: int | None
+    imbalance: int | None
+    received_ms: int
+
+
 class Instrument:
     """What is known of one instrument on its current trading date."""
 
@@ -59,6 +68,7 @@ class Instrument:
         self.outside_volume = 0
         self.closed_ms = 0
         self.quote: dict[str, Any] = {}
+        self.auction: Auction | None = None
         self.last_price: float | None = None
         self.last_time_ms: int | None = None
         self.last_trade_ms: int | None = None
@@ -157,17 +167,20 @@ class Instrument:
             value = tick.get(name)
             if value is not None:
                 quote[name] = value
+        price, quantity, imbalance = (tick.get(f"indicative_{name}") for name in ("price", "quantity", "imbalance"))
+        if price is not None or quantity is not None or imbalance is not None:
+            self.auction = Auction(price, quantity, imbalance, int(tick["received_time_ms"]))
         if tick.get("session_start_ms") is not None and tick.get("trading_date") == self.date:
             self.session_start_ms = tick["session_start_ms"]
             self.session_end_ms = tick.get("session_end_ms")
-        price = tick.get("ltp")
+        last_price = tick.get("ltp")
         time_ms = tick.get("ltt_ms")
         if time_ms is not None:
             self.last_trade_ms = max(self.last_trade_ms or 0, int(time_ms))
-        if price is not None and time_ms is not None and (self.last_time_ms is None or time_ms >= self.last_time_ms):
-            self.last_price = price
+        if last_price is not None and time_ms is not None and (self.last_time_ms is None or time_ms >= self.last_time_ms):
+            self.last_price = last_price
             if is_index(self.key):
-                self._fold_index(float(price), int(time_ms), int(tick["received_time_ms"]))
+                self._fold_index(float(last_price), int(time_ms), int(tick["received_time_ms"]))
 
     def _fold_index(self, price: float, time_ms: int, received_ms: int) -> None:
         """Fold an index's value into the forming minute: it has no trades, and its final candle is the exchange's bar."""

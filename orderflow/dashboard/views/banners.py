@@ -7,12 +7,14 @@ from datetime import UTC, datetime
 from typing import Final, Literal
 
 from orderflow.dashboard.state.freshness import OPEN_STATES, STALL_MS
+from orderflow.dashboard.state.instrument import Instrument
 from orderflow.dashboard.state.numbers import grouped
 from orderflow.dashboard.state.store import Gap, Store
 from orderflow.market.candle import IST
 
 TOKEN_WARNING_MS: Final = 40 * 60_000
 TROUBLE: Final = frozenset({"kafka", "token", "disconnected", "stalled", "streamer"})
+AUCTION_PHASES: Final = frozenset({"pre_open", "opening_auction", "closing_auction"})
 Level = Literal["info", "warning", "error"]
 
 
@@ -58,18 +60,37 @@ def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None
                 found.append(Banner("warning", "token_expiring", _sentence(cause)))
         elif at_ms > store.last_event.get("connected", 0):
             found.append(Banner("error", "token", f"No valid Upstox token: {cause}. Tokens end at 03:30 IST."))
+    auction = auction_banner(store.instrument(key), now_ms)
     status = store.segment_status.get(key.partition("|")[0])
     open_now = status is None or status in OPEN_STATES
     heard_ms = max(store.last_update_ms or 0, store.last_heartbeat_ms or 0)
     if not open_now and not (in_session and now_ms - heard_ms > STALL_MS):
         after = f" Next session {day_and_clock(next_open_ms)} IST." if next_open_ms is not None else ""
-        words = {"PRE_OPEN_START": "Pre-open auction", "PRE_OPEN_END": "Pre-open auction over"}.get(status or "", "Market closed")
+        otherwise = "Market closed" if auction is None else "Closing auction"
+        words = {"PRE_OPEN_START": "Pre-open auction", "PRE_OPEN_END": "Pre-open auction over"}.get(status or "", otherwise)
         found.append(Banner("info", "closed", f"{words}.{after}"))
-        return found
+        return found if auction is None else [*found, auction]
     found += _feed(store, key, now_ms)
     if not store.caught_up and not store.source_error:
         found.append(Banner("info", "catching_up", "Reading the day so far from Kafka …"))
-    return found
+    return found if auction is None else [*found, auction]
+
+
+def auction_banner(instrument: Instrument | None, now_ms: int) -> Banner | None:
+    """Return what the instrument's auction would match now; None when none runs, or its figures are old."""
+    if instrument is None or instrument.quote.get("session_phase") not in AUCTION_PHASES:
+        return None
+    auction = instrument.auction
+    if auction is None or now_ms - auction.received_ms > STALL_MS:
+        return None
+    parts = []
+    if auction.price is not None:
+        parts.append(f"indicative price {grouped(auction.price, 2)}")
+    if auction.quantity is not None:
+        parts.append(f"quantity {grouped(auction.quantity)}")
+    if auction.imbalance is not None:
+        parts.append(f"imbalance {'+' if auction.imbalance > 0 else ''}{grouped(auction.imbalance)}")
+    return Banner("info", "auction", f"Auction: {', '.join(parts)}.")
 
 
 def _feed(store: Store, key: str, now_ms: int) -> list[Banner]:
