@@ -14,6 +14,7 @@ from typing import Final, Literal, NamedTuple
 
 from orderflow.market.candle import Candle
 from orderflow.market.confidence import grade
+from orderflow.market.day_so_far import EXCHANGE
 
 MINUTE_MS: Final = 60_000
 INITIAL_BALANCE_MINUTES: Final = 60
@@ -160,7 +161,7 @@ def _join(minutes: Sequence[Candle], n: int, start_ms: int, end_ms: int) -> Cand
     weighed = session_vwap(weights)[-1] if weights else None
     bands = [m.delta_band for m in minutes if m.delta_band is not None]
     band = hypot(*bands) if bands else None
-    sources = {m.source for m in minutes}
+    sources = {m.source for m in minutes} - {EXCHANGE} or {EXCHANGE}
     auction = sum(m.auction_volume for m in minutes)
     return Candle(
         start_ms=start_ms,

@@ -98,7 +98,7 @@ def sound_candle(rows: pa.Table) -> pa.ChunkedArray:
     return _all(
         *_windows(rows, at("window_minutes")),
         pc.is_in(at("window_minutes"), value_set=pa.array(WINDOW_MINUTES, pa.int32())),
-        pc.equal(at("source"), "stream"),
+        pc.is_in(at("source"), value_set=pa.array(["stream", "exchange"])),
         *[_between(count, 0, _MOST_VOLUME) for count in [*parts, *counts]],
         *[_between(at(name), -_MOST_VOLUME, _MOST_VOLUME) for name in ("delta", "min_delta", "max_delta")],
         *[_price(price) for price in [*prices[0], *prices[1], at("vwap")]],

@@ -149,7 +149,7 @@ def candle_reason() -> Column:
     )
     return F.coalesce(
         *_window_reasons(record, record["window_minutes"]),
-        F.when(record["source"] != "stream", F.lit("unknown_source")),
+        F.when(~record["source"].isin("stream", "exchange"), F.lit("unknown_source")),
         F.when(_any_absurd(counts, lambda count: count.between(0, _MOST_VOLUME)), F.lit("absurd_volume")),
         F.when(_any_absurd(deltas, lambda amount: amount.between(-_MOST_VOLUME, _MOST_VOLUME)), F.lit("absurd_volume")),
         F.when(_any_absurd([*prices, record["vwap"]], _is_price(record["instrument"])), F.lit("absurd_price")),

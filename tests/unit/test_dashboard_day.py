@@ -154,5 +154,5 @@ def test_imbalances_when_the_ratio_is_lower_mark_more_and_without_zero_fewer() -
 
 
 def test_imbalances_when_they_are_the_measured_ones_state_their_precision() -> None:
-    assert footprint.Imbalances().words() == {"ratio": 3.0, "floor": 0.02, "ignore_zero": False, "precision": (0.757, 0.805)}
+    assert footprint.Imbalances().words() == {"ratio": 3.0, "floor": 0.02, "ignore_zero": False, "precision": (0.661, 0.827)}
     assert footprint.Imbalances(floor=0.01).precision is None

@@ -184,7 +184,8 @@ def test_roll_up_when_minutes_lie_outside_the_session_then_left_out():
 def test_roll_up_when_sources_differ_then_reprocess_has_touched_it():
     mixed = roll_up([minute(0), minute(1, source="reprocess")], 5, START_MS, END_MS)
     same = roll_up([minute(0, source="backfill"), minute(1, source="backfill")], 5, START_MS, END_MS)
-    assert (mixed[0].source, same[0].source) == ("reprocess", "backfill")
+    begun = roll_up([minute(0, source="exchange"), minute(1)], 5, START_MS, END_MS)
+    assert (mixed[0].source, same[0].source, begun[0].source) == ("reprocess", "backfill", "stream")
 
 
 def test_roll_up_when_nothing_is_known_then_nulls_stay_null():

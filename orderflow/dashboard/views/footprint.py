@@ -27,7 +27,7 @@ LEVELS: Final = 40
 LEVELS_MOST: Final = 160
 NEAR: Final = 12
 LEVELS_IN_VIEW: Final = 56
-MEASURED_PRECISION: Final = (0.757, 0.805)
+MEASURED_PRECISION: Final = (0.661, 0.827)
 STATISTICS: Final = {"Volume": "volume", "Delta": "delta", "CVD": "cvd", "Unclass.": "unclassified"}
 Cell = dict[str, Any]
 Box = tuple[float, float, float, float]
@@ -37,7 +37,7 @@ Box = tuple[float, float, float, float]
 class Imbalances:
     """Which diagonal imbalances are marked: the least ratio, the least share of the candle's volume, and whether 0 counts.
 
-    The defaults are those whose precision docs/ORDER_FLOW.md gives (`python benchmarks/footprint.py`, 0.5 to 4 updates a second).
+    The defaults are those whose precision docs/ORDER_FLOW.md gives (`python benchmarks/footprint.py`, 250 ms to 2 s apart).
     """
 
     ratio: float = DIAGONAL_RATIO

@@ -10,6 +10,7 @@ import msgspec
 
 from orderflow.market.day_so_far import EXCHANGE, exchange_candle
 from orderflow.market.engine.minute import AxisTrade, FinalBy, FinalMinute, OwnTicks, Quote, Stretch, final_minute
+from orderflow.market.engine.prices import NOWHERE_ELSE, elsewhere
 from orderflow.market.engine.tail import Tail
 from orderflow.market.engine.volume_axis import UNKNOWN_HIGH, UNKNOWN_LOW, Bounds, VolumeAxis
 from orderflow.market.tick import MINUTE_MS, Bar, Tick
@@ -222,7 +223,9 @@ class InstrumentMinutes:
             axis.origin = low
         unseen = tick.gap or is_silent(tick)
         one_sided = (tick.prev_bid is None) != (tick.prev_ask is None)
-        trade = AxisTrade(low, vtt, price, sides.buy, sides.sell, sides.wrong_share, unseen, one_sided)
+        buy, sell = sides.buy, sides.sell
+        others = elsewhere(tick, buy, sell) if buy + sell == volume and not unseen else NOWHERE_ELSE
+        trade = AxisTrade(low, vtt, price, buy, sell, sides.wrong_share, unseen, one_sided, others)
         trades = self.trades.items
         if not trades or low >= trades[-1].high:
             trades.append(trade)

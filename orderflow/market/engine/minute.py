@@ -9,6 +9,7 @@ import msgspec
 
 from orderflow.market.candle import Candle
 from orderflow.market.confidence import band, grade
+from orderflow.market.engine.prices import NOWHERE_ELSE, Elsewhere
 from orderflow.market.price_unit import in_units, price_unit
 from orderflow.market.tick import MINUTE_MS, Bar
 
@@ -19,7 +20,8 @@ class AxisTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
     """What one update traded: volume (low, high] of the axis at its last price, split by aggressor.
 
     `wrong_share` is the expected share of its volume on the wrong side; `unseen` says that nobody saw its trades one by one,
-    `one_sided` that the quote before them had bids only, or offers only.
+    `one_sided` that the quote before them had bids only, or offers only. `elsewhere` is what of it the footprint shows at
+    other prices; the candle takes all of it at the last price.
     """
 
     low: int
@@ -30,6 +32,7 @@ class AxisTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
     wrong_share: float
     unseen: bool
     one_sided: bool = False
+    elsewhere: Elsewhere = NOWHERE_ELSE
 
     def sides_within(self, low: int, high: int) -> tuple[int, int]:
         """Return (buy, sell) of the part (low, high]: whole numbers that add up over neighbouring parts."""
@@ -39,7 +42,7 @@ class AxisTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return buy, sell
 
     def part(self, low: int, high: int) -> AxisTrade:
-        """Return what of the trade lies in (low, high]."""
+        """Return what of the trade lies in (low, high], all at its last price: which prices lie there is not known."""
         buy, sell = self.sides_within(low, high)
         return AxisTrade(low, high, self.price, buy, sell, self.wrong_share, self.unseen)
 
@@ -129,19 +132,26 @@ class _Sums(NamedTuple):
     low: float | None
     close: float | None
     levels: dict[float, list[int]]
+    spread: list[AxisTrade]
 
 
 def _add_up(trades: Iterable[AxisTrade], begin: int, end: int) -> _Sums:
-    """Add up what of the trades lies in (begin, end]; parts of one trade in neighbouring minutes add up to it exactly."""
+    """Add up what of the trades lies in (begin, end]; parts of one trade in neighbouring minutes add up to it exactly.
+
+    `levels` holds every trade at its last price; `spread` are those of which the footprint shows some elsewhere.
+    """
     buy = sell = seen = one_sided = least = greatest = 0
     turnover = variance = 0.0
     unseen = False
     opened = closed = None
     levels: dict[float, list[int]] = {}
+    spread: list[AxisTrade] = []
     for trade in trades:
         low, high, price = trade.low, trade.high, trade.price
         if low >= begin and high <= end:
             bought, sold = trade.buy, trade.sell
+            if trade.elsewhere:
+                spread.append(trade)
         else:
             low, high = max(low, begin), min(high, end)
             if low >= high:
@@ -172,7 +182,9 @@ def _add_up(trades: Iterable[AxisTrade], begin: int, end: int) -> _Sums:
             opened = price
         closed = price
     highest, lowest = max(levels, default=None), min(levels, default=None)
-    return _Sums(buy, sell, seen, turnover, variance, unseen, one_sided, least, greatest, opened, highest, lowest, closed, levels)
+    return _Sums(
+        buy, sell, seen, turnover, variance, unseen, one_sided, least, greatest, opened, highest, lowest, closed, levels, spread
+    )
 
 
 def final_minute(
@@ -232,14 +244,27 @@ def final_minute(
         final_by=stretch.final_by,
         auction_volume=stretch.auction,
     )
-    return FinalMinute(candle, _levels(instrument, sums.levels))
+    return FinalMinute(candle, _levels(instrument, sums, shown.low, shown.high))
 
 
-def _levels(instrument: str, by_price: dict[float, list[int]]) -> tuple[PriceLevel, ...]:
-    unit = price_unit(instrument, by_price)
+def _levels(instrument: str, sums: _Sums, low: float | None, high: float | None) -> tuple[PriceLevel, ...]:
+    """Return the footprint, with what traded elsewhere moved there unless that is outside the candle."""
+    moved = [
+        (trade.price, price, buy, sell)
+        for trade in sums.spread
+        for price, buy, sell in trade.elsewhere
+        if low is not None and high is not None and low <= price <= high
+    ]
+    unit = price_unit(instrument, [*sums.levels, *(price for _, price, _, _ in moved)] if moved else sums.levels)
     levels: dict[int, list[int]] = {}
-    for price, volumes in by_price.items():
+    for price, volumes in sums.levels.items():
         number = in_units(price, unit)
         known = levels.get(number)
         levels[number] = volumes if known is None else [one + other for one, other in zip(known, volumes, strict=True)]
+    for last, price, buy, sell in moved:
+        level, at_last = levels.setdefault(in_units(price, unit), [0, 0, 0]), levels[in_units(last, unit)]
+        level[0] += buy
+        level[1] += sell
+        at_last[0] -= buy
+        at_last[1] -= sell
     return tuple(PriceLevel._make((number, *levels[number], unit)) for number in sorted(levels))

@@ -1,0 +1,45 @@
+"""Where an update's volume traded, as far as the update and the one before it say."""
+
+from __future__ import annotations
+
+from orderflow.market.tick import Tick
+
+Elsewhere = tuple[tuple[float, int, int], ...]
+"""(price, buy, sell) of what of an update did not trade at its last price."""
+
+NOWHERE_ELSE: Elsewhere = ()
+
+
+def elsewhere(tick: Tick, buy: int, sell: int) -> Elsewhere:
+    """Return what of an update's volume, split into `buy` and `sell`, traded at another price than the last.
+
+    A drawing of an update that bought 900 and sold 100 up to 100.20, its last trade 50, from the quote 100.00 / 100.10:
+
+        100.20  last price      buy 550    what is left, the last trade among it
+        100.10  previous ask    buy 350    its whole queue, which stood before any order at 100.20
+        100.00  previous bid    sell 100   the smaller side, at the price it trades at
+
+    Sells mirror buys. A single trade is at the last price alone, and so is the last quantity of any update.
+    """
+    volume, price, last = buy + sell, tick.ltp, tick.ltq or 0
+    if price is None or not 0 < last < volume:
+        return NOWHERE_ELSE
+    rest, bid, ask = volume - last, tick.prev_bid, tick.prev_ask
+    found: Elsewhere = NOWHERE_ELSE
+    if buy >= sell:
+        if sell and bid is not None and bid < price:
+            smaller = sell if sell < rest else rest
+            found, rest = ((bid, 0, smaller),), rest - smaller
+        if ask is not None and ask < price:
+            queue = min(tick.prev_ask_quantity or 0, rest, buy)
+            if queue > 0:
+                found = (*found, (ask, queue, 0))
+    else:
+        if buy and ask is not None and ask > price:
+            smaller = buy if buy < rest else rest
+            found, rest = ((ask, smaller, 0),), rest - smaller
+        if bid is not None and bid > price:
+            queue = min(tick.prev_bid_quantity or 0, rest, sell)
+            if queue > 0:
+                found = (*found, (bid, 0, queue))
+    return found
