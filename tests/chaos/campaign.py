@@ -25,6 +25,7 @@ from chaos import invariants
 from chaos.faults import FAULTS, clock_file
 from chaos.rig import ROOT, TICKS, ChaosError, Rig, truth, until
 from deploy.local import supervision
+from orderflow.market.tick import SCHEMA_VERSION
 
 FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
 RECOVERY = float(os.environ.get("RECOVERY", "120"))
@@ -135,8 +136,8 @@ def published(rig: Rig, date: str, before_ms: int, poison: str = "") -> tuple[di
         try:
             tick = json.loads(value or b"")
             place = (tick["instrument_key"], tick["sequence"])
-            of_the_day = tick["trading_date"] == date and tick["kind"] in ("snapshot", "update") and tick["schema_version"] == 1
-            early = tick["received_time_ms"] < before_ms
+            of_the_day = tick["trading_date"] == date and tick["kind"] in ("snapshot", "update")
+            early = tick["received_time_ms"] < before_ms and tick["schema_version"] == SCHEMA_VERSION
         except (ValueError, KeyError, TypeError):
             continue
         if of_the_day and early and key == place[0].encode() != poison.encode():

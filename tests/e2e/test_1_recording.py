@@ -18,7 +18,7 @@ READ = """
 import json
 from pyspark.sql import SparkSession, functions as F
 spark = SparkSession.builder.getOrCreate()
-ticks = spark.read.parquet("{hdfs}/trading/ticks/date={date}")
+ticks = spark.read.parquet("{hdfs}/trading/ticks/date={date}").where("kind != 'minute'")
 minute = F.col("event_time_ms") - F.col("event_time_ms") % 60000
 traded = ticks.where("traded_volume > 0").groupBy("instrument_key", minute.alias("minute"))
 minutes = traded.agg(F.sum("traded_volume").alias("v"))

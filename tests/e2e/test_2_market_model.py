@@ -26,7 +26,7 @@ READ = """
 import json
 from pyspark.sql import SparkSession
 spark = SparkSession.builder.getOrCreate()
-ticks = spark.read.parquet("{hdfs}/trading/ticks").where("feed_time_ms >= {since}")
+ticks = spark.read.parquet("{hdfs}/trading/ticks").where("feed_time_ms >= {since} and kind != 'minute'")
 candles = spark.read.parquet("{hdfs}/trading/candles").where("window_start >= '{since_iso}'")
 footprint = spark.read.parquet("{hdfs}/trading/footprint").where("window_start >= '{since_iso}'")
 names = ["instrument_key", "sequence", "trading_date", "feed_time_ms", "vtt", "traded_volume", "session_phase", "gap"]

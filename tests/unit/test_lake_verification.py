@@ -137,6 +137,14 @@ def test_day_when_an_update_is_stored_twice_then_sequence_and_volume_show_it() -
     assert (day.missing, day.doubled, day.unaccounted_volume) == (0, 1, -7)
 
 
+def test_day_when_the_exchanges_minutes_are_among_its_ticks_then_they_are_no_updates() -> None:
+    updates = [tick(1, 100), tick(2, 110, 10), tick(3, 117, 7)]
+    minutes = [tick(0, 0) | {"vtt": None, "event_time_ms": OPEN_MS - 60_000 * back} for back in (3, 2, 1)]
+    nothing = candles().slice(0, 0)
+    assert instrument_days(ticks(*minutes, *updates), nothing) == instrument_days(ticks(*updates), nothing)
+    assert instrument_days(ticks(*minutes), nothing) == []
+
+
 def test_day_when_nothing_is_stored_then_there_is_no_instrument() -> None:
     assert instrument_days(ticks(), candles()) == []
 
