@@ -15,7 +15,8 @@ A unit is written as its number in a rupee, the `price_unit` of a footprint leve
 from __future__ import annotations
 
 from collections.abc import Iterable
-from math import lcm
+from functools import lru_cache
+from math import gcd, lcm
 from typing import Final
 
 from orderflow.market.errors import DecodeError
@@ -30,6 +31,7 @@ PRICE_UNITS: Final = tuple(unit for unit in range(1, FINEST + 1) if FINEST % uni
 """Units that a level may have: each holds a whole number of the finest."""
 
 
+@lru_cache(maxsize=8192)
 def usual_unit(instrument_key: str) -> int:
     """Return the unit of an instrument's, or a segment's, ordinary prices."""
     return FINEST if instrument_key.partition("|")[0] in CURRENCY else PAISE
@@ -42,10 +44,17 @@ def decimals(instrument_key: str) -> int:
 
 def price_unit(instrument_key: str, prices: Iterable[float]) -> int:
     """Return the unit in which these prices of an instrument are whole numbers: by its segment, else the finest."""
+    return whole_numbers(instrument_key, prices)[1]
+
+
+def whole_numbers(instrument_key: str, prices: Iterable[float]) -> tuple[list[int], int]:
+    """Return prices of an instrument as numbers of their `price_unit`, in their order, and that unit."""
+    numbers = [round(price * FINEST) or in_units(price, FINEST) for price in prices]
     unit = usual_unit(instrument_key)
-    if unit == FINEST or all(in_units(price, FINEST) % (FINEST // unit) == 0 for price in prices):
-        return unit
-    return FINEST
+    divisor = FINEST // unit
+    if gcd(divisor, *numbers) != divisor:
+        return numbers, FINEST
+    return [number // divisor for number in numbers], unit
 
 
 def in_units(price: float, unit: int) -> int:

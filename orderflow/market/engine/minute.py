@@ -10,7 +10,7 @@ import msgspec
 from orderflow.market.candle import Candle
 from orderflow.market.confidence import band, grade
 from orderflow.market.engine.prices import NOWHERE_ELSE, Elsewhere
-from orderflow.market.price_unit import in_units, price_unit
+from orderflow.market.price_unit import whole_numbers
 from orderflow.market.tick import MINUTE_MS, Bar
 
 FinalBy = Literal["complete", "bar", "clock"]
@@ -255,14 +255,15 @@ def _levels(instrument: str, sums: _Sums, low: float | None, high: float | None)
         for price, buy, sell in trade.elsewhere
         if low is not None and high is not None and low <= price <= high
     ]
-    unit = price_unit(instrument, [*sums.levels, *(price for _, price, _, _ in moved)] if moved else sums.levels)
+    prices = [*sums.levels, *(price for _, price, _, _ in moved)]
+    numbers, unit = whole_numbers(instrument, prices)
     levels: dict[int, list[int]] = {}
-    for price, volumes in sums.levels.items():
-        number = in_units(price, unit)
+    for number, volumes in zip(numbers, sums.levels.values(), strict=False):
         known = levels.get(number)
         levels[number] = volumes if known is None else [one + other for one, other in zip(known, volumes, strict=True)]
+    number_of = dict(zip(prices, numbers, strict=True)) if moved else {}
     for last, price, buy, sell in moved:
-        level, at_last = levels.setdefault(in_units(price, unit), [0, 0, 0]), levels[in_units(last, unit)]
+        level, at_last = levels.setdefault(number_of[price], [0, 0, 0]), levels[number_of[last]]
         level[0] += buy
         level[1] += sell
         at_last[0] -= buy
