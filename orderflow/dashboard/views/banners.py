@@ -11,6 +11,7 @@ from orderflow.dashboard.state.instrument import Instrument
 from orderflow.dashboard.state.numbers import grouped
 from orderflow.dashboard.state.store import Gap, Store
 from orderflow.market.candle import IST
+from orderflow.market.price_unit import decimals
 
 TOKEN_WARNING_MS: Final = 40 * 60_000
 TROUBLE: Final = frozenset({"kafka", "token", "disconnected", "stalled", "streamer"})
@@ -85,7 +86,7 @@ def auction_banner(instrument: Instrument | None, now_ms: int) -> Banner | None:
         return None
     parts = []
     if auction.price is not None:
-        parts.append(f"indicative price {grouped(auction.price, 2)}")
+        parts.append(f"indicative price {grouped(auction.price, decimals(instrument.key))}")
     if auction.quantity is not None:
         parts.append(f"quantity {grouped(auction.quantity)}")
     if auction.imbalance is not None:
