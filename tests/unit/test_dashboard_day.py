@@ -33,6 +33,28 @@ def test_statistics_when_the_page_starts_in_mid_session_are_the_exchanges() -> N
     assert stats["coverage"] == {"share": 0.2115, "from_ms": OPEN_MS + HOURS_4 * 60_000}
 
 
+def test_statistics_when_the_exchanges_minutes_fill_the_time_before_then_they_do_not_count_as_seen() -> None:
+    store = mid_session()
+    before = [
+        final(
+            HOURS_4 - back,
+            2670.0,
+            2690.0,
+            2670.0,
+            2680.0,
+            0,
+            0,
+            total_volume=50_000,
+            unclassified_volume=50_000,
+            source="exchange",
+        )
+        for back in (2, 1)
+    ]
+    store.apply(before)
+    stats = panels.statistics(store.instruments[KEY], rows(store))
+    assert stats["coverage"] == {"share": 0.2115, "from_ms": OPEN_MS + HOURS_4 * 60_000}
+
+
 def test_statistics_when_a_price_beyond_the_exchanges_day_bar_was_seen_count_it() -> None:
     store = store_with(final(0, 100.0, 105.0, 99.0, 104.0, 5, 5), tick(day_bar={"open": 100.0, "high": 104.0, "low": 99.5}))
     stats = panels.statistics(store.instruments[KEY], rows(store))

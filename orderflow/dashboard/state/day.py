@@ -43,11 +43,14 @@ def day_figures(instrument: Instrument, last: Row | None) -> DayFigures:
 
 
 def coverage(instrument: Instrument, last: Row | None) -> dict[str, Any] | None:
-    """Return what part of the day's volume the minutes held cover, and from when; None where the exchange's is not known."""
+    """Return what part of the day's volume was seen trade by trade, and from when; None where the exchange's is not known."""
     volume = instrument.quote.get("vtt")
     if not volume or last is None:
         return None
-    return {"share": round(min(last.volume / volume, 1.0), 4), "from_ms": instrument.starts[0]}
+    before = instrument.unseen_minutes
+    seen = last.volume - sum(before.values())
+    from_ms = next((start for start in instrument.starts if start not in before), None)
+    return None if from_ms is None else {"share": round(min(seen / volume, 1.0), 4), "from_ms": from_ms}
 
 
 def unseen(instrument: Instrument, last: Row | None) -> Unseen | None:

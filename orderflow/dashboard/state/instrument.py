@@ -16,6 +16,7 @@ from weakref import ref
 from orderflow.dashboard.state.minute import MINUTE_MS, Flow, Minute, Profile, profile_of
 from orderflow.dashboard.state.tape import SeenTrades, Tape
 from orderflow.market.candle import Candle
+from orderflow.market.day_so_far import EXCHANGE
 from orderflow.market.price_unit import FINEST, in_units
 from orderflow.market.trade import Trade
 
@@ -66,6 +67,8 @@ class Instrument:
         self.repeats = 0
         self.late_volume = 0
         self.outside_volume = 0
+        self.unseen_minutes: dict[int, int] = {}
+        """The volumes, by start, of minutes of before the first update, which only the exchange's candles tell of."""
         self.closed_ms = 0
         self.quote: dict[str, Any] = {}
         self.auction: Auction | None = None
@@ -135,6 +138,8 @@ class Instrument:
         flow = self._opened(minute)
         spanned = flow.spans_gap
         flow.final = candle
+        if candle.source == EXCHANGE:
+            self.unseen_minutes[candle.start_ms] = candle.total_volume
         minute.final = True
         self._regard_gap(flow, spanned)
         self.revision += 1
