@@ -80,8 +80,8 @@ def main() -> int:
     stocks = [one for one in choose(str(arguments.instruments + 1)) if not one.is_index]
     date, key = LAST_DAY.isoformat(), stocks[0].key
     with tempfile.TemporaryDirectory() as directory:
-        told = {**os.environ, "DATA_DIR": directory, "PORT_OFFSET": str(arguments.offset), "PYTHON": sys.executable}
-        env = dict(open_stack({**told, "ENV_FILE": os.devnull}).env)
+        environment = {**os.environ, "DATA_DIR": directory, "PORT_OFFSET": str(arguments.offset), "PYTHON": sys.executable}
+        env = dict(open_stack({**environment, "ENV_FILE": os.devnull}).env)
         found = settings.load(env)
         with servers(env, Path(directory)):
             files, stored = LakeFiles(found.namenode_http_url), 0

@@ -153,19 +153,19 @@ def main() -> int:
     parser.add_argument("--session", default="2025-12-15", help="the first session; the next weekdays' follow")
     parser.add_argument("--every", type=float, default=15.0, help="seconds between samples")
     parser.add_argument("--data-dir", type=Path, default=Path(os.environ.get("DATA_DIR") or "/tmp/soak"))
-    told = parser.parse_args()
+    options = parser.parse_args()
     env = {
         **os.environ,
-        "PYTHON": str(dated_python(told.data_dir)),
+        "PYTHON": str(dated_python(options.data_dir)),
         # pyspark is not found beside such a Python
         "SPARK_HOME": str(next((Path(sys.prefix) / "lib").glob("python3*/site-packages/pyspark"))),
-        "DATA_DIR": str(told.data_dir),
+        "DATA_DIR": str(options.data_dir),
         "PORT_OFFSET": os.environ.get("PORT_OFFSET") or "14000",
-        "ENV_FILE": str(told.data_dir / "no.env"),
-        "FEED_SESSION": told.session,
-        "FEED_SPEED": str(told.speed),
-        "SIM_RATE": str(told.rate),
-        "INSTRUMENT": ",".join(one.key for one in catalogue.choose(str(told.instruments))),
+        "ENV_FILE": str(options.data_dir / "no.env"),
+        "FEED_SESSION": options.session,
+        "FEED_SPEED": str(options.speed),
+        "SIM_RATE": str(options.rate),
+        "INSTRUMENT": ",".join(one.key for one in catalogue.choose(str(options.instruments))),
         "TIMEOUT": "600",
     }
 
@@ -173,20 +173,21 @@ def main() -> int:
         subprocess.run([sys.executable, "-m", "deploy.local", command], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=True)
 
     rows: list[dict[str, float]] = []
-    sessions = [str(told.session)]
-    (told.data_dir / "session").write_text(sessions[0])
+    sessions = [str(options.session)]
+    (options.data_dir / "session").write_text(sessions[0])
     local("demo")
     try:
         stack, began = open_stack(env), time.monotonic()
-        while time.monotonic() - began < told.minutes * 60:
+        while time.monotonic() - began < options.minutes * 60:
             rows.append(sample(stack, began))
             print(json.dumps(rows[-1]), flush=True)
-            time.sleep(told.every)
+            time.sleep(options.every)
             if ended(stack):
                 sessions.append(following(sessions[-1]))
                 play(stack, sessions[-1])
                 print(f"{sessions[-1]} begins", flush=True)
-        print(f"\n{told.instruments} instruments, {told.rate:g} updates/s each at {told.speed:g}×, {told.minutes:g} minutes\n")
+        load = f"{options.instruments} instruments, {options.rate:g} updates/s each at {options.speed:g}×"
+        print(f"\n{load}, {options.minutes:g} minutes\n")
         print(report(rows), flush=True)
         with supervision.control(stack) as supervisor:
             supervisor.stopProcess("simulator")
@@ -199,7 +200,7 @@ def main() -> int:
             command = [str(ROOT / "bin" / "python3"), "-m", "orderflow", "lake", "verify", "--date", session]
             verdict = subprocess.run(command, cwd=ROOT, env=env, stdin=subprocess.DEVNULL, capture_output=True, text=True)
             print(*verdict.stdout.strip().splitlines()[-1:], verdict.stderr[-2000:])
-        with (told.data_dir / "soak.csv").open("w", newline="") as file:
+        with (options.data_dir / "soak.csv").open("w", newline="") as file:
             writer = csv.DictWriter(file, list(dict.fromkeys(name for row in rows for name in row)))
             writer.writeheader()
             writer.writerows(rows)

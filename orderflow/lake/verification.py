@@ -74,7 +74,7 @@ def instrument_days(ticks: pa.Table, candles: pa.Table, settled_ms: int = _NEVER
     """Return one entry for each instrument of a date's ticks, by key.
 
     `ticks` has TICK_COLUMNS and `candles` CANDLE_COLUMNS. Volume traded is vtt of the last trade minus vtt before the first.
-    Candles of minutes that end after `settled_ms` may still come and are not judged; the exchange's minutes are no updates.
+    Candles of minutes that end after `settled_ms` may still come and are not judged; ticks of kind `minute` are not updates.
     """
     ticks = ticks.filter(pc.greater(ticks.column("sequence"), 0))
     if ticks.num_rows == 0:

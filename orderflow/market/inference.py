@@ -105,7 +105,7 @@ class Inference(NamedTuple):
 def minute_tick(
     key: str, bar: Bar, session: Session, feed_time_ms: int, received_time_ms: int, streamer: str | None = None
 ) -> Tick:
-    """Return the tick of a minute that the exchange reports of before the first update; `session` is that of its start."""
+    """Return the tick of a minute from before the first update, as the exchange reports it; `session` is the minute's."""
     return Tick(
         schema_version=records.SCHEMA_VERSION,
         instrument_key=key,

@@ -23,7 +23,7 @@ SNAPSHOT: Final = "snapshot"
 UPDATE: Final = "update"
 HEARTBEAT: Final = "heartbeat"
 MINUTE: Final = "minute"
-"""A minute of before the first update, from the exchange's intraday call: a tick with a `bar` and nothing of the feed."""
+"""A minute from before the first update, taken from the exchange's intraday call: it has a `bar` and no other market data."""
 
 
 class Level(msgspec.Struct, frozen=True, gc=False):
@@ -106,7 +106,7 @@ class Tick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     schema_version: Annotated[int, meaning("version of this record", scalar="int")]
     instrument_key: Annotated[str, meaning("Upstox key, for example NSE_EQ|INE467B01029; `*` on a heartbeat")]
     kind: Annotated[
-        str, meaning("snapshot | update | heartbeat | minute (of before the first update, as the exchange reports it)")
+        str, meaning("snapshot | update | heartbeat | minute (from before the first update, as the exchange reports it)")
     ]
     sequence: Annotated[int, meaning("counts the instrument's updates of its trading date, from 1; 0 on a minute")]
     feed_time_ms: Annotated[int, meaning("currentTs: when Upstox sent the message")]

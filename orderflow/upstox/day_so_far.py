@@ -67,7 +67,7 @@ class DaySoFar:
             log.warning("the day so far is not fetched: %s", error)
 
     def _pass(self, api: upstox_client.HistoryV3Api, keys: list[str], before_ms: int) -> list[str]:
-        """Fetch each instrument's minutes of before `before_ms`; return those whose last one is still missing."""
+        """Fetch each instrument's minutes that ended by `before_ms`; return those whose last one is still missing."""
         fetched = 0
         short: list[str] = []
         for number, key in enumerate(keys):

@@ -138,7 +138,7 @@ class FeedEngine:
                 self.states[state.instrument_key] = state
 
     def minutes_before(self, key: str, bars: Iterable[Bar], received_ms: int) -> None:
-        """Publish the exchange's minutes of before the first update of an instrument, oldest first, at the feed's clock."""
+        """Publish the exchange's minutes from before an instrument's first update, oldest first, at the feed's clock."""
         feed_time_ms = self.last_feed_time_ms
         if key not in self.keys or feed_time_ms is None:
             return

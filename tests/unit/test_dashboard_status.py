@@ -18,17 +18,23 @@ from tests.unit.test_dashboard_store import KEY, OPEN_MS
 NOW = OPEN_MS + 3_600_000
 
 
-def live_store(*records: tuple[str, dict[str, Any]], segment: str = "NORMAL_OPEN", age_ms: int = 100) -> Store:
-    store = Store(lambda: NOW)
+def status_tick(segment_status: str, age_ms: int, **more: Any) -> tuple[str, dict[str, Any]]:
+    """A tick of KEY without market data, received `age_ms` before NOW."""
     tick = {
         "instrument_key": KEY,
         "kind": "update",
         "feed_time_ms": NOW - age_ms,
         "received_time_ms": NOW - age_ms,
         "trading_date": "2025-12-15",
-        "segment_status": segment,
+        "segment_status": segment_status,
     }
-    assert store.apply([(topics.TICKS, tick), *records]) == 0
+    return topics.TICKS, {**tick, **more}
+
+
+def live_store(*records: tuple[str, dict[str, Any]], segment: str = "NORMAL_OPEN", age_ms: int = 100) -> Store:
+    store = Store(lambda: NOW)
+    tick = status_tick(segment, age_ms)
+    assert store.apply([tick, *records]) == 0
     store.report_source(None, caught_up=True)
     return store
 
@@ -54,16 +60,7 @@ AUCTION = {"indicative_price": 1_541.5, "indicative_quantity": 150_000, "indicat
 
 
 def auction_tick(phase: str, status: str, age_ms: int = 100, **more: Any) -> tuple[str, dict[str, Any]]:
-    tick = {
-        "instrument_key": KEY,
-        "kind": "update",
-        "feed_time_ms": NOW - age_ms,
-        "received_time_ms": NOW - age_ms,
-        "trading_date": "2025-12-15",
-        "segment_status": status,
-        "session_phase": phase,
-    }
-    return topics.TICKS, {**tick, **more}
+    return status_tick(status, age_ms, session_phase=phase, **more)
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The exchange's minutes of before the first update become candles, once each, and never take the place of ticks."""
+"""The exchange's minutes from before the first update become candles, once each, and never take the place of ticks."""
 
 from __future__ import annotations
 

@@ -319,7 +319,7 @@ function drawLegend() {
   const late = of.live ? feedNow() - Date.parse(rows.window_end[i].replace(" ", "T") + "+05:30") : -1;
   const waits = !rows.final[i] && (i < rows.x.length - 1 || late >= 0);
   const closed = late > FINAL_MS ? "closed, no final came" : "closed, final due";
-  const bar = rows.source[i] === "exchange" ? "the exchange's minute, of before our first update: no sides" : "final, exchange's bar";
+  const bar = rows.source[i] === "exchange" ? "the exchange's minute, from before our first update: no sides" : "final, exchange's bar";
   const state = waits ? closed : !rows.final[i] ? "forming" : rows.exchange_bar[i] ? bar : "final, from ticks";
   text(legend.state, state + (rows.gap[i] ? ", spans a gap" : "") + (rows.confidence[i] ? ` · Δ ${rows.confidence[i]} confidence` : ""));
   klass(legend.state, "state " + (!rows.final[i] ? "forming" : rows.exchange_bar[i] ? "confirmed" : "") + (rows.gap[i] ? " gap" : ""));

@@ -68,7 +68,7 @@ class Instrument:
         self.late_volume = 0
         self.outside_volume = 0
         self.unseen_minutes: dict[int, int] = {}
-        """The volumes, by start, of minutes of before the first update, which only the exchange's candles tell of."""
+        """Volume by start of the minutes before the first update, which are known from the exchange's candles alone."""
         self.closed_ms = 0
         self.quote: dict[str, Any] = {}
         self.auction: Auction | None = None

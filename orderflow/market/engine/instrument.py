@@ -119,7 +119,7 @@ class InstrumentMinutes:
         return ready
 
     def fill(self, bar: Bar) -> FinalMinute | None:
-        """Take the exchange's minute of before the first update, in the order of time; returns it, once, if anything traded.
+        """Take an exchange's minute from before the first update, oldest first; returns it as final, once, if anything traded.
 
         Such minutes have no place on the axis of cumulative volume: what traded before the first update lies below its origin.
         """

@@ -187,7 +187,7 @@ class PartitionEngine:
             self._settle(known, max(self.clock_ms(streamer), tick.feed_time_ms), out)
 
     def _fill(self, known: Instrument, tick: Tick, out: list[Output]) -> None:
-        """Publish a minute of before the first update as the exchange reports it."""
+        """Publish a minute from before the first update as the exchange reports it."""
         self.changed.add(tick.instrument_key)
         final = None if tick.bar is None else known.minutes.fill(tick.bar)
         if final is not None:
