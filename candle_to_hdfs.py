@@ -19,7 +19,7 @@ def main() -> int:
     """Run until SIGTERM; return the exit code."""
     told = settings.load()
     logs.configure(told.log_level, [told.access_token])
-    topic_extent(told.kafka_brokers, CANDLES.topic)  # without Kafka this process ends before it asks Spark for cores
+    topic_extent(told.kafka, CANDLES.topic)  # without Kafka this process ends before it asks Spark for cores
     spark = spark_session(told, "candle-storage", cores=told.candle_storage_cores)
     starts = {
         table.name: partial(
@@ -27,7 +27,7 @@ def main() -> int:
             spark,
             told,
             table,
-            extent=partial(topic_extent, told.kafka_brokers, table.topic),
+            extent=partial(topic_extent, told.kafka, table.topic),
             writer=partial(HdfsParquetSink, spark, told.namenode_url, table),
             trigger_seconds=told.candle_storage_trigger_seconds,
             packing=partial(packs, table),

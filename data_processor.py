@@ -17,7 +17,7 @@ def main() -> int:
     """Run the processor until SIGTERM; returns the exit code."""
     chosen = settings.load()
     logs.configure(chosen.log_level, secrets=[chosen.access_token])
-    extent = partial(topic_extent, chosen.kafka_brokers, TICKS)
+    extent = partial(topic_extent, chosen.kafka, TICKS)
     extent()  # without Kafka this process ends before it asks Spark for cores
     spark = spark_session(chosen, "orderflow-processor", chosen.processor_cores)
     require_cores(spark, chosen)

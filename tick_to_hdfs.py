@@ -19,14 +19,14 @@ def main() -> int:
     """Run until SIGTERM; return the exit code."""
     told = settings.load()
     logs.configure(told.log_level, [told.access_token])
-    topic_extent(told.kafka_brokers, TICKS.topic)  # without Kafka this process ends before it asks Spark for cores
+    topic_extent(told.kafka, TICKS.topic)  # without Kafka this process ends before it asks Spark for cores
     spark = spark_session(told, "tick-storage", cores=told.tick_storage_cores)
     start = partial(
         storage_query,
         spark,
         told,
         TICKS,
-        extent=partial(topic_extent, told.kafka_brokers, TICKS.topic),
+        extent=partial(topic_extent, told.kafka, TICKS.topic),
         writer=partial(HdfsParquetSink, spark, told.namenode_url, TICKS),
         trigger_seconds=told.tick_storage_trigger_seconds,
         packing=partial(packs, TICKS),

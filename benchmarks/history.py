@@ -59,12 +59,13 @@ def candles(key: str, day: str, random: np.random.Generator) -> Iterator[dict[st
 
 
 def store(chosen: settings.Settings, month: Path) -> None:
+    from orderflow.clusters import SparkCluster
     from orderflow.lake.compaction import DayRewriter
     from orderflow.processing.session import spark_session
 
-    spark = spark_session(replace(chosen, spark_master_url="local[2]"), "benchmark-history", 2)
+    spark = spark_session(replace(chosen, spark=SparkCluster("local[2]")), "benchmark-history", 2)
     rewriter = DayRewriter(spark, chosen.namenode_url)
-    stored_before = History.connect(chosen.namenode_http_url).dates(CANDLES)
+    stored_before = History.connect(chosen.hdfs).dates(CANDLES)
     with tempfile.TemporaryDirectory() as directory:
         made = Path(directory) / "candles.parquet"
         for number, path in enumerate(sorted(month.iterdir())):
@@ -102,7 +103,7 @@ def main() -> None:
     chosen = settings.load()
     if arguments.store:
         store(chosen, arguments.store)
-    history = History.connect(chosen.namenode_http_url)
+    history = History.connect(chosen.hdfs)
     days = history.dates(TICKS)[-arguments.days :]
     files = history.files(TICKS, days[0], days[-1])
     footers = history.metadata(path for path, _ in files)
@@ -111,7 +112,7 @@ def main() -> None:
     print(f"{rows} ticks of {len(days)} days, {len(files)} files, {groups} row groups: {size} bytes, {size / rows:.1f} a tick")
     keys = pc.unique(history.table(TICKS, days[0], columns=["instrument_key"]).column(0)).to_pylist()
     key, middle = keys[len(keys) // 3], days[len(days) // 2]
-    url, month = chosen.namenode_http_url, f"{key!r}, {days[0]!r}, {days[-1]!r}"
+    url, month = chosen.hdfs.http_url, f"{key!r}, {days[0]!r}, {days[-1]!r}"
     query(url, f"ticks({key!r}, {middle!r})")
     query(url, f"trades({key!r}, {middle!r})")
     query(url, f"candles({month})")

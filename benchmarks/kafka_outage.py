@@ -28,6 +28,7 @@ from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 from orderflow.broker.publisher import KafkaTickPublisher
 from orderflow.broker.setup import setup_topics
 from orderflow.broker.spool import Spool
+from orderflow.clusters import KafkaCluster
 from orderflow.market import topics
 from orderflow.market.session import SessionBook, SessionCalendar
 from orderflow.settings import load
@@ -58,7 +59,7 @@ def main() -> int:
 def run(options: argparse.Namespace, broker: Broker, spool: Path) -> int:
     settings = load({"KAFKA_BROKERS": broker.address, "KAFKA_RETENTION_BYTES": str(8 << 30)}, Path("/nonexistent"))
     setup_topics(settings)
-    publisher = KafkaTickPublisher(broker.address, Spool(spool, 2 << 30), "outage")
+    publisher = KafkaTickPublisher(KafkaCluster(broker.address), Spool(spool, 2 << 30), "outage")
     engine = FeedEngine(publisher, SessionBook(SessionCalendar()))
     engine.own(key(number) for number in range(INSTRUMENTS))
     market = Market()

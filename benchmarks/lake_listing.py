@@ -84,7 +84,7 @@ def main() -> int:
         env = dict(open_stack({**environment, "ENV_FILE": os.devnull}).env)
         found = settings.load(env)
         with servers(env, Path(directory)):
-            files, stored = LakeFiles(found.namenode_http_url), 0
+            files, stored = LakeFiles(found.hdfs), 0
             empty = {table: io.BytesIO() for table in (CANDLES, FOOTPRINT)}
             for table, out in empty.items():
                 pq.write_table(arrow_schema(table.fields).empty_table(), out)
@@ -97,7 +97,7 @@ def main() -> int:
                 print(f"{count} days of {len(stocks)} instruments", flush=True)
                 timed("python -m orderflow lake", lambda: commands.catalogue(found))
                 timed("lake verify of one day", lambda: commands.verify(found, date))
-                timed("one share's day, a new connection", lambda: History.connect(found.namenode_http_url).ticks(key, date))
+                timed("one share's day, a new connection", lambda: History.connect(found.hdfs).ticks(key, date))
     return 0
 
 

@@ -158,7 +158,7 @@ def store(found: settings.Settings, arguments: argparse.Namespace, jars: Path) -
         spark,
         found,
         TICKS,
-        extent=partial(topic_extent, found.kafka_brokers, TICKS.topic),
+        extent=partial(topic_extent, found.kafka, TICKS.topic),
         writer=partial(HdfsParquetSink, spark, found.namenode_url, TICKS),
         packing=partial(packs, TICKS),
         trigger_seconds=1,
@@ -189,7 +189,7 @@ def store(found: settings.Settings, arguments: argparse.Namespace, jars: Path) -
 
 def verified(found: settings.Settings, count: int, instruments: int, size: int) -> bool:
     """Print what is stored, and tell whether each tick is there once."""
-    history = History.connect(found.namenode_http_url)
+    history = History.connect(found.hdfs)
     rows = history.table(TICKS, DATE, columns=["instrument_key", "sequence", "vtt"])
     distinct = rows.group_by(["instrument_key", "sequence"]).aggregate([]).num_rows
     files = history.files(TICKS, DATE)
@@ -221,7 +221,7 @@ def main() -> int:
         }
         found = settings.load(env)
         with servers(env, Path(directory)):
-            used, size = fill(found.kafka_brokers, arguments.ticks, arguments.instruments, arguments.codec)
+            used, size = fill(found.kafka.brokers, arguments.ticks, arguments.instruments, arguments.codec)
             log = sum(file.stat().st_size for file in Path(directory).glob("kafka/log/upstox_ticks-*/*.log"))
             each = f"{log / arguments.ticks:.0f} bytes a tick; made and produced in {used:.1f} s of CPU"
             print(f"{arguments.ticks} ticks in Kafka, {arguments.codec}: {each}")

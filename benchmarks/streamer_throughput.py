@@ -30,6 +30,7 @@ from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 from orderflow.broker import publisher as publishing
 from orderflow.broker.publisher import KafkaTickPublisher
 from orderflow.broker.spool import Spool
+from orderflow.clusters import KafkaCluster
 from orderflow.market import topics
 from orderflow.market.session import SessionBook, SessionCalendar
 from orderflow.upstox.engine import FeedEngine
@@ -78,7 +79,7 @@ class Stream:
         if options.producer == "kafka-python":
             publishing.Producer = KafkaPython  # type: ignore[assignment, misc]
         self.publisher = KafkaTickPublisher(
-            options.brokers, Spool(directory, 1 << 30), "benchmark", on_tick_acknowledged=self._acknowledged
+            KafkaCluster(options.brokers), Spool(directory, 1 << 30), "benchmark", on_tick_acknowledged=self._acknowledged
         )
         publishing.Producer = producer_class
         self.engine = FeedEngine(self.publisher, SessionBook(SessionCalendar()))

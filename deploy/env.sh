@@ -103,6 +103,9 @@ export ZOOKEEPER_HOSTS=${ZOOKEEPER_HOSTS:-$ZOOKEEPER_HOST:$ZOOKEEPER_PORT}
 export NAMENODE_URL=${NAMENODE_URL:-hdfs://$NAMENODE_HOST:$NAMENODE_PORT}
 export NAMENODE_HTTP_URL=${NAMENODE_HTTP_URL:-http://$NAMENODE_HOST:$NAMENODE_HTTP_PORT}
 export SPARK_MASTER_URL=${SPARK_MASTER_URL:-spark://$SPARK_MASTER_HOST:$SPARK_MASTER_PORT}
+# Hadoop's Java client logs in as its own environment says.
+[[ -z ${HDFS_USER:-} ]] || export HADOOP_USER_NAME=$HDFS_USER
+[[ -z ${HDFS_KERBEROS_PRINCIPAL:-} ]] || export KRB5PRINCIPAL=$HDFS_KERBEROS_PRINCIPAL KRB5KEYTAB=${HDFS_KERBEROS_KEYTAB:-}
 export DASHBOARD_HOST=${DASHBOARD_HOST:-$BIND_HOST}
 export HEALTH_HOST=${HEALTH_HOST:-127.0.0.1}
 export SPOOL_DIR=${SPOOL_DIR:-$DATA_DIR/data-streamer/spool}
@@ -178,6 +181,10 @@ spark_conf() { # NAME CORES DRIVER_MEMORY EXECUTOR_MEMORY EXECUTOR_JAVA_OPTIONS:
   export SPARK_CONF_DIR=$CONF_DIR/spark-$1
   CORES_MAX=$2 DRIVER_MEMORY=$3 EXECUTOR_MEMORY=$4 EXECUTOR_JAVA_OPTIONS=$5 render spark/spark-defaults.conf "$SPARK_CONF_DIR/spark-defaults.conf"
   [[ -z ${SPARK_EXTRA_CONF:-} ]] || cat "$SPARK_EXTRA_CONF" >>"$SPARK_CONF_DIR/spark-defaults.conf"
+  if [[ -n ${SPARK_AUTH_SECRET_FILE:-}${HDFS_KERBEROS_PRINCIPAL:-}${HDFS_USER:-} ]]; then
+    chmod 600 "$SPARK_CONF_DIR/spark-defaults.conf"
+    "$PYTHON" "$ORDERFLOW_HOME/deploy/client_options.py" spark >>"$SPARK_CONF_DIR/spark-defaults.conf"
+  fi
   render spark/log4j2.properties "$SPARK_CONF_DIR/log4j2.properties"
 }
 
@@ -245,5 +252,11 @@ spark_app() { # NAME SCRIPT: run one of the entry points that need the cluster
 }
 
 kafka_tool() { # CLASS [ARGUMENT…]
-  exec "$JAVA" "${JAVA_SERVER[@]}" -Xmx128m "${KAFKA_JAVA[@]}" "${@//kafka:29092/$KAFKA_BROKERS}"
+  local login=()
+  if [[ ${KAFKA_SECURITY_PROTOCOL:-PLAINTEXT} != PLAINTEXT && " $* " != *" --command-config "* ]]; then
+    # A pipe, not a file: it holds the password.
+    exec {login}< <("$PYTHON" "$ORDERFLOW_HOME/deploy/client_options.py" kafka)
+    login=(--command-config "/dev/fd/$login")
+  fi
+  exec "$JAVA" "${JAVA_SERVER[@]}" -Xmx128m "${KAFKA_JAVA[@]}" "${@//kafka:29092/$KAFKA_BROKERS}" "${login[@]}"
 }

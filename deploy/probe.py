@@ -6,9 +6,13 @@ import json
 import socket
 import ssl
 import sys
-from typing import Any
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
 from urllib.error import HTTPError, URLError
 from urllib.request import HTTPSHandler, ProxyHandler, build_opener
+
+if TYPE_CHECKING:
+    from orderflow.clusters import TlsFiles
 
 TIMEOUT_SECONDS = 5
 
@@ -38,11 +42,25 @@ def beans(address: str, query: str) -> dict[str, Any]:
 
 def zookeeper(hosts: str) -> None:
     """Ask `ruok` of the first host."""
+    from orderflow.settings import load
+
     host, _, port = hosts.split(",")[0].split("/")[0].rpartition(":")
-    with socket.create_connection((host, int(port)), TIMEOUT_SECONDS) as connection:
+    cluster = load().zookeeper
+    connection = socket.create_connection((host, int(port)), TIMEOUT_SECONDS)
+    if cluster.uses_tls:
+        connection = client_context(cluster.tls).wrap_socket(connection, server_hostname=host)
+    with connection:
         connection.sendall(b"ruok")
         if connection.recv(8) != b"imok":
             raise UnhealthyError(f"{hosts} does not answer imok")
+
+
+def client_context(files: TlsFiles) -> ssl.SSLContext:
+    """Return the context of a TLS client with these files."""
+    context = ssl.create_default_context(cafile=files.ca)
+    if files.certificate is not None:
+        context.load_cert_chain(files.certificate, files.key)
+    return context
 
 
 def existing_topics(brokers: str) -> set[str]:
@@ -50,11 +68,14 @@ def existing_topics(brokers: str) -> set[str]:
     from kafka import KafkaAdminClient
     from kafka.errors import KafkaError
 
+    from orderflow.settings import load
+
     address = brokers.split(",")[0]
     host, _, port = address.rpartition(":")
     socket.create_connection((host, int(port)), TIMEOUT_SECONDS).close()
     try:
-        admin = KafkaAdminClient(bootstrap_servers=brokers.split(","), request_timeout_ms=TIMEOUT_SECONDS * 1000)
+        cluster = replace(load().kafka, brokers=brokers)
+        admin = KafkaAdminClient(**cluster.kafka_python(), request_timeout_ms=TIMEOUT_SECONDS * 1000)
         try:
             return set(admin.list_topics())
         finally:

@@ -32,11 +32,13 @@ quick() { # KIND ADDRESS…: succeed only when the service is certainly healthy
       [[ $body =~ \"masterurl\"\ :\ \"spark: ]] || return 1
       ;;
     zookeeper)
+      [[ -z ${ZOOKEEPER_SSL_CA_FILE:-}${ZOOKEEPER_SSL_CERTIFICATE_FILE:-} ]] || return 1
       dial "${2%%[,/]*}" || return 1
       printf ruok >&3
       [[ $(cat <&3) == imok ]] || return 1
       ;;
     kafka)
+      [[ ${KAFKA_SECURITY_PROTOCOL:-PLAINTEXT} == PLAINTEXT ]] || return 1
       dial "${2%%,*}" || return 1
       # Metadata, version 1, of no topic: length, key 3, version 1, correlation 7, no client, no topics.
       printf '\0\0\0\016\0\03\0\01\0\0\0\07\377\377\0\0\0\0' >&3

@@ -1,4 +1,4 @@
-"""Take leadership from a Spark master that has ended: `release_leadership.py HOSTS DIRECTORY`.
+"""Take leadership from a Spark master that has ended: `release_leadership.py DIRECTORY`.
 
 A master that was killed keeps its place in ZooKeeper's election until its session expires (15 s), also over a restart of
 ZooKeeper. One launcher starts the stack's one master, so whoever is in the election when it runs is gone.
@@ -11,11 +11,13 @@ from kazoo.client import KazooClient
 from kazoo.exceptions import KazooException, NoNodeError
 from kazoo.handlers.threading import KazooTimeoutError
 
+from orderflow.settings import load
 
-def main(hosts: str, directory: str) -> None:
+
+def main(directory: str) -> None:
     """Delete the candidates below DIRECTORY/leader_election; without ZooKeeper say so, and leave it to the time-out."""
     logging.getLogger("kazoo").setLevel(logging.CRITICAL)
-    client = KazooClient(hosts=hosts, timeout=5)
+    client = KazooClient(**load().zookeeper.kazoo(), timeout=5)
     election = f"{directory}/leader_election"
     try:
         client.start(timeout=10)

@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import Any
 
 from orderflow import calendar_report, executor_archive, logs, replay, settings
+from orderflow.clusters import SparkCluster
 from orderflow.lake import cli
 from orderflow.settings import Settings
 
@@ -87,7 +88,7 @@ def _access_token(told: Settings) -> str | None:
 def _spark(told: Settings, name: str, *, local: bool) -> Any:
     from orderflow.processing.session import spark_session
 
-    return spark_session(replace(told, spark_master_url="local[2]") if local else told, f"orderflow-{name}", 1)
+    return spark_session(replace(told, spark=SparkCluster("local[2]")) if local else told, f"orderflow-{name}", 1)
 
 
 if __name__ == "__main__":

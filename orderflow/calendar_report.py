@@ -7,6 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from datetime import UTC, date, datetime
 from typing import Any, NamedTuple
 
+from orderflow.clusters import KafkaCluster
 from orderflow.market.calendar import SessionCalendar
 from orderflow.market.errors import OrderflowError, SettingsError
 from orderflow.market.phases import Day, ist_clock
@@ -47,7 +48,7 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
         notes.append("Neither Upstox nor Kafka was asked.")
     else:
         try:
-            heard = stored_announcements(settings.kafka_brokers)
+            heard = stored_announcements(settings.kafka)
         except OrderflowError as error:
             notes.append(f"What the feed announced is not known: {error}")
     print(*report(calendar, trading_date, arguments.segment or SEGMENTS, heard), sep="\n")
@@ -56,14 +57,14 @@ def run(arguments: argparse.Namespace, settings: Settings) -> int:
     return 0
 
 
-def stored_announcements(brokers: str) -> dict[str, Heard]:
+def stored_announcements(kafka: KafkaCluster) -> dict[str, Heard]:
     """Return each segment's announcements of its latest date. Raises OrderflowError when Kafka does not answer."""
     from orderflow.broker.lookout import leaders_answer
     from orderflow.broker.resume import read_stored
 
-    if not leaders_answer(brokers):
-        raise OrderflowError(f"Kafka at {brokers} does not answer; is the stack up?")
-    stored = read_stored(brokers, lambda name: name.startswith(SEGMENT), ())
+    if not leaders_answer(kafka):
+        raise OrderflowError(f"Kafka at {kafka} does not answer; is the stack up?")
+    stored = read_stored(kafka, lambda name: name.startswith(SEGMENT), ())
     return {
         key.removeprefix(SEGMENT): Heard(segment_state(record), str(record["owner"])) for key, record in stored.states.items()
     }

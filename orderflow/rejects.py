@@ -24,7 +24,7 @@ _AT_ONCE: Final = 5_000
 
 def run(settings: Settings, spark: Callable[[], Any], *, replay: bool) -> int:
     """List rejects by topic and reason; with `replay`, judge them anew and store those that are valid. Returns the exit code."""
-    found = list(read_rejects(settings.kafka_brokers))
+    found = list(read_rejects(settings.kafka))
     for (topic, reason), number in sorted(Counter((one.topic or "feed", one.reason) for one in found).items()):
         print(f"{number:>8}  {topic:<20} {reason}")
     print(f"{len(found)} rejects")
@@ -33,9 +33,7 @@ def run(settings: Settings, spark: Callable[[], Any], *, replay: bool) -> int:
     for table in TABLES.values():
         own = [one for one in found if one.topic == table.topic]
         if own:
-            stored, dates = replay_table(
-                spark(), settings.namenode_url, table, topic_id(settings.kafka_brokers, table.topic), own
-            )
+            stored, dates = replay_table(spark(), settings.namenode_url, table, topic_id(settings.kafka, table.topic), own)
             print(
                 f"{table.name}: {stored} of {len(own)} are valid now and stored" + (f", of {', '.join(dates)}" if dates else "")
             )

@@ -15,6 +15,15 @@ from typing import Final
 
 from dotenv import dotenv_values
 
+from orderflow.clusters import (
+    SASL_MECHANISMS,
+    SECURITY_PROTOCOLS,
+    HdfsCluster,
+    KafkaCluster,
+    SparkCluster,
+    TlsFiles,
+    ZooKeeperCluster,
+)
 from orderflow.market.errors import SettingsError
 
 WINDOW_MINUTES: Final = (1, 2, 3, 5, 10, 15, 30, 60, 75, 125)
@@ -39,16 +48,16 @@ class Settings:
     instruments: tuple[str, ...]
     instrument_file: Path | None
     instrument_master: str
-    kafka_brokers: str
+    kafka: KafkaCluster
     kafka_partitions: int
     kafka_retention_hours: int
     kafka_retention_bytes: int
     kafka_replication_factor: int
     kafka_min_insync_replicas: int
-    zookeeper_hosts: str
+    zookeeper: ZooKeeperCluster
     namenode_url: str
-    namenode_http_url: str
-    spark_master_url: str
+    hdfs: HdfsCluster
+    spark: SparkCluster
     executor_python_archive: Path | None
     processor_cores: int
     tick_storage_cores: int
@@ -111,16 +120,47 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         instrument_master=read.text(
             "INSTRUMENT_MASTER", "https://assets.upstox.com/market-quote/instruments/exchange/complete.json.gz"
         ),
-        kafka_brokers=read.text("KAFKA_BROKERS", "kafka:29092"),
+        kafka=KafkaCluster(
+            brokers=read.text("KAFKA_BROKERS", "kafka:29092"),
+            security_protocol=read.choice("KAFKA_SECURITY_PROTOCOL", "PLAINTEXT", SECURITY_PROTOCOLS),
+            sasl_mechanism=read.choice("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512", SASL_MECHANISMS),
+            sasl_username=read.text("KAFKA_SASL_USERNAME", ""),
+            sasl_password_file=read.path("KAFKA_SASL_PASSWORD_FILE"),
+            tls=TlsFiles(
+                "KAFKA_SSL",
+                read.path("KAFKA_SSL_CA_FILE"),
+                read.path("KAFKA_SSL_CERTIFICATE_FILE"),
+                read.path("KAFKA_SSL_KEY_FILE"),
+            ),
+        ),
         kafka_partitions=read.integer("KAFKA_PARTITIONS", 2, least=1),
         kafka_retention_hours=read.integer("KAFKA_RETENTION_HOURS", 168, least=1),
         kafka_retention_bytes=read.integer("KAFKA_RETENTION_BYTES", 1 << 30, least=1 << 20),
         kafka_replication_factor=read.integer("KAFKA_REPLICATION_FACTOR", 1, least=1),
         kafka_min_insync_replicas=read.integer("KAFKA_MIN_INSYNC_REPLICAS", 1, least=1),
-        zookeeper_hosts=read.text("ZOOKEEPER_HOSTS", "zookeeper:2181"),
+        zookeeper=ZooKeeperCluster(
+            hosts=read.text("ZOOKEEPER_HOSTS", "zookeeper:2181"),
+            username=read.text("ZOOKEEPER_USERNAME", ""),
+            password_file=read.path("ZOOKEEPER_PASSWORD_FILE"),
+            tls=TlsFiles(
+                "ZOOKEEPER_SSL",
+                read.path("ZOOKEEPER_SSL_CA_FILE"),
+                read.path("ZOOKEEPER_SSL_CERTIFICATE_FILE"),
+                read.path("ZOOKEEPER_SSL_KEY_FILE"),
+            ),
+        ),
         namenode_url=read.text("NAMENODE_URL", "hdfs://namenode:9000").rstrip("/"),
-        namenode_http_url=read.text("NAMENODE_HTTP_URL", "http://namenode:50070").rstrip("/"),
-        spark_master_url=read.text("SPARK_MASTER_URL", "spark://spark-master:7077"),
+        hdfs=HdfsCluster(
+            http_url=read.text("NAMENODE_HTTP_URL", "http://namenode:50070").rstrip("/"),
+            user=read.text("HDFS_USER", ""),
+            kerberos_principal=read.text("HDFS_KERBEROS_PRINCIPAL", ""),
+            kerberos_keytab=read.path("HDFS_KERBEROS_KEYTAB"),
+            ca_file=read.path("HDFS_CA_FILE"),
+        ),
+        spark=SparkCluster(
+            master_url=read.text("SPARK_MASTER_URL", "spark://spark-master:7077"),
+            auth_secret_file=read.path("SPARK_AUTH_SECRET_FILE"),
+        ),
         executor_python_archive=read.path("EXECUTOR_PYTHON_ARCHIVE"),
         processor_cores=read.integer("PROCESSOR_CORES", 4, least=1),
         tick_storage_cores=read.integer("TICK_STORAGE_CORES", 1, least=1),

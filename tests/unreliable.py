@@ -23,6 +23,7 @@ from orderflow.broker.lookout import Lookout
 from orderflow.broker.publisher import KafkaTickPublisher
 from orderflow.broker.resume import StateReader, Stored
 from orderflow.broker.spool import Spool
+from orderflow.clusters import KafkaCluster
 from orderflow.market import topics
 from orderflow.market.session import SessionBook, SessionCalendar
 from orderflow.upstox.engine import FeedEngine, restored_segments
@@ -198,7 +199,7 @@ class Process:
         self._spool = Spool(day.directory, 1 << 20, KEYS)
         self.client: Client | None = None
         self.publisher_made = KafkaTickPublisher(
-            "virtual",
+            KafkaCluster("virtual"),
             self._spool,
             self._owner,
             make_client=self._client,

@@ -14,6 +14,7 @@ from typing import Final
 from confluent_kafka import KafkaException
 from confluent_kafka.admin import AdminClient
 
+from orderflow.clusters import KafkaCluster
 from orderflow.market import topics
 
 _LOOK_AFTER_SECONDS: Final = 20.0
@@ -21,10 +22,10 @@ _LOOK_EVERY_SECONDS: Final = 10.0
 _PATIENCE_SECONDS: Final = 60.0
 
 
-def leaders_answer(brokers: str) -> bool:
+def leaders_answer(kafka: KafkaCluster) -> bool:
     """Say whether a client of its own finds a leader for every partition of the tick topic."""
     try:
-        found = AdminClient({"bootstrap.servers": brokers, "log_level": 0}).list_topics(topics.TICKS, timeout=5.0)
+        found = AdminClient({**kafka.librdkafka(), "log_level": 0}).list_topics(topics.TICKS, timeout=5.0)
     except KafkaException:
         return False
     partitions = found.topics[topics.TICKS].partitions

@@ -16,6 +16,7 @@ from confluent_kafka import KafkaError, KafkaException, Message
 
 from orderflow.broker.notices import Notices
 from orderflow.broker.spool import Spooled
+from orderflow.clusters import KafkaCluster
 from orderflow.market import topics
 from orderflow.market.tick import HEARTBEAT_KEY
 
@@ -63,10 +64,10 @@ class _Delivery:
         self.owner._delivered(self, error, message)
 
 
-def options(brokers: str, owner: str, memory_bytes: int, on_error: Callable[[KafkaError], None]) -> dict[str, Any]:
+def options(kafka: KafkaCluster, owner: str, memory_bytes: int, on_error: Callable[[KafkaError], None]) -> dict[str, Any]:
     """Return the client's configuration."""
     return {
-        "bootstrap.servers": brokers,
+        **kafka.librdkafka(),
         "client.id": f"orderflow-{owner}",
         "acks": "all",
         "enable.idempotence": True,

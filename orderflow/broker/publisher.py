@@ -23,6 +23,7 @@ from orderflow.broker.notices import Notices
 from orderflow.broker.producer import Client, RecordProducer, options
 from orderflow.broker.spool import Spool, Spooled
 from orderflow.broker.state_flush import StateFlush
+from orderflow.clusters import KafkaCluster
 from orderflow.market import topics
 from orderflow.market.errors import OrderflowError
 from orderflow.market.tick import HEARTBEAT_KEY, Tick, tick_record
@@ -54,7 +55,7 @@ class KafkaTickPublisher:
 
     def __init__(
         self,
-        brokers: str,
+        kafka: KafkaCluster,
         spool: Spool,
         owner: str,
         *,
@@ -67,15 +68,15 @@ class KafkaTickPublisher:
         clock: Callable[[], float] = time.monotonic,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
-        self._brokers, self._spool, self._clock = brokers, spool, clock
-        self._lookout = lookout or Lookout(partial(leaders_answer, brokers))
+        self._brokers, self._spool, self._clock = kafka.brokers, spool, clock
+        self._lookout = lookout or Lookout(partial(leaders_answer, kafka))
 
         def make(on_error: Callable[[KafkaError], None]) -> Client:
-            client: Client = Producer({**options(brokers, owner, memory_bytes, on_error), **(extra or {})})
+            client: Client = Producer({**options(kafka, owner, memory_bytes, on_error), **(extra or {})})
             return client
 
         self._producer = RecordProducer(
-            brokers,
+            kafka.brokers,
             make_client or make,
             span_ms=span_ms,
             now_ms=now_ms,

@@ -12,6 +12,7 @@ from typing import Any, Final
 import orjson
 from confluent_kafka import OFFSET_BEGINNING, Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from orderflow.clusters import KafkaCluster
 from orderflow.market import topics
 from orderflow.market.errors import OrderflowError
 
@@ -57,14 +58,12 @@ def rejected(record: Mapping[str, Any]) -> Rejected:
     )
 
 
-def read_rejects(brokers: str) -> Iterator[Rejected]:
+def read_rejects(kafka: KafkaCluster) -> Iterator[Rejected]:
     """Yield every reject that Kafka holds now, oldest first; what is none itself is skipped.
 
     Raises OrderflowError when Kafka stops answering.
     """
-    consumer = Consumer(
-        {"bootstrap.servers": brokers, "group.id": "orderflow-rejects", "enable.auto.commit": False, "log_level": 2}
-    )
+    consumer = Consumer({**kafka.librdkafka(), "group.id": "orderflow-rejects", "enable.auto.commit": False, "log_level": 2})
     try:
         _, end = consumer.get_watermark_offsets(TopicPartition(topics.REJECTS, 0), timeout=_CALL_SECONDS)
         consumer.assign([TopicPartition(topics.REJECTS, 0, OFFSET_BEGINNING)])
@@ -74,7 +73,7 @@ def read_rejects(brokers: str) -> Iterator[Rejected]:
                 break
             yield from _read(message)
     except KafkaException as error:
-        raise OrderflowError(f"Kafka at {brokers} does not give {topics.REJECTS}: {error.args[0]}") from error
+        raise OrderflowError(f"Kafka at {kafka} does not give {topics.REJECTS}: {error.args[0]}") from error
     finally:
         consumer.close()
 

@@ -11,6 +11,7 @@ from typing import Any, Final
 import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from orderflow.clusters import KafkaCluster
 from orderflow.market import topics
 from orderflow.market.errors import DecodeError, OrderflowError
 from orderflow.market.rejects import reject_record
@@ -110,7 +111,10 @@ class StateReader:
 
 
 def read_stored(
-    brokers: str, wanted: Callable[[str], bool], instrument_keys: Iterable[str], stopped: Callable[[], bool] = lambda: False
+    kafka: KafkaCluster,
+    wanted: Callable[[str], bool],
+    instrument_keys: Iterable[str],
+    stopped: Callable[[], bool] = lambda: False,
 ) -> Stored:
     """Return states whose key is `wanted`, and ticks of `instrument_keys` from where those states were flushed.
 
@@ -122,7 +126,7 @@ def read_stored(
     keys = {key.encode() for key in names}
     consumer = Consumer(
         {
-            "bootstrap.servers": brokers,
+            **kafka.librdkafka(),
             "group.id": "orderflow-resume",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
@@ -149,7 +153,7 @@ def read_stored(
             if key is not None and tick is not None:
                 stored.ticks.setdefault(key.decode(), []).append(tick)
     except KafkaException as error:
-        raise OrderflowError(f"Kafka at {brokers} stopped answering while states were read back: {error.args[0]}") from error
+        raise OrderflowError(f"Kafka at {kafka} stopped answering while states were read back: {error.args[0]}") from error
     finally:
         consumer.close()
     newer = sum(len(ticks) for ticks in stored.ticks.values())

@@ -83,21 +83,17 @@ def setup_topics(
         except (KafkaError, OSError, TimeoutError) as error:
             if stopped() or time.monotonic() > deadline:
                 raise OrderflowError(
-                    f"Kafka at {settings.kafka_brokers} did not answer within {wait_seconds:.0f} s ({type(error).__name__}); "
+                    f"Kafka at {settings.kafka} did not answer within {wait_seconds:.0f} s ({type(error).__name__}); "
                     "start it or set KAFKA_BROKERS"
                 ) from error
             if not told:
-                log.warning(
-                    "Kafka at %s is not reachable (%s); trying again until it is", settings.kafka_brokers, type(error).__name__
-                )
+                log.warning("Kafka at %s is not reachable (%s); trying again until it is", settings.kafka, type(error).__name__)
                 told = True
             time.sleep(1.0)
 
 
 def _create(settings: Settings, *, alter: bool) -> None:
-    admin = KafkaAdminClient(
-        bootstrap_servers=settings.kafka_brokers.split(","), request_timeout_ms=15_000, bootstrap_timeout_ms=5_000
-    )
+    admin = KafkaAdminClient(**settings.kafka.kafka_python(), request_timeout_ms=15_000, bootstrap_timeout_ms=5_000)
     try:
         wanted = topic_settings(settings)
         present = set(admin.list_topics())

@@ -36,12 +36,12 @@ class KafkaStorage:
 
     def read(self, wanted: Callable[[str], bool], instrument_keys: Iterable[str], stopped: Callable[[], bool]) -> Stored:
         """Return stored states and newer ticks; see `resume.read_stored`."""
-        return read_stored(self._settings.kafka_brokers, wanted, instrument_keys, stopped)
+        return read_stored(self._settings.kafka, wanted, instrument_keys, stopped)
 
     def publisher(self, owner: str, on_tick_acknowledged: Callable[[int], None]) -> KafkaTickPublisher:
         """Return the one publisher of this process."""
         return KafkaTickPublisher(
-            self._settings.kafka_brokers,
+            self._settings.kafka,
             self._spool,
             owner,
             on_tick_acknowledged=on_tick_acknowledged,

@@ -11,6 +11,7 @@ from confluent_kafka import Consumer, KafkaException, TopicPartition
 from kafka import KafkaAdminClient
 from kafka.errors import KafkaError
 
+from orderflow.clusters import KafkaCluster
 from orderflow.market.errors import OrderflowError
 
 _CALL_SECONDS: Final = 20.0
@@ -26,30 +27,30 @@ class TopicExtent:
     ends: Mapping[int, int]
 
 
-def topic_extent(brokers: str, topic: str) -> TopicExtent:
+def topic_extent(kafka: KafkaCluster, topic: str) -> TopicExtent:
     """Return what Kafka holds of a topic. Raises OrderflowError when the broker cannot be reached or has no such topic."""
-    identity = topic_id(brokers, topic)
-    consumer = Consumer({"bootstrap.servers": brokers, "group.id": "orderflow-extent", "log_level": 2})
+    identity = topic_id(kafka, topic)
+    consumer = Consumer({**kafka.librdkafka(), "group.id": "orderflow-extent", "log_level": 2})
     try:
         numbers = consumer.list_topics(topic, timeout=_CALL_SECONDS).topics[topic].partitions
         found = {
             number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_CALL_SECONDS) for number in numbers
         }
     except KafkaException as error:
-        raise OrderflowError(f"Kafka at {brokers} stopped answering while {topic} was looked up: {error.args[0]}") from error
+        raise OrderflowError(f"Kafka at {kafka} stopped answering while {topic} was looked up: {error.args[0]}") from error
     finally:
         consumer.close()
     starts, ends = ({number: edges[side] for number, edges in found.items()} for side in (0, 1))
     return TopicExtent(topic, identity, starts, ends)
 
 
-def topic_id(brokers: str, topic: str) -> str:
+def topic_id(kafka: KafkaCluster, topic: str) -> str:
     """Return eight hex digits of the id Kafka gave the topic when it was created.
 
     Raises OrderflowError when the broker cannot be reached or has no such topic.
     """
     try:
-        admin = KafkaAdminClient(bootstrap_servers=brokers.split(","))
+        admin = KafkaAdminClient(**kafka.kafka_python())
         try:
             found = admin.describe_topics([topic])
         finally:
@@ -57,9 +58,9 @@ def topic_id(brokers: str, topic: str) -> str:
         identity = uuid.UUID(str(found[0]["topic_id"]))
     except (KafkaError, KeyError, IndexError, ValueError) as error:
         raise OrderflowError(
-            f"cannot look up topic {topic} at {brokers} ({error}); is Kafka running, and did `python -m orderflow setup topics` "
+            f"cannot look up topic {topic} at {kafka} ({error}); is Kafka running, and did `python -m orderflow setup topics` "
             "run?"
         ) from error
     if identity.int == 0:
-        raise OrderflowError(f"Kafka at {brokers} has no topic {topic}; create it with `python -m orderflow setup topics`")
+        raise OrderflowError(f"Kafka at {kafka} has no topic {topic}; create it with `python -m orderflow setup topics`")
     return identity.hex[:8]

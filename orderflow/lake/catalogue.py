@@ -12,6 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import requests
 
+from orderflow.clusters import HdfsCluster
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError
 from orderflow.lake.verification import (
@@ -23,6 +24,7 @@ from orderflow.lake.verification import (
     footprint_faults,
     instrument_days,
 )
+from orderflow.lake.webhdfs import http_session
 from orderflow.market.day_so_far import WITHOUT_TICKS
 
 # A minute is final in the stream two minutes after its end and stored half a minute later.
@@ -102,10 +104,10 @@ def stored_instruments(history: History, first: str, last: str) -> list[str]:
     return sorted(found)
 
 
-def replicas(namenode_http_url: str) -> Replicas:
+def replicas(hdfs: HdfsCluster) -> Replicas:
     """Ask the NameNode how its blocks fare. Raises LakeError when it does not answer."""
-    state = _bean(namenode_http_url, "FSNamesystemState")
-    system = _bean(namenode_http_url, "FSNamesystem")
+    state = _bean(hdfs, "FSNamesystemState")
+    system = _bean(hdfs, "FSNamesystem")
     return Replicas(
         live_data_nodes=int(state["NumLiveDataNodes"]),
         under_replicated_blocks=int(system["UnderReplicatedBlocks"]),
@@ -129,13 +131,12 @@ def _portions(history: History, date: str) -> Iterator[pa.Table]:
         yield history.table(TICKS, date, columns=TICK_COLUMNS, condition=wanted)
 
 
-def _bean(namenode_http_url: str, name: str) -> dict[str, Any]:
+def _bean(hdfs: HdfsCluster, name: str) -> dict[str, Any]:
     try:
-        answer = requests.get(
-            f"{namenode_http_url}/jmx", params={"qry": f"Hadoop:service=NameNode,name={name}"}, timeout=(3.05, 10.0)
-        )
+        asked = {"qry": f"Hadoop:service=NameNode,name={name}"}
+        answer = http_session(hdfs).get(f"{hdfs.http_url}/jmx", params=asked, timeout=(3.05, 10.0))
         answer.raise_for_status()
         beans: list[dict[str, Any]] = answer.json()["beans"]
         return beans[0]
     except (requests.RequestException, ValueError, KeyError, IndexError) as error:
-        raise LakeError(f"the NameNode at {namenode_http_url} does not tell its state ({error}); is HDFS running?") from error
+        raise LakeError(f"the NameNode at {hdfs} does not tell its state ({error}); is HDFS running?") from error

@@ -28,7 +28,7 @@ def catalogue(settings: Settings) -> int:
 
     No rows are read: what takes them is as `verify` found it, and unknown where the date has changed since.
     """
-    history = History.connect(settings.namenode_http_url)
+    history = History.connect(settings.hdfs)
     known = facts.from_json(history.text(CATALOGUE) or "")
     days = facts.all_facts(history, known)
     if days != known:
@@ -36,7 +36,7 @@ def catalogue(settings: Settings) -> int:
     print("date        instruments       ticks  first     last      gaps  candles  files        bytes  bytes/tick  state")
     for day in days.values():
         print(_line(day))
-    state = catalogues.replicas(settings.namenode_http_url)
+    state = catalogues.replicas(settings.hdfs)
     print(
         f"{len(days)} dates; {state.live_data_nodes} DataNodes live, {state.under_replicated_blocks} blocks short of replicas, "
         f"{state.missing_blocks} missing, {state.corrupt_blocks} corrupt, {state.free_bytes / 1e9:.1f} GB free"
@@ -47,7 +47,7 @@ def catalogue(settings: Settings) -> int:
 
 def verify(settings: Settings, date: str) -> int:
     """Print a line for each instrument of a date and every fault; 1 when anything is missing, doubled or wrong."""
-    history = History.connect(settings.namenode_http_url)
+    history = History.connect(settings.hdfs)
     tables = facts.changed(history).get(date, {})
     day = catalogues.report(history, date)
     known = facts.from_json(history.text(CATALOGUE) or "")
@@ -91,7 +91,7 @@ def compact(settings: Settings, date: str, spark: Any) -> int:
 
 def retain(settings: Settings, keep_days: int | None, keep_bytes: int | None, *, dry_run: bool) -> int:
     """Delete the dates that are too old or too many."""
-    history, files = History.connect(settings.namenode_http_url), LakeFiles(settings.namenode_http_url)
+    history, files = History.connect(settings.hdfs), LakeFiles(settings.hdfs)
     sizes: dict[str, int] = {}
     for table in TABLES.values():
         for date in history.dates(table):
@@ -111,7 +111,7 @@ def export_period(
     settings: Settings, kind: str, instruments: Sequence[str] | None, first: str, last: str, target: Path, n: int
 ) -> int:
     """Write a period of the named instruments, or of all that are stored; with a progress bar when a person watches."""
-    history = History.connect(settings.namenode_http_url)
+    history = History.connect(settings.hdfs)
     check_period(first, last)
     keys = instruments or catalogues.stored_instruments(history, first, last)
     rows = export(history, kind, keys, first, last, target, n=n, rule=settings.aggressor_rule, progress=sys.stderr.isatty())
@@ -122,7 +122,7 @@ def export_period(
 def _keep(settings: Settings, days: Mapping[str, DayFacts]) -> None:
     """Write the catalogue; who may not write to the lake can list it all the same."""
     try:
-        LakeFiles(settings.namenode_http_url).write_text(CATALOGUE, facts.to_json(days))
+        LakeFiles(settings.hdfs).write_text(CATALOGUE, facts.to_json(days))
     except LakeError as error:
         log.warning("the next listing reads the same footers again: %s", error)
 

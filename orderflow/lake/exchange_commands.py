@@ -42,7 +42,7 @@ def backfill(
     asks for `spark`.
     """
     now = datetime.now(UTC)
-    history, files = History.connect(settings.namenode_http_url), LakeFiles(settings.namenode_http_url)
+    history, files = History.connect(settings.hdfs), LakeFiles(settings.hdfs)
     now_ms = int(now.timestamp() * 1000)
     missing: dict[str, list[Candle]] = {}
     doubled: dict[str, dict[str, list[ExchangeMinute]]] = {}
@@ -120,7 +120,7 @@ def _days(
 ) -> Iterator[tuple[Reconciliation, list[Candle], list[ExchangeMinute]]]:
     """Yield how each instrument and date compares, with its stored candles and the exchange's minutes."""
     check_period(first, last)
-    history = History.connect(settings.namenode_http_url)
+    history = History.connect(settings.hdfs)
     exchange = ExchangeCandles(settings.rest_url, settings.access_token, settings.ca_file)
     today = now.astimezone(IST).date().isoformat()
     for instrument in instruments or asked_for(history, settings, first, last):

@@ -16,6 +16,7 @@ import pyarrow.dataset as ds
 import pyarrow.parquet as pq
 from fsspec.spec import AbstractFileSystem
 
+from orderflow.clusters import HdfsCluster
 from orderflow.lake import derived
 from orderflow.lake.layout import CANDLES, FOOTPRINT, ROOT, TICKS, LakeError, Table, arrow_schema, is_date
 from orderflow.lake.webhdfs import WebHdfs, arrow_files, web_hdfs
@@ -44,9 +45,9 @@ class History:
         self._sleep = sleep
 
     @classmethod
-    def connect(cls, namenode_http_url: str, user: str | None = None) -> History:
-        """Read from the NameNode at an HTTP address, for example http://namenode:50070."""
-        return cls(web_hdfs(namenode_http_url, user))
+    def connect(cls, namenode: HdfsCluster | str) -> History:
+        """Read from a NameNode, given by its HTTP address (http://namenode:50070) or by `settings.load().hdfs`."""
+        return cls(web_hdfs(namenode))
 
     @property
     def bytes_read(self) -> int:

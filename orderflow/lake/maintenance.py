@@ -5,18 +5,26 @@ from __future__ import annotations
 import getpass
 import uuid
 
-from hdfs import InsecureClient
+from hdfs import Client
 from hdfs.util import HdfsError
 from requests import RequestException
 
+from orderflow.clusters import HdfsCluster
 from orderflow.lake.layout import ROOT, LakeError, Table
+from orderflow.lake.webhdfs import http_session
 
 
 class LakeFiles:
-    """Change files of the lake as the user this process runs as. Every call raises LakeError when HDFS refuses."""
+    """Change files of the lake, by default as the user this process runs as.
 
-    def __init__(self, namenode_http_url: str, user: str | None = None) -> None:
-        self._client = InsecureClient(namenode_http_url, user=user or getpass.getuser(), timeout=30)
+    Every call raises LakeError when HDFS refuses.
+    """
+
+    def __init__(self, hdfs: HdfsCluster) -> None:
+        session = http_session(hdfs)
+        if not hdfs.kerberos_principal:
+            session.params = {"user.name": hdfs.user or getpass.getuser()}
+        self._client = Client(hdfs.http_url, session=session, timeout=30)
 
     def add(self, table: Table, date: str, kind: str, content: bytes) -> str:
         """Put a Parquet file into a date's directory, whole or not at all; returns its name, which starts with `kind`."""

@@ -13,6 +13,7 @@ from fsspec.spec import AbstractFileSystem
 from pyarrow.fs import FSSpecHandler, PyFileSystem
 from requests.adapters import HTTPAdapter
 
+from orderflow.clusters import HdfsCluster
 from orderflow.lake.layout import LakeError
 
 TIMEOUT_SECONDS: Final = (3.05, 30.0)
@@ -21,16 +22,51 @@ READ_TRIES: Final = 3
 WHOLE_BYTES: Final = 128 << 10
 
 
-def web_hdfs(namenode_http_url: str, user: str | None = None) -> WebHdfs:
-    """Return the file system of the NameNode at an HTTP URL, for example http://namenode:50070.
+def web_hdfs(namenode: HdfsCluster | str) -> WebHdfs:
+    """Return the file system of a NameNode, given by its HTTP address (http://namenode:50070) or by `settings.load().hdfs`.
 
-    `user` is the HDFS user to act as; reading needs none. Raises LakeError when the URL has no host. Nothing is contacted yet.
+    Raises LakeError when the address has no host, or a library for Kerberos is missing. Nothing is contacted yet.
     """
-    parts = urlsplit(namenode_http_url)
+    hdfs = namenode if isinstance(namenode, HdfsCluster) else HdfsCluster(namenode)
+    parts = urlsplit(hdfs.http_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise LakeError(f"NAMENODE_HTTP_URL={namenode_http_url!r} is no HTTP address; for example http://namenode:50070")
+        raise LakeError(f"NAMENODE_HTTP_URL={hdfs.http_url!r} is no HTTP address; for example http://namenode:50070")
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    return WebHdfs(parts.hostname, port, user=user, use_https=parts.scheme == "https", skip_instance_cache=True)
+    return WebHdfs(
+        parts.hostname,
+        port,
+        user=hdfs.user or None,
+        use_https=parts.scheme == "https",
+        session=http_session(hdfs),
+        skip_instance_cache=True,
+    )
+
+
+def http_session(hdfs: HdfsCluster) -> requests.Session:
+    """Return a session that trusts the cluster's authority and logs in as the cluster wants.
+
+    Raises LakeError when a library for Kerberos is missing.
+    """
+    session = _Session()
+    if hdfs.ca_file is not None:
+        session.verify = str(hdfs.ca_file)
+    if hdfs.kerberos_principal:
+        session.auth = _kerberos(hdfs)
+    return session
+
+
+def _kerberos(hdfs: HdfsCluster) -> Any:
+    try:
+        import gssapi
+        from requests_gssapi import HTTPSPNEGOAuth
+    except ImportError as error:
+        raise LakeError(
+            "HDFS_KERBEROS_PRINCIPAL is set, and HDFS over HTTP needs a library for it: apt-get install gcc libkrb5-dev, "
+            "and pip install requests-gssapi"
+        ) from error
+    name = gssapi.Name(hdfs.kerberos_principal, gssapi.NameType.kerberos_principal)
+    credentials = gssapi.Credentials(name=name, usage="initiate", store={"client_keytab": str(hdfs.kerberos_keytab)})
+    return HTTPSPNEGOAuth(creds=credentials, opportunistic_auth=True)
 
 
 def arrow_files(files: AbstractFileSystem) -> PyFileSystem:
@@ -49,6 +85,7 @@ class WebHdfs(WebHDFS):  # type: ignore[misc]
     def __init__(self, *arguments: Any, **options: Any) -> None:
         self._sizes: dict[str, int] = {}
         self._lock = threading.Lock()
+        self._session = options.pop("session")
         self.bytes_read = 0
         super().__init__(*arguments, **options)
 
@@ -72,7 +109,7 @@ class WebHdfs(WebHDFS):  # type: ignore[misc]
             self.bytes_read += size_bytes
 
     def _connect(self) -> None:
-        self.session = _Session()
+        self.session = self._session
 
     def _call(self, op: str, method: str = "get", path: str | None = None, **options: Any) -> Any:
         try:

@@ -114,7 +114,7 @@ def read_messages(
     if most is not None and every_seconds:
         reader = reader.option("minOffsetsPerTrigger", most).option("maxTriggerDelay", f"{round(every_seconds * 1000)}ms")
     return (
-        reader.option("kafka.bootstrap.servers", settings.kafka_brokers)
+        reader.options(**settings.kafka.spark())
         .option("subscribe", topic)
         .option("startingOffsets", "earliest")
         .option("failOnDataLoss", str(not lossy).lower())
@@ -134,7 +134,7 @@ def message(rows: DataFrame, fields: tuple[records.Field, ...], topic: str, key:
 def sink_options(settings: Settings) -> dict[str, str]:
     """Return the options of every Kafka sink."""
     return {
-        "kafka.bootstrap.servers": settings.kafka_brokers,
+        **settings.kafka.spark(),
         "kafka.acks": "all",
         "kafka.linger.ms": "0",
         "kafka.max.request.size": str(8 << 20),

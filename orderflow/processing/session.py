@@ -23,7 +23,7 @@ def spark_session(settings: Settings, name: str, cores: int) -> SparkSession:
     """
     builder = (
         SparkSession.builder.appName(name)
-        .master(settings.spark_master_url)
+        .master(settings.spark.master_url)
         .config("spark.cores.max", cores)
         .config("spark.default.parallelism", settings.default_parallelism)
         .config("spark.sql.shuffle.partitions", settings.shuffle_partitions)
@@ -45,7 +45,7 @@ def spark_session(settings: Settings, name: str, cores: int) -> SparkSession:
 
 
 def _is_local(settings: Settings) -> bool:
-    return settings.spark_master_url.startswith("local")
+    return settings.spark.master_url.startswith("local")
 
 
 def _with_archive(builder: SparkSession.Builder, archive: Path) -> SparkSession:

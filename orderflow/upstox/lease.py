@@ -17,6 +17,7 @@ from kazoo.exceptions import KazooException, NodeExistsError, NoNodeError
 from kazoo.handlers.threading import KazooTimeoutError
 from kazoo.protocol.states import KazooState
 
+from orderflow.clusters import ZooKeeperCluster
 from orderflow.market.errors import OrderflowError
 
 log = logging.getLogger(__name__)
@@ -33,10 +34,12 @@ class InstrumentLeases:
     `lost` is set when that session expired, and with it every lease.
     """
 
-    def __init__(self, hosts: str, owner: str) -> None:
-        self._client = KazooClient(hosts=hosts, timeout=SESSION_SECONDS, connection_retry={"max_tries": -1, "max_delay": 2.0})
+    def __init__(self, zookeeper: ZooKeeperCluster, owner: str) -> None:
+        self._client = KazooClient(
+            **zookeeper.kazoo(), timeout=SESSION_SECONDS, connection_retry={"max_tries": -1, "max_delay": 2.0}
+        )
         self._client.add_listener(self._changed)
-        self._hosts = hosts
+        self._hosts = zookeeper.hosts
         self._told = json.dumps(
             {"owner": owner, "host": socket.gethostname(), "pid": os.getpid(), "since": int(time.time())}
         ).encode()

@@ -72,9 +72,7 @@ class UpstoxStreamer:
         self._stop = threading.Event()
         self._starting = FeedStatus()
         self._running: _Running | None = None
-        self._leases = (
-            None if settings.zookeeper_hosts == NO_ZOOKEEPER else InstrumentLeases(settings.zookeeper_hosts, self._owner)
-        )
+        self._leases = None if settings.zookeeper.hosts == NO_ZOOKEEPER else InstrumentLeases(settings.zookeeper, self._owner)
         self._lag = PublishLag(REGISTRY)
         self._keys: tuple[str, ...] = ()
         self._reported_at = time.monotonic()
@@ -235,7 +233,7 @@ class UpstoxStreamer:
         began = time.monotonic()
         while not self._stop.is_set():
             if not leases.connect(2.0):
-                problem = f"ZooKeeper at {self._settings.zookeeper_hosts} is not reachable; trying again until it is"
+                problem = f"ZooKeeper at {self._settings.zookeeper} is not reachable; trying again until it is"
                 began = time.monotonic()
             else:
                 try:

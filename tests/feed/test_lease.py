@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from orderflow.clusters import ZooKeeperCluster
 from orderflow.upstox.lease import InstrumentLeases
 
 ROOT = Path(__file__).parents[2]
@@ -53,7 +54,7 @@ def zookeeper(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 
 def connected(zookeeper: str, owner: str) -> InstrumentLeases:
-    leases = InstrumentLeases(zookeeper, owner)
+    leases = InstrumentLeases(ZooKeeperCluster(zookeeper), owner)
     assert leases.connect(10.0)
     return leases
 
@@ -72,7 +73,8 @@ def test_lease_when_another_holds_one_then_none_is_taken_and_the_holder_is_named
 
 def test_lease_when_the_owner_dies_then_a_standby_has_it_within_ten_seconds(zookeeper: str) -> None:
     holding = (
-        "import sys, time; from orderflow.upstox.lease import InstrumentLeases; leases = InstrumentLeases(sys.argv[1], 'owner'); "
+        "import sys, time; from orderflow.clusters import ZooKeeperCluster; from orderflow.upstox.lease import InstrumentLeases; "
+        "leases = InstrumentLeases(ZooKeeperCluster(sys.argv[1]), 'owner'); "
         "leases.connect(10); leases.acquire([sys.argv[2]]); print('held', flush=True); time.sleep(60)"
     )
     standby = connected(zookeeper, "standby")
@@ -89,7 +91,7 @@ def test_lease_when_the_owner_dies_then_a_standby_has_it_within_ten_seconds(zook
 
 
 def test_lease_when_zookeeper_is_away_then_connect_says_so_and_does_not_raise() -> None:
-    leases = InstrumentLeases(f"127.0.0.1:{free_port()}", "nobody")
+    leases = InstrumentLeases(ZooKeeperCluster(f"127.0.0.1:{free_port()}"), "nobody")
     assert not leases.connect(0.5)
     assert not leases.connect(0.5)
     leases.close()

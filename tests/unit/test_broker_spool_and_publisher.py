@@ -17,6 +17,7 @@ from orderflow.broker import publisher as publishing
 from orderflow.broker.lookout import Lookout
 from orderflow.broker.publisher import KafkaTickPublisher
 from orderflow.broker.spool import Spool, Spooled
+from orderflow.clusters import KafkaCluster
 from orderflow.market import topics
 from orderflow.market.errors import OrderflowError
 from orderflow.market.tick import Tick, heartbeat_tick
@@ -240,7 +241,7 @@ class FakeProducer:
 def publisher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[KafkaTickPublisher]:
     monkeypatch.setattr(publishing, "Producer", FakeProducer)
     spool = Spool(tmp_path, 1 << 20)
-    made = KafkaTickPublisher("nowhere:1", spool, "me", now_ms=lambda: 1_765_773_000_000)
+    made = KafkaTickPublisher(KafkaCluster("nowhere:1"), spool, "me", now_ms=lambda: 1_765_773_000_000)
     made._producer._partitions = 2
     yield made
     spool.close()
@@ -335,7 +336,7 @@ def test_room_when_a_tick_is_beyond_the_span_or_others_wait_then_there_is_none(p
 def test_tick_when_the_spool_is_full_too_then_refused_and_counted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(publishing, "Producer", FakeProducer)
     spool = Spool(tmp_path, 300)
-    publisher = KafkaTickPublisher("nowhere:1", spool, "me")
+    publisher = KafkaTickPublisher(KafkaCluster("nowhere:1"), spool, "me")
     FakeProducer.latest.room = 0
     assert [publisher.tick(tick(number)) for number in range(1, 5)] == [True, False, False, False]
     assert publisher.figures.ticks_refused_by_spool == 3
@@ -359,7 +360,7 @@ def test_states_when_changed_then_stored_only_after_the_ticks_they_include_with_
 ) -> None:
     monkeypatch.setattr(publishing, "Producer", FakeProducer)
     spool, now = Spool(tmp_path, 1 << 20), [1_000.0]
-    publisher = KafkaTickPublisher("nowhere:1", spool, "me", clock=lambda: now[0])
+    publisher = KafkaTickPublisher(KafkaCluster("nowhere:1"), spool, "me", clock=lambda: now[0])
     producer = FakeProducer.latest
     publisher.tick(tick(1))
     publisher.state("NSE_EQ|X", lambda: {"state": {"sequence": 1}})
@@ -436,7 +437,7 @@ def test_publisher_when_only_its_own_producer_finds_no_broker_then_it_keeps_its_
     monkeypatch.setattr(publishing, "Producer", FakeProducer)
     kafka = Kafka()
     spool = Spool(tmp_path, 1 << 20)
-    publisher = KafkaTickPublisher("nowhere:1", spool, "me", lookout=kafka.lookout())
+    publisher = KafkaTickPublisher(KafkaCluster("nowhere:1"), spool, "me", lookout=kafka.lookout())
     waits = iter([30.0, 91.0])
     monkeypatch.setattr(publisher._producer, "unconfirmed_seconds", lambda: next(waits))
     publisher.tick(tick(1))
@@ -455,7 +456,7 @@ def test_publisher_when_others_are_confirmed_then_one_old_record_does_not_end_th
 ) -> None:
     monkeypatch.setattr(publishing, "Producer", FakeProducer)
     kafka = Kafka()
-    publisher = KafkaTickPublisher("nowhere:1", Spool(tmp_path, 1 << 20), "me", lookout=kafka.lookout())
+    publisher = KafkaTickPublisher(KafkaCluster("nowhere:1"), Spool(tmp_path, 1 << 20), "me", lookout=kafka.lookout())
     monkeypatch.setattr(publisher._producer, "oldest_unacknowledged_seconds", lambda: 500.0)
     publisher._producer._confirmed_at -= 1_000.0
     publisher.tick(tick(1))

@@ -12,6 +12,7 @@ import orjson
 import pytest
 from confluent_kafka import KafkaError, KafkaException, TopicPartition
 
+from orderflow.clusters import KafkaCluster
 from orderflow.dashboard.sources import kafka
 from orderflow.dashboard.state.store import Store
 from orderflow.market import topics
@@ -139,7 +140,7 @@ def run_with(monkeypatch: pytest.MonkeyPatch, consumer: Callable[..., FakeConsum
     monkeypatch.setattr(kafka, "Consumer", consumer)
     monkeypatch.setattr(kafka, "RETRY_SECONDS", 0.01)
     store = Store(lambda: OPEN_MS + 32 * 60_000)
-    reader = kafka.KafkaFeed("broker:9092", store)
+    reader = kafka.KafkaFeed(KafkaCluster("broker:9092"), store)
     reader.start()
     try:
         until(lambda: check(store))

@@ -80,7 +80,7 @@ def test_env_file_when_it_names_the_containers_then_a_local_stack_ignores_that(t
 def test_container_defaults_when_nothing_is_told_are_those_of_the_settings(tmp_path):
     env = open_stack({**BARE, "IN_CONTAINER": "yes"}).env
     told, default = settings.load(env, tmp_path / "none"), settings.load({}, tmp_path / "none")
-    for name in ("kafka_brokers", "zookeeper_hosts", "namenode_url", "namenode_http_url", "spark_master_url", "dashboard_host"):
+    for name in ("kafka", "zookeeper", "namenode_url", "hdfs", "spark", "dashboard_host"):
         assert getattr(told, name) == getattr(default, name)
 
 

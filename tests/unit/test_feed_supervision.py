@@ -13,6 +13,7 @@ import websocket
 from hypothesis import given
 from hypothesis import strategies as st
 
+from orderflow.clusters import ZooKeeperCluster
 from orderflow.market.errors import SettingsError
 from orderflow.upstox.backoff import Backoff
 from orderflow.upstox.client import checked_url, tls_options
@@ -184,6 +185,6 @@ def test_lease_when_its_node_holds_no_streamer_then_told_as_taken_by_something_e
         def get(self, timeout: float) -> tuple[bytes, None]:
             return content, None
 
-    leases = InstrumentLeases("nowhere:2181", "x")
+    leases = InstrumentLeases(ZooKeeperCluster("nowhere:2181"), "x")
     leases._client = Client()
     assert leases._holder("NSE_EQ|A") == "something that is no streamer (the node /orderflow/streamers/NSE_EQ%7CA)"

@@ -7,12 +7,13 @@ from kafka.errors import KafkaTimeoutError
 
 from orderflow.broker import topic_identity
 from orderflow.broker.topic_identity import topic_id
+from orderflow.clusters import KafkaCluster
 from orderflow.market.errors import OrderflowError
 
 
 def admin_with(answer: object) -> type:
     class Admin:
-        def __init__(self, bootstrap_servers: list[str]) -> None:
+        def __init__(self, bootstrap_servers: list[str], **_: str) -> None:
             assert bootstrap_servers == ["kafka:29092", "other:29092"]
 
         def describe_topics(self, topics: list[str]) -> object:
@@ -31,7 +32,7 @@ def test_topic_id_when_kafka_knows_the_topic_then_its_first_eight_digits(monkeyp
     answer = [{"topic_id": "1f2e3d4c-5b6a-4798-8899-aabbccddeeff"}]
     monkeypatch.setattr(topic_identity, "KafkaAdminClient", admin_with(answer))
 
-    assert topic_id("kafka:29092,other:29092", "upstox_ticks") == "1f2e3d4c"
+    assert topic_id(KafkaCluster("kafka:29092,other:29092"), "upstox_ticks") == "1f2e3d4c"
 
 
 @pytest.mark.parametrize(
@@ -46,4 +47,4 @@ def test_topic_id_when_kafka_or_topic_is_absent_then_says_what_to_do(monkeypatch
     monkeypatch.setattr(topic_identity, "KafkaAdminClient", admin_with(answer))
 
     with pytest.raises(OrderflowError, match=said):
-        topic_id("kafka:29092,other:29092", "upstox_ticks")
+        topic_id(KafkaCluster("kafka:29092,other:29092"), "upstox_ticks")

@@ -15,7 +15,7 @@ from orderflow.settings import load
 def test_settings_when_nothing_is_told_then_the_promised_defaults_hold(tmp_path: Path) -> None:
     settings = load({}, tmp_path / "none")
     assert settings.instruments == ("NSE_EQ|INE467B01029",)
-    assert (settings.kafka_brokers, settings.namenode_url) == ("kafka:29092", "hdfs://namenode:9000")
+    assert (settings.kafka.brokers, settings.namenode_url) == ("kafka:29092", "hdfs://namenode:9000")
     assert (settings.windows, settings.dashboard_port, settings.dashboard_buffer) == ((1,), 8050, 100)
 
 

@@ -17,6 +17,7 @@ from typing import Any, Final
 import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
+from orderflow.clusters import KafkaCluster
 from orderflow.dashboard.state.store import Record, Store, day_start_ms, trading_date
 from orderflow.market import topics
 
@@ -45,8 +46,8 @@ class KafkaFeed:
     Of the day's trades only those are read whose minute may not be final yet, by the processor's watermark.
     """
 
-    def __init__(self, brokers: str, store: Store, watermark_seconds: int = 120) -> None:
-        self._brokers = brokers
+    def __init__(self, kafka: KafkaCluster, store: Store, watermark_seconds: int = 120) -> None:
+        self._kafka = kafka
         self._store = store
         self._lookback_ms = watermark_seconds * 1000 + LOOKBACK_SLACK_MS
         self._stop = threading.Event()
@@ -88,7 +89,7 @@ class KafkaFeed:
                 start = self._consume(consumer, {(one.topic, one.partition): one.offset for one in start})
             except KafkaException as error:
                 start = []
-                self._report(f"{error.args[0]} (brokers {self._brokers}); retrying every {RETRY_SECONDS:g} s")
+                self._report(f"{error.args[0]} (brokers {self._kafka}); retrying every {RETRY_SECONDS:g} s")
             finally:
                 consumer.close()
             self._stop.wait(RETRY_SECONDS)
@@ -129,7 +130,7 @@ class KafkaFeed:
         try:
             found = {(one.topic, one.partition) for one in self._partitions(consumer)}
         except KafkaException as error:
-            self._failed = f"{error.args[0]} (brokers {self._brokers}); reconnecting"
+            self._failed = f"{error.args[0]} (brokers {self._kafka}); reconnecting"
             self._unanswered += 1
             return
         self._failed = None
@@ -141,7 +142,7 @@ class KafkaFeed:
 
     def _configuration(self) -> dict[str, Any]:
         return {
-            "bootstrap.servers": self._brokers,
+            **self._kafka.librdkafka(),
             "group.id": "orderflow-dashboard",
             "enable.auto.commit": False,
             "auto.offset.reset": "earliest",
@@ -158,7 +159,7 @@ class KafkaFeed:
 
     def _on_error(self, error: KafkaError) -> None:
         if error.code() == KafkaError._ALL_BROKERS_DOWN:
-            self._report(f"no broker of {self._brokers} answers; reconnecting")
+            self._report(f"no broker of {self._kafka} answers; reconnecting")
 
     def _report(self, words: str) -> None:
         if self._failed != words:
@@ -194,7 +195,7 @@ class KafkaFeed:
             if one.topic in tails:
                 low, high = ends[(one.topic, one.partition)]
                 placed.append(TopicPartition(one.topic, one.partition, max(low, high - tails[one.topic])))
-        log.info("reading the day of %s from %s", trading_date(newest), self._brokers)
+        log.info("reading the day of %s from %s", trading_date(newest), self._kafka)
         return placed
 
 
