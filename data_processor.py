@@ -21,7 +21,7 @@ def main() -> int:
     extent()  # without Kafka this process ends before it asks Spark for cores
     spark = spark_session(chosen, "orderflow-processor", chosen.processor_cores)
     require_cores(spark, chosen)
-    watch = QueryWatch(spark, processor_queries(spark, chosen, extent))
+    watch = QueryWatch(spark, processor_queries(spark, chosen, extent), {"trades": chosen.trades_trigger_seconds})
     with HealthServer(chosen.health_host, chosen.health_port, watch.health):
         return watch.wait()
 

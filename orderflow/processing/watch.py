@@ -19,6 +19,7 @@ from pyspark.sql.streaming import StreamingQuery
 
 from orderflow.health import Health
 from orderflow.market.errors import OrderflowError
+from orderflow.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,15 @@ _SILENT_SECONDS: Final = 180.0
 _RETRY_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)
 _GIVE_UP_SECONDS: Final = 300.0
 _SETTLED_SECONDS: Final = 60.0
-_REAL_TIME_QUERIES: Final = ("trades",)
+# A real-time query reports once a batch, which lasts its trigger's interval.
+_REAL_TIME_BATCHES: Final = 2
+# What has been silent so many times its limit is hung, and the process ends.
+_HUNG_LIMITS: Final = 3
+# A real-time query that reads no row in so many batches in a row, while others read some, reads nothing any more.
+# One batch proves little: what the others read at its edge may belong to the batch before.
+_EMPTY_BATCHES: Final = 2
+# A call to Spark may take this long; after it the process is hung.
+_CALL_SECONDS: Final = 300.0
 # How long a batch that is under way at SIGTERM may take to its end; cut off, it would be done again at the next start.
 _LAST_BATCH_SECONDS: Final = 8.0
 _OVERTOOK: Final = (
@@ -99,22 +108,26 @@ class QueryWatch:
     """Runs queries until SIGTERM; each is started by its function of `starts`, and again after a failure that passes.
 
     Its name in `starts` is the query's. A start makes whatever the query holds anew, so that nothing of a failed batch is left.
+    `real_time` names the queries in real-time mode, with their trigger's interval in seconds.
     """
 
-    def __init__(self, spark: SparkSession, starts: Mapping[str, Start]) -> None:
+    def __init__(self, spark: SparkSession, starts: Mapping[str, Start], real_time: Mapping[str, float] | None = None) -> None:
         self._spark = spark
         self._starts = dict(starts)
+        self._real_time = dict(real_time or {})
         self._stop = threading.Event()
-        self._seen: dict[str, tuple[int, float]] = {}
+        self._empty_batches: dict[str, int] = {}
+        self._read_elsewhere: dict[str, float] = {}
         self._late: dict[str, int] = {}
         self._counted: dict[str, str] = {}
         self._progress: dict[str, dict[str, Any]] = {}
         self._failed: dict[str, _Failure] = {}
         self._queries = {name: start() for name, start in self._starts.items()}
         self._active = dict.fromkeys(self._queries, True)
+        self._seen = {name: (-1, time.monotonic()) for name in self._queries}
 
     def health(self) -> Health:
-        """Healthy while every query is active and reports progress (real-time mode does so once a batch); never calls Spark."""
+        """Healthy while every query is active, reports progress and reads what others read; never calls Spark."""
         detail = {
             name: {
                 "active": active,
@@ -124,15 +137,16 @@ class QueryWatch:
             }
             for name, active in self._active.items()
         }
-        now = time.monotonic()
-        silent = [
-            name for name, (_, seen) in self._seen.items() if now - seen > _SILENT_SECONDS and name not in _REAL_TIME_QUERIES
-        ]
+        silent = [name for name in self._seen if self._silent_seconds(name) > self._limit_seconds(name)]
+        empty = [name for name, batches in self._empty_batches.items() if batches >= _EMPTY_BATCHES]
         ended = [name for name, active in self._active.items() if not active]
         if ended:
             return Health(False, f"ended, and started again until it works: {', '.join(ended)}", detail)
         if silent:
-            return Health(False, f"no progress for {_SILENT_SECONDS:.0f} s: {', '.join(silent)}", detail)
+            longest = max(map(self._silent_seconds, silent))
+            return Health(False, f"no progress for {longest:.0f} s: {', '.join(silent)}", detail)
+        if empty:
+            return Health(False, f"reads nothing, while other queries read ticks: {', '.join(empty)}", detail)
         return Health(True, "running", detail)
 
     def wait(self, upkeep: Callable[[], None] | None = None, look: Callable[[], None] | None = None) -> int:
@@ -141,8 +155,8 @@ class QueryWatch:
         `upkeep` is called every five minutes and `look`, which must be cheap, every ten seconds, each on a thread of its own. A
         failure is logged, and it is called again; the end does not wait for it, so it must bear being cut off.
         A query that ends because a server is away, or HDFS full, is started again, at first after a second, then less often.
-        Raises OrderflowError with the cause and what to do when one ends otherwise, does not work again within five minutes, or
-        when Spark's JVM is gone.
+        Raises OrderflowError with the cause and what to do when one ends otherwise, does not work again within five minutes,
+        hangs or reads nothing, or when Spark's JVM is gone. When Spark itself does not answer, a watchdog ends the process.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
@@ -150,7 +164,8 @@ class QueryWatch:
             if task is not None:
                 threading.Thread(target=self._keep_up, args=(name, task, seconds), name=name, daemon=True).start()
         try:
-            self._watch_until_stopped()
+            with Watchdog(_CALL_SECONDS, "Spark has not answered") as watchdog:
+                self._watch_until_stopped(watchdog)
         except Py4JNetworkError as error:
             if not self._stop.is_set():
                 raise OrderflowError(
@@ -165,11 +180,13 @@ class QueryWatch:
             self._spark.stop()
         return 0
 
-    def _watch_until_stopped(self) -> None:
+    def _watch_until_stopped(self, watchdog: Watchdog) -> None:
         next_log = time.monotonic() + _LOG_SECONDS
         while not self._stop.wait(_POLL_SECONDS):
+            watchdog.beat()
             for name, query in list(self._queries.items()):
                 self._observe(name, query)
+                self._end_if_hung(name)
             if time.monotonic() >= next_log:
                 next_log += _LOG_SECONDS
                 log.info("queries: %s", "; ".join(map(self._line, self._queries)))
@@ -177,9 +194,25 @@ class QueryWatch:
     def _finish_batches(self) -> None:
         """Let the batches that are under way come to their end, for a while; a real-time one has none of its own accord."""
         until = time.monotonic() + _LAST_BATCH_SECONDS
-        for query in [query for name, query in self._queries.items() if name not in _REAL_TIME_QUERIES]:
+        for query in [query for name, query in self._queries.items() if name not in self._real_time]:
             while time.monotonic() < until and query.isActive and query.status["isTriggerActive"]:
                 time.sleep(0.05)
+
+    def _end_if_hung(self, name: str) -> None:
+        silent, limit = self._silent_seconds(name), self._limit_seconds(name)
+        if self._active[name] and silent > _HUNG_LIMITS * limit:
+            raise OrderflowError(f"query {name} hangs: no progress for {silent:.0f} s; this process ends to be started again")
+        if self._empty_batches.get(name, 0) >= 2 * _EMPTY_BATCHES:
+            raise OrderflowError(
+                f"query {name} has read nothing in {self._empty_batches[name]} batches, while other queries read ticks; "
+                "this process ends to be started again"
+            )
+
+    def _silent_seconds(self, name: str) -> float:
+        return time.monotonic() - self._seen[name][1]
+
+    def _limit_seconds(self, name: str) -> float:
+        return _SILENT_SECONDS + _REAL_TIME_BATCHES * self._real_time.get(name, 0.0)
 
     def _keep_up(self, name: str, task: Callable[[], None], seconds: float) -> None:
         failed = False
@@ -209,12 +242,25 @@ class QueryWatch:
         self._failed.pop(name, None)
         values = _values(progress)
         batch = int(values["batchId"])
-        if self._seen.get(name, (-1, 0.0))[0] != batch or values != self._progress.get(name):
+        if self._seen[name][0] != batch or values != self._progress.get(name):
+            self._count_rows(name, values.get("numInputRows") or 0, new=self._seen[name][0] != batch)
             self._seen[name] = (batch, now)
             self._record(name, values)
         self._count_late(name, query, values)
         self._progress[name] = values
         _AGE.labels(name).set(now - self._seen[name][1])
+
+    def _count_rows(self, name: str, rows: int, *, new: bool) -> None:
+        """Take note of a report: in whose real-time batches others read rows and they themselves none."""
+        if name not in self._real_time:
+            for other in self._real_time:
+                self._read_elsewhere[other] = self._read_elsewhere.get(other, 0) + rows
+        elif new:
+            others = self._read_elsewhere.pop(name, 0)
+            if rows:
+                self._empty_batches[name] = 0
+            elif others:
+                self._empty_batches[name] = self._empty_batches.get(name, 0) + 1
 
     def _ended(self, name: str, text: str) -> None:
         """Start an ended query again when it is due; raise when that cannot help."""
@@ -235,6 +281,8 @@ class QueryWatch:
             self._active[name] = True
             try:
                 self._queries[name] = self._starts[name]()
+                self._seen[name] = (-1, time.monotonic())
+                self._empty_batches.pop(name, None)
             except (Py4JError, PySparkException, OrderflowError) as error:
                 self._ended(name, str(error))
             else:

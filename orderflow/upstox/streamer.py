@@ -39,11 +39,13 @@ from orderflow.upstox.supervisor import FeedStatus, FeedSupervisor
 from orderflow.upstox.token import Token, TokenSource
 from orderflow.upstox.watch_list import Change, WatchList
 from orderflow.upstox.worker import Inbox, Worker
+from orderflow.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
 
 _REFUSE_AFTER_SECONDS: Final = 12.0
 _REPORT_EVERY_SECONDS: Final = 60.0
+_HUNG_SECONDS: Final = 180.0
 NO_ZOOKEEPER: Final = "none"
 
 
@@ -74,6 +76,7 @@ class UpstoxStreamer:
         self._running: _Running | None = None
         self._leases = None if settings.zookeeper.hosts == NO_ZOOKEEPER else InstrumentLeases(settings.zookeeper, self._owner)
         self._lag = PublishLag(REGISTRY)
+        self._watchdog = Watchdog(_HUNG_SECONDS, "no update has been handled")
         self._keys: tuple[str, ...] = ()
         self._reported_at = time.monotonic()
         self._reported = (0, 0, 0)
@@ -159,7 +162,7 @@ class UpstoxStreamer:
             engine.event("rollover", _now_ms(), f"{name} is {key}", key=key)
         inbox = Inbox()
         publisher: TickPublisher = engine.sink  # type: ignore[assignment]
-        worker = Worker(engine, publisher, inbox, self._recorder)
+        worker = Worker(engine, publisher, inbox, self._recorder, on_beat=self._watchdog.beat)
         supervisor = FeedSupervisor(
             self._connect,
             self._tokens,
@@ -183,6 +186,7 @@ class UpstoxStreamer:
         if self._stop.is_set():
             supervisor.stop()
         worker.start()
+        self._watchdog.start()
         watching.start()
         self._fetch_day_so_far(self._running, self._keys)
         announce(dict.fromkeys(self._keys, settings.feed_mode), self._tokens.current(), settings.rest_url, settings.ca_file)
@@ -202,6 +206,7 @@ class UpstoxStreamer:
         day.fetch(keys, None if token is None else token.value)
 
     def _end(self) -> None:
+        self._watchdog.stop()
         if self._running is not None:
             self._running.watch_list.stop()
             self._running.worker.stop()

@@ -105,7 +105,8 @@ class FeedReport:
 class Worker:
     """Runs the engine on its own thread; everything that touches engine or publisher happens there.
 
-    `report` is renewed every second, its `instruments` every five; another thread may read it at any time.
+    `report` is renewed every second, its `instruments` every five; another thread may read it at any time. `on_beat` is called
+    every second as long as the thread works.
     """
 
     def __init__(
@@ -116,9 +117,10 @@ class Worker:
         recorder: Recorder | None = None,
         *,
         now_ms: Callable[[], int] = SYSTEM.now_ms,
+        on_beat: Callable[[], None] = lambda: None,
     ) -> None:
         self._engine, self._publisher, self._inbox, self._recorder = engine, publisher, inbox, recorder
-        self._now_ms = now_ms
+        self._now_ms, self._on_beat = now_ms, on_beat
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feed-worker", daemon=True)
         self._close_seconds = 10.0
@@ -165,6 +167,7 @@ class Worker:
             if now_ms >= next_beat_ms:
                 next_beat_ms = max(next_beat_ms + _BEAT_MS, now_ms + _BEAT_MS // 2)
                 self._engine.beat(now_ms)
+                self._on_beat()
                 self._examine(now_ms)
 
     def _examine(self, now_ms: int) -> None:

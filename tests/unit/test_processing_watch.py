@@ -221,6 +221,66 @@ def test_watch_when_hdfs_takes_no_files_then_the_query_starts_again_in_its_proce
     assert watch.health().healthy
 
 
+def test_health_when_a_query_never_reports_then_it_is_unhealthy_and_the_process_ends_later(clock: Clock) -> None:
+    watch = QueryWatch(FakeSession(), {"ticks": lambda: FakeQuery("ticks")})  # type: ignore[arg-type, dict-item, return-value]
+    clock.now += 180.0
+    assert watch.health().healthy
+    clock.now += 1.0
+    assert watch.health().state == "no progress for 181 s: ticks"
+    clock.now += 359.0
+    watch._end_if_hung("ticks")
+    clock.now += 1.0
+    with pytest.raises(OrderflowError, match="query ticks hangs: no progress for 541 s"):
+        watch._end_if_hung("ticks")
+
+
+def test_health_when_a_real_time_query_reports_once_an_interval_then_two_may_be_missing(clock: Clock) -> None:
+    trades = FakeQuery("trades")
+    watch = QueryWatch(FakeSession(), {"trades": lambda: trades}, {"trades": 300.0})  # type: ignore[arg-type, dict-item, return-value]
+    trades.recentProgress.append({**progress(1), "numInputRows": 5})
+    watch._observe("trades", trades)  # type: ignore[arg-type]
+    clock.now += 780.0
+    assert watch.health().healthy
+    clock.now += 1.0
+    assert watch.health().state == "no progress for 781 s: trades"
+
+
+def both(trades_rows: list[int], candle_rows: list[int]) -> QueryWatch:
+    """Watch a real-time query and another one over as many batches of each, in which they read so many rows."""
+    trades, candles = FakeQuery("trades"), FakeQuery("orderflow")
+    starts = {query.name: lambda query=query: query for query in (trades, candles)}
+    watch = QueryWatch(FakeSession(), starts, {"trades": 300.0})  # type: ignore[arg-type]
+    for batch, (of_trades, of_candles) in enumerate(zip(trades_rows, candle_rows, strict=True)):
+        for query, rows in ((candles, of_candles), (trades, of_trades)):
+            query.recentProgress.append({**progress(batch, second=batch), "numInputRows": rows})
+            watch._observe(query.name, query)  # type: ignore[arg-type]
+            watch._observe(query.name, query)  # type: ignore[arg-type]
+    return watch
+
+
+@pytest.mark.parametrize(
+    ("trades_rows", "candle_rows", "state"),
+    [
+        ([0, 0], [9, 9], "reads nothing, while other queries read ticks: trades"),
+        ([0, 0, 0], [9, 0, 9], "reads nothing, while other queries read ticks: trades"),
+        ([0], [9], "running"),
+        ([5, 0], [9, 9], "running"),
+        ([0, 0], [0, 0], "running"),
+        ([0, 0, 1], [9, 9, 9], "running"),
+    ],
+)
+def test_health_when_a_real_time_query_reads_nothing_of_what_others_read_then_it_is_unhealthy(
+    trades_rows: list[int], candle_rows: list[int], state: str
+) -> None:
+    assert both(trades_rows, candle_rows).health().state == state
+
+
+def test_watch_when_a_real_time_query_goes_on_reading_nothing_then_the_process_ends() -> None:
+    both([0, 0, 0], [9, 9, 9])._end_if_hung("trades")
+    with pytest.raises(OrderflowError, match="query trades has read nothing in 4 batches"):
+        both([0, 0, 0, 0], [9, 9, 9, 9])._end_if_hung("trades")
+
+
 def test_watch_when_a_server_was_away_then_the_query_starts_again_in_its_process(clock: Clock) -> None:
     working = FakeQuery("orderflow")
     made: list[FakeQuery] = [failed("orderflow"), failed("orderflow"), working]
@@ -314,7 +374,7 @@ def test_watch_when_a_batch_is_under_way_at_the_end_then_it_is_waited_for_but_no
     queries = {query.name: query for query in (busy, stuck, live)}
     session = FakeSession()
     session.stop = lambda: stopped.append(("spark", 0))  # type: ignore[attr-defined]
-    watch = QueryWatch(session, {name: lambda query=query: query for name, query in queries.items()})  # type: ignore[arg-type, misc]
+    watch = QueryWatch(session, {name: lambda query=query: query for name, query in queries.items()}, {"trades": 300.0})  # type: ignore[arg-type, misc]
     watch._stop.set()
     assert watch.wait() == 0
     assert [name for name, _ in stopped] == ["ticks", "candles", "trades", "spark"]

@@ -32,7 +32,9 @@ from orderflow.dashboard.web.hub import Hub
 from orderflow.dashboard.web.layout import index, page
 from orderflow.market.errors import OrderflowError
 from orderflow.settings import Settings
+from orderflow.watchdog import Watchdog
 
+HUNG_SECONDS: Final = 60.0
 UNUSED_BUNDLES: Final = ("/dash_table/", "/dcc/")
 
 log = logging.getLogger(__name__)
@@ -138,6 +140,14 @@ def serve(parts: Parts, host: str, port: int) -> None:
         raise OrderflowError(
             f"cannot serve the dashboard on {host}:{port} ({reason}); free the port or set DASHBOARD_PORT"
         ) from error
-    config = uvicorn.Config(create_app(parts), log_level="warning", ws_per_message_deflate=False)
+    watchdog = Watchdog(HUNG_SECONDS, "the dashboard has answered nobody")
+
+    async def on_tick() -> None:
+        watchdog.beat()
+
+    config = uvicorn.Config(
+        create_app(parts), log_level="warning", ws_per_message_deflate=False, callback_notify=on_tick, timeout_notify=1
+    )
     log.info("dashboard on http://%s:%d", host, port)
-    uvicorn.Server(config).run(sockets=[listener])
+    with watchdog:
+        uvicorn.Server(config).run(sockets=[listener])
