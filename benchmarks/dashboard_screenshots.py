@@ -28,9 +28,10 @@ FULL = (
     " && document.querySelectorAll('#of-depth tr.bid:not(.none)').length > 0"
 )
 IN_VIEW = (
-    "const [low, high] = orderflow.chart.div._fullLayout.yaxis.range, all = [...orderflow.chart.figure.ranges.slice(-16)];"
-    "const whole = all.filter(([least, most]) => least >= low && most <= high).length;"
-    "return orderflow.chart.mode === 'footprint' ? whole + Math.min(orderflow.levels().length, 999) / 1000 : -1"
+    "const { mode, cells } = orderflow.chart.state, [bottom, top] = orderflow.plot().price.range;"
+    "const whole = cells.slice(-16).filter(({ low, high }) => low >= bottom && high <= top).length;"
+    "const levels = cells.reduce((sum, cell) => sum + cell.levels.length, 0);"
+    "return mode === 'footprint' ? whole + Math.min(levels, 999) / 1000 : -1"
 )
 TRIED_MOST = 12
 

@@ -83,8 +83,8 @@ def test_alert_when_notifications_are_asked_for_asks_the_browser(spied: Any) -> 
 def right_click(browser: Any, price: float) -> None:
     """Click with the right button on the prices' pane at a price."""
     x, y = browser.execute_script(
-        "const { div } = orderflow.chart, { xaxis, yaxis } = div._fullLayout, box = div.getBoundingClientRect();"
-        "return [box.left + xaxis._offset + xaxis._length / 2, box.top + yaxis._offset + yaxis.l2p(arguments[0])]",
+        "const { x, price } = orderflow.plot(), box = orderflow.chart.div.getBoundingClientRect();"
+        "return [box.left + (x.start + x.end) / 2, box.top + price.at(arguments[0])]",
         price,
     )
     press = ActionBuilder(browser)
@@ -99,7 +99,7 @@ def test_alert_when_the_prices_are_right_clicked_is_set_drawn_and_removed_there(
     open_page(spied, page, f"?mode={mode}&instrument=" + TCS.replace("|", "%7C"))
     wait_until(lambda: spied.execute_script("return orderflow.stats !== null"), "the last price")
     last = spied.execute_script("return orderflow.stats.last")
-    low, high = spied.execute_script("return orderflow.chart.div._fullLayout.yaxis.range")
+    low, high = spied.execute_script("return orderflow.plot().price.range")
     wanted = low + (high - low) * (0.25 if last > (low + high) / 2 else 0.75)
     right_click(spied, wanted)
     first = spied.find_element("css selector", "#of-menu button")

@@ -17,11 +17,10 @@ PICK = (
     "const s = document.getElementById(arguments[0]); s.value = arguments[1];s.dispatchEvent(new Event('change')); return s.value"
 )
 CELLS = (
-    "const { chart, levels, rows, base } = orderflow, from = base(), levelsOf = new Map();"
-    "for (const [column, price, ...volumes] of levels())"
-    " levelsOf.set(column, [...(levelsOf.get(column) || []), [price, volumes]]);"
-    "return [[...levelsOf].map(([column, cells]) => [rows.x[from + column], rows.total_volume[from + column], cells]),"
-    " chart.step, chart.ticks]"
+    "const { chart: { state }, columns, rows, base } = orderflow, from = base();"
+    "const levels = (cell) => cell.levels.map(([price, ...volumes]) => [price, volumes.slice(0, 3)]);"
+    "const found = columns().map(({ cell, column }) => [cell.x, rows.total_volume[from + column], levels(cell)]);"
+    "return [found, state.step, state.ticks]"
 )
 
 
@@ -39,7 +38,7 @@ def test_footprint_when_a_row_height_is_chosen_gathers_that_many_ticks_and_keeps
     _, step, ticks = browser.execute_script(CELLS)
     tick = step / ticks
     pick(browser, "of-ticks", "20")
-    wait_until(lambda: browser.execute_script("return orderflow.chart.ticks") == 20, "rows of 20 ticks")
+    wait_until(lambda: browser.execute_script("return orderflow.chart.state.ticks") == 20, "rows of 20 ticks")
     columns, step, _ = browser.execute_script(CELLS)
     assert step == pytest.approx(20 * tick)
     assert len(columns) == 30
@@ -48,24 +47,24 @@ def test_footprint_when_a_row_height_is_chosen_gathers_that_many_ticks_and_keeps
         assert all(round((price - (step - tick) / 2) / step, 6).is_integer() for price, _ in cells)
     assert "ticks=20" in browser.current_url
     open_page(browser, page, browser.current_url.partition("/?")[2].join(["?", ""]))
-    wait_until(lambda: browser.execute_script("return orderflow.chart.ticks") == 20, "the linked row height")
+    wait_until(lambda: browser.execute_script("return orderflow.chart.state.ticks") == 20, "the linked row height")
     assert browser.find_element("id", "of-ticks").get_attribute("value") == "20"
 
 
 def test_footprint_when_brackets_are_pressed_takes_the_next_row_height(browser: Any, page: Page) -> None:
     open_page(browser, page, f"?mode=footprint&ticks=5&date={LAST}&{QUERY}")
-    wait_until(lambda: browser.execute_script("return orderflow.chart.ticks") == 5, "rows of 5 ticks")
+    wait_until(lambda: browser.execute_script("return orderflow.chart.state.ticks") == 5, "rows of 5 ticks")
     press(browser, "]")
-    wait_until(lambda: browser.execute_script("return orderflow.chart.ticks") == 10, "coarser rows")
+    wait_until(lambda: browser.execute_script("return orderflow.chart.state.ticks") == 10, "coarser rows")
     press(browser, "[")
-    wait_until(lambda: browser.execute_script("return orderflow.chart.ticks") == 5, "finer rows")
+    wait_until(lambda: browser.execute_script("return orderflow.chart.state.ticks") == 5, "finer rows")
 
 
 def test_footprint_when_a_wish_gives_too_many_rows_says_what_is_shown(browser: Any, page: Page) -> None:
     named = "return document.getElementById('of-ticks').selectedOptions[0].textContent"
     open_page(browser, page, f"?mode=footprint&ticks=1&minutes=60&date={LAST}&{QUERY}")
     wait_until(lambda: rows(browser)["x"][-1:] == [f"{LAST} 15:15:00"], "the day in hours")
-    shown = browser.execute_script("return orderflow.chart.ticks")
+    shown = browser.execute_script("return orderflow.chart.state.ticks")
     assert shown > 1
     wait_until(lambda: browser.execute_script(named) == f"1 → {shown} ticks", "the row height shown instead")
     browser.execute_script("orderflow.choose({ minutes: 1 })")
@@ -80,9 +79,9 @@ WRITTEN = (
     " words[this.canvas.id].push(text); return own.call(this, text, ...more); };"
     "orderflow.drawNumbers(); orderflow.drawLive();"
     "CanvasRenderingContext2D.prototype.fillText = own;"
-    "const [low, high] = orderflow.chart.div._fullLayout.yaxis.range, [from, to] = orderflow.chart.div._fullLayout.xaxis.range;"
-    "const seen = orderflow.levels().filter(([column, price]) => column > from && column < to && price > low && price < high);"
-    "return [words, seen.map(([, , ...volumes]) => volumes)]"
+    "const { x, price } = orderflow.plot(), inside = (value, [from, to]) => value > from && value < to;"
+    "const seen = orderflow.columns().filter(({ column }) => inside(column, x.range)).flatMap(({ cell }) => cell.levels);"
+    "return [words, seen.filter((level) => inside(level[0], price.range)).map((level) => level.slice(1, 4))]"
 )
 
 
@@ -207,7 +206,7 @@ def test_past_day_when_the_dashboard_restarts_stays_on_the_screen_with_its_earli
     browser.execute_script(
         "window.least = Infinity; window.figures = 0;"
         "orderflow.on('draw', () => { window.least = Math.min(least, orderflow.rows.x.length); });"
-        "orderflow.on('message', (one) => { window.figures += one.type === 'figure'; })"
+        "orderflow.on('message', (one) => { window.figures += one.type === 'whole'; })"
     )
     page.stop()
     wait_until(lambda: "offline" in browser.page_source, "the banner")

@@ -88,9 +88,9 @@ def test_candles_when_the_instrument_is_unknown_are_none(page: Page) -> None:
     assert get(page, "/api/candles", instrument=TCS, date="2001-01-01") == []
 
 
-def test_view_when_polled_gives_the_whole_figure(page: Page) -> None:
-    hello, figure = get(page, "/api/view", instrument=TCS, minutes=5)
-    assert (hello["type"], figure["type"], figure["view"]["minutes"]) == ("hello", "figure", 5)
+def test_view_when_polled_gives_the_whole_view(page: Page) -> None:
+    hello, whole = get(page, "/api/view", instrument=TCS, minutes=5)
+    assert (hello["type"], whole["type"], whole["view"]["minutes"]) == ("hello", "whole", 5)
 
 
 def test_dates_when_asked_are_those_of_the_archive(page: Page) -> None:
@@ -108,6 +108,6 @@ def test_older_when_the_running_day_is_used_up_gives_the_stored_session_before_i
     before = int(datetime.fromisoformat(first).timestamp() * 1000)
     found = get(page, "/api/older", instrument=TCS, before=before)
     assert (found["date"], found["live"], found["from"]) == ("2025-12-12", False, "2025-12-12 09:15:00")
-    assert len(found["facts"]["x"]) == len(found["tails"]["candles"]["close"]) == 375
+    assert len(found["facts"]["x"]) == len(found["facts"]["close"]) == 375
     again = get(page, "/api/older", instrument=TCS, before=before + 600_000, count=3)
     assert (again["live"], again["more"], len(again["facts"]["x"])) == (True, True, 3)

@@ -16,8 +16,8 @@ pytestmark = pytest.mark.browser
 
 TCS, HDFC = tuple(NAMES)[:2]
 AXIS = (
-    "const x = orderflow.chart.div._fullLayout.xaxis, t = orderflow.times(), at = t[t.length - 1];"
-    "return [x.r2l(x.range[0]), x.r2l(x.range[1]), at, orderflow.isFollowing()]"
+    "const { range } = orderflow.plot().x, t = orderflow.times(), at = t[t.length - 1];"
+    "return [...range, at, orderflow.isFollowing()]"
 )
 
 
@@ -40,8 +40,8 @@ def pan(browser: Any, pixels: int) -> None:
 def point_at(browser: Any, from_newest: int) -> str:
     """Move the pointer onto a candle, counted from the newest; return its label."""
     x, width, height, label = browser.execute_script(
-        "const f = orderflow.chart.div._fullLayout.xaxis, t = orderflow.times(), i = t.length - 1 - arguments[0];"
-        "const d = orderflow.chart.div; return [f._offset + f.l2p(t[i]), d.clientWidth, d.clientHeight, orderflow.rows.x[i]]",
+        "const { x } = orderflow.plot(), t = orderflow.times(), i = t.length - 1 - arguments[0];"
+        "const d = orderflow.chart.div; return [x.at(t[i]), d.clientWidth, d.clientHeight, orderflow.rows.x[i]]",
         from_newest,
     )
     ActionChains(browser).move_to_element_with_offset(chart(browser), round(x - width / 2), round(-height / 5)).perform()
@@ -101,7 +101,7 @@ def test_legend_when_a_candle_is_pointed_at_shows_that_candle(browser: Any, page
     assert browser.find_element("id", "of-cross-time").text == label[11:16]
     price = float(browser.find_element("id", "of-cross-level").text.replace(",", ""))
     assert round(price * 100) % 5 == 0
-    low, high = browser.execute_script("return orderflow.chart.div._fullLayout.yaxis.range")
+    low, high = browser.execute_script("return orderflow.plot().price.range")
     assert low <= price <= high
 
 
@@ -117,9 +117,7 @@ def test_legend_when_the_pointer_leaves_shows_the_newest_candle_and_no_crosshair
 def test_legend_when_a_footprint_column_is_pointed_at_shows_its_candle(browser: Any, page: Page) -> None:
     open_page(browser, page, "?mode=footprint&date=2025-12-12&instrument=" + TCS.replace("|", "%7C"))
     wait_until(lambda: browser.execute_script("return orderflow.rows.x.at(-1)") == "2025-12-12 15:29:00", "the past day")
-    x, width = browser.execute_script(
-        "const f = orderflow.chart.div._fullLayout.xaxis; return [f._offset + f.l2p(27), orderflow.chart.div.clientWidth]"
-    )
+    x, width = browser.execute_script("return [orderflow.plot().x.at(27), orderflow.chart.div.clientWidth]")
     ActionChains(browser).move_to_element_with_offset(chart(browser), round(x - width / 2), -100).perform()
     wait_until(lambda: browser.find_element("css selector", "#of-legend .when").text == "15:27–15:28", "the column's candle")
 
@@ -133,10 +131,10 @@ def test_wheel_when_following_changes_the_time_span_and_keeps_the_newest_candle(
     assert low < newest < high
     assert following is True
     lows = browser.execute_script(
-        "const t = orderflow.times(), x = orderflow.chart.div._fullLayout.xaxis, from = x.r2l(x.range[0]);"
+        "const t = orderflow.times(), [from] = orderflow.plot().x.range;"
         "return Math.min(...orderflow.rows.low.filter((_, i) => t[i] >= from))"
     )
-    bottom, top = browser.execute_script("return orderflow.chart.div._fullLayout.yaxis.range")
+    bottom, top = browser.execute_script("return orderflow.plot().price.range")
     assert bottom < lows < bottom + 0.25 * (top - bottom)
 
 

@@ -63,9 +63,10 @@ def resized(browser: Any) -> Iterator[Any]:
     browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
 
 
+@pytest.mark.parametrize("theme", ["dark", "light"])
 @pytest.mark.parametrize("palette", ["default", "safe"])
-def test_page_when_read_has_contrast_enough_everywhere(browser: Any, page: Page, palette: str) -> None:
-    open_page(browser, page, f"{QUERY}&palette={palette}")
+def test_page_when_read_has_contrast_enough_everywhere(browser: Any, page: Page, palette: str, theme: str) -> None:
+    open_page(browser, page, f"{QUERY}&palette={palette}&theme={theme}")
     wait_until(lambda: browser.find_element("id", "of-tag").text, "the price's tag")
     assert browser.execute_script(CONTRAST, "#of-page *") == []
 
@@ -107,7 +108,81 @@ def test_cvd_tag_when_drawn_leaves_the_axis_of_delta_free(browser: Any, page: Pa
         "const pen = orderflow.liveCanvas().getContext('2d'), found = [];"
         "pen.fillText = function (text, x) { if (text === 'CVD') found.push(x + this.measureText(text).width); };"
         "orderflow.drawLive(); delete pen.fillText;"
-        "return [found, orderflow.chart.div._fullLayout.width - 58]"
+        "return [found, orderflow.plot().width - 58]"
     )
     (right,), axis = drawn
     assert right < axis
+
+
+THEME = (
+    "return [document.documentElement.dataset.theme, getComputedStyle(document.body).backgroundColor,"
+    " document.querySelector('#of-chart svg.main-svg').style.background, document.getElementById('of-theme').ariaPressed]"
+)
+LIGHT = ["light", "rgb(255, 255, 255)", "rgb(255, 255, 255)", "true"]
+DARK = ["dark", "rgb(13, 17, 23)", "rgb(13, 17, 23)", "false"]
+
+
+def prefer(browser: Any, theme: str) -> None:
+    """Let the browser's system prefer a theme; an empty one is the system's own again."""
+    features = [{"name": "prefers-color-scheme", "value": theme}] if theme else []
+    browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+
+
+def test_theme_when_nothing_is_chosen_is_the_system_s_also_when_that_changes(browser: Any, page: Page) -> None:
+    try:
+        prefer(browser, "light")
+        open_page(browser, page, QUERY)
+        assert browser.execute_script(THEME) == LIGHT
+        prefer(browser, "dark")
+        wait_until(lambda: browser.execute_script(THEME) == DARK, "the dark theme")
+    finally:
+        prefer(browser, "")
+
+
+def test_theme_when_switched_is_remembered_until_it_is_the_system_s_again(browser: Any, page: Page) -> None:
+    try:
+        prefer(browser, "dark")
+        open_page(browser, page, QUERY)
+        browser.find_element("tag name", "body").send_keys("t")
+        wait_until(lambda: browser.execute_script(THEME) == LIGHT, "the light theme")
+        assert "theme=light" in browser.current_url
+        open_page(browser, page, QUERY)
+        assert browser.execute_script(THEME) == LIGHT
+        browser.find_element("id", "of-theme").click()
+        wait_until(lambda: browser.execute_script(THEME) == DARK, "the dark theme")
+        assert browser.execute_script("return [orderflow.view.theme, location.search.includes('theme')]") == ["auto", False]
+    finally:
+        prefer(browser, "")
+        browser.execute_script("localStorage.clear()")
+
+
+def test_hints_when_the_page_is_first_visited_come_one_by_one_and_never_again(browser: Any, page: Page) -> None:
+    open_page(browser, page, QUERY)
+    browser.execute_script("localStorage.clear()")
+    open_page(browser, page, QUERY)
+    hint = browser.find_element("id", "of-hint")
+    assert hint.text.startswith("The wheel zooms the time")
+    chart, strip = (browser.find_element("id", name).rect for name in ("of-chart", "of-hint"))
+    assert chart["y"] + chart["height"] <= strip["y"] + 1
+    hint.find_element("tag name", "button").click()
+    assert browser.find_element("id", "of-hint").text.startswith("Press F for the footprint")
+    browser.find_element("css selector", "#of-hint [aria-label='No more hints']").click()
+    assert not browser.find_elements("id", "of-hint")
+    open_page(browser, page, QUERY)
+    assert not browser.find_elements("id", "of-hint")
+
+
+def test_legend_when_stepped_by_keys_shows_the_candle_before_and_after(browser: Any, page: Page) -> None:
+    open_page(browser, page, f"?date=2025-12-12&{QUERY[1:]}")
+    when = "return document.querySelector('#of-legend .when').textContent"
+    wait_until(lambda: browser.execute_script(when) == "15:29–15:30", "the day's last candle")
+    body = browser.find_element("tag name", "body")
+    for key, shown in (
+        (",", "15:28–15:29"),
+        (",", "15:27–15:28"),
+        (".", "15:28–15:29"),
+        (".", "15:29–15:30"),
+        (".", "15:29–15:30"),
+    ):
+        body.send_keys(key)
+        assert browser.execute_script(when) == shown

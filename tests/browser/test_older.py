@@ -16,6 +16,12 @@ pytestmark = pytest.mark.browser
 TCS = next(iter(NAMES))
 QUERY = "instrument=" + TCS.replace("|", "%7C")
 LAST = "2025-12-12"
+AGAIN = (
+    "const done = arguments[0], real = window.fetch, { instrument, minutes, buffer, mode, ticks, date } = orderflow.view;"
+    "const wish = new URLSearchParams({ instrument, minutes, buffer, mode, ticks, ...(date ? { date } : {}) });"
+    "const again = async () => { for (const message of await (await real('/api/view?' + wish)).json())"
+    " orderflow.emit('message', message); orderflow.emit('draw', []); };"
+)
 
 
 def first(browser: Any) -> str:
@@ -33,13 +39,9 @@ def pan_back(browser: Any, screens: int) -> None:
         settled(browser)
 
 
-def figure_again(browser: Any, change: str = "") -> None:
-    """Let the page take its view's figure once more, changed by a statement: at once, where a socket sends an empty one first."""
-    browser.execute_async_script(
-        "const done = arguments[0]; orderflow.older.more = false;"
-        "fetch('/api/view?' + new URLSearchParams(orderflow.query(true))).then((one) => one.json())"
-        f".then(([, figure]) => {{ {change}; orderflow.emit('message', figure); orderflow.emit('draw', []); done(); }})"
-    )
+def view_again(browser: Any) -> None:
+    """Let the page take its whole view once more: at once, where a socket sends an empty one first."""
+    browser.execute_async_script(AGAIN + "orderflow.older.more = false; again().then(done)")
 
 
 def test_chart_when_the_day_is_young_begins_with_the_end_of_the_session_before(browser: Any, page: Page) -> None:
@@ -107,95 +109,52 @@ def test_chart_when_the_same_view_is_polled_keeps_earlier_candles_and_asks_for_n
     open_page(browser, page, "?" + QUERY)
     wait_until(lambda: first(browser).startswith(LAST), "the session before")
     settled(browser)
-    before, asked, after, aligned = browser.execute_async_script(
-        "const done = arguments[0], before = orderflow.older.rows; let asked = 0; const real = window.fetch;"
+    before = rows(browser)["x"]
+    asked = browser.execute_async_script(
+        AGAIN + "let asked = 0;"
         "window.fetch = (url, ...more) => { asked += String(url).includes('/api/older'); return real(url, ...more); };"
-        "const poll = async () => { const one = await real('/api/view?' + new URLSearchParams(orderflow.query(true)));"
-        " for (const message of await one.json()) orderflow.emit('message', message); orderflow.emit('draw', []); };"
-        "poll().then(poll).then(() => { const { x } = orderflow.rows, volume = orderflow.trace('volume');"
-        " done([before, asked, orderflow.older.rows, [x.length, volume.x.length, volume.y.length, volume.marker.color.length,"
-        " orderflow.trace('candles').close.length, orderflow.times().findIndex((one, i, all) => i && one <= all[i - 1])]]); })"
+        "again().then(again).then(() => done(asked))"
     )
-    assert (after, asked) == (before, 0)
-    assert before > 0
-    assert len(set(aligned[:-1])) == 1
-    assert aligned[-1] == -1
-    assert first(browser).startswith(LAST)
-
-
-def test_chart_when_a_candle_comes_before_the_days_first_keeps_rows_and_traces_in_step(browser: Any, page: Page) -> None:
-    open_page(browser, page, "?" + QUERY)
-    wait_until(lambda: first(browser).startswith(LAST), "the session before")
-    settled(browser)
-    lengths, starts, expected = browser.execute_script(
-        "const { rows, older, chart } = orderflow, from = older.rows, before = rows.x.length;"
-        "const early = orderflow.toLabel(orderflow.toMs(rows.x[from]) - 180000);"
-        "const again = (values) => [values[from], ...values.slice(from)];"
-        "const facts = Object.fromEntries(Object.entries(rows).map(([name, values]) => [name, again(values)]));"
-        "const tails = {}; facts.x[0] = early;"
-        "for (const trace of chart.figure.data) if (Array.isArray(trace.x) && trace.x.length === before) {"
-        " const columns = (tails[trace.uid] = { x: facts.x });"
-        " for (const name of ['y', 'open', 'high', 'low', 'close'])"
-        " if (Array.isArray(trace[name])) columns[name] = again(trace[name]);"
-        " if (trace.marker && Array.isArray(trace.marker.color)) columns['marker.color'] = again(trace.marker.color); }"
-        "orderflow.emit('message', { type: 'patch', from: early, tails, facts });"
-        "const held = chart.figure.data.filter(({ uid }) => tails[uid]);"
-        "const lengths = [rows.x.length, ...held.map(({ x }) => x.length), ...held.map(({ y, close }) => (y || close).length)];"
-        "return [[...new Set(lengths)],"
-        " [orderflow.trace('volume').x[0], rows.x[0]], [facts.x.length, early]]"
-    )
-    assert lengths == [expected[0]]
-    assert starts == [expected[1], expected[1]]
-    wait_until(lambda: first(browser).startswith(LAST), "the session before again")
-    settled(browser)
-    days = [label[:10] for label in rows(browser)["x"]]
+    assert asked == 0
+    assert rows(browser)["x"][: len(before)] == before
     times = browser.execute_script("return orderflow.times()")
-    begins = days.index(page.store.instruments[TCS].date)
-    assert times[begins] - times[begins - 1] == 2 * 60_000
     assert times == sorted(set(times))
 
 
-def test_footprint_when_panned_loads_earlier_columns_and_keeps_them_over_a_new_figure(browser: Any, page: Page) -> None:
+def test_footprint_when_panned_loads_earlier_columns_and_keeps_them_over_the_same_view(browser: Any, page: Page) -> None:
     open_page(browser, page, f"?mode=footprint&date={LAST}&{QUERY}")
     wait_until(lambda: rows(browser)["x"][-1:] == [f"{LAST} 15:29:00"], "the day")
     pan_back(browser, 4)
-    wait_until(lambda: browser.execute_script("return orderflow.older.columns") >= 30, "earlier columns")
+    columns = "return orderflow.columns().map(({ cell, column }) => [cell.x, column])"
+    wait_until(lambda: len(browser.execute_script(columns)) >= 60, "earlier columns")
     settled(browser)
-    labels = browser.execute_script("return orderflow.rows.x[orderflow.base() - orderflow.older.columns]")
-    assert labels < f"{LAST} 14:31:00"
-    view = "return [orderflow.older.columns, orderflow.chart.div._fullLayout.xaxis.range[0]]"
-    before = browser.execute_script(view)
-    browser.execute_script("orderflow.chart.figure.layout.shapes = [{ type: 'rect', x0: -2.5, x1: -1.5, y0: 0, y1: 1 }]")
-    figure_again(browser)
-    assert browser.execute_script(view) == before
-    assert browser.execute_script("return orderflow.levels().some(([column]) => column < -20)") is True
-    bands = browser.execute_script("return orderflow.chart.figure.layout.shapes.map(({ x0, x1 }) => [x0, x1])")
-    assert bands[0] == [-2.5, -1.5]
+    held = browser.execute_script(columns)
+    assert held[0][0] < f"{LAST} 14:31:00"
+    assert [column for _, column in held] == list(range(30 - len(held), 30))
+    before = axis(browser)[:2]
+    view_again(browser)
+    assert browser.execute_script(columns) == held
+    assert axis(browser)[:2] == before
 
 
-def test_footprint_when_a_new_figure_has_another_scale_keeps_earlier_columns_and_draws_them_by_it(
-    browser: Any, page: Page
-) -> None:
+def test_footprint_when_its_columns_are_drawn_gives_all_of_them_one_scale(browser: Any, page: Page) -> None:
     open_page(browser, page, f"?mode=footprint&date={LAST}&{QUERY}")
     wait_until(lambda: rows(browser)["x"][-1:] == [f"{LAST} 15:29:00"], "the day")
-    browser.execute_script("orderflow.panShare(-0.9); orderflow.panShare(-0.9)")
-    wait_until(lambda: browser.execute_script("return orderflow.older.columns") >= 30, "earlier columns")
+    pan_back(browser, 1)
     settled(browser)
-    widths = (
-        "const { x, y } = orderflow.trace('cells_buy'), bars = {}; x.forEach((left, i) => {"
-        " if (left !== null && i % 6 === 0 && left < -0.5) bars[[Math.round(left), y[i].toFixed(3)]] = x[i + 1] - left; });"
-        "return bars"
+    bars, levels, unit = browser.execute_script(
+        "const pen = document.getElementById('of-numbers').getContext('2d'), bars = [], { x, price } = orderflow.plot();"
+        "const seen = orderflow.columns().filter(({ column }) => column > x.range[0] - 1 && column < x.range[1] + 1);"
+        "const inside = (one) => one > price.range[0] && one < price.range[1];"
+        "pen.fillRect = (left, top, width) => { bars.push([left, width]); }; orderflow.drawNumbers(); delete pen.fillRect;"
+        "return [bars, seen.flatMap(({ cell, column }) => cell.levels.map(([at, sell, buy, none]) =>"
+        " [inside(at), x.at(column), sell, buy + none])), x.at(0.42) - x.at(0)]"
     )
-    before = browser.execute_script(widths)
-    columns = browser.execute_script("return orderflow.older.columns")
-    figure_again(browser, "figure.figure.most *= 2")
-    after = browser.execute_script(widths)
-    assert browser.execute_script("return orderflow.older.columns") == columns
-    assert after.keys() == before.keys()
-    most = browser.execute_script("return orderflow.chart.figure.most")
-    levels = browser.execute_script("return orderflow.levels().filter(([column, , , buy]) => column < 0 && buy)")
-    expected = [0.42 * buy / max(most, sell + buy + none) for _, _, sell, buy, none in levels]
-    assert sorted(after.values()) == pytest.approx(sorted(expected), abs=1e-3)
+    most = max(max(sell, bought) for _, _, sell, bought in levels)
+    drawn = {(round(left, 1), round(width, 1)) for left, width in bars}
+    sold = [(centre, unit * sell / most) for inside, centre, sell, _ in levels if inside and sell]
+    assert len(sold) > 10
+    assert [one for one in sold if (round(one[0] - one[1], 1), round(one[1], 1)) not in drawn] == []
 
 
 def test_csv_when_earlier_sessions_are_shown_holds_them_in_order(browser: Any, page: Page) -> None:

@@ -107,7 +107,7 @@ def test_page_when_a_past_day_is_replayed_moves_through_it_at_the_chosen_speed(b
     moment = browser.find_element("id", "of-position").get_attribute("value")
     click(browser, '[data-mode="footprint"]')
     wait_until(
-        lambda: browser.execute_script("return !orderflow.waiting && orderflow.chart.mode === 'footprint'"), "the footprint"
+        lambda: browser.execute_script("return !orderflow.waiting && orderflow.chart.state.mode === 'footprint'"), "the footprint"
     )
     page.stop()
     page.start()
@@ -121,10 +121,13 @@ def test_page_when_a_past_day_is_replayed_moves_through_it_at_the_chosen_speed(b
 def test_page_when_the_footprint_is_chosen_draws_cells_and_the_forming_column(browser: Any, page: Page) -> None:
     open_page(browser, page)
     click(browser, '[data-mode="footprint"]')
-    wait_until(lambda: browser.execute_script("return orderflow.chart.mode") == "footprint", "the footprint")
+    wait_until(lambda: browser.execute_script("return orderflow.chart.state.mode") == "footprint", "the footprint")
     wait_until(lambda: len(browser.execute_script(NUMBERS)) > 60, "numbers")
     wait_until(
-        lambda: browser.execute_script("return orderflow.chart.cells.length && orderflow.chart.cells[0].levels.length"), "cells"
+        lambda: browser.execute_script(
+            "return orderflow.chart.state.cells.length && orderflow.chart.state.cells[0].levels.length"
+        ),
+        "cells",
     )
 
 
@@ -229,7 +232,7 @@ def test_page_when_no_socket_opens_polls_the_same_view(browser: Any, page: Page)
         browser.execute_script(
             "window.states = []; orderflow.on('connection', (state) => window.states.push(state));"
             "window.hellos = 0; orderflow.on('hello', () => window.hellos += 1);"
-            "window.figures = 0; orderflow.on('message', (one) => window.figures += one.type === 'figure')"
+            "window.figures = 0; orderflow.on('message', (one) => window.figures += one.type === 'whole')"
         )
         wait_until(lambda: rows(browser)["total_volume"][-1] != before, "a polled update")
         told = "return window.figures"

@@ -162,10 +162,9 @@ def test_statistics_when_hovered_explain_their_terms(browser: Any, page: Page) -
 
 PAST = "?mode=footprint&date=2025-12-12&" + QUERY
 IN_VIEW = (
-    "const { levels, strong, chart } = orderflow, { xaxis, yaxis } = chart.div._fullLayout, all = strong();"
-    "const [[from, to], [low, high]] = [xaxis.range, yaxis.range];"
-    "return levels().map((one, i) => [...one, all[i]])"
-    ".filter(([column, price]) => column > from && column < to && price > low && price < high)"
+    "const { x, price } = orderflow.plot(), inside = (value, [from, to]) => value > from && value < to;"
+    "const seen = orderflow.columns().filter(({ column }) => inside(column, x.range)).flatMap(({ cell }) => cell.levels);"
+    "return seen.filter((level) => inside(level[0], price.range))"
 )
 
 
@@ -175,8 +174,8 @@ def test_footprint_when_its_numbers_are_drawn_shows_each_level_s_volumes_beside_
     drawn = browser.execute_script(NUMBERS)
     levels = browser.execute_script(IN_VIEW)
     assert len(levels) > 30
-    shown = [(text, bold) for text, _, _, _, bold in drawn if not text.startswith("?")]
-    for _, _, sell, buy, _, strong in levels:
+    shown = [(text, bold) for text, _, _, _, bold in drawn if not text.startswith(("?", "◂"))]
+    for _, sell, buy, _, strong in levels:
         assert (str(sell), bool(strong & 2)) in shown
         assert (str(buy), bool(strong & 1)) in shown
     boxes = sorted((round(top), left, right) for _, left, right, top, _ in drawn)

@@ -90,7 +90,7 @@ def test_vwap_line_when_the_page_starts_in_mid_session_ends_at_the_exchanges_ave
     assert message is not None
     assert message["facts"]["vwap"] == [pytest.approx(2696.18)]
     # The bands are of the prices seen: one minute at one price has none.
-    assert message["figure"]["data"][0]["y"] == [pytest.approx(2696.18)]
+    assert not message["facts"]["sigma"][0]
 
 
 def test_vwap_line_when_the_average_price_cannot_be_true_stays_that_of_the_minutes_held() -> None:
@@ -116,7 +116,7 @@ def test_profile_when_rows_of_several_ticks_are_drawn_states_levels_to_the_tick(
     assert profile.step == 5_000  # ten ticks
     # 70 % of 2,496 is 1,748: the busiest tick alone.
     assert chart.profile_levels(profile) == {"poc": 460.2, "low": 460.2, "high": 460.2}
-    assert chart.profile_columns(profile)["poc"]["y"] == [460.2] * 3
+    assert chart.profile_columns(profile)["height"] == 0.5
 
 
 def test_footprint_cells_when_rows_hold_several_ticks_mark_the_row_of_the_busiest_tick() -> None:

@@ -67,7 +67,6 @@ def ask(source: Hub, before_ms: int, **wish: Any) -> dict[str, Any]:
 def test_older_when_the_day_has_earlier_minutes_gives_the_newest_of_them() -> None:
     found = ask(hub(TwoDays()), OPEN_MS + 3 * 60_000, count="2")
     assert (found["date"], found["live"], found["more"], found["from"]) == ("2025-12-15", True, True, "2025-12-15 09:16:00")
-    assert found["tails"]["candles"]["close"] == [101.0, 102.0]
     assert found["facts"]["close"] == [101.0, 102.0]
     assert found["facts"]["cvd"] == [20, 30]
 
@@ -108,22 +107,11 @@ def test_older_when_hdfs_is_away_still_gives_the_running_day_and_else_raises() -
         ask(source, OPEN_MS)
 
 
-def test_older_when_footprints_are_asked_for_puts_them_left_of_the_figure() -> None:
-    found = ask(hub(TwoDays()), OPEN_MS + 2 * 60_000, mode="footprint", step="0.05", most="100")
+def test_older_when_footprints_are_asked_for_gives_their_cells() -> None:
+    found = ask(hub(TwoDays()), OPEN_MS + 2 * 60_000, mode="footprint", step="0.05")
     assert [cell["x"] for cell in found["cells"]] == ["2025-12-15 09:15:00", "2025-12-15 09:16:00"]
     assert found["cells"][0]["levels"] == [[100.0, 20, 30, 0, 24]]
-    assert (found["ticks"], found["most"], found["ranges"]) == (["09:15", "09:16"], 100, [[99.0, 102.0], [99.0, 102.0]])
-    traces = {trace["uid"]: trace for trace in found["data"]}
-    assert traces["cells_sell"]["x"] == [-2.084, -2.0, -2.0, -2.084, -2.084, None]
-    assert (traces["bid"]["x"], traces["ask"]["x"]) == ([-2.03], [-1.97])
-    assert "tails" not in found
-
-
-def test_older_when_a_footprint_cell_holds_more_than_the_figures_most_fills_the_column_and_keeps_the_scale() -> None:
-    found = ask(hub(TwoDays()), OPEN_MS + 60_000, mode="footprint", step="0.05", most="40")
-    bars = {trace["uid"]: trace["x"][:2] for trace in found["data"] if trace["uid"].startswith("cells_")}
-    assert bars == {"cells_sell": [-1.21, -1.0], "cells_buy": [-1.0, -0.685], "cells_unclassified": []}
-    assert found["most"] == 40
+    assert (found["cells"][1]["high"], found["cells"][1]["levels"]) == (102.0, [])
 
 
 @pytest.mark.parametrize(
@@ -131,5 +119,5 @@ def test_older_when_a_footprint_cell_holds_more_than_the_figures_most_fills_the_
 )
 def test_older_when_a_wish_is_not_valid_takes_the_default(bad: dict[str, str]) -> None:
     wish = Wish.parse({"mode": "footprint", **bad}, KEY)
-    assert (wish.before_ms, wish.count, wish.step, wish.most) == (0, 30, 500, 1)
+    assert (wish.before_ms, wish.count, wish.step) == (0, 30, 500)
     assert answer(hub(TwoDays()), wish)["more"] is False

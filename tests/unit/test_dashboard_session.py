@@ -1,4 +1,4 @@
-"""What a viewer is sent: a whole figure once, then only what changed since the last message."""
+"""What a viewer is sent: everything once, then only what changed since the last message."""
 
 from __future__ import annotations
 
@@ -43,10 +43,9 @@ def test_view_when_wishes_are_not_valid_takes_the_defaults() -> None:
         "buffer": "1e9",
         "mode": "<script>",
         "date": "yesterday",
-        "palette": 3,
         "ticks": -4,
     }
-    assert View.parse(wish, "X", 100) == View(KEY, 1, 100, "chart", "default", None)
+    assert View.parse(wish, "X", 100) == View(KEY, 1, 100, "chart", None)
     assert View.parse({}, "X", 100).instrument == "X"
 
 
@@ -57,11 +56,10 @@ def test_view_when_wishes_are_valid_keeps_them() -> None:
         "buffer": 50,
         "mode": "footprint",
         "date": "2025-12-12",
-        "palette": "safe",
         "replay": "1",
         "ticks": "25",
     }
-    assert View.parse(wish, "X", 100) == View(KEY, 15, 50, "footprint", "safe", "2025-12-12", True, 25)
+    assert View.parse(wish, "X", 100) == View(KEY, 15, 50, "footprint", "2025-12-12", True, 25)
     assert View.parse({**wish, "ticks": "99999"}, "X", 100).ticks == 1000
 
 
@@ -71,10 +69,10 @@ def test_view_when_a_past_day_is_asked_for_shows_it_whole_unless_a_buffer_is_cho
     assert [View.parse(wish, "X", 100).buffer for wish in wishes] == [2000, 50, 100, 100]
 
 
-def test_viewer_when_it_looks_first_is_sent_figure_statistics_tape_and_watch_list() -> None:
+def test_viewer_when_it_looks_first_is_sent_candles_statistics_tape_and_watch_list() -> None:
     message = viewer_of(store_with(trade(0, 100.0, 3, 1, 4), tick())).message(NOW)
     assert message is not None
-    assert message["type"] == "figure"
+    assert message["type"] == "whole"
     assert (message["stats"]["last"], message["stats"]["change"], message["stats"]["buy"]) == (101.0, 1.0, 3)
     assert message["tape"] == [[1, OPEN_MS, 100.0, 4, 3, 1, "buy", False, False]]
     assert message["depth"]["bid"] == [[100.9, 5]]
@@ -97,8 +95,7 @@ def test_viewer_when_a_trade_comes_is_sent_the_changed_candle_alone() -> None:
     assert message is not None
     assert message.get("type") is None
     assert message["from"] == "2025-12-15 09:16:00"
-    assert message["tails"]["delta"]["y"] == [1]
-    assert message["wholes"]["forming"]["close"] == [100.5]
+    assert (message["facts"]["delta"], message["facts"]["close"]) == ([1], [100.5])
     assert message["rx"] == [OPEN_MS + 70_040]
     assert [entry[0] for entry in message["tape"]] == [2]
 
@@ -122,8 +119,8 @@ def test_viewer_when_it_skipped_messages_is_sent_all_that_changed_at_once() -> N
         store.apply([trade(60_000 * number + 10, 100.0 + number, 1, 0, 10 + number)])
     message = viewer.message(NOW + 5_000)
     assert message is not None
-    assert message["tails"]["candles"]["x"][0] == "2025-12-15 09:15:00"
-    assert len(message["tails"]["candles"]["x"]) == 5
+    assert message["facts"]["x"][0] == "2025-12-15 09:15:00"
+    assert len(message["facts"]["x"]) == 5
     assert len(message["rx"]) == 5
 
 
@@ -135,7 +132,7 @@ def test_viewer_when_the_window_is_longer_patches_from_the_windows_start() -> No
     message = viewer.message(NOW + 50)
     assert message is not None
     assert message["from"] == "2025-12-15 09:20:00"
-    assert message["wholes"]["forming"]["high"] == [102.0]
+    assert message["facts"]["high"] == [102.0]
 
 
 def test_viewer_when_the_buffer_is_short_is_sent_that_many_candles() -> None:
@@ -150,11 +147,16 @@ def test_viewer_when_it_looks_at_the_footprint_is_sent_the_forming_cells_in_patc
     viewer = viewer_of(store, mode="footprint")
     first = viewer.message(NOW)
     assert first is not None
-    assert (first["type"], first["mode"], first["column"]) == ("figure", "footprint", 1)
+    assert (first["type"], first["mode"], [cell["x"][11:16] for cell in first["cells"]]) == (
+        "whole",
+        "footprint",
+        ["09:15", "09:16"],
+    )
     store.apply([trade(70_000, 100.05, 0, 2, 15)])
     second = viewer.message(NOW + 50)
     assert second is not None
-    assert "figure" not in second
+    assert "type" not in second
+    assert [cell["x"][11:16] for cell in second["cells"]] == ["09:16"]
     assert [level[:3] for level in second["cells"][0]["levels"]] == [[100.0, 0, 3], [100.05, 2, 0]]
 
 
@@ -166,10 +168,10 @@ def test_viewer_when_only_the_quote_moves_is_sent_statistics_and_depth_without_c
     message = viewer.message(NOW + 50)
     assert message is not None
     assert message["stats"]["tbq"] == 900
-    assert "tails" not in message
+    assert "facts" not in message
 
 
-def test_viewer_when_the_instrument_is_unknown_is_sent_an_empty_figure() -> None:
+def test_viewer_when_the_instrument_is_unknown_is_sent_nothing_of_it() -> None:
     store = store_with(trade(0, 100.0, 3, 1, 4))
     viewer = viewer_of(store)
     viewer.look_at(View("NSE_EQ|NOTHING"), store)
@@ -181,10 +183,6 @@ def test_viewer_when_the_instrument_is_unknown_is_sent_an_empty_figure() -> None
 
 def gap(from_ms: int, to_ms: int) -> tuple[str, dict[str, Any]]:
     return topics.FEED_EVENTS, {"event": "gap", "at_ms": to_ms, "from_ms": from_ms, "to_ms": to_ms}
-
-
-def bands(shapes: list[dict[str, Any]]) -> list[tuple[str, str]]:
-    return [(shape["x0"], shape["x1"]) for shape in shapes]
 
 
 def test_viewer_when_outages_were_on_other_days_or_before_the_first_candle_is_sent_bands_of_the_days_candles_alone() -> None:
@@ -201,7 +199,7 @@ def test_viewer_when_outages_were_on_other_days_or_before_the_first_candle_is_se
     )
     message = viewer_of(store).message(NOW)
     assert message is not None
-    assert bands(message["figure"]["layout"]["shapes"]) == [
+    assert message["gaps"] == [
         ("2025-12-15 09:20:00", "2025-12-15 09:21:00"),
         ("2025-12-15 09:22:00", "2025-12-15 09:23:00"),
     ]
@@ -216,7 +214,7 @@ def test_viewer_when_a_past_day_has_an_outage_is_sent_the_band_of_its_minutes_an
     viewer.look_at(View(KEY, date="2025-12-15"), day)
     message = viewer.message(NOW)
     assert message is not None
-    assert bands(message["figure"]["layout"]["shapes"]) == [("2025-12-15 09:18:00", "2025-12-15 09:20:00")]
+    assert message["gaps"] == [("2025-12-15 09:18:00", "2025-12-15 09:20:00")]
     assert [banner["code"] for banner in message["banners"]] == ["past", "gap"]
 
 
@@ -244,7 +242,7 @@ def test_viewer_when_the_days_first_candle_or_an_outage_comes_is_sent_the_bands_
     third = viewer.message(NOW + 100)
     assert second is not None
     assert third is not None
-    found = [bands(shapes) for shapes in (first["figure"]["layout"]["shapes"], second["shapes"], third["shapes"])]
+    found = [message["gaps"] for message in (first, second, third)]
     assert found == [
         [("2025-12-15 09:13:00", "2025-12-15 09:15:30")],
         [("2025-12-15 09:15:00", "2025-12-15 09:15:30")],

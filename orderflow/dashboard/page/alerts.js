@@ -74,8 +74,8 @@ function menu(event) {
   const last = of.lastPrice(key);
   if (value === null || last === null) return;
   event.preventDefault();
-  const { yaxis } = of.chart.div._fullLayout;
-  const near = of.priceRules().filter((rule) => Math.abs(yaxis._offset + yaxis.l2p(rule.value) - y) <= NEAR_PIXELS);
+  const { price: axis } = of.plot();
+  const near = of.priceRules().filter((rule) => Math.abs(axis.at(rule.value) - y) <= NEAR_PIXELS);
   const kind = value >= last ? "above" : "below";
   /** @type {[string, () => void][]} */
   const items = near.map((rule) => [`Remove the alert at ${of.price(rule.value)}`, () => change({ remove: [rule.id] })]);

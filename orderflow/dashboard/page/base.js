@@ -1,4 +1,6 @@
 /* Shared names of the page's scripts: element builder, number and time formats. All text is set as text, never as HTML. */
+import * as format from "./format.js";
+
 /* The page's own address, also under a proxy's prefix: this module is served from page/<digest>/ below it. */
 export const HOME = new URL("../../", import.meta.url);
 
@@ -58,32 +60,9 @@ of.press = (button, on) => {
   button.setAttribute("aria-pressed", String(on));
 };
 
-const absent = (value) => value === null || value === undefined || Number.isNaN(value);
-const prices = [2, 4].map((digits) => new Intl.NumberFormat("en-IN", { minimumFractionDigits: digits, maximumFractionDigits: digits }));
-const whole = new Intl.NumberFormat("en-IN", { maximumFractionDigits: 0 });
 /* A price of an instrument, by default of the viewed one: its segment says with how many decimals, two unless it says more. */
-of.price = (value, key = of.view.instrument) => (absent(value) ? "–" : prices[of.decimals[(key || "").split("|")[0]] > 2 ? 1 : 0].format(value));
-of.whole = (value) => (absent(value) ? "–" : whole.format(value));
-of.signed = (value) => (absent(value) ? "–" : (value > 0 ? "+" : value < 0 ? "−" : "") + whole.format(Math.abs(value)));
-of.percent = (value, digits = 2) =>
-  absent(value) ? "–" : (value > 0 ? "+" : value < 0 ? "−" : "") + Math.abs(value).toFixed(digits) + " %";
-/* Short volumes in the market's own units: thousand, lakh, crore. */
-of.short = (value, sign = false) => {
-  if (absent(value)) return "–";
-  const size = Math.abs(value);
-  const lead = value < 0 ? "−" : sign && value > 0 ? "+" : "";
-  if (size >= 1e7) return lead + (size / 1e7).toFixed(2) + "Cr";
-  if (size >= 1e5) return lead + (size / 1e5).toFixed(2) + "L";
-  if (size >= 1e4) return lead + (size / 1e3).toFixed(1) + "K";
-  return lead + whole.format(size);
-};
-const IST_MS = 19800000;
-of.clock = (ms, fraction = false) => {
-  if (absent(ms)) return "–";
-  const iso = new Date(ms + IST_MS).toISOString();
-  return iso.slice(11, fraction ? 23 : 19);
-};
-of.sign = (value) => (value > 0 ? "up" : value < 0 ? "down" : "flat");
+of.price = (value, key = of.view.instrument) => format.price(value, of.decimals[(key || "").split("|")[0]]);
+Object.assign(of, { whole: format.whole, signed: format.signed, percent: format.percent, short: format.short, clock: format.clock, sign: format.direction });
 of.symbolOf = (key) => {
   const found = of.instruments.find((one) => one.key === key);
   return found ? found.symbol : (key || "").split("|").pop();

@@ -1,65 +1,27 @@
 /* The header's controls, the state in the URL, and the keyboard. */
 import { of } from "./base.js";
+import { CELLS, DAY, MINUTES, asks, changed, parse, query } from "./view.js";
 
 const { el } = of;
-const MINUTES = [1, 3, 5, 15, 30, 60];
-const DAY = 2000;
 const BUFFERS = [50, 100, 200, 375, DAY];
 /* Heights of the footprint's price rows in ticks; 0: what suits the prices. */
 const TICKS = [0, 1, 2, 5, 10, 20, 50, 100];
-/* What the footprint's cells say. */
-/** @type {["pair" | "delta" | "volume", string][]} */
-const CELLS = [["pair", "bid × ask"], ["delta", "delta"], ["volume", "volume"]];
+/* What a browser remembers for the next visit. */
+const KEPT = ["instrument", "palette", "theme"];
 const nodes = {};
 
-/* A past day is shown whole, a running or replayed one by its newest candles, unless the viewer chose otherwise. */
-const usual = (view) => (view.date && !view.replay ? DAY : 100);
-
-of.query = (full) => {
-  const view = of.view;
-  const query = {};
-  if (view.instrument) query.instrument = view.instrument;
-  if (full || view.minutes !== 1) query.minutes = view.minutes;
-  if (full || view.buffer !== usual(view)) query.buffer = view.buffer;
-  if (full || view.mode !== "chart") query.mode = view.mode;
-  if (full || view.palette !== "default") query.palette = view.palette;
-  if (full || view.ticks) query.ticks = view.ticks;
-  if (view.cells !== "pair") query.cells = view.cells;
-  if (view.date) query.date = view.date;
-  if (view.date && view.replay) query.replay = 1;
-  return query;
-};
-
 function fromUrl() {
-  const query = new URLSearchParams(location.search);
-  const minutes = Number(query.get("minutes"));
-  const buffer = Number(query.get("buffer"));
-  const ticks = Number(query.get("ticks"));
-  /** @type {Omit<import("./page.d.ts").View, "buffer">} */
-  const view = {
-    instrument: query.get("instrument") || of.kept("instrument", null),
-    minutes: MINUTES.includes(minutes) ? minutes : 1,
-    mode: query.get("mode") === "footprint" ? "footprint" : "chart",
-    palette: (query.get("palette") || of.kept("palette", "default")) === "safe" ? "safe" : "default",
-    date: /^\d{4}-\d{2}-\d{2}$/.test(query.get("date") || "") ? query.get("date") : null,
-    replay: query.get("replay") === "1",
-    cells: CELLS.map(([cells]) => cells).find((cells) => cells === query.get("cells")) || "pair",
-    ticks: Number.isInteger(ticks) && ticks > 0 && ticks <= 1000 ? ticks : 0,
-  };
-  of.view = { ...view, buffer: buffer >= 10 && buffer <= DAY ? buffer : usual(view) };
+  of.view = parse(location.search, of.kept);
 }
 
 of.choose = (change) => {
-  const chosen = of.view.buffer !== usual(of.view);
-  of.view = { ...of.view, ...change };
-  if (!of.view.date) of.view.replay = false;
-  if (!chosen && !change.buffer) of.view.buffer = usual(of.view);
-  if (change.instrument) of.keep("instrument", change.instrument);
-  if (change.palette) of.keep("palette", change.palette);
+  of.view = changed(of.view, change);
+  for (const name of KEPT) if (change[name]) of.keep(name, change[name]);
   remember();
-  expect("instrument" in change || "date" in change || "replay" in change);
+  if (asks(change)) expect("instrument" in change || "date" in change || "replay" in change);
   show();
-  of.ask();
+  if (asks(change)) of.ask();
+  else of.refit();
 };
 
 /* Until the chosen view comes, what is on the screen belongs to another: dimmed, and without a price beside the new name. */
@@ -85,12 +47,12 @@ function arrived({ view }) {
 }
 
 function remember() {
-  history.replaceState(null, "", "?" + new URLSearchParams(of.query(false)));
+  history.replaceState(null, "", "?" + new URLSearchParams(query(of.view, false)));
 }
 
 function show() {
   const view = of.view;
-  Object.assign(document.documentElement.dataset, { palette: view.palette, mode: view.mode });
+  document.documentElement.dataset.mode = view.mode;
   if (!nodes.symbol) return;
   of.text(nodes.symbol, of.symbolOf(view.instrument) || "Order flow");
   of.text(nodes.name, of.nameOf(view.instrument));
@@ -108,7 +70,7 @@ function show() {
 /* A wish that gave a candle too many rows is not granted: the choice says what is shown instead. */
 function showTicks() {
   const { ticks: wish } = of.view;
-  const shown = of.waiting ? wish : of.chart.ticks || wish;
+  const shown = of.waiting ? wish : of.chart.state.ticks;
   const state = [wish, shown].join();
   if (nodes.ticks.dataset.state === state) return;
   nodes.ticks.dataset.state = state;
@@ -188,8 +150,9 @@ function header() {
   nodes.modes = modes.map(([mode, name]) => el("button", { type: "button", "data-mode": mode, onclick: () => of.choose({ mode }) }, name));
   nodes.buffer = el("select", { id: "of-buffer", title: "Candles shown", "aria-label": "Candles shown", onchange: () => of.choose({ buffer: Number(nodes.buffer.value) }) }, [...new Set([...BUFFERS, of.view.buffer])].sort((a, b) => a - b).map((n) => el("option", { value: String(n) }, n === DAY ? "day" : String(n))));
   nodes.ticks = el("select", { id: "of-ticks", title: "Height of a price row ( [ ] )", "aria-label": "Height of a price row", onchange: () => of.choose({ ticks: Number(nodes.ticks.value) }) });
-  nodes.cells = el("select", { id: "of-cells", title: "What the cells say (X)", "aria-label": "What the footprint's cells say", onchange: () => say(nodes.cells.value) }, CELLS.map(([cells, name]) => el("option", { value: cells }, name)));
+  nodes.cells = el("select", { id: "of-cells", title: "What the cells say (X)", "aria-label": "What the footprint's cells say", onchange: () => of.choose({ cells: nodes.cells.value }) }, CELLS.map(([cells, name]) => el("option", { value: cells }, name)));
   nodes.palette = el("button", { type: "button", id: "of-palette", title: "Colour-blind safe colours (C)", "aria-label": "Colour-blind safe colours", onclick: () => of.choose({ palette: of.view.palette === "safe" ? "default" : "safe" }) }, "◐");
+  nodes.theme = el("button", { type: "button", id: "of-theme", title: "Light or dark theme (T)", "aria-label": "Light theme", onclick: () => of.switchTheme() }, "☀");
   of.byId("of-header").append(
     el("div", { class: "title" }, nodes.symbol, nodes.name),
     el("div", { class: "quote" }, nodes.last, nodes.change),
@@ -199,7 +162,7 @@ function header() {
     nodes.buffer,
     nodes.ticks,
     nodes.cells,
-    el("div", { class: "tools", id: "of-tools" }, nodes.palette),
+    el("div", { class: "tools", id: "of-tools" }, nodes.theme, nodes.palette),
     el("div", { class: "condition" }, el("span", { id: "of-latency", class: "pill", title: "From the feed message's receipt to this screen: median and 99th percentile of the last 300 trades" }, "– ms"), el("i", { id: "of-dot", class: "closed" }), el("time", { id: "of-clock" })),
   );
 }
@@ -221,7 +184,8 @@ const KEYS = {
   r: () => of.resetZoom(),
   "[": () => coarser(-1),
   "]": () => coarser(1),
-  x: () => of.view.mode === "footprint" && say(CELLS[(CELLS.findIndex(([cells]) => cells === of.view.cells) + 1) % CELLS.length][0]),
+  x: () => of.view.mode === "footprint" && of.choose({ cells: CELLS[(CELLS.findIndex(([cells]) => cells === of.view.cells) + 1) % CELLS.length][0] }),
+  t: () => of.switchTheme(),
   ",": () => of.pointStep(-1),
   ".": () => of.pointStep(1),
   j: () => step(1),
@@ -230,19 +194,11 @@ const KEYS = {
 MINUTES.forEach((n, index) => (KEYS[String(index + 1)] = () => of.choose({ minutes: n })));
 of.keys = KEYS;
 
-/* The page has all that the cells can say: nothing is asked of the server. */
-function say(cells) {
-  of.view.cells = cells;
-  remember();
-  show();
-  of.refit();
-}
-
 /* The next height of price rows; from the automatic one to the one beside it. */
 function coarser(by) {
   if (of.view.mode !== "footprint") return;
   const { ticks } = of.view;
-  const shown = ticks || of.chart.ticks || 1;
+  const shown = ticks || of.chart.state.ticks;
   const sizes = TICKS.filter(Boolean);
   const next = by > 0 ? sizes.find((size) => size > shown) : sizes.reverse().find((size) => size < shown);
   if (next) of.choose({ ticks: next });
@@ -293,7 +249,7 @@ of.on("message", (message) => {
   if (message.view) arrived(message);
   if (message.watch) learn(message.watch);
   if (message.ticks) showTicks();
-  if (message.type === "figure" && message.view && !of.view.instrument) {
+  if (message.type === "whole" && message.view && !of.view.instrument) {
     of.view.instrument = message.view.instrument;
     show();
   }

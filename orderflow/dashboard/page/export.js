@@ -1,5 +1,8 @@
 /* Downloads of what is shown (CSV, PNG), the dialog box, and the help. */
 import { of } from "./base.js";
+import { colors } from "./colors.js";
+import { BUY, SELL } from "./draw/footprint.js";
+import { picture as takePicture } from "./plot.js";
 
 const { el } = of;
 
@@ -36,7 +39,7 @@ of.openMenu = (x, y, items) => {
 function fileName(kind) {
   const rows = of.rows;
   const day = rows && rows.x.length ? rows.x[rows.x.length - 1].slice(0, 10) : "none";
-  const footprint = of.chart.mode === "footprint" ? "_footprint" : "";
+  const footprint = of.chart.state.mode === "footprint" ? "_footprint" : "";
   return `${of.symbolOf(of.view.instrument)}_${day}_${of.view.minutes}m${footprint}.${kind}`.replace(/[^\w.-]+/g, "_");
 }
 
@@ -49,7 +52,7 @@ function save(blob, name) {
 }
 
 /* Cells that a spreadsheet would take for a formula are quoted with a leading apostrophe. */
-function cell(value) {
+function quoted(value) {
   if (value === null || value === undefined) return "";
   if (typeof value === "number" || typeof value === "boolean") return String(value);
   const text = /^[=+\-@\t\r]/.test(value) ? "'" + value : value;
@@ -57,22 +60,22 @@ function cell(value) {
 }
 
 const ist = (label) => label.replace(" ", "T") + "+05:30";
-of.csv = () => (of.chart.mode === "footprint" ? footprintCsv() : candlesCsv());
+of.csv = () => (of.chart.state.mode === "footprint" ? footprintCsv() : candlesCsv());
 
 /* The levels of the footprint's columns; `price` is the lowest of its row of `ticks`. */
 function footprintCsv() {
-  const { chart, rows } = of;
+  const { rows } = of;
+  const { step, ticks } = of.chart.state;
   const base = of.base();
-  const marks = of.strong();
-  const settled = of.levels().map((level, index) => [...level, marks[index]]);
-  const forming = chart.cells.flatMap((one, index) => one.levels.map(([price, sell, buy, none, mark]) => [chart.column + index, price, sell, buy, none, mark & 3]));
-  const below = (chart.step - chart.step / chart.ticks) / 2;
+  const below = (step - step / ticks) / 2;
   const lines = ["instrument,symbol,window_start,window_end,final,price,ticks,sell_volume,buy_volume,unclassified_volume,imbalance"];
-  for (const [column, price, sell, buy, none, strong] of [...settled, ...forming]) {
+  for (const { cell, column } of of.columns()) {
     const row = base + column;
-    const sides = [strong & 1 ? "buy" : "", strong & 2 ? "sell" : ""].filter(Boolean).join(" ");
     const head = [of.view.instrument, of.symbolOf(of.view.instrument), ist(rows.x[row]), ist(rows.window_end[row]), rows.final[row]];
-    lines.push([...head, Number((price - below).toFixed(4)), chart.ticks, sell, buy, none, sides].map(cell).join(","));
+    for (const [price, sell, buy, none, mark] of cell.levels) {
+      const sides = [mark & BUY ? "buy" : "", mark & SELL ? "sell" : ""].filter(Boolean).join(" ");
+      lines.push([...head, Number((price - below).toFixed(4)), ticks, sell, buy, none, sides].map(quoted).join(","));
+    }
   }
   return lines.join("\n") + "\n";
 }
@@ -83,7 +86,7 @@ function candlesCsv() {
   const lines = [["instrument", "symbol", "window_start", ...names].join(",")];
   rows.x.forEach((start, index) => {
     const values = names.map((name) => (name === "window_end" ? ist(rows[name][index]) : rows[name][index]));
-    lines.push([of.view.instrument, of.symbolOf(of.view.instrument), ist(start), ...values].map(cell).join(","));
+    lines.push([of.view.instrument, of.symbolOf(of.view.instrument), ist(start), ...values].map(quoted).join(","));
   });
   return lines.join("\n") + "\n";
 }
@@ -94,7 +97,7 @@ of.saveCsv = () => of.rows && save(new Blob([of.csv()], { type: "text/csv" }), f
 of.png = async () => {
   const { div } = of.chart;
   const [width, height, scale, head] = [div.clientWidth, div.clientHeight, 2, 26];
-  const url = await window.Plotly.toImage(div, { format: "png", width, height, scale });
+  const url = await takePicture(div, scale);
   const picture = new Image();
   await new Promise((resolve, reject) => {
     picture.onload = resolve;
@@ -103,9 +106,10 @@ of.png = async () => {
   });
   const canvas = el("canvas", { width: width * scale, height: (height + head) * scale });
   const pen = canvas.getContext("2d");
-  pen.fillStyle = "#0d1117";
+  const { paper, text } = colors();
+  pen.fillStyle = paper;
   pen.fillRect(0, 0, canvas.width, canvas.height);
-  pen.fillStyle = "#c6d0de";
+  pen.fillStyle = text;
   pen.font = 13 * scale + "px sans-serif";
   const rows = of.rows;
   const day = rows && rows.x.length ? rows.x[rows.x.length - 1] + " IST" : "";
@@ -115,11 +119,11 @@ of.png = async () => {
   return new Promise((resolve) => canvas.toBlob(resolve, "image/png"));
 };
 
-const savePng = async () => of.chart.figure && save(await of.png(), fileName("png"));
+const savePng = async () => of.rows && save(await of.png(), fileName("png"));
 
 const HELP = [
   ["/", "search an instrument"], ["J, K", "next, previous instrument"], ["1 … 6", "1, 3, 5, 15, 30, 60 minutes"], ["F", "chart or footprint"], ["[ ]", "finer, coarser price rows of the footprint"], ["X", "its cells: bid × ask, delta, volume"], ["← →", "pan; PgUp, PgDn by a screen; further left loads earlier candles"], ["+ −", "zoom the time"], ["↑ ↓", "stretch the prices"], ["Home", "back to the newest candle"], ["R", "zoom as it was"], ["Wheel", "zoom the time; with Shift or on the price axis the prices"], ["Drag", "pan in time; an axis: zoom it"], ["Right click", "on the prices, or a long touch: an alert at that price"], ["Double click", "newest candle; on an axis: as it was"],
-  ["L", "back to live"], ["Space", "play or pause a replay"], ["A", "alerts"], ["S, P", "save CSV, PNG"], ["C", "colour-blind safe colours"], ["?", "this help"], [", .", "the candle in the legend: the one before, after"],
+  ["L", "back to live"], ["Space", "play or pause a replay"], ["A", "alerts"], ["S, P", "save CSV, PNG"], ["C", "colour-blind safe colours"], ["T", "light or dark theme"], ["?", "this help"], [", .", "the candle in the legend: the one before, after"],
 ];
 const LEGEND = [
   ["Hollow candle, pale bars", "still forming; the final candle replaces it"], ["Strip under the prices: blue", "final and confirmed by the exchange's own bar"], ["grey", "final, built from the feed's updates only"],

@@ -1,13 +1,16 @@
 /* Ask for the view at once, while Dash still draws the skeleton; start the parts when it stands; the chart joins in when Plotly
    has been read. */
 import { of } from "./base.js";
+import { ready } from "./plot.js";
 import "./socket.js";
 import "./chart.js";
 import "./older.js";
 import "./pointer.js";
-import "./live.js";
+import "./draw/layers.js";
 import "./panels.js";
 import "./controls.js";
+import "./theme.js";
+import "./hints.js";
 import "./past.js";
 import "./alerts.js";
 import "./export.js";
@@ -21,10 +24,12 @@ const start = () => {
   of.startPast();
   of.startAlerts();
   of.startExport();
+  of.startHints();
   of.release();
-  if (!window.Plotly) window.addEventListener("load", () => of.emit("draw", []));
+  if (!ready()) window.addEventListener("load", () => of.emit("draw", []));
   return undefined;
 };
 of.readUrl();
+of.startTheme();
 of.startSocket();
 start();

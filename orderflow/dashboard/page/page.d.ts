@@ -6,6 +6,7 @@ export interface View {
   buffer: number;
   mode: "chart" | "footprint";
   palette: "default" | "safe";
+  theme: "auto" | "light" | "dark";
   date: string | null;
   replay: boolean;
   ticks: number;
@@ -41,8 +42,104 @@ export interface Facts {
   gap: boolean[];
   cvd: number[];
   vwap: (number | null)[];
+  sigma: (number | null)[];
   final: boolean[];
   [name: string]: any[];
+}
+
+/* A candle's footprint, as views/footprint.py `cells`: middle of the row's prices, sell, buy, unclassified, mark. */
+export type Level = [number, number, number, number, number];
+export interface Cell {
+  x: string;
+  open: number | null;
+  high: number | null;
+  low: number | null;
+  close: number | null;
+  gap: boolean;
+  levels: Level[];
+}
+
+/* As views/chart.py `profile_columns`. */
+export interface Profile {
+  price: number[];
+  height: number;
+  buy: number[];
+  sell: number[];
+  unclassified: number[];
+  inside: boolean[];
+  unpriced: number;
+  poc: number | null;
+  low: number | null;
+  high: number | null;
+}
+
+/* What is held of the view (rows.js). */
+export interface Shown {
+  mode: "chart" | "footprint";
+  rows: Facts | null;
+  cells: Cell[];
+  step: number;
+  ticks: number;
+  anchor: string;
+  gaps: [string, string][];
+  earlierGaps: [string, string][];
+  profile: Profile | null;
+}
+
+export interface CellStyle {
+  form: "full" | "short" | "heat";
+  near: boolean;
+  column: number;
+  row: number;
+  size: number;
+  every: number;
+  number(count: number): string;
+  unknown(buy: number, none: number): boolean;
+}
+
+/* An axis of the drawn figure, in pixels of its node (plot.js). */
+export interface Axis {
+  start: number;
+  end: number;
+  length: number;
+  range: [number, number];
+  at(value: number): number;
+  value(pixel: number): number;
+}
+
+export interface Plot {
+  x: Axis;
+  price: Axis;
+  volume?: Axis;
+  delta?: Axis;
+  cvd?: Axis;
+  sums?: Axis;
+  width: number;
+  left: number;
+  top: number;
+  right: number;
+  bottom: number;
+  inner: { width: number; height: number };
+}
+
+/* How words are written on a canvas (draw/pen.js). */
+export interface Ink {
+  color: string;
+  size?: number;
+  bold?: boolean;
+  face?: string;
+  align?: CanvasTextAlign;
+  base?: CanvasTextBaseline;
+}
+
+export interface Chart {
+  state: Shown;
+  settled: number;
+  div: any;
+  date: string | null;
+  style: CellStyle | null;
+  sumTicks: [number[], string[]];
+  largest?: { level: number; side: number };
 }
 
 /* As state/alerts.py `Rule`. */
@@ -116,16 +213,17 @@ export interface Page {
   release(): void;
   startSocket(): void;
   /* chart.js */
-  chart: any;
+  chart: Chart;
+  plot(): Plot | null;
   toMs(label: string): number;
   toLabel(ms: number): string;
   isFollowing(): boolean;
   shows(view: View): boolean;
-  trace(uid: string): any;
-  place(trace: any, name: string): [any, string];
   base(): number;
-  lowerBound(values: any[], value: any): number;
+  columns(): { cell: Cell; column: number }[];
+  formingColumn(): number;
   times(): number[];
+  takeEarlier(answer: any): void;
   refit(): void;
   zoomTime(factor: number, pixel: number): void;
   panTime(pixels: number): void;
@@ -134,18 +232,14 @@ export interface Page {
   zoomPrice(factor: number): void;
   fitPrice(): void;
   follow(): void;
-  levels(): [number, number, number, number, number][];
-  strong(): number[];
-  day(label: string): string;
   begins(index: number): boolean;
   startChart(): void;
   /* older.js */
   older: any;
-  cutColumns(trace: any, from: number, to: number): any;
   /* pointer.js */
   priceAt(x: number, y: number): number | null;
   startPointer(): void;
-  /* live.js */
+  /* draw/layers.js */
   drawNumbers(): void;
   drawLive(): void;
   drawOnto(picture: CanvasRenderingContext2D, left: number, top: number, scale: number): void;
@@ -163,10 +257,14 @@ export interface Page {
   /* controls.js */
   keys: Record<string, () => any>;
   waiting: boolean;
-  query(full: boolean): Record<string, any>;
   choose(change: Partial<View>): void;
   readUrl(): void;
   startControls(): void;
+  /* theme.js */
+  switchTheme(): void;
+  startTheme(): void;
+  /* hints.js */
+  startHints(): void;
   /* past.js */
   startPast(): void;
   /* alerts.js */

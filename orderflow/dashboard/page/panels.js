@@ -1,5 +1,6 @@
 /* The panels beside the chart: legend, statistics, depth, time and sales, watch list, banners, latency read-out. */
 import { of } from "./base.js";
+import { dayOf, momentOf } from "./format.js";
 
 const { el, text, klass } = of;
 const body = (id) => of.byId(id).querySelector(".body");
@@ -308,7 +309,7 @@ function drawLegend() {
   }
   const at = hovered === null ? -1 : rows.x.lastIndexOf(hovered);
   const i = at < 0 ? rows.x.length - 1 : at;
-  const day = rows.x[i].slice(0, 10) === rows.x[rows.x.length - 1].slice(0, 10) ? "" : of.day(rows.x[i]) + " ";
+  const day = rows.x[i].slice(0, 10) === rows.x[rows.x.length - 1].slice(0, 10) ? "" : dayOf(rows.x[i]) + " ";
   text(legend.when, day + rows.x[i].slice(11, 16) + "–" + rows.window_end[i].slice(11, 16));
   of.legendRow = i;
   text(legend.ohlc, `O ${of.price(rows.open[i])}  H ${of.price(rows.high[i])}  L ${of.price(rows.low[i])}  C ${of.price(rows.close[i])}`);
@@ -316,7 +317,7 @@ function drawLegend() {
   const unclassified = rows.unclassified_volume[i] ? `  Uncl ${of.whole(rows.unclassified_volume[i])}` : "";
   const band = rows.delta_band[i] ? ` ±${of.whole(rows.delta_band[i])}` : "";
   text(legend.flow, `Vol ${of.whole(rows.total_volume[i])}  Buy ${of.whole(rows.buy_volume[i])}  Sell ${of.whole(rows.sell_volume[i])}${unclassified}  Δ ${of.signed(rows.delta[i])}${band} (${of.signed(rows.min_delta[i])} … ${of.signed(rows.max_delta[i])})  CVD ${of.signed(rows.cvd[i])}`);
-  const late = of.live ? feedNow() - Date.parse(rows.window_end[i].replace(" ", "T") + "+05:30") : -1;
+  const late = of.live ? feedNow() - momentOf(rows.window_end[i]) : -1;
   const waits = !rows.final[i] && (i < rows.x.length - 1 || late >= 0);
   const closed = late > FINAL_MS ? "closed, no final came" : "closed, final due";
   const bar = rows.source[i] === "exchange" ? "the exchange's minute, from before our first update: no sides" : "final, exchange's bar";

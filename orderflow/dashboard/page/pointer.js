@@ -1,5 +1,7 @@
 /* The pointer on the chart: crosshair with the price and the time under it, the candle for the legend, wheel, touch and the price axis. */
 import { of } from "./base.js";
+import { dayOf, toLabel } from "./format.js";
+import { lowerBound } from "./rows.js";
 
 const { el } = of;
 const FINGER_PIXELS = 6;
@@ -8,24 +10,20 @@ const fingers = new Map();
 let place = null;
 let hovered = null;
 
-const full = () => {
-  const found = of.chart.div && of.chart.div._fullLayout;
-  return found && found.xaxis && found.xaxis.p2l && of.rows && of.rows.x.length ? found : null;
-};
-const holds = (axis, pixel) => axis && axis._length && pixel >= axis._offset && pixel <= axis._offset + axis._length;
+const plotted = () => (of.rows && of.rows.x.length ? of.plot() : null);
+const isFootprint = () => of.chart.state.mode === "footprint";
+const holds = (axis, pixel) => axis && axis.length && pixel >= axis.start && pixel <= axis.end;
 
 /* The row of the candle at a pixel: that of the nearest start; in the footprint that of the column. -1 beside the candles. */
 function rowAt(axis, pixel) {
-  const at = axis.p2l(pixel - axis._offset);
-  if (of.chart.mode === "footprint") {
-    const { column, cells } = of.chart;
-    const index = Math.round(at);
-    const row = of.base() + index;
-    return index < column + cells.length && row >= 0 ? row : -1;
+  const at = axis.value(pixel);
+  if (isFootprint()) {
+    const row = of.base() + Math.round(at);
+    return row >= 0 && row < of.rows.x.length ? row : -1;
   }
   const times = of.times();
   const half = of.view.minutes * 30000;
-  const low = Math.min(of.lowerBound(times, at - half), times.length - 1);
+  const low = Math.min(lowerBound(times, at - half), times.length - 1);
   return Math.abs(times[low] - at) <= half ? low : -1;
 }
 
@@ -45,47 +43,44 @@ function tick() {
   return Math.max(size, 1);
 }
 
-function level(layout, pixel) {
-  const chart = of.chart.mode === "chart";
-  const panels = chart ? [layout.yaxis, layout.yaxis2, layout.yaxis3] : [layout.yaxis];
-  const axis = panels.find((one) => holds(one, pixel));
-  if (!axis) return null;
-  if (axis === layout.yaxis) return of.price(priceAt(layout, pixel));
-  return of.short(Math.round(axis.p2l(pixel - axis._offset)), axis === layout.yaxis3);
+function level(plot, pixel) {
+  const name = ["price", "volume", "delta"].find((one) => holds(plot[one], pixel));
+  if (!name || (isFootprint() && name !== "price")) return null;
+  if (name === "price") return of.price(priceAt(plot, pixel));
+  return of.short(Math.round(plot[name].value(pixel)), name === "delta");
 }
 
-function priceAt(layout, pixel) {
-  const step = of.chart.mode === "chart" ? tick() : Math.round((of.chart.step * UNITS) / of.chart.ticks);
-  return (Math.round((layout.yaxis.p2l(pixel - layout.yaxis._offset) * UNITS) / step) * step) / UNITS;
+function priceAt(plot, pixel) {
+  const { step, ticks } = of.chart.state;
+  const size = isFootprint() ? Math.round((step * UNITS) / ticks) : tick();
+  return (Math.round((plot.price.value(pixel) * UNITS) / size) * size) / UNITS;
 }
 
 /* The price under a pixel of the chart, in ticks as the crosshair shows it; null beside the prices. */
 of.priceAt = (x, y) => {
-  const layout = full();
-  return layout && holds(layout.xaxis, x) && holds(layout.yaxis, y) ? priceAt(layout, y) : null;
+  const plot = plotted();
+  return plot && holds(plot.x, x) && holds(plot.price, y) ? priceAt(plot, y) : null;
 };
 
 function draw() {
-  const layout = full();
-  const inside = layout && place && holds(layout.xaxis, place.x);
-  const row = inside ? rowAt(layout.xaxis, place.x) : -1;
+  const plot = plotted();
+  const inside = plot && place && holds(plot.x, place.x);
+  const row = inside ? rowAt(plot.x, place.x) : -1;
   hover(row < 0 ? null : of.rows.x[row]);
-  const words = inside ? level(layout, place.y) : null;
+  const words = inside ? level(plot, place.y) : null;
   for (const node of Object.values(nodes)) node.hidden = true;
   if (!inside) return;
-  const { xaxis, _size: size } = layout;
-  const footprint = of.chart.mode === "footprint";
+  const { x: axis, left, top, inner } = plot;
   const { offsetTop } = of.chart.div;
-  let { x } = place;
-  if (row >= 0) x = xaxis._offset + (footprint ? xaxis.l2p(Math.round(xaxis.p2l(x - xaxis._offset))) : xaxis.l2p(of.times()[row]));
-  const time = row >= 0 ? moment(row) : footprint ? "" : later(xaxis.p2l(x - xaxis._offset));
-  put(nodes.column, { left: x, top: offsetTop + size.t, height: size.h });
+  const x = row < 0 ? place.x : axis.at(isFootprint() ? row - of.base() : of.times()[row]);
+  const time = row >= 0 ? moment(row) : isFootprint() ? "" : later(axis.value(x));
+  put(nodes.column, { left: x, top: offsetTop + top, height: inner.height });
   if (time) {
-    put(nodes.time, { left: x, top: offsetTop + size.t + size.h });
+    put(nodes.time, { left: x, top: offsetTop + top + inner.height });
     of.text(nodes.time, time);
   }
   if (words === null) return;
-  put(nodes.line, { left: size.l, top: offsetTop + place.y, width: size.w });
+  put(nodes.line, { left, top: offsetTop + place.y, width: inner.width });
   put(nodes.level, { top: offsetTop + place.y });
   of.text(nodes.level, words);
 }
@@ -93,13 +88,13 @@ function draw() {
 /* A candle's time; before the newest session its day too. */
 function moment(row) {
   const { x } = of.rows;
-  return (x[row].slice(0, 10) === x[x.length - 1].slice(0, 10) ? "" : of.day(x[row]) + " ") + x[row].slice(11, 16);
+  return (x[row].slice(0, 10) === x[x.length - 1].slice(0, 10) ? "" : dayOf(x[row]) + " ") + x[row].slice(11, 16);
 }
 
 /* Right of the newest candle the axis tells the time; between sessions there is none. */
 function later(at) {
   const times = of.times();
-  return at > times[times.length - 1] ? of.toLabel(at).slice(11, 16) : "";
+  return at > times[times.length - 1] ? toLabel(at).slice(11, 16) : "";
 }
 
 function put(node, edges) {
@@ -193,12 +188,11 @@ function timeAxis() {
 }
 
 of.on("drawn", () => {
-  const layout = full();
-  if (layout) {
-    const { _size: size } = layout;
-    Object.assign(time.style, { top: of.chart.div.offsetTop + size.t + size.h + "px", left: size.l + "px", height: size.b + "px", width: layout.xaxis._length + "px" });
-    const top = of.chart.div.offsetTop + layout.yaxis._offset;
-    Object.assign(price.style, { top: top + "px", height: layout.yaxis._length + "px", width: layout._size.r + "px" });
+  const plot = plotted();
+  if (plot) {
+    const { offsetTop } = of.chart.div;
+    put(time, { top: offsetTop + plot.top + plot.inner.height, left: plot.left, height: plot.bottom, width: plot.x.length });
+    put(price, { top: offsetTop + plot.price.start, height: plot.price.length, width: plot.right });
   }
   if (place) draw();
 });

@@ -2,6 +2,7 @@
    of the messages is still wanted, is decided by connection.js; here its wishes become sockets, polls and events of the page. */
 import { HOME, of } from "./base.js";
 import { awaits, initial, live, next, wanted } from "./connection.js";
+import { query } from "./view.js";
 
 const TICK_MS = 500;
 const PING_MS = 5000;
@@ -44,7 +45,7 @@ const ACTIONS = {
   view: () => {
     /* The first ping goes ahead of the view, whose figure its answer would wait behind. */
     if (!pongs) ping();
-    of.send({ type: "view", request: connection.request, ...of.view });
+    of.send({ type: "view", request: connection.request, ...query(of.view, true) });
   },
   poll: ({ request }) => ask(request),
   abort: () => poll && poll.abort(),
@@ -136,9 +137,9 @@ function receive(message) {
 }
 
 /* After a reconnect a past day begins empty while it is read again: what is shown stays until it comes. */
-const NOTHING = Object.fromEntries(["view", "figure", "facts", "cells", "stats", "depth", "tape", "levels"].map((name) => [name, undefined]));
+const NOTHING = Object.fromEntries(["view", "facts", "profile", "gaps", "cells", "stats", "depth", "tape", "levels"].map((name) => [name, undefined]));
 function repeats({ type, view, facts }) {
-  return type === "figure" && Boolean(view) && view.date !== null && !view.replay && !facts.x.length && of.shows(view);
+  return type === "whole" && Boolean(view) && view.date !== null && !view.replay && !facts.x.length && of.shows(view);
 }
 
 /* Apply what has come, draw, acknowledge. A handler that fails holds up neither the others nor the acknowledgement. */
@@ -148,7 +149,7 @@ function draw() {
   pending = null;
   const received = [];
   for (const message of messages) {
-    if (message.type === "figure") received.length = 0;
+    if (message.type === "whole") received.length = 0;
     of.emit("message", repeats(message) ? { ...message, type: "patch", ...NOTHING } : message);
     for (const moment of message.rx || []) received.push(moment);
   }
@@ -169,7 +170,7 @@ function draw() {
 async function ask(request) {
   const mine = (poll = new AbortController());
   try {
-    const answer = await fetch(new URL("api/view", HOME) + "?" + new URLSearchParams(of.query(true)), { signal: mine.signal });
+    const answer = await fetch(new URL("api/view", HOME) + "?" + new URLSearchParams(query(of.view, true)), { signal: mine.signal });
     const found = await answer.json();
     if (!awaits(connection, request)) return;
     refuse(answer.ok ? null : found.error);

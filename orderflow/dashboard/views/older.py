@@ -49,7 +49,6 @@ class Wish:
     before_ms: int
     count: int
     step: int
-    most: int
 
     @classmethod
     def parse(cls, wish: Mapping[str, Any], default_instrument: str) -> Wish:
@@ -62,7 +61,6 @@ class Wish:
             before_ms=min(max(round(_number(wish.get("before"), 0)), 0), _LATEST_MS),
             count=round(min(max(count, 1), most)),
             step=round(min(max(_number(wish.get("step"), 0.05) * FINEST, 1), _HIGHEST_STEP)),
-            most=round(min(max(_number(wish.get("most"), 1), 1), 10**15)),
         )
 
 
@@ -121,7 +119,6 @@ def _before(rows: list[Row], before_ms: int) -> list[Row]:
 
 
 def _part(rows: list[Row], wish: Wish, close: float | None, marked: footprint.Imbalances) -> dict[str, Any]:
-    palette = chart.PALETTES[wish.view.palette]
     part: dict[str, Any] = {
         "from": chart.label(rows[0].candle.start_ms) if rows else None,
         "facts": chart.facts(rows),
@@ -129,8 +126,8 @@ def _part(rows: list[Row], wish: Wish, close: float | None, marked: footprint.Im
     }
     if wish.view.mode == "footprint":
         tick = wish.step // max(wish.view.ticks, 1)
-        return {**part, **footprint.earlier(rows, wish.step, tick, wish.most, palette, marked)}
-    return {**part, "tails": chart.tails(rows, palette), "shapes": chart.gap_shapes(outages(rows), palette)}
+        return {**part, "cells": [footprint.cells(row, wish.step, tick, marked) for row in rows]}
+    return {**part, "gaps": chart.gaps(outages(rows))}
 
 
 def _whole(wish: Wish, date: str | None, part: dict[str, Any], *, live: bool, more: bool) -> dict[str, Any]:

@@ -42,7 +42,6 @@ class View:
     minutes: int = 1
     buffer: int = 100
     mode: str = "chart"
-    palette: str = "default"
     date: str | None = None
     replay: bool = False
     ticks: int = 0
@@ -60,7 +59,6 @@ class View:
             minutes=minutes if minutes in MINUTES else 1,
             buffer=min(max(buffer, 10), BUFFER_MOST) if buffer else BUFFER_MOST if whole else default_buffer,
             mode="footprint" if wish.get("mode") == "footprint" else "chart",
-            palette="safe" if wish.get("palette") == "safe" else "default",
             date=date,
             replay=replay,
             ticks=min(max(_whole(wish.get("ticks")), 0), TICKS_MOST),
@@ -99,7 +97,7 @@ class Viewer:
         self._stale_sent: frozenset[str] = frozenset()
 
     def look_at(self, view: View, store: Store) -> None:
-        """Switch to another view; the next message is a whole figure."""
+        """Switch to another view; the next message is a whole one."""
         self.view = view
         self.store = store
         self._rollup: Rollup | None = None
@@ -119,7 +117,7 @@ class Viewer:
 
     @property
     def unseen(self) -> bool:
-        """Return whether nothing of this view was sent yet: the next message is a whole figure."""
+        """Return whether nothing of this view was sent yet: the next message is a whole one."""
         return self._epoch < 0
 
     def has_news(self) -> bool:
@@ -203,65 +201,56 @@ class Viewer:
         return out
 
     def _whole(self, instrument: Instrument, rows: Sequence[Row], now_ms: int) -> dict[str, Any]:
-        shown = rows[-self.view.buffer :]
-        palette = chart.PALETTES[self.view.palette]
-        figure = chart.chart(shown, self._day_profile(instrument), palette)
         self._gaps = self._gaps_of(instrument, rows)
-        figure["layout"]["shapes"] = chart.gap_shapes(self._gaps, palette)
         self._profile_due = now_ms + PROFILE_MS
-        return {"type": "figure", "mode": "chart", "figure": figure, "facts": chart.facts(shown)}
+        return {
+            "type": "whole",
+            "mode": "chart",
+            "facts": chart.facts(rows[-self.view.buffer :]),
+            "profile": chart.profile_columns(self._day_profile(instrument)),
+            "gaps": chart.gaps(self._gaps),
+        }
 
     def _patch(self, instrument: Instrument, rows: Sequence[Row], now_ms: int) -> dict[str, Any]:
-        palette = chart.PALETTES[self.view.palette]
         out = self._tail(instrument, rows)
-        if out:
-            tail = out.pop("rows")
-            out["tails"] = chart.tails(tail, palette)
-            out["wholes"] = {"forming": chart.forming(rows[-self.view.buffer :])}
-            if now_ms >= self._profile_due:
-                out["wholes"].update(chart.profile_columns(self._day_profile(instrument)))
-                self._profile_due = now_ms + PROFILE_MS
+        if out and now_ms >= self._profile_due:
+            out["profile"] = chart.profile_columns(self._day_profile(instrument))
+            self._profile_due = now_ms + PROFILE_MS
         gaps = self._gaps_of(instrument, rows)
         if gaps != self._gaps:
             self._gaps = gaps
-            out["shapes"] = chart.gap_shapes(gaps, palette)
+            out["gaps"] = chart.gaps(gaps)
         return out
 
     def _tail(self, instrument: Instrument, rows: Sequence[Row]) -> dict[str, Any]:
-        """Return the rows from the first changed one on, and what the legend shows of them."""
+        """Return the rows from the first changed one on."""
         changed = instrument.first_change_after(self._revision)
         if changed is None:
             return {}
         tail = _from(rows, self.store.rollup(instrument.key, self.view.minutes).window_start(changed))[-self.view.buffer :]
         if not tail:
             return {}
-        return {"rows": tail, "from": chart.label(tail[0].candle.start_ms), "facts": chart.facts(tail)}
+        return {"from": chart.label(tail[0].candle.start_ms), "facts": chart.facts(tail)}
 
     def _footprint(self, instrument: Instrument, rows: Sequence[Row], now_ms: int, *, fresh: bool, moved: bool) -> dict[str, Any]:
-        """Return the settled candles as a figure when they changed, at most once a second, and always the forming one."""
+        """Return the settled candles' cells when they changed, at most once a second, and always those of the forming one."""
         settled = footprint.settled(rows)
         newest = rows[-1:] if rows and not rows[-1].final else []
         ticks, tick = footprint.row_height(rows, self.view.ticks)
         step = ticks * tick
         state = (len(rows), step, *(max(minute.revision for minute in row.minutes) for row in settled))
         out: dict[str, Any] = {}
-        if fresh or (state != self._settled and now_ms >= self._settled_due):
-            palette = chart.PALETTES[self.view.palette]
-            facts = chart.facts(rows[-self.view.buffer :])
-            out = {
-                "type": "figure",
-                "mode": "footprint",
-                "figure": footprint.chart(rows, palette, self.view.ticks, self._marked),
-                "facts": facts,
-            }
-            self._settled, self._settled_due = state, now_ms + SLOW_PANELS_MS
+        if fresh:
+            out = {"type": "whole", "mode": "footprint", "facts": chart.facts(rows[-self.view.buffer :])}
         elif moved:
             out = self._tail(instrument, rows)
-            out.pop("rows", None)
-        if out:
-            out["cells"] = [footprint.cells(row, step, tick, self._marked) for row in newest]
-            out["column"] = len(settled)
-            out["step"], out["ticks"] = chart.in_rupees(step), ticks
+        if fresh or (state != self._settled and now_ms >= self._settled_due):
+            self._settled, self._settled_due = state, now_ms + SLOW_PANELS_MS
+            newest = [*settled, *newest]
+        elif not out:
+            return out
+        out["cells"] = [footprint.cells(row, step, tick, self._marked) for row in newest]
+        out["step"], out["ticks"] = chart.in_rupees(step), ticks
         return out
 
     def _day_profile(self, instrument: Instrument) -> chart.Profile:

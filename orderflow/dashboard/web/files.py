@@ -9,6 +9,8 @@ from typing import Final
 
 from fastapi import FastAPI, Request, Response
 
+from orderflow.dashboard.web.palette import stylesheet
+
 PAGE: Final = Path(__file__).parents[1] / "page"
 PLOTLY: Final = Path(__file__).parents[1] / "vendor" / "plotly-finance.min.js"
 _TYPES: Final = {".js": "text/javascript", ".css": "text/css", ".svg": "image/svg+xml"}
@@ -22,6 +24,7 @@ class PageFiles:
         found = {path.relative_to(PAGE).as_posix(): path for path in sorted(PAGE.rglob("*")) if path.suffix in _TYPES}
         found[_PLOTLY_NAME] = PLOTLY
         contents = {name: path.read_bytes() for name, path in found.items()}
+        contents["palette.css"] = stylesheet().encode()
         self._compressed = {name: gzip.compress(content, 9, mtime=0) for name, content in contents.items()}
         digest = hashlib.sha256()
         for name, content in sorted(contents.items()):

@@ -12,9 +12,10 @@ _INDEX: Final = """<!DOCTYPE html>
   <head>
     {%metas%}
     <meta name="viewport" content="width=device-width, initial-scale=1">
-    <meta name="color-scheme" content="dark">
+    <meta name="color-scheme" content="dark light">
     <title>{%title%}</title>
     <link rel="icon" type="image/svg+xml" href="PAGE/favicon.svg">
+    <link rel="stylesheet" href="PAGE/palette.css">
     <link rel="stylesheet" href="PAGE/style.css">
 PRELOADS
     {%css%}

@@ -2,7 +2,7 @@
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { labelled } from "../../orderflow/dashboard/page/timeaxis.js";
+import { labelled } from "../../orderflow/dashboard/page/axes.js";
 
 /** @param {number} from minute of the day @param {number} minutes @param {number} count */
 const candles = (from, minutes, count) =>

@@ -1,0 +1,113 @@
+/* The footprint's columns: each level's volume at the bid and at the ask, with what is special about it, and the candle beside. */
+import { of } from "../base.js";
+import { faded } from "../colors.js";
+import { brief } from "../format.js";
+import { polyline, within, write } from "./pen.js";
+
+const MONO = "ui-monospace, 'DejaVu Sans Mono', monospace";
+/* Bits of a level's mark, as views/footprint.py sets them. */
+export const [BUY, SELL, STACK, CONTROL, UNFINISHED] = [1, 2, 4, 8, 16];
+/* The half of a column that a full bar fills. */
+const HALF = 0.42;
+
+/* Draw columns: [{cell, column}]. `largest` are the scales: the most volume of a level, and on one side of one. */
+export function footprint(scene, columns, largest) {
+  const { pen, plot, colors } = scene;
+  const { x, price, sums } = plot;
+  const { style, state } = of.chart;
+  const height = Math.abs(price.at(0) - price.at(state.step));
+  for (const { cell, column } of columns) {
+    if (column < x.range[0] - 1 || column > x.range[1] + 1) continue;
+    if (cell.gap) for (const pane of [price, sums]) within(pen, x, pane, () => shade(pen, x, pane, column, colors));
+    within(pen, x, price, () => {
+      for (const level of cell.levels) {
+        const y = price.at(level[0]);
+        if (y < price.start - height || y > price.end + height) continue;
+        if (style.form === "heat") heat(scene, level, column, y, height, largest.level);
+        else bars(scene, level, column, y, height, largest.side);
+        marked(scene, level, column, y, height);
+        if (style.form !== "heat") numbers(scene, level, column, y);
+      }
+      candle(scene, cell, column);
+    });
+  }
+}
+
+/* The most volume that a level of these columns holds, and the most on one side of one. */
+export function largestOf(columns) {
+  const found = { level: 1, side: 1 };
+  for (const { cell } of columns)
+    for (const [, sell, buy, none] of cell.levels) {
+      found.level = Math.max(found.level, sell + buy + none);
+      found.side = Math.max(found.side, sell, buy + none);
+    }
+  return found;
+}
+
+function shade(pen, x, pane, column, colors) {
+  pen.fillStyle = faded(colors.gap, 0.18);
+  pen.fillRect(x.at(column - 0.5), pane.start, x.at(0.5) - x.at(-0.5), pane.length);
+}
+
+/* From the centre what was sold to the left, what was bought and what is unclassified to the right. */
+function bars({ pen, plot: { x }, colors }, [, sell, buy, none], column, y, height, most) {
+  const unit = (x.at(HALF) - x.at(0)) / Math.max(most, sell, buy + none);
+  let left = x.at(column) - sell * unit;
+  for (const [volume, color] of [[sell, colors.sell], [buy, colors.buy], [none, colors.neutral]]) {
+    pen.fillStyle = faded(color, 0.38);
+    pen.fillRect(left, y - height * 0.46, volume * unit, height * 0.92);
+    left += volume * unit;
+  }
+}
+
+/* One number a level, its delta or its volume, on the colour of the side that led, the stronger the nearer to the largest. */
+function heat({ pen, plot: { x }, colors }, [, sell, buy, none], column, y, height, most) {
+  const { style } = of.chart;
+  const delta = buy - sell;
+  const tall = Math.max(height - 0.5, 1);
+  pen.fillStyle = delta === 0 || none > buy + sell ? colors.neutral : delta > 0 ? colors.buy : colors.sell;
+  pen.globalAlpha = 0.1 + 0.65 * Math.sqrt((sell + buy + none) / most);
+  pen.fillRect(x.at(column - HALF), y - tall / 2, x.at(HALF) - x.at(-HALF), tall);
+  pen.globalAlpha = 1;
+  const size = Math.min(Math.floor(Math.min(style.row * 0.8, style.column / 3.2)), 11);
+  if (size < 7) return;
+  const signed = delta > 0 ? "+" + brief(delta) : delta < 0 ? "−" + brief(-delta) : "0";
+  write(pen, of.view.cells === "volume" ? brief(sell + buy + none) : signed, x.at(column), y, { color: colors.bright, size, face: MONO, align: "center" });
+}
+
+function marked({ pen, plot: { x }, colors }, [, , , , mark], column, y, height) {
+  if (mark & CONTROL) {
+    pen.strokeStyle = colors.vwap;
+    pen.lineWidth = 1.2;
+    pen.strokeRect(x.at(column - 0.44), y - height * 0.46, x.at(HALF) - x.at(-0.44), height * 0.92);
+  }
+  if (mark & STACK) {
+    pen.fillStyle = mark & BUY ? colors.buy : colors.sell;
+    pen.fillRect(x.at(column + 0.44) - 2, y - height / 2, 4, height);
+  }
+  if (mark & UNFINISHED && of.chart.style.near) write(pen, "◂", x.at(column + 0.49), y, { color: colors.vwap, size: of.chart.style.size, face: MONO, align: "center" });
+}
+
+/* Both sides' volumes, bold where imbalanced, after the bought one what is unclassified; or their sum. */
+function numbers({ pen, plot: { x }, colors }, [, sell, buy, none, mark], column, y) {
+  const { style } = of.chart;
+  const plain = { color: colors.text, size: style.size, face: MONO };
+  if (of.view.cells === "volume") {
+    write(pen, style.number(sell + buy + none), x.at(column), y, { ...plain, align: "center" });
+    return;
+  }
+  const strong = (bit, color) => (mark & bit ? { ...plain, color, bold: true } : plain);
+  const right = x.at(column + 0.03);
+  write(pen, style.number(sell), x.at(column - 0.03), y, { ...strong(SELL, colors.sell), align: "right" });
+  write(pen, style.number(buy), right, y, strong(BUY, colors.buy));
+  if (style.unknown(buy, none)) write(pen, "?" + none, right + pen.measureText(style.number(buy) + " ").width, y, { ...plain, color: colors.neutral });
+}
+
+/* The candle as a thin body and wick at the column's left edge. */
+function candle({ pen, plot: { x, price }, colors }, cell, column) {
+  if (cell.close === null) return;
+  const at = x.at(column - 0.47);
+  const color = cell.close >= cell.open ? colors.buy : colors.sell;
+  polyline(pen, [[at, price.at(cell.low)], [at, price.at(cell.high)]], color, 1.5);
+  polyline(pen, [[at, price.at(cell.open)], [at, price.at(cell.close)]], color, 4);
+}

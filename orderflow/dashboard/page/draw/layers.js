@@ -1,0 +1,99 @@
+/* Two canvases over the chart. The live one has what still forms and the last price: one pass costs a millisecond or two, so every
+   update is on the screen at the next frame. The other one has the footprint's settled columns, drawn when Plotly draws: as SVG text
+   a thousand numbers took it a second. */
+import { of } from "../base.js";
+import { colors } from "../colors.js";
+import { alertLines } from "./alertlines.js";
+import { cvdAxis } from "./cvd.js";
+import { footprint, largestOf } from "./footprint.js";
+import { forming } from "./forming.js";
+import { dayLevels } from "./levels.js";
+import { lastPrice, priceTag } from "./price.js";
+import { profile } from "./profile.js";
+import { sessions } from "./sessions.js";
+import { sums } from "./sums.js";
+import { titles } from "./titles.js";
+
+const canvases = {};
+/* Canvas pixels for one of the page's: those of the screen, or of a picture that is being made. */
+let wanted = null;
+
+/* An empty canvas over the chart, and what is drawn on it by; null before the first figure. */
+function sceneOn(id) {
+  const { div } = of.chart;
+  const plot = of.plot();
+  if (!plot) return null;
+  const canvas = (canvases[id] = canvases[id] || of.byId("of-centre").appendChild(of.el("canvas", { id, "aria-hidden": "true" })));
+  const pen = canvas.getContext("2d");
+  const ratio = wanted || window.devicePixelRatio || 1;
+  const [width, height] = [div.clientWidth, div.clientHeight];
+  if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
+    canvas.width = Math.round(width * ratio);
+    canvas.height = Math.round(height * ratio);
+    canvas.style.width = width + "px";
+    canvas.style.height = height + "px";
+  }
+  canvas.style.top = div.offsetTop + "px";
+  pen.setTransform(ratio, 0, 0, ratio, 0, 0);
+  pen.clearRect(0, 0, width, height);
+  return { pen, plot, colors: colors() };
+}
+
+/* The footprint's columns in view, settled ones and the forming one, with one scale for both. */
+function columnsOf(plot) {
+  const [from, to] = plot.x.range;
+  const inView = of.columns().filter(({ column }) => column > from - 1 && column < to + 1);
+  const forming = of.formingColumn();
+  return { settled: inView.filter(({ column }) => column < forming), newest: inView.filter(({ column }) => column >= forming), largest: largestOf(inView) };
+}
+
+of.drawNumbers = () => {
+  const scene = sceneOn("of-numbers");
+  if (!scene || of.chart.state.mode !== "footprint" || !of.chart.style || !scene.plot.sums) return;
+  const { settled, largest } = columnsOf(scene.plot);
+  of.chart.largest = largest;
+  footprint(scene, settled, largest);
+  sums(scene, -Infinity, Math.min(of.formingColumn(), Infinity) - 1);
+};
+
+of.drawLive = () => {
+  const scene = sceneOn("of-live");
+  if (!scene) return;
+  sessions(scene);
+  if (of.chart.state.mode === "footprint") newestColumn(scene);
+  else if (scene.plot.cvd) {
+    profile(scene);
+    dayLevels(scene);
+    forming(scene);
+    cvdAxis(scene);
+    titles(scene);
+  }
+  lastPrice(scene);
+  alertLines(scene);
+  priceTag(scene);
+};
+
+function newestColumn(scene) {
+  if (!of.chart.style || !scene.plot.sums) return;
+  const { newest } = columnsOf(scene.plot);
+  const { level, side } = largestOf(newest);
+  const held = of.chart.largest || { level: 1, side: 1 };
+  footprint(scene, newest, { level: Math.max(level, held.level), side: Math.max(side, held.side) });
+  const column = of.formingColumn();
+  if (column < Infinity) sums(scene, column, column);
+}
+
+of.liveCanvas = () => canvases["of-live"];
+
+/* Draw both canvases onto a picture of so many pixels for one of the page's. */
+of.drawOnto = (picture, left, top, scale) => {
+  const draw = () => {
+    of.drawNumbers();
+    of.drawLive();
+  };
+  wanted = scale;
+  draw();
+  for (const id of ["of-numbers", "of-live"]) if (canvases[id]) picture.drawImage(canvases[id], left, top);
+  wanted = null;
+  draw();
+};

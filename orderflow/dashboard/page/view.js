@@ -1,0 +1,83 @@
+// @ts-check
+/* The view as a value: what a link says, what a choice changes, what a link to it is. Pure. */
+
+/** @typedef {import("./page.d.ts").View} View */
+
+export const MINUTES = [1, 3, 5, 15, 30, 60];
+/** More candles than a day has. */
+export const DAY = 2000;
+/** What the footprint's cells say. @type {["pair" | "delta" | "volume", string][]} */
+export const CELLS = [["pair", "bid × ask"], ["delta", "delta"], ["volume", "volume"]];
+/** @type {("auto" | "light" | "dark")[]} */
+const THEMES = ["auto", "light", "dark"];
+/** What the page draws by itself; all else is asked of the server. */
+const OWN = ["palette", "theme", "cells"];
+
+/** A past day is shown whole, a running or replayed one by its newest candles. @param {{date: string | null, replay: boolean}} view */
+export const usual = (view) => (view.date && !view.replay ? DAY : 100);
+
+/** @template T @param {T[]} choices @param {any} wish @returns {T} the wish, or the first where there is no such choice */
+const oneOf = (choices, wish) => (choices.includes(wish) ? wish : choices[0]);
+
+/**
+ * Return the view of a link; what is not valid, or not said, is as kept by the browser or usual.
+ * @param {string} search as of location
+ * @param {(name: string) => any} kept what the browser remembers
+ * @returns {View}
+ */
+export function parse(search, kept) {
+  const query = new URLSearchParams(search);
+  const [minutes, buffer, ticks] = ["minutes", "buffer", "ticks"].map((name) => Number(query.get(name)));
+  const date = query.get("date") || "";
+  const part = { date: /^\d{4}-\d{2}-\d{2}$/.test(date) ? date : null, replay: query.get("replay") === "1" };
+  return {
+    ...part,
+    instrument: query.get("instrument") || kept("instrument") || null,
+    minutes: MINUTES.includes(minutes) ? minutes : 1,
+    buffer: buffer >= 10 && buffer <= DAY ? buffer : usual(part),
+    mode: query.get("mode") === "footprint" ? "footprint" : "chart",
+    palette: (query.get("palette") || kept("palette")) === "safe" ? "safe" : "default",
+    theme: oneOf(THEMES, query.get("theme") || kept("theme")),
+    cells: oneOf(CELLS.map(([cells]) => cells), query.get("cells")),
+    ticks: Number.isInteger(ticks) && ticks > 0 && ticks <= 1000 ? ticks : 0,
+  };
+}
+
+/**
+ * Return the view after a choice: the running day has no replay, and the candles shown stay usual until they are chosen.
+ * @param {View} view
+ * @param {Partial<View>} change
+ * @returns {View}
+ */
+export function changed(view, change) {
+  const next = { ...view, ...change };
+  if (!next.date) next.replay = false;
+  if (view.buffer === usual(view) && !change.buffer) next.buffer = usual(next);
+  return next;
+}
+
+/** Whether a choice needs an answer of the server. @param {Partial<View>} change */
+export const asks = (change) => Object.keys(change).some((name) => !OWN.includes(name));
+
+/**
+ * Return the parameters of a view: for a link those that are not usual, for a poll all that the server reads.
+ * @param {View} view
+ * @param {boolean} full
+ * @returns {Record<string, any>}
+ */
+export function query(view, full) {
+  /** @type {[string, any, boolean][]} */
+  const found = [
+    ["instrument", view.instrument, Boolean(view.instrument)],
+    ["minutes", view.minutes, full || view.minutes !== 1],
+    ["buffer", view.buffer, full || view.buffer !== usual(view)],
+    ["mode", view.mode, full || view.mode !== "chart"],
+    ["ticks", view.ticks, full || view.ticks > 0],
+    ["date", view.date, Boolean(view.date)],
+    ["replay", 1, Boolean(view.date && view.replay)],
+    ["palette", view.palette, !full && view.palette !== "default"],
+    ["theme", view.theme, !full && view.theme !== "auto"],
+    ["cells", view.cells, !full && view.cells !== "pair"],
+  ];
+  return Object.fromEntries(found.filter(([, , said]) => said).map(([name, value]) => [name, value]));
+}
