@@ -4,7 +4,7 @@ SHELL := bash
 VENV ?= .venv
 PYTHON ?= $(VENV)/bin/python
 export PYTHON := $(if $(filter /%,$(PYTHON)),$(PYTHON),$(CURDIR)/$(PYTHON))
-export DATA_DIR PORT_OFFSET FEED_RECORDING FEED_SESSION FEED_SPEED FEED_TIMES INSTRUMENT TIMEOUT S LINES FOLLOW
+export DATA_DIR PORT_OFFSET SECURE FEED_RECORDING FEED_SESSION FEED_SPEED FEED_TIMES INSTRUMENT TIMEOUT S LINES FOLLOW
 LOCAL := $(PYTHON) -m deploy.local
 
 .PHONY: help setup python java chromium artifacts lock demo up stop status logs wait clean shell check test test-unit test-parts test-e2e bench chaos chaos-short fuzz soak
@@ -16,6 +16,7 @@ help: ## List the targets and variables
 
 ## DATA_DIR=.data          where the stack keeps everything; one stack a directory
 ## PORT_OFFSET=0           added to every port, so that two stacks run side by side
+## SECURE=no               yes: logins, TLS and access control on every server (docs/SECURITY.md)
 ## INSTRUMENT=KEY[,KEY]    instrument keys, for example 'NSE_EQ|INE467B01029'
 ## FEED_RECORDING=FILE     demo: replay this recording instead of the simulated market
 ## FEED_SESSION=DATE        demo: a whole simulated session of that date, for use with FEED_SPEED
@@ -103,8 +104,8 @@ test: test-unit test-parts test-e2e ## All tests; sets up what it needs
 test-unit: $(VENV)/.tools ## The fast tests
 	$(PYTHON) -m pytest tests/unit
 
-test-parts: setup $(VENV)/.tools chromium ## Spark transforms, the feed client and the page, each by itself
-	$(PYTHON) -m pytest tests/spark tests/feed tests/browser
+test-parts: setup $(VENV)/.tools chromium ## Spark transforms, the feed client, secured servers and the page, each by itself
+	$(PYTHON) -m pytest tests/spark tests/feed tests/security tests/browser
 
 test-e2e: setup $(VENV)/.tools chromium ## The tests on a whole stack of real services
 	$(PYTHON) -m pytest tests/e2e

@@ -30,6 +30,21 @@ elif [[ -z ${ORDERFLOW_PROBE:-} && -d ${ENV_FILE%/*} && ! -x ${ENV_FILE%/*} ]]; 
   echo "WARNING ${ENV_FILE%/*} cannot be entered by $(id -un), so .env is not read: chmod a+rx the project's directory" >&2
 fi
 
+# Which service this is: told by its launcher, or by its health check when that runs by itself.
+case $0 in
+  *deploy/launch/datanode) export SERVICE=datanode${1:-} ;;
+  *deploy/launch/*) export SERVICE=${0##*/} ;;
+  *deploy/health/*) export SERVICE=${SERVICE:-${0##*/}} ;;
+esac
+
+# Each process is given the secrets that it needs: what is in the environment, others of this account can read.
+if [[ ${UPSTOX_ACCESS_TOKEN:-your_access_token_here} != your_access_token_here ]]; then export HAS_TOKEN=yes; fi
+if [[ -n ${SERVICE:-} ]]; then
+  unset UPSTOX_CLIENT_SECRET
+  [[ $SERVICE == data-streamer ]] || unset UPSTOX_ACCESS_TOKEN
+  [[ $SERVICE == plotter ]] || unset ALERT_WEBHOOK
+fi
+
 # Where they differ, a container's defaults come before the local ones.
 if [[ -n ${IN_CONTAINER:-} ]]; then
   . "$ORDERFLOW_HOME/deploy/container.sh"
@@ -57,6 +72,17 @@ if [[ ! $PORT_OFFSET =~ ^[0-9]+$ || $PORT_OFFSET -gt 15000 ]]; then
   exit 1
 fi
 export PORT_OFFSET
+
+# And so it does its profile: plain, or secure (make demo SECURE=yes).
+if [[ -z ${SECURE:-} && -e $DATA_DIR/security ]]; then SECURE=yes; fi
+export SECURE=${SECURE:-no} PROFILE=plain
+if [[ $SECURE == yes ]]; then
+  PROFILE=secure
+  . "$ORDERFLOW_HOME/deploy/secure.sh"
+elif [[ $SECURE != no ]]; then
+  echo "SECURE=$SECURE is neither yes nor no; for example: make demo SECURE=yes" >&2
+  exit 1
+fi
 
 # Hosts: BIND_HOST is where servers listen, the others are where they are found.
 export PYSPARK_PYTHON=${PYSPARK_PYTHON:-$PYTHON}
@@ -172,20 +198,23 @@ session_conf() { # a person's own session
   spark_conf session "$SESSION_CORES" "$DRIVER_MEMORY" "$EXECUTOR_MEMORY" "$EXECUTOR_JAVA_OPTIONS"
 }
 
-render() { # TEMPLATE FILE: fill in ${NAMES} from the environment
-  mkdir -p "$(dirname "$2")"
-  "$PYTHON" -I "$ORDERFLOW_HOME/deploy/render.py" "$ORDERFLOW_HOME/deploy/conf/$1" "$2"
+render() { # FILE TEMPLATE…: fill in ${NAMES} from the environment
+  local file=$1
+  shift
+  mkdir -p "$(dirname "$file")"
+  "$PYTHON" -I "$ORDERFLOW_HOME/deploy/render.py" "$file" "${@/#/$ORDERFLOW_HOME/deploy/conf/}"
 }
 
 spark_conf() { # NAME CORES DRIVER_MEMORY EXECUTOR_MEMORY EXECUTOR_JAVA_OPTIONS: a conf directory of this application's own
   export SPARK_CONF_DIR=$CONF_DIR/spark-$1
-  CORES_MAX=$2 DRIVER_MEMORY=$3 EXECUTOR_MEMORY=$4 EXECUTOR_JAVA_OPTIONS=$5 render spark/spark-defaults.conf "$SPARK_CONF_DIR/spark-defaults.conf"
+  CORES_MAX=$2 DRIVER_MEMORY=$3 EXECUTOR_MEMORY=$4 EXECUTOR_JAVA_OPTIONS=$5 render "$SPARK_CONF_DIR/spark-defaults.conf" \
+    spark/spark-defaults.conf "spark/$PROFILE.conf"
   [[ -z ${SPARK_EXTRA_CONF:-} ]] || cat "$SPARK_EXTRA_CONF" >>"$SPARK_CONF_DIR/spark-defaults.conf"
   if [[ -n ${SPARK_AUTH_SECRET_FILE:-}${HDFS_KERBEROS_PRINCIPAL:-}${HDFS_USER:-} ]]; then
     chmod 600 "$SPARK_CONF_DIR/spark-defaults.conf"
     "$PYTHON" "$ORDERFLOW_HOME/deploy/client_options.py" spark >>"$SPARK_CONF_DIR/spark-defaults.conf"
   fi
-  render spark/log4j2.properties "$SPARK_CONF_DIR/log4j2.properties"
+  render "$SPARK_CONF_DIR/log4j2.properties" spark/log4j2.properties
 }
 
 wait_for_port() { # HOST PORT: costs nothing, so it may come before a health check
@@ -216,7 +245,7 @@ wait_for() { # SERVICE...: return when each is healthy; a service that starts ea
 }
 
 has_token() { # whether there is an Upstox access token
-  [[ ${UPSTOX_ACCESS_TOKEN:-your_access_token_here} != your_access_token_here || -s ${UPSTOX_ACCESS_TOKEN_FILE:-} ]]
+  [[ -n ${HAS_TOKEN:-} || -s ${UPSTOX_ACCESS_TOKEN_FILE:-} ]]
 }
 
 use_simulator() { # take the simulator for Upstox

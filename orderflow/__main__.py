@@ -18,8 +18,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one sub-command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m orderflow", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    setup = commands.add_parser("setup", help="create the Kafka topics")
-    setup.add_argument("what", choices=["topics"])
+    setup = commands.add_parser("setup", help="create the Kafka topics, or who may read and write them")
+    setup.add_argument("what", choices=["topics", "acls"])
     setup.add_argument("--alter", action="store_true", help="also change existing topics: partitions and settings that differ")
     setup.set_defaults(run=_setup)
     login = commands.add_parser(
@@ -52,8 +52,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
 
 def _setup(arguments: argparse.Namespace, told: Settings) -> int:
+    from orderflow.broker.access import setup_acls
     from orderflow.broker.setup import setup_topics
 
+    if arguments.what == "acls":
+        setup_acls(told.kafka)
+        return 0
     setup_topics(told, alter=arguments.alter)
     return 0
 

@@ -10,10 +10,12 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from pathlib import Path
 
+from deploy import credentials
 from deploy.local import condition, preflight, supervision
 from deploy.local.services import services
-from deploy.local.stack import ROOT, Stack, StackError, demo_feed, feed_name, open_stack, refuse_older_feed
+from deploy.local.stack import ROOT, Stack, StackError, demo_feed, feed_name, open_stack, refuse_older_feed, refuse_other_profile
 
 
 def demo(stack: Stack) -> int:
@@ -38,14 +40,27 @@ def start(stack: Stack, told: dict[str, str]) -> int:
         return wait(stack)
     preflight.check(stack, wanted, told["FEED"])
     record = stack.record()
+    refuse_other_profile(record, stack.env["SECURE"])
     seen = [str(name) for name in record.get("seen", [])]  # type: ignore[attr-defined]
     refuse_older_feed(seen, feed)
     step(f"{'keeping the data of' if record else 'new stack in'} {stack.data_dir}, feed: {feed}")
     stack.record_file.write_text(
-        json.dumps({"feed": told["FEED"], "name": feed, "told": told, "seen": [*(name for name in seen if name != feed), feed]})
+        json.dumps(
+            {
+                "feed": told["FEED"],
+                "name": feed,
+                "told": told,
+                "seen": [*(name for name in seen if name != feed), feed],
+                "secure": stack.env["SECURE"],
+            }
+        )
     )
+    if stack.env["SECURE"] == "yes":
+        credentials.ensure(Path(stack.env["SECURITY_DIR"]))
+        step(f"certificates and passwords are in {stack.env['SECURITY_DIR']}")
     (stack.data_dir / "port-offset").write_text(f"{stack.env['PORT_OFFSET']}\n")
-    explicit = {**os.environ, **told, "DATA_DIR": str(stack.data_dir), "PORT_OFFSET": stack.env["PORT_OFFSET"]}
+    same = {name: stack.env[name] for name in ("DATA_DIR", "PORT_OFFSET", "SECURE")}
+    explicit = {**os.environ, **told, **same}
     supervision.start(stack, wanted, explicit)
     step(f"started {len(wanted)} services; logs are in {stack.logs}")
     return wait(stack)

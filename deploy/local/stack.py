@@ -118,6 +118,15 @@ def feed_name(told: Mapping[str, str]) -> str:
     return f"recording {Path(told['SIM_RECORDING']).name} {told['SIM_TIMES']}"
 
 
+def refuse_other_profile(record: Mapping[str, object], secure: str) -> None:
+    """Refuse the other profile in a directory that was made by one: servers keep users, and who owns what, with their data."""
+    before = str(record.get("secure", "no")) if record else secure
+    if before != secure:
+        raise StackError(
+            f"this data directory was made with SECURE={before}: start it so, choose another DATA_DIR=…, or run make clean first"
+        )
+
+
 def refuse_older_feed(seen: list[str], feed: str) -> None:
     """Refuse original times in a directory that has seen another feed: every tick would be late and dropped."""
     others = [name for name in seen if name != feed]

@@ -11,7 +11,14 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGE = ROOT / "orderflow"
 ROOMS = ("broker", "dashboard", "lake", "market", "processing", "simulator", "upstox")
-SHARED = {"orderflow.clusters", "orderflow.health", "orderflow.logs", "orderflow.settings", "orderflow.watchdog"}
+SHARED = {
+    "orderflow.certificates",
+    "orderflow.clusters",
+    "orderflow.health",
+    "orderflow.logs",
+    "orderflow.settings",
+    "orderflow.watchdog",
+}
 ENTRY_POINTS = ("data_streamer.py", "data_processor.py", "tick_to_hdfs.py", "candle_to_hdfs.py", "data_plotter.py")
 
 

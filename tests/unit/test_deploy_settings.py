@@ -173,7 +173,7 @@ def test_health_check_when_env_file_names_no_address_then_it_is_not_read(tmp_pat
 
 def test_template_when_a_name_is_missing_then_says_which():
     answer = subprocess.run(
-        [sys.executable, "deploy/render.py", "deploy/conf/zookeeper/zoo.cfg", "/nowhere/zoo.cfg"],
+        [sys.executable, "deploy/render.py", "/nowhere/zoo.cfg", "deploy/conf/zookeeper/zoo.cfg"],
         cwd=ROOT,
         env={"PATH": os.environ["PATH"]},
         capture_output=True,

@@ -1,0 +1,18 @@
+# shellcheck shell=bash
+# The secure profile's settings of one service: who it is, and the files that say so. SERVICE is told by the launchers, and by
+# docker-compose's environment; people's commands are `admin`.
+export SERVICE=${SERVICE:-admin}
+export SECURITY_DIR=${SECURITY_DIR:-$DATA_DIR/security}
+export CREDENTIALS=$SECURITY_DIR/$SERVICE
+
+export KAFKA_SECURITY_PROTOCOL=SASL_SSL KAFKA_SASL_MECHANISM=SCRAM-SHA-512 KAFKA_SASL_USERNAME=$SERVICE
+export KAFKA_SASL_PASSWORD_FILE=$CREDENTIALS/kafka_password KAFKA_SSL_CA_FILE=$CREDENTIALS/ca.pem
+export ZOOKEEPER_SSL_CA_FILE=$CREDENTIALS/ca.pem
+export ZOOKEEPER_SSL_CERTIFICATE_FILE=$CREDENTIALS/certificate.pem ZOOKEEPER_SSL_KEY_FILE=$CREDENTIALS/key.pem
+if [[ -r $CREDENTIALS/spark_secret ]]; then export SPARK_AUTH_SECRET_FILE=$CREDENTIALS/spark_secret; fi
+
+# ZooKeeper's Java client, for the Spark master.
+# shellcheck disable=SC2034  # used by its launcher
+ZOOKEEPER_JAVA=(-Dzookeeper.client.secure=true -Dzookeeper.clientCnxnSocket=org.apache.zookeeper.ClientCnxnSocketNetty
+  "-Dzookeeper.ssl.keyStore.location=$CREDENTIALS/server.pem" -Dzookeeper.ssl.keyStore.type=PEM
+  "-Dzookeeper.ssl.trustStore.location=$CREDENTIALS/ca.pem" -Dzookeeper.ssl.trustStore.type=PEM)

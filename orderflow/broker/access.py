@@ -1,0 +1,87 @@
+"""Who may read and write which topic: each application has a Kafka user of its own, and Kafka refuses everything else.
+
+`python -m orderflow setup acls` applies the table, on the stack's broker or on a cluster of one's own.
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import dataclass
+from typing import Final
+
+from kafka import KafkaAdminClient
+from kafka.admin import ACL, ACLOperation, ACLPermissionType, ACLResourcePatternType, ResourcePattern, ResourceType
+from kafka.errors import KafkaError
+
+from orderflow.clusters import KafkaCluster
+from orderflow.market import topics
+from orderflow.market.errors import OrderflowError
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Access:
+    """What one application reads and writes, and the prefix of its consumer groups."""
+
+    reads: tuple[str, ...]
+    writes: tuple[str, ...]
+    groups: str
+
+
+ACCESS: Final = {
+    "data-streamer": Access(
+        reads=(topics.TICKS, topics.INSTRUMENT_STATE),
+        writes=(topics.TICKS, topics.FEED_EVENTS, topics.REJECTS, topics.INSTRUMENT_STATE),
+        groups="orderflow-resume",
+    ),
+    "processor": Access(
+        reads=(topics.TICKS,),
+        writes=(topics.TRADES, topics.ORDERFLOW, topics.FOOTPRINT, topics.FEED_EVENTS),
+        groups="spark-",
+    ),
+    "tick-storage": Access(reads=(topics.TICKS,), writes=(topics.REJECTS,), groups="spark-"),
+    "candle-storage": Access(reads=(topics.ORDERFLOW, topics.FOOTPRINT), writes=(topics.REJECTS,), groups="spark-"),
+    "plotter": Access(
+        reads=(topics.ORDERFLOW, topics.FOOTPRINT, topics.TRADES, topics.TICKS, topics.FEED_EVENTS),
+        writes=(),
+        groups="orderflow-dashboard",
+    ),
+}
+"""Every application also sees all topics' names and settings: they wait until all are there."""
+
+
+def rules() -> list[ACL]:
+    """Return the table as Kafka's access control lists."""
+    found = []
+    for user, access in ACCESS.items():
+        principal = f"User:{user}"
+        for topic in topics.ALL:
+            found += [
+                _allow(principal, ACLOperation.DESCRIBE, ResourceType.TOPIC, topic),
+                _allow(principal, ACLOperation.DESCRIBE_CONFIGS, ResourceType.TOPIC, topic),
+            ]
+        found += [_allow(principal, ACLOperation.READ, ResourceType.TOPIC, topic) for topic in access.reads]
+        found += [_allow(principal, ACLOperation.WRITE, ResourceType.TOPIC, topic) for topic in access.writes]
+        groups = ResourcePattern(ResourceType.GROUP, access.groups, ACLResourcePatternType.PREFIXED)
+        found.append(ACL(principal, "*", ACLOperation.READ, ACLPermissionType.ALLOW, groups))
+    return found
+
+
+def setup_acls(kafka: KafkaCluster) -> None:
+    """Create the access control lists; those that exist stay. Raises OrderflowError when Kafka refuses."""
+    try:
+        admin = KafkaAdminClient(**kafka.kafka_python(), request_timeout_ms=15_000)
+        try:
+            failed = admin.create_acls(rules())["failed"]
+        finally:
+            admin.close()
+    except KafkaError as error:
+        raise OrderflowError(f"Kafka at {kafka} takes no access control lists: {error}") from error
+    if failed:
+        raise OrderflowError(f"Kafka at {kafka} refuses {len(failed)} access control lists, the first with {failed[0][1]!r}")
+    log.info("access control lists of %s are set", ", ".join(ACCESS))
+
+
+def _allow(principal: str, operation: ACLOperation, kind: ResourceType, name: str) -> ACL:
+    return ACL(principal, "*", operation, ACLPermissionType.ALLOW, ResourcePattern(kind, name))

@@ -1,0 +1,135 @@
+"""Credentials of the secure profile: made once, private, one directory a service."""
+
+from __future__ import annotations
+
+import base64
+import datetime as dt
+import hashlib
+import re
+import ssl
+import stat
+from pathlib import Path
+
+import pytest
+from cryptography import x509
+
+from deploy import credentials
+from deploy.local.services import SERVICES
+from deploy.local.stack import StackError, open_stack, refuse_other_profile
+from orderflow.broker.access import ACCESS
+
+BARE = {"PATH": "/usr/bin:/bin", "HOME": "/nowhere", "ENV_FILE": "/dev/null"}
+
+
+@pytest.fixture(scope="module")
+def directory(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    directory = tmp_path_factory.mktemp("security")
+    credentials.ensure(directory)
+    return directory
+
+
+def contents(directory: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(directory)): path.read_bytes() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_credentials_when_made_then_nobody_else_reads_them(directory: Path) -> None:
+    modes = {stat.S_IMODE(path.stat().st_mode) for path in directory.rglob("*") if path.is_file()}
+    assert modes == {0o600}
+    assert {stat.S_IMODE(path.stat().st_mode) for path in (directory, *directory.iterdir())} == {0o700}
+
+
+def test_credentials_when_made_then_each_service_has_its_own_and_each_kafka_user_a_password(directory: Path) -> None:
+    assert {path.name for path in directory.iterdir()} == {"ca", "admin", *(service.name for service in SERVICES)}
+    passwords = {path.parent.name: path.read_text() for path in directory.glob("*/kafka_password")}
+    assert set(passwords) == {"kafka", "admin", "setup-topics", *ACCESS}
+    assert len(set(passwords.values())) == len(passwords)
+    assert min(map(len, passwords.values())) >= 43
+    assert len({path.read_text() for path in directory.glob("*/spark_secret")}) == 1
+
+
+def test_certificate_when_checked_then_it_is_the_authoritys_for_this_service_and_machine(directory: Path) -> None:
+    own = directory / "kafka"
+    context = ssl.create_default_context(cafile=own / "ca.pem")
+    context.load_cert_chain(own / "server.pem")
+    certificate = x509.load_pem_x509_certificate((own / "certificate.pem").read_bytes())
+    assert certificate.subject.rfc4514_string() == "CN=kafka"
+    names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
+    assert names.get_values_for_type(x509.DNSName) == ["kafka", "kafka.localhost", "localhost"]
+    assert "127.0.0.1" in map(str, names.get_values_for_type(x509.IPAddress))
+
+
+def test_credentials_when_they_are_there_then_they_stay(directory: Path) -> None:
+    before = contents(directory)
+    credentials.ensure(directory)
+    assert contents(directory) == before
+
+
+def test_credentials_when_one_service_is_renewed_then_its_own_change_and_the_brokers_list(tmp_path: Path) -> None:
+    credentials.ensure(tmp_path)
+    before = contents(tmp_path)
+    credentials.ensure(tmp_path, ["plotter"])
+    changed = {name for name, content in contents(tmp_path).items() if content != before[name]}
+    own = {f"plotter/{name}" for name in ("key.pem", "certificate.pem", "server.pem", "kafka_password")}
+    assert changed == {*own, "kafka/scram_users"}
+
+
+def test_certificate_when_it_ends_within_a_month_then_it_is_issued_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    with monkeypatch.context() as patch:
+        patch.setattr("orderflow.certificates.VALIDITY", dt.timedelta(days=29))
+        credentials.ensure(tmp_path)
+    before = contents(tmp_path)
+    credentials.ensure(tmp_path)
+    after = contents(tmp_path)
+    assert after["kafka/certificate.pem"] != before["kafka/certificate.pem"]
+    assert after["kafka/kafka_password"] == before["kafka/kafka_password"]
+
+
+def test_scram_users_when_listed_then_the_broker_can_check_a_password_it_is_not_told() -> None:
+    option, value = credentials.scram_arguments({"me": b"s3cr3t"})
+    assert option == "--add-scram"
+    told = re.fullmatch(r'SCRAM-SHA-512=\[name=me,iterations=8192,salt="(.*)",saltedpassword="(.*)"\]', value)
+    assert told is not None
+    salt, salted = map(base64.b64decode, told.groups())
+    assert salted == hashlib.pbkdf2_hmac("sha512", b"s3cr3t", salt, 8192)
+
+
+def test_service_when_secure_then_it_is_told_its_own_credentials(tmp_path: Path) -> None:
+    env = open_stack({**BARE, "DATA_DIR": str(tmp_path), "SECURE": "yes", "SERVICE": "plotter"}).env
+    own = f"{tmp_path}/security/plotter"
+    assert (env["KAFKA_SECURITY_PROTOCOL"], env["KAFKA_SASL_USERNAME"]) == ("SASL_SSL", "plotter")
+    assert (env["KAFKA_SASL_PASSWORD_FILE"], env["KAFKA_SSL_CA_FILE"]) == (f"{own}/kafka_password", f"{own}/ca.pem")
+    assert env["ZOOKEEPER_SSL_CERTIFICATE_FILE"] == f"{own}/certificate.pem"
+    assert "SPARK_AUTH_SECRET_FILE" not in env
+
+
+def test_commands_when_the_directory_was_made_secure_then_they_are_too(tmp_path: Path) -> None:
+    (tmp_path / "security").mkdir()
+    assert open_stack({**BARE, "DATA_DIR": str(tmp_path)}).env["KAFKA_SASL_USERNAME"] == "admin"
+    with pytest.raises(StackError, match="SECURE=maybe is neither yes nor no"):
+        open_stack({**BARE, "DATA_DIR": str(tmp_path), "SECURE": "maybe"})
+
+
+def test_stack_when_its_directory_was_made_with_the_other_profile_then_refused() -> None:
+    refuse_other_profile({}, "yes")
+    refuse_other_profile({"secure": "yes"}, "yes")
+    with pytest.raises(StackError, match="made with SECURE=no: start it so, choose another DATA_DIR"):
+        refuse_other_profile({"feed": "simulator"}, "yes")
+
+
+@pytest.mark.parametrize(
+    ("launcher", "told"),
+    [
+        ("data-streamer", {"UPSTOX_ACCESS_TOKEN"}),
+        ("plotter", {"ALERT_WEBHOOK"}),
+        ("processor", set()),
+        ("kafka", set()),
+    ],
+)
+def test_secrets_of_env_file_when_a_service_starts_then_only_the_one_that_needs_them_inherits_them(
+    tmp_path: Path, launcher: str, told: set[str]
+) -> None:
+    secret = {name: f"secret-of-{name}" for name in ("UPSTOX_ACCESS_TOKEN", "UPSTOX_CLIENT_SECRET", "ALERT_WEBHOOK")}
+    (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in secret.items()))
+    env = open_stack({**BARE, "ENV_FILE": str(tmp_path / ".env"), "SERVICE": launcher, "DATA_DIR": str(tmp_path)}).env
+    assert {name for name in secret if name in env} == told
+    assert env["HAS_TOKEN"] == "yes"
