@@ -18,10 +18,10 @@ from orderflow.market.calendar import EquityCalendar, SessionCalendar, UpstoxCal
 from orderflow.market.conformity import problem
 from orderflow.market.contract import Contract
 from orderflow.market.errors import DecodeError
-from orderflow.market.phases import Day, Phase, Session, Span
-from orderflow.market.tick import MINUTE_MS, ist_date
+from orderflow.market.phases import BEFORE_TRADING, CONTINUOUS, Day, Phase, Session, Span
+from orderflow.market.tick import MINUTE_MS, FeedUpdate, ist_date
 from orderflow.market.timetable import CLOSING_AUCTION_FROM, COMMODITY, EQUITY, Group, reference_group
-from orderflow.market.transitions import NORMAL_OPEN, Change, announced, confirmed, is_unscheduled
+from orderflow.market.transitions import NORMAL_OPEN, TOLERANCE_MS, Change, announced, confirmed, is_unscheduled
 
 __all__ = [
     "CLOSING_AUCTION_FROM",
@@ -116,7 +116,8 @@ class SegmentState:
 class SessionBook:
     """Keep the announcements of every segment and answer which session an instrument is in.
 
-    `closing_auction_keys` are stocks with derivatives, `contracts` what the master says of other instruments.
+    `closing_auction_keys` are stocks that close by auction: those with derivatives, by the master or by the feed's
+    `casEligible`. `contracts` is what the master says of other instruments.
     `listings` are (key, date) of shares with a special pre-open. With `status_made_up`, announcements are those of a
     recorder and not of the exchange: they are noted as the status and change no session.
     """
@@ -149,6 +150,48 @@ class SessionBook:
         """Note that a share has a special pre-open on a date: it then trades from 10:00."""
         self.listings.add((instrument_key, trading_date))
         self._forget()
+
+    def announce_auction(self, instrument_key: str, at_ms: int) -> None:
+        """Note that a share that has not traded yet shows at `at_ms` what an auction would match.
+
+        While other shares trade, that is the special pre-open of a listing.
+        """
+        segment, trading_date = segment_of(instrument_key), ist_date(at_ms)
+        if segment in EQUITY and self.day(instrument_key, trading_date).phase(at_ms - TOLERANCE_MS) == CONTINUOUS:
+            listing = self.calendar.day(segment, trading_date, "listing")
+            if listing.phase(at_ms) in BEFORE_TRADING:
+                self.announce_listing(instrument_key, trading_date)
+
+    def announce_trade(self, instrument_key: str, at_ms: int) -> None:
+        """Note the time of a share's last trade: nothing trades while orders are entered, so it may have no special pre-open."""
+        if not self.listings:
+            return
+        segment, trading_date = segment_of(instrument_key), ist_date(at_ms)
+        if (instrument_key, trading_date) in self.listings:
+            stock, listing = (self.calendar.day(segment, trading_date, group) for group in ("stock", "listing"))
+            if stock.phase(at_ms) == CONTINUOUS and listing.phase(at_ms) == "pre_open":
+                self.listings.discard((instrument_key, trading_date))
+                self._forget()
+
+    def announce_closing_auction(self, instrument_key: str) -> None:
+        """Note that a share closes by auction, whatever the master says: its continuous trading then ends at 15:15."""
+        if instrument_key not in self.closing_auction_keys and segment_of(instrument_key) in EQUITY:
+            self.closing_auction_keys |= {instrument_key}
+            self._forget()
+
+    def session_of(self, update: FeedUpdate, *, has_traded: bool) -> Session:
+        """Return an update's session, after what it says of its share's auctions.
+
+        `has_traded` says that the share has traded since the session began.
+        """
+        key = update.instrument_key
+        if update.closes_by_auction:
+            self.announce_closing_auction(key)
+        if update.indicative_price is not None and not has_traded:
+            self.announce_auction(key, update.feed_time_ms)
+        if update.ltt_ms is not None:
+            self.announce_trade(key, update.ltt_ms)
+        return self.session(key, update.feed_time_ms)
 
     def session(self, instrument_key: str, at_ms: int) -> Session:
         """Return the session of the instrument in force at the feed's time `at_ms`."""

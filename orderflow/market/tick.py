@@ -98,6 +98,7 @@ class FeedUpdate:
     indicative_price: float | None = None
     indicative_quantity: int | None = None
     indicative_imbalance: int | None = None
+    closes_by_auction: bool = False
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):

@@ -165,6 +165,7 @@ class _FeedReader:
             minute_bar,
             day_bar,
             *self._auction(market),
+            closes_by_auction=market.casEligible,
         )
 
     def _index(self, index: Any) -> FeedUpdate:

@@ -299,7 +299,7 @@ class FeedEngine:
 
     def _update(self, update: FeedUpdate, at_ms: int) -> None:
         key = update.instrument_key
-        session = self.book.session(key, update.feed_time_ms)
+        session = self.book.session_of(update, has_traded=self.states[key].in_session)
         cause = self._gaps.cause(key)
         result = infer(
             self.states[key],

@@ -303,6 +303,17 @@ def test_closing_auction_when_a_stock_with_derivatives_trades_in_it_then_marked_
     }
 
 
+def test_share_when_the_feed_says_that_it_closes_by_auction_then_no_master_is_needed() -> None:
+    sink = ListSink()
+    at_ms = TEN + 232 * 86_400_000 + (5 * 60 + 29) * 60_000
+    engine = running(sink, (TCS,))
+    eligible = full(1500, at_ms)
+    eligible["fullFeed"]["marketFF"]["casEligible"] = True
+    feed(engine, message(at_ms - 20 * 60_000, {TCS: full(1000, at_ms - 20 * 60_000)}))
+    feed(engine, message(at_ms, {TCS: eligible}))
+    assert [(tick.session_phase, tick.traded_volume) for tick in sink.ticks] == [("continuous", None), ("closing_auction", 500)]
+
+
 def test_auction_statuses_when_they_change_then_each_is_told_once() -> None:
     sink = ListSink()
     engine = running(sink)
