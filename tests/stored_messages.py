@@ -46,7 +46,7 @@ CANDLE_1 = (
     '"tick_open":100.0,"tick_high":100.2,"tick_low":100.0,"tick_close":100.2,"tick_buy_volume":50,"tick_sell_volume":30,'
     '"source":"stream"}'
 )
-CANDLE_2 = CANDLE_1.removesuffix("}") + ',"final_by":"complete","auction_volume":0}'
+CANDLE_2 = CANDLE_1.removesuffix("}") + ',"final_by":"complete","auction_volume":0,"session_phase":"continuous"}'
 
 TRADE = (
     '{"instrument_key":"NSE_EQ|INE467B01029","trade_id":"NSE_EQ|INE467B01029:2025-12-15:1110","event_time_ms":1765770380082,'

@@ -5,7 +5,8 @@ The feed says how much had traded by the last trade before an edge, and that no 
     vtt of the last trade before  ≤  C(edge)  ≤  vtt − ltq of the first trade at or after it
 
 So the candles from one edge to another must hold no less than the least, and no more than the most, that can lie between them.
-The first candle is left out: before the start of the updates only its bar knows what traded.
+The first candle is left out: before the start of the updates only its bar knows what traded. What traded after the close has
+candles of its own, so the last edge may lie behind it.
 """
 
 from __future__ import annotations
@@ -19,13 +20,12 @@ from orderflow.market.candle import ms_from_iso
 from orderflow.market.errors import DecodeError
 
 _MINUTE_MS: Final = 60_000
-_CONTINUOUS: Final = "continuous"
 
 
 def unbalanced_volumes(ticks: pa.Table, candles: pa.Table, settled_ms: int) -> dict[str, int]:
     """Return by instrument the volume that its minute candles hold too much (positive) or too little (negative); 0 is balanced.
 
-    `ticks` has instrument_key, session_phase, vtt, traded_volume, ltt_ms, ltq; `candles` has instrument, window_start,
+    `ticks` has instrument_key, vtt, traded_volume, ltt_ms, ltq; `candles` has instrument, window_start,
     window_minutes, total_volume. Candles of minutes that end after `settled_ms` are left out.
     """
     spans = _spans(candles, settled_ms)
@@ -64,8 +64,7 @@ def _bounds(ticks: pa.Table, edges: dict[str, int]) -> tuple[dict[str, int], dic
     edge = pc.take(pa.array(list(edges.values()), pa.int64()), place)
     ltt, vtt = ticks.column("ltt_ms"), ticks.column("vtt")
     traded = pc.fill_null(pc.greater(ticks.column("traded_volume"), 0), False)
-    in_session = pc.fill_null(pc.equal(ticks.column("session_phase"), _CONTINUOUS), False)
-    before = pc.and_(pc.and_(traded, in_session), pc.fill_null(pc.less(ltt, edge), False))
+    before = pc.and_(traded, pc.fill_null(pc.less(ltt, edge), False))
     after = pc.and_(traded, pc.fill_null(pc.greater_equal(ltt, edge), False))
     start = pc.subtract(vtt, pc.min_element_wise(pc.fill_null(ticks.column("ltq"), 0), ticks.column("traded_volume")))
     return _extreme(ticks, vtt, before, "max"), _extreme(ticks, start, after, "min")

@@ -11,10 +11,12 @@ import pyarrow.compute as pc
 from orderflow.lake.layout import arrow_schema
 from orderflow.market import records
 from orderflow.market.aggressor import Evidence, verdict
-from orderflow.market.candle import Candle
+from orderflow.market.calendar import sessions_of
+from orderflow.market.candle import Candle, iso_from_ms
 from orderflow.market.measures import roll_up
 from orderflow.market.price_unit import PAISE, common_unit
-from orderflow.market.session import SessionCalendar
+
+_FAR_MS: Final = 1 << 62
 
 TRADE_COLUMNS: Final = [
     "instrument_key",
@@ -79,20 +81,16 @@ def trades(ticks: pa.Table, rule: str) -> pa.Table:
 def rolled_up(minutes: pa.Table, n: int) -> pa.Table:
     """Return n-minute candles of one instrument's minute candles, which may span many days.
 
-    Windows begin at each day's session start and are cut at its end. Minutes stored outside the forecast session widen it.
+    Windows begin at the start of the session they belong to and are cut at its end.
     """
-    calendar = SessionCalendar()
     candles = [Candle.from_record(row) for row in minutes.to_pylist()]
     longer: list[Candle] = []
-    for date, group in groupby(
-        zip(minutes.column("window_start").to_pylist(), candles, strict=True), key=lambda pair: pair[0][:10]
-    ):
-        day = [candle for _, candle in group]
-        session = calendar.session(day[0].instrument, date)
-        start_ms, end_ms = session.start_ms, max(session.end_ms, day[-1].end_ms)
-        if session.start_ms >= session.end_ms or day[0].start_ms < start_ms:
-            start_ms = day[0].start_ms
-        longer += roll_up(day, n, start_ms, end_ms)
+    for _, group in groupby(candles, key=lambda candle: iso_from_ms(candle.start_ms)[:10]):
+        day = list(group)
+        sessions = sessions_of(day)
+        for session, until_ms in zip(sessions, [*(later.start_ms for later in sessions[1:]), _FAR_MS], strict=True):
+            own = [minute for minute in day if session.start_ms <= minute.start_ms < until_ms]
+            longer += roll_up(own, n, session.start_ms, session.end_ms)
     return pa.Table.from_pylist([candle.to_record() for candle in longer], schema=arrow_schema(records.CANDLE))
 
 

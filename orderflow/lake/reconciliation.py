@@ -8,8 +8,10 @@ from itertools import groupby
 from typing import Any, Final
 
 from orderflow.lake.exchange_candles import ExchangeMinute, replaced_candle
+from orderflow.market.calendar import sessions_of
 from orderflow.market.candle import Candle, iso_from_ms
 from orderflow.market.day_so_far import WITHOUT_TICKS, is_index
+from orderflow.market.phases import CONTINUOUS
 
 PRICE_TOLERANCE: Final = 1e-6
 FIELDS: Final = ("open", "high", "low", "close", "volume")
@@ -49,8 +51,15 @@ class Reconciliation:
 
 
 def reconcile(instrument: str, date: str, stored: Sequence[Candle], exchange: Iterable[ExchangeMinute]) -> Reconciliation:
-    """Compare a date's stored minute candles with the exchange's; minutes without volume and price change need no candle."""
+    """Compare a date's stored minute candles with the exchange's; minutes without volume and price change need no candle.
+
+    What traded after the close has candles of its own, at minutes that are not the exchange's: it is not compared.
+    """
     traded = {minute.start_ms: minute for minute in exchange if minute.volume > 0 or is_index(instrument)}
+    if any(candle.session_phase != CONTINUOUS for candle in stored):
+        end_ms = sessions_of(stored)[-1].end_ms
+        traded = {start_ms: minute for start_ms, minute in traded.items() if start_ms < end_ms}
+        stored = [candle for candle in stored if candle.session_phase == CONTINUOUS]
     ours = {candle.start_ms: candle for candle in stored}
     differences = [
         Difference(instrument, start_ms, field, value, expected)
@@ -79,7 +88,8 @@ def without_outages(stored: Iterable[Candle], exchange: Iterable[ExchangeMinute]
     Where no minute of the date has a bar, those from just before each outage to the `gap` that ends it do.
     """
     minutes = {minute.start_ms: minute for minute in exchange}
-    candles = sorted((c for c in stored if c.start_ms <= max(minutes, default=-1)), key=lambda candle: candle.start_ms)
+    trading = (c for c in stored if c.session_phase == CONTINUOUS and c.start_ms <= max(minutes, default=-1))
+    candles = sorted(trading, key=lambda candle: candle.start_ms)
     bars = any(map(_is_fixed, candles))
     found: list[Candle] = []
     for fixed, group in groupby(candles, _is_fixed):

@@ -14,6 +14,7 @@ from orderflow.lake.balance import unbalanced_volumes
 from orderflow.market.candle import ms_from_iso
 from orderflow.market.day_so_far import WITHOUT_TICKS
 from orderflow.market.errors import DecodeError
+from orderflow.market.phases import CLOSING_AUCTION, CONTINUOUS, POST_CLOSE
 from orderflow.market.session import may_trade_below_zero
 
 TICK_COLUMNS: Final = [
@@ -22,11 +23,16 @@ TICK_COLUMNS: Final = [
 ]  # fmt: skip
 CANDLE_COLUMNS: Final = [
     "instrument", "window_start", "window_minutes", "open", "high", "low", "close", "buy_volume", "sell_volume",
-    "unclassified_volume", "total_volume", "delta", "tick_volume", "exchange_bar", "source",
+    "unclassified_volume", "total_volume", "delta", "tick_volume", "exchange_bar", "source", "session_phase",
 ]  # fmt: skip
 FOOTPRINT_COLUMNS: Final = ["instrument", "window_start", "price", "buy_volume", "sell_volume", "unclassified_volume"]
 MOST_PRICE: Final = 1e9
 _MINUTE_MS: Final = 60_000
+_OVER_AFTER_MS: Final = 61 * _MINUTE_MS
+_AFTER_CLOSE: Final = {CLOSING_AUCTION: CLOSING_AUCTION, POST_CLOSE: POST_CLOSE, "closed": POST_CLOSE}
+"""The phase of the candle that holds what traded in a phase after continuous trading."""
+_Place = int | str
+"""A minute of continuous trading by its start in epoch milliseconds, or a phase after it."""
 _NEVER_MS: Final = 1 << 62
 
 
@@ -37,8 +43,9 @@ class InstrumentDay:
     `missing` and `doubled` count updates by their sequence; `unaccounted_volume` is last vtt minus baseline minus the sum of
     traded_volume, 0 when nothing was lost or doubled. Of the minutes that are settled, `without_candle` counts those that
     traded and have none, `late_volume` is what traded in the others and is not in their candles' tick_volume, and
-    `surplus_volume` what is in a candle but in no tick. `unbalanced_volume` is what the candles hold too much (positive) or too
-    little (negative) against the rise of vtt from the second candle to the last (`orderflow.lake.balance`).
+    `surplus_volume` what is in a candle but in no tick; a phase after the close counts as one minute. `unbalanced_volume` is
+    what the candles hold too much (positive) or too little (negative) against the rise of vtt from the second candle to the
+    last (`orderflow.lake.balance`).
     """
 
     instrument: str
@@ -81,7 +88,7 @@ def instrument_days(ticks: pa.Table, candles: pa.Table, settled_ms: int = _NEVER
         return []
     volume = pc.fill_null(ticks.column("traded_volume"), 0)
     table = ticks.append_column("volume", volume)
-    table = table.append_column("continuous", pc.if_else(_equal(ticks, "session_phase", "continuous"), volume, 0))
+    table = table.append_column("continuous", pc.if_else(_equal(ticks, "session_phase", CONTINUOUS), volume, 0))
     table = table.append_column("gap_volume", pc.if_else(pc.fill_null(ticks.column("gap"), False), volume, 0))
     table = table.append_column("gaps", pc.cast(pc.fill_null(ticks.column("gap"), False), pa.int64()))
     table = table.append_column("before", pc.subtract(ticks.column("vtt"), ticks.column("traded_volume")))
@@ -103,7 +110,13 @@ def instrument_days(ticks: pa.Table, candles: pa.Table, settled_ms: int = _NEVER
             ("after", "max"),
         ]
     )
-    by_minute = _volume_by_minute(table, settled_ms)
+    # Candles stored before they named a phase hold nothing of what traded after the close.
+    judged = (
+        table
+        if pc.any(pc.is_valid(candles.column("session_phase"))).as_py()
+        else table.filter(_equal(table, "session_phase", CONTINUOUS))
+    )
+    by_minute = _volume_by_minute(judged, settled_ms)
     by_candle = _candle_volumes(candles, settled_ms)
     unbalanced = unbalanced_volumes(ticks, candles, settled_ms)
     found = [
@@ -214,34 +227,44 @@ def _missing(ticks: pa.Table, row: dict[str, Any]) -> int:
     return missing + max(run) - len(run)
 
 
-def _volume_by_minute(ticks: pa.Table, settled_ms: int) -> dict[str, dict[int, int]]:
-    """Return the volume of continuous trading by instrument and minute."""
+def _volume_by_minute(ticks: pa.Table, settled_ms: int) -> dict[str, dict[_Place, int]]:
+    """Return the volume of continuous trading by instrument and minute, and of each phase after it by instrument and phase."""
     minute = pc.multiply(pc.divide(ticks.column("event_time_ms"), _MINUTE_MS), _MINUTE_MS)
     table = ticks.append_column("minute", minute)
-    grouped = table.filter(pc.greater(table.column("continuous"), 0)).group_by(["instrument_key", "minute"])
-    found: dict[str, dict[int, int]] = {}
-    for row in grouped.aggregate([("continuous", "sum")]).to_pylist():
-        if row["minute"] + _MINUTE_MS <= settled_ms:
-            found.setdefault(row["instrument_key"], {})[row["minute"]] = row["continuous_sum"]
+    grouped = table.filter(pc.greater(table.column("volume"), 0)).group_by(["instrument_key", "session_phase", "minute"])
+    found: dict[str, dict[_Place, int]] = {}
+    for row in grouped.aggregate([("volume", "sum")]).to_pylist():
+        phase = row["session_phase"]
+        place: _Place | None = row["minute"] if phase == CONTINUOUS else _AFTER_CLOSE.get(phase)
+        if place is not None and _is_settled(row["minute"], phase, settled_ms):
+            volumes = found.setdefault(row["instrument_key"], {})
+            volumes[place] = volumes.get(place, 0) + row["volume_sum"]
     return found
 
 
-def _candle_volumes(candles: pa.Table, settled_ms: int) -> dict[str, dict[int, int]]:
-    """Return the tick_volume of minute candles by instrument and minute."""
-    minutes = candles.filter(_equal(candles, "window_minutes", 1)).select(["instrument", "window_start", "tick_volume"])
-    found: dict[str, dict[int, int]] = {}
-    for row in minutes.to_pylist():
-        start_ms = _start_ms(row["window_start"])
-        if start_ms + _MINUTE_MS <= settled_ms:
-            found.setdefault(row["instrument"], {})[start_ms] = row["tick_volume"]
+def _candle_volumes(candles: pa.Table, settled_ms: int) -> dict[str, dict[_Place, int]]:
+    """Return the tick_volume of minute candles by instrument and minute, or by phase where that is not continuous trading."""
+    minutes = candles.filter(_equal(candles, "window_minutes", 1))
+    found: dict[str, dict[_Place, int]] = {}
+    for row in minutes.select(["instrument", "window_start", "session_phase", "tick_volume"]).to_pylist():
+        start_ms, phase = _start_ms(row["window_start"]), row["session_phase"] or CONTINUOUS
+        if _is_settled(start_ms, phase, settled_ms):
+            place = start_ms if phase == CONTINUOUS else phase
+            volumes = found.setdefault(row["instrument"], {})
+            volumes[place] = volumes.get(place, 0) + row["tick_volume"]
     return found
 
 
-def _against_candles(traded: dict[int, int], candles: dict[int, int]) -> dict[str, int]:
+def _is_settled(minute_ms: int, phase: str, settled_ms: int) -> bool:
+    """Say whether the candle of a minute has come: that of a phase after the close comes when the phase is over."""
+    return minute_ms + (_MINUTE_MS if phase == CONTINUOUS else _OVER_AFTER_MS) <= settled_ms
+
+
+def _against_candles(traded: dict[_Place, int], candles: dict[_Place, int]) -> dict[str, int]:
     late = surplus = 0
-    for start_ms, volume in candles.items():
-        late += max(0, traded.get(start_ms, 0) - volume)
-        surplus += max(0, volume - traded.get(start_ms, 0))
+    for place, volume in candles.items():
+        late += max(0, traded.get(place, 0) - volume)
+        surplus += max(0, volume - traded.get(place, 0))
     return {"without_candle": len(traded.keys() - candles.keys()), "late_volume": late, "surplus_volume": surplus}
 
 

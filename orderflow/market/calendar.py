@@ -7,14 +7,15 @@ weekends and public holidays on fixed dates. What Upstox's and the package's cal
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from typing import Final, NamedTuple
 
-from orderflow.market.phases import CONTINUOUS, Day, Session, Span
+from orderflow.market.candle import Candle
+from orderflow.market.phases import CLOSING_AUCTION, CONTINUOUS, Day, Session, Span, Window
 from orderflow.market.special_days import SOURCE, Special, SpecialDays, special_days
-from orderflow.market.tick import IST, MINUTE_MS
+from orderflow.market.tick import IST, MINUTE_MS, ist_date
 from orderflow.market.timetable import (
     COMMODITY,
     EVENING,
@@ -205,3 +206,23 @@ class SessionCalendar:
         if trading_date[5:] in self._special.fixed_holidays:
             return _Forecast((), SOURCE, note="public holiday on a fixed date")
         return _Forecast(plan, "none", known=False, note="no source covers this date")
+
+
+def sessions_of(day: Sequence[Candle]) -> list[Window]:
+    """Return when the sessions of one instrument's date begin and end.
+
+    `day` holds its minute candles, oldest first, at least one. They widen what is forecast, and a closing auction among them
+    shows that the instrument closes by auction.
+    """
+    key, date_ = day[0].instrument, ist_date(day[0].start_ms)
+    by_auction = any(minute.session_phase == CLOSING_AUCTION for minute in day)
+    forecast = SessionCalendar().day(key.partition("|")[0], date_, "stock_with_derivatives" if by_auction else None).sessions()
+    trading = [minute for minute in day if minute.session_phase == CONTINUOUS] or list(day)
+    starts = [session.start_ms for session in forecast[1:]]
+    starts.insert(0, min([trading[0].start_ms, *(session.start_ms for session in forecast[:1])]))
+    ends = [session.end_ms for session in forecast] or [0]
+    found: list[Window] = []
+    for start_ms, end_ms, until_ms in zip(starts, ends, [*starts[1:], trading[-1].end_ms], strict=True):
+        stored_ms = max((minute.end_ms for minute in trading if start_ms <= minute.start_ms < until_ms), default=0)
+        found.append(Window(start_ms, max(end_ms, stored_ms)))
+    return found

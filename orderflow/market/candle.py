@@ -83,6 +83,13 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         int,
         meaning("volume of an auction in it: the opening auction is part of the first candle, as in the exchange's bar"),
     ] = 0
+    session_phase: Annotated[
+        str,
+        meaning(
+            "continuous | closing_auction | post_close: what trades after continuous trading is one candle for each phase,"
+            " at the minute of its last trade"
+        ),
+    ] = "continuous"
 
     @classmethod
     def from_record(cls, record: Mapping[str, Any]) -> Candle:

@@ -8,6 +8,7 @@ Rules (design: Semantics, Trade inference):
 - Before continuous trading vtt may be indicative: nothing is inferred from it. A vtt whose last trade is of another day means
   that nothing has traded. The day's baseline is the last vtt seen in the buffer period that ends when continuous trading
   starts, or before it once the opening auction has matched, or 0 where there is no such auction; else the first seen after.
+  On a day of several sessions only the first has a baseline: from then on all volume counts, also a later session's auction.
 - `event_time` is ltt where a trade was inferred, else the feed's clock. An ltt before the previous one is taken as it is, but
   does not bound anything.
 - Every tick carries the previous update's quote, feed time and ltt, so that it can be classified by itself.
@@ -141,7 +142,9 @@ def infer(
     if state.trading_date != session.trading_date:
         state = InstrumentState(state.instrument_key, session.trading_date, ltp=state.ltp)
     events: list[Event] = []
-    started = update.ltt_ms is not None and update.ltt_ms >= session.start_ms
+    started = update.ltt_ms is not None and (
+        update.ltt_ms >= session.start_ms or (state.in_session and update.ltt_ms > (state.ltt_ms or 0))
+    )
     reading = read_volume(state, update, session, started=started, after_gap=after_gap)
     traded, out_of_order = reading.traded, reading.out_of_order
     price_only = update.vtt is None

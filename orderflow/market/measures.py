@@ -15,6 +15,7 @@ from typing import Final, Literal, NamedTuple
 from orderflow.market.candle import Candle
 from orderflow.market.confidence import grade
 from orderflow.market.day_so_far import EXCHANGE
+from orderflow.market.phases import CONTINUOUS
 
 MINUTE_MS: Final = 60_000
 INITIAL_BALANCE_MINUTES: Final = 60
@@ -130,26 +131,29 @@ def swing_divergences(candles: Sequence[Candle], swing: int = SWING_CANDLES) -> 
 def roll_up(minutes: Iterable[Candle], n: int, session_start_ms: int, session_end_ms: int) -> list[Candle]:
     """Combine final minutes into n-minute candles that begin at the session's start and are cut at its end.
 
-    `minutes` may hold several instruments, in any order; minutes outside the session are left out. A window without a
-    minute gives no candle. Volumes add up, delta's path joins, delta's bands add as independent errors do, and the VWAP is
-    weighted by the volume seen in updates. Raises ValueError when n < 1 or a minute is given twice.
+    `minutes` may hold several instruments, in any order; minutes outside the session are left out, but for what traded after
+    it in a closing auction or later: each such candle is a window of its own. A window without a minute gives no candle.
+    Volumes add up, delta's path joins, delta's bands add as independent errors do, and the VWAP is weighted by the volume seen
+    in updates. Raises ValueError when n < 1 or a minute is given twice.
     """
     if n < 1:
         raise ValueError(f"n={n} minutes; it must be 1 or more")
     inside = sorted(
-        (minute for minute in minutes if session_start_ms <= minute.start_ms < session_end_ms),
+        (m for m in minutes if m.session_phase != CONTINUOUS or session_start_ms <= m.start_ms < session_end_ms),
         key=lambda minute: (minute.instrument, minute.start_ms),
     )
     for one, other in pairwise(inside):
         if (one.instrument, one.start_ms) == (other.instrument, other.start_ms):
             raise ValueError(f"two minutes of {one.instrument} start at {one.start_ms}")
     span_ms = n * MINUTE_MS
-    windows = groupby(inside, key=lambda minute: (minute.instrument, (minute.start_ms - session_start_ms) // span_ms))
-    candles: list[Candle] = []
-    for (_, index), group in windows:
-        start_ms = session_start_ms + index * span_ms
-        candles.append(_join(list(group), n, start_ms, min(start_ms + span_ms, session_end_ms)))
-    return candles
+
+    def window(minute: Candle) -> tuple[str, int, int]:
+        if minute.session_phase != CONTINUOUS:
+            return minute.instrument, minute.start_ms, minute.end_ms
+        start_ms = minute.start_ms - (minute.start_ms - session_start_ms) % span_ms
+        return minute.instrument, start_ms, min(start_ms + span_ms, session_end_ms)
+
+    return [_join(list(group), n, start_ms, end_ms) for (_, start_ms, end_ms), group in groupby(inside, key=window)]
 
 
 def _join(minutes: Sequence[Candle], n: int, start_ms: int, end_ms: int) -> Candle:
@@ -198,6 +202,7 @@ def _join(minutes: Sequence[Candle], n: int, start_ms: int, end_ms: int) -> Cand
         source=sources.pop() if len(sources) == 1 else "reprocess",
         final_by=max((m.final_by for m in minutes if m.final_by is not None), key=FINAL_BY.index, default=None),
         auction_volume=auction,
+        session_phase=first.session_phase,
     )
 
 

@@ -27,7 +27,10 @@ from orderflow.market.tick import IST, MINUTE_MS
 Phase = Literal["pre_open", "opening_auction", "continuous", "halt", "closing_auction", "post_close", "closed"]
 
 CONTINUOUS: Final = "continuous"
-BEFORE_TRADING: Final = ("pre_open", "opening_auction")
+OPENING_AUCTION: Final = "opening_auction"
+CLOSING_AUCTION: Final = "closing_auction"
+POST_CLOSE: Final = "post_close"
+BEFORE_TRADING: Final = ("pre_open", OPENING_AUCTION)
 
 
 class Span(NamedTuple):

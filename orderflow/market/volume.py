@@ -52,7 +52,8 @@ class Reading(NamedTuple):
 def read_volume(state: InstrumentState, update: FeedUpdate, session: Session, *, started: bool, after_gap: bool) -> Reading:
     """Judge the cumulative volume of one update against what is known of its instrument.
 
-    `started` says that the update's last trade is of continuous trading, `after_gap` that updates may have been missed.
+    `started` says that the update's last trade is of continuous trading or came after it, `after_gap` that updates may have
+    been missed.
     """
     vtt = stated_volume(update, session)
     if vtt is None:

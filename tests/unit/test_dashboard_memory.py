@@ -52,7 +52,7 @@ def test_minutes_when_they_rest_hold_few_bytes_each() -> None:
     at_rest = day(60).instruments[KEY].minutes_from(0)[:-OPEN_MINUTES]
     held = [minute.pack() for minute in at_rest]
     assert sum(held) / len(held) < 500
-    assert Minute.__slots__ == ("_flow", "final", "instrument", "revision", "start_ms", "traded")
+    assert Minute.__slots__ == ("_flow", "after_close", "final", "instrument", "revision", "start_ms", "traded")
 
 
 def test_minutes_when_many_have_come_only_the_last_changed_are_open() -> None:

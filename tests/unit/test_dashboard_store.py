@@ -7,6 +7,7 @@ from typing import Any
 from orderflow.dashboard.state.minute import profile_of
 from orderflow.dashboard.state.rollup import Rollup
 from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.views import chart
 from orderflow.market import topics
 from orderflow.market.candle import iso_from_ms
 
@@ -227,6 +228,46 @@ def test_rollup_when_a_window_crosses_the_close_cuts_it_at_the_session_end() -> 
     store = store_with(trade(374 * 60_000, 100.0, 1, 0, 1))
     candle = rows(store, 60)[0].candle
     assert (candle.start_ms, candle.end_ms) == (OPEN_MS + 360 * 60_000, CLOSE_MS)
+
+
+def test_rollup_when_an_auction_trades_after_the_close_then_it_is_a_row_of_its_own_at_every_length() -> None:
+    auction = {"session_phase": "closing_auction", "unclassified_volume": 900, "total_volume": 900, "auction_volume": 900}
+    store = store_with(final(374, 100, 101, 99, 100, 3, 1))
+    rollup = Rollup(60)
+    assert [row.final for row in rollup.rows(store.instruments[KEY])] == [False]
+    store.apply(
+        [level(391, 10_000, 0, 0, 900), final(391, 100, 100, 100, 100, 0, 0, **auction), trade(374 * 60_000, 100.0, 1, 0, 1)]
+    )
+    closing, after = rollup.rows(store.instruments[KEY])
+    assert (closing.candle.start_ms, closing.candle.end_ms, closing.candle.total_volume) == (OPEN_MS + 360 * 60_000, CLOSE_MS, 4)
+    assert (after.candle.start_ms, after.candle.end_ms) == (OPEN_MS + 391 * 60_000, OPEN_MS + 392 * 60_000)
+    assert (after.candle.total_volume, after.candle.session_phase, after.final, after.volume) == (
+        900,
+        "closing_auction",
+        True,
+        904,
+    )
+    assert chart.facts([closing, after])["session_phase"] == ["continuous", "closing_auction"]
+
+
+def test_rollup_when_a_second_session_begins_then_the_first_keeps_its_windows() -> None:
+    first = {"session_start_ms": OPEN_MS, "session_end_ms": OPEN_MS + 45 * 60_000}
+    second = {"session_start_ms": OPEN_MS + 135 * 60_000, "session_end_ms": OPEN_MS + 195 * 60_000}
+    common = {"instrument_key": KEY, "kind": "update", "trading_date": "2025-12-15"}
+    update = [
+        (topics.TICKS, {**common, **hours, "feed_time_ms": at_ms, "received_time_ms": at_ms, "event_time_ms": at_ms})
+        for hours, at_ms in ((first, OPEN_MS + 1_000), (second, OPEN_MS + 120 * 60_000))
+    ]
+    store = Store(lambda: CLOSE_MS)
+    store.apply([update[0], final(0, 100, 101, 99, 100, 3, 1), final(44, 100, 101, 99, 100, 3, 1)])
+    rollup = Rollup(30)
+    rollup.rows(store.instruments[KEY])
+    store.apply([update[1], final(135, 100, 101, 99, 100, 5, 1)])
+    found = [
+        ((row.candle.start_ms - OPEN_MS) // 60_000, (row.candle.end_ms - OPEN_MS) // 60_000)
+        for row in rollup.rows(store.instruments[KEY])
+    ]
+    assert found == [(0, 30), (30, 45), (135, 165)]
 
 
 def test_rollup_when_an_old_minute_becomes_final_updates_every_later_running_sum() -> None:

@@ -179,3 +179,29 @@ def test_volume_when_it_came_late_then_a_batch_has_it_in_its_minute() -> None:
     ticks = [*begun(), trade_tick(115, 100.0, 9, 1_059, since=65, feed_time_ms=OPEN + 241_000)]
     settings = EngineSettings(rule="lee_ready", watermark_ms=None)
     assert each(ticks, settings)[-1] == [(0, "clock", 5), (1, "clock", 59)]
+
+
+def closing(second: float, volume: int, vtt: int, since: float) -> Tick:
+    return trade_tick(second, 100.2, volume, vtt, since=since, session_phase="closing_auction", auction=True)
+
+
+def test_closing_auction_when_twenty_minutes_have_passed_then_the_clock_makes_it_final_and_the_rest_is_late() -> None:
+    """Continuous trading ends after 375 minutes; the auction trades 16 minutes later, a last part of it comes far too late."""
+    close = 375 * 60
+    ticks = [
+        trade_tick(close - 70, 100.0, 5, 1_000, since=close - 75, ltq=5),
+        beat(close + 120),
+        closing(close + 980, 900, 1_900, close - 70),
+        closing(close + 981, 100, 2_000, close + 980),
+        beat(close + 20 * 60 + 119),
+        beat(close + 20 * 60 + 120),
+        trade_tick(
+            close + 990, 100.2, 30, 2_030, since=close + 981, session_phase="closing_auction", feed_time_ms=CLOSE + 1_400_000
+        ),
+        trade_tick(close + 40 * 60, 100.2, 7, 2_037, since=close + 990, session_phase="post_close", ltq=7),
+        beat(close + 62 * 60),
+    ]
+    found = each(ticks)
+    assert found[:4] == [[], [(373, "clock", 5)], [], []]
+    assert found[4:6] == [[], [(391, "clock", 1_000)]]
+    assert [line for lines in found[6:] for line in lines] == [(391, "late", 30), (415, "clock", 7)]

@@ -120,14 +120,29 @@ def test_windows_when_a_length_is_dropped_at_a_restart_then_the_others_go_on() -
     assert resumed(parts, EngineSettings(rule="lee_ready"), trades(30)) == []
 
 
+def test_closing_auction_when_the_worker_changes_in_it_then_the_candle_is_the_same() -> None:
+    close = 375 * 60
+    auction = {"session_phase": "closing_auction", "auction": True}
+    ticks = [
+        trade_tick(close - 30, 100.0, 5, 1_000, since=close - 35, ltq=5),
+        trade_tick(close + 980, 100.2, 900, 1_900, since=close - 30, **auction),
+        trade_tick(close + 1_041, 100.2, 100, 2_000, since=close + 980, **auction),
+        beat(close + 22 * 60),
+    ]
+    whole = taken(ticks, WINDOWS)
+    assert [(output.start_ms - OPEN) // MINUTE_MS for output in whole if isinstance(output, Candle)] == [370, 392]
+    parts = DictMap()
+    assert [output for tick in ticks for output in resumed(parts, WINDOWS, [tick])] == whole
+
+
 def test_state_when_it_is_stored_then_its_index_says_its_version() -> None:
     parts = DictMap()
     resumed(parts, WINDOWS, trades(0))
-    assert msgspec.msgpack.decode(parts["index"])[0] == STATE_VERSION == 3
+    assert msgspec.msgpack.decode(parts["index"])[0] == STATE_VERSION == 4
     assert set(parts) == {"index", "journal 0"}
 
 
-@pytest.mark.parametrize("version", [1, 2, 4])
+@pytest.mark.parametrize("version", [1, 2, 3, 5])
 def test_state_when_of_another_version_then_it_is_refused_with_the_cure(version: int) -> None:
     parts = DictMap()
     resumed(parts, WINDOWS, trades(0))
@@ -136,7 +151,7 @@ def test_state_when_of_another_version_then_it_is_refused_with_the_cure(version:
     with pytest.raises(StateError) as refused:
         EngineStore(parts, WINDOWS).load()
     assert str(refused.value) == (
-        f"the candle state is of version {version}, this code reads 3; delete the checkpoint "
+        f"the candle state is of version {version}, this code reads 4; delete the checkpoint "
         "/trading/checkpoints/orderflow to start the candles afresh from what Kafka still holds"
     )
 

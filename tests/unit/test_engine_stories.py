@@ -117,9 +117,11 @@ def test_heartbeats_when_alone_then_no_candle_comes_of_them() -> None:
     assert fold([heartbeat_tick(OPEN + 5_000, OPEN + 5_000), quiet_tick(20, 1_110, last_trade=10)]) == []
 
 
-def test_trade_when_outside_the_session_then_it_is_in_no_candle() -> None:
+def test_trade_when_after_the_session_then_it_is_in_a_candle_of_its_phase() -> None:
     after = trade_tick(375 * 60 + 600, 100.0, 70, 1_200, since=375 * 60 - 30, session_phase="post_close", auction=True)
-    assert candles([after]) == []
+    (candle,) = candles([after])
+    assert (candle.session_phase, candle.start_ms, candle.total_volume) == ("post_close", OPEN + 385 * MINUTE_MS, 70)
+    assert (candle.unclassified_volume, candle.auction_volume) == (70, 0)
 
 
 def test_gap_when_volume_spans_an_outage_then_it_is_unclassified() -> None:

@@ -46,6 +46,13 @@ def test_candles_when_an_update_spans_the_edge_then_what_it_may_hide_is_allowed(
         assert unbalanced_volumes(pa.Table.from_pylist(spanning), candles, LATER_MS) == {TCS: unbalanced}
 
 
+def test_candles_when_an_auction_has_one_of_its_own_then_the_day_balances_with_it() -> None:
+    closing = [*TICKS, tick(1_300, 9_300, 8_000, ltq=0, phase="closing_auction")]
+    for auction, unbalanced in ((8_000, 0), (7_990, -10), (8_010, 10)):
+        candles = pa.Table.from_pylist([candle(0, 900), candle(1, 100), candle(2, 150), candle(3, 50), candle(21, auction)])
+        assert unbalanced_volumes(pa.Table.from_pylist(closing), candles, LATER_MS) == {TCS: unbalanced}
+
+
 def test_candles_when_the_last_may_still_come_then_it_is_left_out() -> None:
     candles = pa.Table.from_pylist([candle(0, 900), candle(1, 100), candle(2, 1)])
     assert unbalanced_volumes(pa.Table.from_pylist(TICKS), candles, OPEN_MS + 130_000) == {TCS: 0}

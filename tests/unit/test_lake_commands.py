@@ -146,6 +146,19 @@ def test_reconcile_when_minutes_are_missing_surplus_or_differ_then_each_is_found
     assert not found.equal
 
 
+def test_reconcile_when_an_auction_traded_after_the_close_then_only_continuous_trading_is_compared() -> None:
+    """A stock that closes by auction on 2026-11-26: its own candle is of 15:31, the exchange's minute of 15:30."""
+    close_ms = OPEN_MS + 346 * 86_400_000 + 360 * 60_000
+    last = [ExchangeMinute(close_ms + 60_000 * number, 100.0, 101.0, 99.0, 100.5, 10) for number in (-2, -1, 15)]
+    stored = [backfill_candle(TCS, last[1])]
+    auction = replace(stored[0], start_ms=close_ms + 960_000, end_ms=close_ms + 1_020_000, session_phase="closing_auction")
+
+    found = reconcile(TCS, "2026-11-26", [*stored, auction], last)
+
+    assert (found.missing, found.surplus, found.differences) == ((last[0],), (), ())
+    assert (found.stored_volume, found.exchange_volume) == (10, 20)
+
+
 def test_backfill_candle_when_made_then_all_volume_is_unclassified_and_its_source_is_told() -> None:
     made = backfill_candle(TCS, minute(0)).to_record()
 

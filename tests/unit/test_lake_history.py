@@ -255,6 +255,23 @@ def test_candles_when_n_is_five_over_two_days_then_rolls_up_from_each_open(tmp_p
     ]
 
 
+def test_candles_when_a_day_has_two_sessions_and_trades_after_them_then_each_has_its_own_windows(tmp_path) -> None:
+    """2024-03-02, a Saturday: 09:15-10:00 and 11:30-12:30."""
+    open_ms = OPEN_MS - 653 * 86_400_000
+    minutes = [candle(minute, open_ms=open_ms) for minute in (0, 44, 135, 194)]
+    after = candle(210, open_ms=open_ms, session_phase="post_close")
+    write(tmp_path, CANDLES, "2024-03-02", "a.parquet", [*minutes, after])
+
+    found = History(LocalFileSystem(), f"{tmp_path}/trading").candles(TCS, "2024-03-02", n=60).to_pylist()
+
+    shown = [(row["window_start"][11:16], row["window_end"][11:16], row["total_volume"], row["session_phase"]) for row in found]
+    assert shown == [
+        ("09:15", "10:00", 200, "continuous"),
+        ("11:30", "12:30", 200, "continuous"),
+        ("12:45", "12:46", 100, "post_close"),
+    ]
+
+
 def test_profile_when_minutes_share_prices_then_adds_them_up(tmp_path) -> None:
     def level(minute: int, price: int, buy: int, sell: int, unclassified: int) -> dict[str, object]:
         edges = {

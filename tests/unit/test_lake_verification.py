@@ -98,6 +98,38 @@ def test_day_when_sequences_begin_again_then_holes_of_each_run_are_counted() -> 
     assert (day.missing, day.doubled) == (6, 0)
 
 
+AUCTION = {"window_start": "2025-12-15T15:32:00+05:30", "session_phase": "closing_auction", "tick_volume": 90}
+CLOSING = [("closing_auction", 976, 60), ("closing_auction", 1_021, 30), ("post_close", 1_510, 7), ("closed", 1_570, 3)]
+
+
+@pytest.mark.parametrize(
+    ("rows", "found"),
+    [
+        (
+            [AUCTION, AUCTION | {"window_start": "2025-12-15T15:41:00+05:30", "session_phase": "post_close", "tick_volume": 10}],
+            (0, 0, 0),
+        ),
+        ([AUCTION], (1, 0, 0)),
+        ([AUCTION | {"tick_volume": 80}, AUCTION | {"session_phase": "post_close", "tick_volume": 12}], (0, 10, 2)),
+    ],
+)
+def test_day_when_it_traded_after_the_close_then_each_phase_is_in_a_candle_of_its_own(rows, found) -> None:
+    """Seconds are counted from 15:15; the first trade is of 09:15."""
+    vtt, stored = 507, [tick(1, 500), tick(2, 507, 7)]
+    for number, (phase, second, volume) in enumerate(CLOSING, 3):
+        vtt += volume
+        stored.append(tick(number, vtt, volume, session_phase=phase, event_time_ms=OPEN_MS + 360 * 60_000 + second * 1_000))
+    continuous = {"tick_volume": 7, "session_phase": "continuous"}
+
+    (day,) = instrument_days(ticks(*stored), candles(continuous, *rows))
+    (early,) = instrument_days(ticks(*stored), candles(continuous), settled_ms=OPEN_MS + 400 * 60_000)
+    (before_phases,) = instrument_days(ticks(*stored), candles({"tick_volume": 7}))
+
+    assert (day.without_candle, day.late_volume, day.surplus_volume) == found
+    assert early.sound
+    assert before_phases.sound
+
+
 def test_footprint_faults_when_levels_add_up_to_their_candles_then_none() -> None:
     exchange = {"window_start": "2025-12-15T09:16:00+05:30", "unclassified_volume": 9, "total_volume": 18, "exchange_bar": True}
     nothing = {"buy_volume": 0, "sell_volume": 0, "delta": 0, "unclassified_volume": 10, "source": "backfill"}

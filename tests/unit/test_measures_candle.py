@@ -42,6 +42,7 @@ CANDLE_RECORD = {
     "source": "stream",
     "final_by": "complete",
     "auction_volume": 0,
+    "session_phase": "continuous",
 }
 
 TRADE_RECORD = {

@@ -12,9 +12,9 @@ from typing import Any, Final, Protocol, TypeVar
 
 from orderflow.dashboard.state.instrument import Instrument
 from orderflow.dashboard.state.minute import MINUTE_MS, Minute
-from orderflow.dashboard.state.rollup import session_anchor_ms
 from orderflow.dashboard.state.store import DAY_MS, Store, clock_ms, day_start_ms, trading_date
 from orderflow.dashboard.state.tape import PackedTrades
+from orderflow.market.calendar import sessions_of
 from orderflow.market.candle import Candle, ms_from_iso
 from orderflow.market.errors import OrderflowError
 from orderflow.market.price_unit import in_finest
@@ -81,6 +81,7 @@ class Day:
         """Return the day's instrument before its first trade."""
         instrument = Instrument(self.key)
         instrument.reset(self.date, self.shown.session_start_ms, self.shown.session_end_ms)
+        instrument.earlier_sessions = list(self.shown.earlier_sessions)
         instrument.quote = dict(self.shown.quote)
         return instrument
 
@@ -135,18 +136,18 @@ class Archive:
             trades = PackedTrades(key, _while_wanted(read, superseded))
             first = next(iter(trades), None)
             instrument.reset(date, first.session_start_ms if first else None, first.session_end_ms if first else None)
-            finals = _result(candles, superseded)
-            for candle in _while_wanted(finals, superseded):
-                if trading_date(candle.start_ms) == date:
-                    instrument.add_final(candle)
+            stored = _result(candles, superseded)
+            finals = [c for c in _while_wanted(stored, superseded) if trading_date(c.start_ms) == date]
+            sessions = sessions_of(finals) if finals else []
+            if len(sessions) > 1 or (sessions and first is None):
+                *instrument.earlier_sessions, (instrument.session_start_ms, instrument.session_end_ms) = sessions
+            for candle in finals:
+                instrument.add_final(candle)
             levels = _result(footprint, superseded)
             for start, rows in groupby(_while_wanted(levels, superseded), lambda row: row["window_start"]):
                 instrument.add_levels(ms_from_iso(start), (_level(row) for row in rows))
             for trade in _while_wanted(trades, superseded):
                 instrument.add_trade(trade)
-            if first is None and instrument.starts:
-                instrument.session_start_ms = session_anchor_ms(instrument)
-                instrument.session_end_ms = instrument.minutes[instrument.starts[-1]].flow.end_ms
             if date < trading_date(clock_ms()):
                 instrument.close_until(day_start_ms(date) + DAY_MS)
             instrument.quote["close_price"] = _result(close, superseded) if close is not None else None
@@ -257,6 +258,7 @@ class Replay:
                 self._candle = self._trade = 0
                 first = self._day.empty()
                 self._instrument.reset(self._day.date, first.session_start_ms, first.session_end_ms)
+                self._instrument.earlier_sessions = first.earlier_sessions
                 self._instrument.quote = first.quote
             self.position_ms = wanted
             self._apply()

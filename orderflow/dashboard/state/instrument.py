@@ -17,6 +17,7 @@ from orderflow.dashboard.state.minute import MINUTE_MS, Flow, Minute, Profile, p
 from orderflow.dashboard.state.tape import SeenTrades, Tape
 from orderflow.market.candle import Candle
 from orderflow.market.day_so_far import EXCHANGE
+from orderflow.market.phases import CONTINUOUS, Window
 from orderflow.market.price_unit import FINEST, in_units
 from orderflow.market.trade import Trade
 
@@ -61,6 +62,7 @@ class Instrument:
         self.date = date
         self.session_start_ms = session_start_ms
         self.session_end_ms = session_end_ms
+        self.earlier_sessions: list[Window] = []
         self.minutes: dict[int, Minute] = {}
         self.starts: list[int] = []
         self.tape = Tape(self.key)
@@ -109,9 +111,8 @@ class Instrument:
             self.last_price, self.last_time_ms = trade.price, trade.event_time_ms
         self.last_trade_ms = max(self.last_trade_ms or 0, trade.event_time_ms)
         self.last_received_ms = max(self.last_received_ms or 0, trade.received_time_ms)
-        start, end = self.session_start_ms, self.session_end_ms
         self.revision += 1
-        if start is not None and end is not None and not start <= trade.event_time_ms < end:
+        if not self._trades_at(trade.event_time_ms):
             self.outside_volume += trade.volume
             return True
         minute = self._minute(trade.event_time_ms // MINUTE_MS * MINUTE_MS)
@@ -143,6 +144,9 @@ class Instrument:
         minute.final = True
         self._regard_gap(flow, spanned)
         self.revision += 1
+        if candle.session_phase != CONTINUOUS and not minute.after_close:
+            minute.after_close = True
+            self.epoch = self.revision
         self._changed(minute)
         if candle.close is not None and (self.last_time_ms is None or candle.end_ms > self.last_time_ms):
             self.last_price, self.last_time_ms = candle.close, candle.end_ms - 1
@@ -176,6 +180,9 @@ class Instrument:
         if price is not None or quantity is not None or imbalance is not None:
             self.auction = Auction(price, quantity, imbalance, int(tick["received_time_ms"]))
         if tick.get("session_start_ms") is not None and tick.get("trading_date") == self.date:
+            start, end = self.session_start_ms, self.session_end_ms
+            if start is not None and end is not None and start < end <= tick["session_start_ms"]:
+                self.earlier_sessions.append(Window(start, end))
             self.session_start_ms = tick["session_start_ms"]
             self.session_end_ms = tick.get("session_end_ms")
         last_price = tick.get("ltp")
@@ -189,9 +196,8 @@ class Instrument:
 
     def _fold_index(self, price: float, time_ms: int, received_ms: int) -> None:
         """Fold an index's value into the forming minute: it has no trades, and its final candle is the exchange's bar."""
-        start, end = self.session_start_ms, self.session_end_ms
         minute = self._minute(time_ms // MINUTE_MS * MINUTE_MS)
-        if minute.final or (start is not None and end is not None and not start <= time_ms < end):
+        if minute.final or not self._trades_at(time_ms):
             return
         value = Trade(
             instrument_key=self.key,
@@ -209,6 +215,13 @@ class Instrument:
         self.last_time_ms, self.last_received_ms = time_ms, received_ms
         self.revision += 1
         self._changed(minute)
+
+    def _trades_at(self, time_ms: int) -> bool:
+        """Say whether a time is of one of the day's sessions, as far as these are known."""
+        start, end = self.session_start_ms, self.session_end_ms
+        if start is None or end is None or start <= time_ms < end:
+            return True
+        return any(begin <= time_ms < close for begin, close in self.earlier_sessions)
 
     def take_unseen(self, unseen: Unseen) -> None:
         """Note what traded on this day outside the records held; the day's running figures start anew from it."""

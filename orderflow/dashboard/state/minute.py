@@ -150,15 +150,19 @@ _flow_values = attrgetter(*_FLOW_NAMES)
 
 
 class Minute:
-    """One minute of one instrument; its flow is at hand while it changes, and packed when it rests."""
+    """One minute of one instrument; its flow is at hand while it changes, and packed when it rests.
 
-    __slots__ = ("_flow", "final", "instrument", "revision", "start_ms", "traded")
+    With `after_close` it stands for all that traded in a phase after continuous trading, and is a window of its own.
+    """
+
+    __slots__ = ("_flow", "after_close", "final", "instrument", "revision", "start_ms", "traded")
 
     def __init__(self, instrument: str, start_ms: int, end_ms: int) -> None:
         self.instrument = instrument
         self.start_ms = start_ms
         self.revision = 0
         self.final = False
+        self.after_close = False
         self.traded = False
         self._flow: Flow | bytes = Flow(end_ms)
 

@@ -81,6 +81,7 @@ class Rollup:
         self._revision = -1
         self._epoch = -1
         self._anchor = 0
+        self._earlier: tuple[tuple[int, int], ...] = ()
         self._window: dict[int, tuple[int, Flow]] = {}
 
     def rows(self, instrument: Instrument) -> list[Row]:
@@ -88,18 +89,19 @@ class Rollup:
         anchor = session_anchor_ms(instrument)
         if instrument.epoch != self._epoch or anchor != self._anchor:
             self._rows, self._revision, self._epoch, self._anchor = [], -1, instrument.epoch, anchor
+            self._earlier = tuple(instrument.earlier_sessions)
         if instrument.revision == self._revision:
             return self._rows
         changed = instrument.first_change_after(self._revision)
         self._revision = instrument.revision
         if changed is None:
             return self._rows
-        start = self.window_start(changed)
+        start = self._window_start(instrument.minutes[changed])
         while self._rows and self._rows[-1].candle.start_ms >= start:
             self._rows.pop()
         group: list[Minute] = []
         for minute in instrument.minutes_from(start):
-            if group and self.window_start(minute.start_ms) != self.window_start(group[0].start_ms):
+            if group and self._window_start(minute) != self._window_start(group[0]):
                 self._append(instrument, group)
                 group = []
             group.append(minute)
@@ -107,8 +109,17 @@ class Rollup:
         return self._rows
 
     def window_start(self, time_ms: int) -> int:
-        """Return the start of the window that holds `time_ms`."""
-        return self._anchor + (time_ms - self._anchor) // self._window_ms * self._window_ms
+        """Return the start of the window that holds `time_ms`, counted from the start of its session."""
+        anchor = self._session(time_ms)[0]
+        return anchor + (time_ms - anchor) // self._window_ms * self._window_ms
+
+    def _window_start(self, minute: Minute) -> int:
+        return minute.start_ms if minute.after_close else self.window_start(minute.start_ms)
+
+    def _session(self, time_ms: int) -> tuple[int, int | None]:
+        """Return the start and the end of the session that a time is of."""
+        earlier = (session for session in self._earlier if time_ms < self._anchor and time_ms >= session[0])
+        return max(earlier, default=(self._anchor, None))
 
     def _flows(self, group: list[Minute]) -> list[Flow]:
         """Return the minutes' flows, and remember them: a long window forms over many packed minutes."""
@@ -129,10 +140,13 @@ class Rollup:
         traded = [(flow, candle) for flow, candle in zip(flows, candles, strict=True) if candle.close is not None]
         if not traded:
             return
-        start = self.window_start(group[0].start_ms)
+        start = self._window_start(group[0])
         end = start + self._window_ms
-        if instrument.session_end_ms is not None and start < instrument.session_end_ms:
-            end = min(end, instrument.session_end_ms)
+        session_end = self._session(start)[1] or instrument.session_end_ms
+        if group[0].after_close:
+            end = flows[0].end_ms
+        elif session_end is not None and start < session_end:
+            end = min(end, session_end)
         candle = traded[0][1]
         if self._minutes > 1:
             (candle,) = roll_up([one for _, one in traded], self._minutes, start, end)

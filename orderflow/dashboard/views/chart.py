@@ -48,6 +48,8 @@ def facts(rows: Sequence[Row]) -> Columns:
         "imbalance",
         "exchange_bar",
         "gap",
+        "session_phase",
+        "auction_volume",
         "tick_volume",
         "tick_count",
         "tbq",

@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
+from operator import attrgetter
 from typing import Final, NamedTuple
 
 import msgspec
 
 from orderflow.market.day_so_far import EXCHANGE, exchange_candle
-from orderflow.market.engine.minute import AxisTrade, FinalBy, FinalMinute, OwnTicks, Quote, Stretch, final_minute
+from orderflow.market.engine.after_close import OVER_AFTER_MS, AfterClose
+from orderflow.market.engine.minute import AxisTrade, FinalBy, FinalMinute, OwnTicks, Quote, Stretch, final_minute, uncovered
 from orderflow.market.engine.prices import NOWHERE_ELSE, elsewhere
 from orderflow.market.engine.tail import Tail
 from orderflow.market.engine.volume_axis import UNKNOWN_HIGH, UNKNOWN_LOW, Bounds, VolumeAxis
+from orderflow.market.phases import BEFORE_TRADING, CLOSING_AUCTION, CONTINUOUS
 from orderflow.market.tick import MINUTE_MS, Bar, Tick
 
-CONTINUOUS: Final = "continuous"
-OPENING_AUCTION: Final = "opening_auction"
 _LONGEST_PRE_OPEN_MS: Final = 120 * MINUTE_MS
 NO_DEADLINE: Final = 1 << 62
 SILENT_MS: Final = 10_000
@@ -52,7 +53,8 @@ class InstrumentMinutes:
     """
 
     __slots__ = (
-        "auction_vtt", "axis", "bars", "closed", "date", "done", "end_minute", "filled_to", "first_minute", "highest_vtt", "key",
+        "after_close", "auction_ltt_ms", "auction_vtt", "axis", "bars", "closed", "date", "done", "end_minute", "filled_to",
+        "first_minute", "highest_vtt", "key",
         "last_ltt_ms", "last_sequence", "measured", "own", "quotes", "session_end_ms", "session_start_ms", "source", "trades",
     )  # fmt: skip
 
@@ -72,6 +74,7 @@ class InstrumentMinutes:
         self.bars: dict[int, Bar] = {}
         self.highest_vtt = 0
         self.auction_vtt = 0
+        self.auction_ltt_ms = 0
         self.last_ltt_ms = 0
         self.last_sequence = 0
         self.filled_to = 0
@@ -92,14 +95,14 @@ class InstrumentMinutes:
         """
         start_ms, end_ms, phase = tick.session_start_ms, tick.session_end_ms, tick.session_phase
         if start_ms is not None and end_ms is not None and (start_ms != self.session_start_ms or end_ms != self.session_end_ms):
-            self._take_session(start_ms, end_ms, tick.feed_time_ms)
-        if phase == OPENING_AUCTION:
+            self._take_session(start_ms, end_ms)
+        if phase in BEFORE_TRADING:
             self._take_auction(tick)
         ready = False
         ltt_ms, vtt, sequence = tick.ltt_ms, tick.vtt, tick.sequence
         if ltt_ms is not None and ltt_ms > tick.feed_time_ms + AHEAD_MS:
             ltt_ms = None
-        if vtt is not None and ltt_ms is not None and 0 < self.session_start_ms <= ltt_ms:
+        if vtt is not None and ltt_ms is not None and (0 < self.session_start_ms <= ltt_ms or self.axis is not None):
             ready = self._place(tick, vtt, ltt_ms, sides)
         if phase == CONTINUOUS:
             event_ms, tbq = tick.event_time_ms, tick.tbq
@@ -130,10 +133,12 @@ class InstrumentMinutes:
         self.filled_to = minute
         return None if bar.volume == 0 else FinalMinute(exchange_candle(self.key, bar, EXCHANGE), ())
 
-    def _take_session(self, start_ms: int, end_ms: int, feed_time_ms: int) -> None:
-        """Note the session's edges, which the feed may move; a first tick may have named none."""
+    def _take_session(self, start_ms: int, end_ms: int) -> None:
+        """Note the session's edges, which the feed may move; a first tick may have named none, a late one an earlier session."""
+        if end_ms <= self.session_start_ms:
+            return
         self.set_session(start_ms, end_ms)
-        begin = min(start_ms, feed_time_ms) // MINUTE_MS
+        begin = start_ms // MINUTE_MS
         if self.axis is None and not self.done and self.closed == self.first_minute < begin:
             self.closed = self.first_minute = begin
 
@@ -141,10 +146,15 @@ class InstrumentMinutes:
         """Note the edges of continuous trading; `end_minute` is the first minute after it."""
         self.session_start_ms, self.session_end_ms = start_ms, end_ms
         self.end_minute = -(-end_ms // MINUTE_MS)
+        self.after_close = AfterClose()
 
     def has_open_minutes(self) -> bool:
         """Whether anything is known of a minute that is not published yet."""
         return bool(self.own or self.bars or self.trades.items)
+
+    def ends_session(self, tick: Tick) -> bool:
+        """Whether the tick is of a later session of the day: everything before it is to be settled first."""
+        return 0 < self.session_end_ms <= (tick.session_start_ms or 0)
 
     def settle(self, clock_ms: int | None, watermark_ms: int | None) -> Iterator[Settled]:
         """Yield what is final: late volume first, then minutes in order.
@@ -169,16 +179,21 @@ class InstrumentMinutes:
                 stretch = self._stretch(minute, by_clock=by_clock)
                 if stretch is not None:
                     yield from self._publish(minute, stretch)
-        while self.closed in self.done:
-            self.done.remove(self.closed)
-            self.closed += 1
+        self._advance()
+        if self.closed >= self.end_minute:
+            for phase, minute in self.after_close.open(self.closed):
+                by_clock = clock_ms is None or clock_ms >= self._over_ms(phase, watermark_ms)
+                stretch = self._stretch(minute, by_clock=by_clock)
+                if stretch is not None:
+                    yield from self._publish(minute, stretch._replace(session_phase=phase))
+            self._advance()
         self._prune()
 
     def deadline_ms(self, watermark_ms: int | None) -> int:
         """Return the time on the clock from which the oldest open minute is final; far away once the session's are published."""
-        if watermark_ms is None or self.closed >= self.end_minute:
-            return NO_DEADLINE
-        return (self.closed + 1) * MINUTE_MS + watermark_ms
+        if watermark_ms is not None and self.closed < self.end_minute:
+            return (self.closed + 1) * MINUTE_MS + watermark_ms
+        return min((self._over_ms(phase, watermark_ms) for phase, _ in self.after_close.open(self.closed)), default=NO_DEADLINE)
 
     def restart_axis(self) -> None:
         """Begin a new axis after cumulative volume was set back; the minutes of the old one must be settled before."""
@@ -200,40 +215,62 @@ class InstrumentMinutes:
             self.auction_vtt = tick.vtt
 
     def _place(self, tick: Tick, vtt: int, ltt_ms: int, sides: Sides | None) -> bool:
-        """Put the tick on the axis; returns whether it began a new minute there or came out of order."""
+        """Put the tick on the axis; returns whether it began a new minute there or came out of order.
+
+        An auction after a halt, or before a later session, is of the minute in which trading goes on, as the opening auction is:
+        its own time says nothing of where a minute ends.
+        """
         volume = (0 if sides is None else tick.traded_volume) or 0
-        low, end_minute = vtt - volume, self.end_minute
+        low, end_minute, phase = vtt - volume, self.end_minute, tick.session_phase
         minute = ltt_ms // MINUTE_MS
-        minute = minute if minute < end_minute else end_minute
+        before_trading = phase in BEFORE_TRADING
+        if before_trading and volume:
+            self.auction_ltt_ms = ltt_ms
+        after_close = minute >= end_minute and not before_trading
+        if after_close:
+            minute = self.after_close.minute_of(phase, ltt_ms, volume, end_minute, self.closed)
         axis = self.axis
         if axis is None:
             axis = self.axis = VolumeAxis(self.closed, low)
         ready = False
-        if ltt_ms >= self.last_ltt_ms and vtt >= self.highest_vtt:
+        if ltt_ms >= self.last_ltt_ms and vtt >= self.highest_vtt and ltt_ms > self.auction_ltt_ms:
             self.last_ltt_ms = ltt_ms
             ready = axis.observe(minute, vtt, tick.ltq or 0)
         if vtt > self.highest_vtt:
             self.highest_vtt = vtt
         price = tick.ltp
-        if not volume or sides is None or price is None or self.closed >= end_minute:
+        if not volume or sides is None or price is None or minute < self.closed >= end_minute:
             return ready
+        if after_close:
+            self._count(tick, minute, sides)
         if minute < self.first_minute and self._covers_none_yet():
             self._begin_at(minute)
         if low < axis.origin and minute >= self.first_minute == self.closed:
             axis.origin = low
-        unseen = tick.gap or is_silent(tick)
+        auction = not tick.gap and (before_trading or phase == CLOSING_AUCTION)
+        unseen = not auction and (tick.gap or is_silent(tick))
         one_sided = (tick.prev_bid is None) != (tick.prev_ask is None)
         buy, sell = sides.buy, sides.sell
         others = elsewhere(tick, buy, sell) if buy + sell == volume and not unseen else NOWHERE_ELSE
-        trade = AxisTrade(low, vtt, price, buy, sell, sides.wrong_share, unseen, one_sided, others)
+        trade = AxisTrade(low, vtt, price, buy, sell, sides.wrong_share, unseen, one_sided, others, auction)
         trades = self.trades.items
         if not trades or low >= trades[-1].high:
             trades.append(trade)
             return ready
-        for part in _uncovered(trade, trades):
-            insort(trades, part, key=_low)
+        for part in uncovered(trade, trades):
+            insort(trades, part, key=attrgetter("low"))
         self.trades.write_again()
         return True
+
+    def _over_ms(self, phase: str, watermark_ms: int | None) -> int:
+        """Return the time on the clock from which a phase behind continuous trading is final."""
+        return NO_DEADLINE if watermark_ms is None else self.session_end_ms + OVER_AFTER_MS[phase] + watermark_ms
+
+    def _advance(self) -> None:
+        """Move `closed` behind what is published."""
+        while self.closed in self.done:
+            self.done.remove(self.closed)
+            self.closed += 1
 
     def _covers_none_yet(self) -> bool:
         """Whether no minute was published, so that the beginning may still move back."""
@@ -360,7 +397,9 @@ class InstrumentMinutes:
             self.axis.use(minute + 1, stretch.high, binds=measured)
             stretch = stretch._replace(auction=min(self._auction(self.axis, minute), stretch.total, self._unseen(stretch)))
         if own is not None or stretch.total or stretch.exchange_bar:
-            yield final_minute(self.key, minute * MINUTE_MS, stretch, self.trades.items, own, quote, bar, self.source)
+            yield final_minute(
+                self.key, self.after_close.start_ms(minute), stretch, self.trades.items, own, quote, bar, self.source
+            )
 
     def _auction(self, axis: VolumeAxis, minute: int) -> int:
         """Return what the opening auction traded, for the minute that it is counted in: the session's first."""
@@ -379,13 +418,13 @@ class InstrumentMinutes:
                 low = axis.bounds(edge).low
                 if low > used.value:
                     axis.use(edge, low, binds=True)
-                    yield LateVolume(self.key, (edge - 1) * MINUTE_MS, low - used.value)
+                    yield LateVolume(self.key, self.after_close.start_ms(edge - 1), low - used.value)
 
     def _prune(self) -> None:
         axis = self.axis
         if axis is None:
             return
-        if self.closed >= self.end_minute:
+        if self.closed >= self.end_minute and not any(self.after_close.open(self.closed)):
             self.trades.drop(len(self.trades.items))
         axis.prune(self.closed, self._newest())
         self.measured = {minute for minute in self.measured if minute >= axis.base}
@@ -405,21 +444,3 @@ def is_silent(tick: Tick) -> bool:
     if tick.prev_feed_time_ms is None or tick.feed_time_ms - tick.prev_feed_time_ms <= SILENT_MS:
         return False
     return (tick.traded_volume or 0) > (tick.ltq or 0)
-
-
-def _uncovered(trade: AxisTrade, trades: Iterable[AxisTrade]) -> list[AxisTrade]:
-    """Return the parts of a trade that none of `trades` covers, which are in order: two streamers may report the same volume."""
-    parts, low = [], trade.low
-    for known in trades:
-        if known.low >= trade.high:
-            break
-        if known.low > low:
-            parts.append(trade.part(low, known.low))
-        low = max(low, known.high)
-    if low < trade.high:
-        parts.append(trade.part(low, trade.high))
-    return parts
-
-
-def _low(trade: AxisTrade) -> int:
-    return trade.low

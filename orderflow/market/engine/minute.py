@@ -10,6 +10,7 @@ import msgspec
 from orderflow.market.candle import Candle
 from orderflow.market.confidence import band, grade
 from orderflow.market.engine.prices import NOWHERE_ELSE, Elsewhere
+from orderflow.market.phases import CONTINUOUS
 from orderflow.market.price_unit import whole_numbers
 from orderflow.market.tick import MINUTE_MS, Bar
 
@@ -21,7 +22,7 @@ class AxisTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
     `wrong_share` is the expected share of its volume on the wrong side; `unseen` says that nobody saw its trades one by one,
     `one_sided` that the quote before them had bids only, or offers only. `elsewhere` is what of it the footprint shows at
-    other prices; the candle takes all of it at the last price.
+    other prices; the candle takes all of it at the last price. `auction` says that an auction traded it.
     """
 
     low: int
@@ -33,6 +34,7 @@ class AxisTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
     unseen: bool
     one_sided: bool = False
     elsewhere: Elsewhere = NOWHERE_ELSE
+    auction: bool = False
 
     def sides_within(self, low: int, high: int) -> tuple[int, int]:
         """Return (buy, sell) of the part (low, high]: whole numbers that add up over neighbouring parts."""
@@ -44,11 +46,25 @@ class AxisTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
     def part(self, low: int, high: int) -> AxisTrade:
         """Return what of the trade lies in (low, high], all at its last price: which prices lie there is not known."""
         buy, sell = self.sides_within(low, high)
-        return AxisTrade(low, high, self.price, buy, sell, self.wrong_share, self.unseen)
+        return AxisTrade(low, high, self.price, buy, sell, self.wrong_share, self.unseen, auction=self.auction)
 
     def _share(self, volume: int, low: int, high: int) -> int:
         whole = self.high - self.low
         return volume * (high - self.low) // whole - volume * (low - self.low) // whole
+
+
+def uncovered(trade: AxisTrade, trades: Iterable[AxisTrade]) -> list[AxisTrade]:
+    """Return the parts of a trade that none of `trades` covers, which are in order: two streamers may report the same volume."""
+    parts, low = [], trade.low
+    for known in trades:
+        if known.low >= trade.high:
+            break
+        if known.low > low:
+            parts.append(trade.part(low, known.low))
+        low = max(low, known.high)
+    if low < trade.high:
+        parts.append(trade.part(low, trade.high))
+    return parts
 
 
 class OwnTicks(msgspec.Struct, array_like=True, gc=False):
@@ -104,7 +120,8 @@ class FinalMinute(NamedTuple):
 class Stretch(NamedTuple):
     """A minute's place on the axis and its volume, which is the bar's, or the distance of the edges where no bar gave it.
 
-    `auction` is the part of it that an auction traded; nobody watches an auction trade by trade, and nothing of it was missed.
+    `auction` is the part of it that an auction traded before the first update; nobody watches an auction trade by trade, and
+    nothing of it was missed.
     """
 
     low: int
@@ -113,6 +130,7 @@ class Stretch(NamedTuple):
     exchange_bar: bool
     final_by: FinalBy
     auction: int = 0
+    session_phase: str = CONTINUOUS
 
 
 class _Sums(NamedTuple):
@@ -125,6 +143,7 @@ class _Sums(NamedTuple):
     variance: float
     unseen: bool
     one_sided: int
+    auction: int
     least: int
     greatest: int
     open: float | None
@@ -140,7 +159,7 @@ def _add_up(trades: Iterable[AxisTrade], begin: int, end: int) -> _Sums:
 
     `levels` holds every trade at its last price; `spread` are those of which the footprint shows some elsewhere.
     """
-    buy = sell = seen = one_sided = least = greatest = 0
+    buy = sell = seen = one_sided = auction = least = greatest = 0
     turnover = variance = 0.0
     unseen = False
     opened = closed = None
@@ -166,6 +185,8 @@ def _add_up(trades: Iterable[AxisTrade], begin: int, end: int) -> _Sums:
         unseen = unseen or trade.unseen
         if trade.one_sided:
             one_sided += volume
+        if trade.auction:
+            auction += volume
         delta = buy - sell
         if delta < least:
             least = delta
@@ -183,8 +204,9 @@ def _add_up(trades: Iterable[AxisTrade], begin: int, end: int) -> _Sums:
         closed = price
     highest, lowest = max(levels, default=None), min(levels, default=None)
     return _Sums(
-        buy, sell, seen, turnover, variance, unseen, one_sided, least, greatest, opened, highest, lowest, closed, levels, spread
-    )
+        buy, sell, seen, turnover, variance, unseen, one_sided, auction, least, greatest, opened, highest, lowest, closed, levels,
+        spread,
+    )  # fmt: skip
 
 
 def final_minute(
@@ -205,6 +227,7 @@ def final_minute(
     sums = _add_up(trades, stretch.low, stretch.high)
     classified = sums.buy + sums.sell
     delta = sums.buy - sums.sell
+    auction = stretch.auction + sums.auction
     delta_band = band(sums.variance)
     ticks = own if own is not None else sums
     shown = bar if bar is not None else ticks
@@ -231,7 +254,7 @@ def final_minute(
         max_delta=sums.greatest,
         imbalance=delta / classified if classified else None,
         delta_band=delta_band,
-        confidence=grade(delta_band, stretch.total - stretch.auction, classified, sums.one_sided),
+        confidence=grade(delta_band, stretch.total - auction, classified, sums.one_sided),
         exchange_bar=stretch.exchange_bar,
         gap=sums.unseen or stretch.total - stretch.auction > sums.seen,
         tick_open=ticks.open,
@@ -242,7 +265,8 @@ def final_minute(
         tick_sell_volume=0 if own is None else own.sell,
         source=source,
         final_by=stretch.final_by,
-        auction_volume=stretch.auction,
+        auction_volume=auction,
+        session_phase=stretch.session_phase,
     )
     return FinalMinute(candle, _levels(instrument, sums, shown.low, shown.high))
 

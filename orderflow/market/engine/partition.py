@@ -179,6 +179,8 @@ class PartitionEngine:
             self._rest(before)
             self._deadlines[streamer] = min(self._deadlines.get(streamer, NO_DEADLINE), known.deadline_ms)
         minutes, settings = known.minutes, self.settings
+        if minutes.ends_session(tick):
+            self._settle(known, None, out)
         if minutes.is_set_back(tick):
             self._settle(known, None, out)
             minutes.restart_axis()

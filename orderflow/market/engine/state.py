@@ -12,13 +12,14 @@ from typing import Final
 import msgspec
 
 from orderflow.market.candle import Candle
+from orderflow.market.engine.after_close import AfterClose, PhaseMinute
 from orderflow.market.engine.instrument import InstrumentMinutes
 from orderflow.market.engine.minute import AxisTrade, OwnTicks, Quote
 from orderflow.market.engine.partition import Instrument, Run
 from orderflow.market.engine.volume_axis import Bounds, Mark, Span, Used, VolumeAxis
 from orderflow.market.tick import MINUTE_MS, Bar
 
-STATE_VERSION: Final = 3
+STATE_VERSION: Final = 4
 """Raised whenever the shape or meaning of the state changes; 1 and 2 were those of the queries before this engine."""
 
 
@@ -47,6 +48,7 @@ class Header(msgspec.Struct, array_like=True):
     measured: set[int]
     highest_vtt: int
     auction_vtt: int
+    auction_ltt_ms: int
     last_ltt_ms: int
     last_sequence: int
     axis: AxisState | None
@@ -57,7 +59,8 @@ class Header(msgspec.Struct, array_like=True):
     windows_closed_ms: dict[int, int]
     trades_dropped: int
     minutes_dropped: int
-    filled_to: int = 0
+    filled_to: int
+    after_close: dict[str, PhaseMinute]
 
 
 class Change(msgspec.Struct, array_like=True):
@@ -113,6 +116,7 @@ def _header(known: Instrument) -> Header:
         measured=minutes.measured,
         highest_vtt=minutes.highest_vtt,
         auction_vtt=minutes.auction_vtt,
+        auction_ltt_ms=minutes.auction_ltt_ms,
         last_ltt_ms=minutes.last_ltt_ms,
         last_sequence=minutes.last_sequence,
         axis=None if axis is None else AxisState(axis.origin, axis.base, axis.base_bounds, axis.marks, axis.bars, axis.used),
@@ -124,6 +128,7 @@ def _header(known: Instrument) -> Header:
         trades_dropped=minutes.trades.dropped,
         minutes_dropped=windows.minutes.dropped,
         filled_to=minutes.filled_to,
+        after_close=minutes.after_close.phases,
     )
 
 
@@ -132,8 +137,10 @@ def _minutes(key: str, header: Header) -> InstrumentMinutes:
     minutes.set_session(header.session_start_ms, header.session_end_ms)
     minutes.closed, minutes.done, minutes.measured = header.closed, header.done, header.measured
     minutes.highest_vtt, minutes.auction_vtt = header.highest_vtt, header.auction_vtt
+    minutes.auction_ltt_ms = header.auction_ltt_ms
     minutes.last_ltt_ms, minutes.last_sequence, minutes.filled_to = header.last_ltt_ms, header.last_sequence, header.filled_to
     minutes.own, minutes.quotes, minutes.bars = header.own, header.quotes, header.bars
+    minutes.after_close = AfterClose(header.after_close)
     stored = header.axis
     if stored is not None:
         axis = minutes.axis = VolumeAxis(stored.base, stored.origin)

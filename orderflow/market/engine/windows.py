@@ -1,4 +1,7 @@
-"""Longer candles from final minutes: windows that begin at the session's start and are cut at its end."""
+"""Longer candles from final minutes: windows that begin at the session's start and are cut at its end.
+
+What traded after the session, in a closing auction or later, is a window of its own.
+"""
 
 from __future__ import annotations
 
@@ -7,6 +10,7 @@ from collections.abc import Iterable, Iterator
 from orderflow.market.candle import Candle
 from orderflow.market.engine.tail import Tail
 from orderflow.market.measures import roll_up
+from orderflow.market.phases import CONTINUOUS
 from orderflow.market.tick import MINUTE_MS
 
 
@@ -41,7 +45,7 @@ class WindowRollUp:
             span_ms = length * MINUTE_MS
             windows: dict[int, list[Candle]] = {}
             for minute in self.minutes.items:
-                if minute.start_ms >= closed_ms:
+                if minute.start_ms >= closed_ms and minute.session_phase == CONTINUOUS:
                     start_ms = minute.start_ms - (minute.start_ms - session_start_ms) % span_ms
                     windows.setdefault(start_ms, []).append(minute)
             for start_ms in sorted(windows):
@@ -50,6 +54,10 @@ class WindowRollUp:
                     break
                 yield from roll_up(windows[start_ms], length, start_ms, end_ms)
                 self.closed_ms[length] = end_ms
+            for minute in self.minutes.items:
+                if minute.start_ms >= self.closed_ms[length] and minute.session_phase != CONTINUOUS:
+                    yield from roll_up([minute], length, session_start_ms, session_end_ms)
+                    self.closed_ms[length] = minute.end_ms
         self._drop()
 
     def _drop(self) -> None:
