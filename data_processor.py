@@ -4,6 +4,7 @@ import sys
 from functools import partial
 
 from orderflow import logs, settings
+from orderflow.broker.changelog import CandleChangelog
 from orderflow.broker.topic_identity import topic_extent
 from orderflow.health import HealthServer
 from orderflow.market.topics import TICKS
@@ -17,11 +18,12 @@ def main() -> int:
     """Run the processor until SIGTERM; returns the exit code."""
     chosen = settings.load()
     logs.configure(chosen.log_level, secrets=[chosen.access_token])
-    extent = partial(topic_extent, chosen.kafka, TICKS)
-    extent()  # without Kafka this process ends before it asks Spark for cores
+    extent = partial(topic_extent, chosen.kafka)
+    extent(TICKS)  # without Kafka this process ends before it asks Spark for cores
+    changelog = partial(CandleChangelog.of, chosen.kafka)
     spark = spark_session(chosen, "orderflow-processor", chosen.processor_cores)
     require_cores(spark, chosen)
-    watch = QueryWatch(spark, processor_queries(spark, chosen, extent), {"trades": chosen.trades_trigger_seconds})
+    watch = QueryWatch(spark, processor_queries(spark, chosen, extent, changelog), {"trades": chosen.trades_trigger_seconds})
     with HealthServer(chosen.health_host, chosen.health_port, watch.health):
         return watch.wait()
 

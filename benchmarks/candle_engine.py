@@ -5,8 +5,8 @@
 It starts a Kafka broker of its own and fills a topic of two partitions with the ticks that the product makes of a recording,
 cloned over instruments, with a streamer's heartbeats. Then it runs in turn, in alternating rounds, each on both cores:
 
-ours    the candle query as deployed, which computes everything a candle of ours holds, and the footprint: state in RocksDB and
-        its checkpoint on disk, output to Kafka
+ours    the candle query as deployed, which computes everything a candle of ours holds, and the footprint: output and the log
+        of its state to Kafka, checkpoint on disk
 flink   Flink SQL in a mini-cluster: open, high, low, close and volume of each minute
 quix    quixstreams, a process a partition: the same
 
@@ -196,7 +196,15 @@ def fill(options: argparse.Namespace, brokers: str) -> tuple[int, int, int]:
     """Make the topics and fill that of ticks; returns the number of ticks, their bytes, and the number of instruments."""
     admin = AdminClient({"bootstrap.servers": brokers})
     unlimited = {"retention.ms": "-1", "retention.bytes": "-1"}
-    names = (topics.TICKS, topics.ORDERFLOW, topics.FOOTPRINT, topics.FEED_EVENTS, "candles_flink", "candles_quix")
+    names = (
+        topics.TICKS,
+        topics.ORDERFLOW,
+        topics.FOOTPRINT,
+        topics.FEED_EVENTS,
+        topics.CANDLE_STATE,
+        "candles_flink",
+        "candles_quix",
+    )
     for made in admin.create_topics([NewTopic(name, PARTITIONS, 1, config=unlimited) for name in names]).values():
         made.result()
     producer = Producer({"bootstrap.servers": brokers, "linger.ms": 20, "partitioner": "murmur2_random"})

@@ -10,8 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
-from kazoo.security import CREATOR_ALL_ACL
-
 from orderflow import logs
 from orderflow.market.errors import SettingsError
 
@@ -94,7 +92,10 @@ class KafkaCluster:
         return self.security_protocol.endswith("SSL")
 
     def librdkafka(self) -> dict[str, Any]:
-        """Return the options of a confluent-kafka client. Raises SettingsError when a secret cannot be read."""
+        """Return the options of a confluent-kafka client, with certificates and password in them: executors need no files.
+
+        Raises SettingsError when a secret or certificate cannot be read.
+        """
         options: dict[str, Any] = {"bootstrap.servers": self.brokers, "security.protocol": self.security_protocol}
         if self._uses_sasl:
             options["sasl.mechanism"] = self.sasl_mechanism
@@ -102,11 +103,13 @@ class KafkaCluster:
             options["sasl.password"] = self._password()
         if self._uses_tls:
             files = {
-                "ssl.ca.location": self.tls.ca,
-                "ssl.certificate.location": self.tls.certificate,
-                "ssl.key.location": self.tls.key,
+                "CA": ("ca", self.tls.ca),
+                "CERTIFICATE": ("certificate", self.tls.certificate),
+                "KEY": ("key", self.tls.key),
             }
-            options.update({name: str(path) for name, path in files.items() if path is not None})
+            for setting, (name, path) in files.items():
+                if path is not None:
+                    options[f"ssl.{name}.pem"] = _pem(f"KAFKA_SSL_{setting}_FILE", path)
         return options
 
     def kafka_python(self) -> dict[str, Any]:
@@ -191,6 +194,8 @@ class ZooKeeperCluster:
             password = read_secret("ZOOKEEPER_PASSWORD_FILE", self.password_file)
             options["auth_data"] = [("digest", f"{self.username}:{password}")]
         if self.username or self.tls.certificate is not None:
+            from kazoo.security import CREATOR_ALL_ACL  # here, since executors load this module and have no kazoo
+
             options["default_acl"] = CREATOR_ALL_ACL
         return options
 

@@ -14,11 +14,11 @@ sys.path.insert(0, str(ROOT))
 from pyspark.sql import SparkSession  # noqa: E402
 
 from orderflow import settings  # noqa: E402
+from orderflow.broker.changelog import CandleChangelog  # noqa: E402
 from orderflow.market import topics  # noqa: E402
 from orderflow.processing import queries  # noqa: E402
-from orderflow.processing.final_flow import engine_settings, final_messages, spreading_keys  # noqa: E402
+from orderflow.processing.final_flow import engine_settings, final_messages  # noqa: E402
 
-ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
 NOT_SERVING = {"spark.ui.enabled": "false", "spark.sql.streaming.metricsEnabled": "false"}
 
 
@@ -34,9 +34,8 @@ def main() -> int:
     spark = session(options)
     began_ms = time.time() * 1000
     messages = queries.read_messages(spark, chosen, topics.TICKS, most=queries.CANDLE_BATCH_ROWS)
-    keys = spreading_keys(spark, options.partitions, options.partitions)
     query = (
-        final_messages(messages, engine_settings(chosen), keys, "orderflow")
+        final_messages(messages, engine_settings(chosen), CandleChangelog.of(chosen.kafka, options.partitions))
         .writeStream.format("kafka")
         .options(**queries.sink_options(chosen))
         .option("checkpointLocation", str(options.state / "checkpoint"))
@@ -54,7 +53,7 @@ def main() -> int:
 
 
 def session(options: argparse.Namespace) -> SparkSession:
-    """Return a local Spark with a core for each partition and the state on disk, with a log of changes for each batch."""
+    """Return a local Spark with a core for each partition."""
     os.environ["PYSPARK_PYTHON"] = sys.executable
     os.environ["PYTHONPATH"] = str(ROOT)
     os.environ.setdefault("SPARK_LOCAL_IP", "127.0.0.1")
@@ -66,10 +65,7 @@ def session(options: argparse.Namespace) -> SparkSession:
         .config("spark.driver.extraClassPath", f"{options.jars}/*")
         .config("spark.local.dir", str(options.state / "spark"))
         .config("spark.sql.warehouse.dir", str(options.state / "warehouse"))
-        .config("spark.sql.shuffle.partitions", options.partitions)
         .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.sql.streaming.stateStore.providerClass", ROCKSDB)
-        .config("spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled", "true")
     )
     for name, value in NOT_SERVING.items():
         builder = builder.config(name, value)

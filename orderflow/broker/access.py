@@ -36,8 +36,8 @@ ACCESS: Final = {
         groups="orderflow-resume",
     ),
     "processor": Access(
-        reads=(topics.TICKS,),
-        writes=(topics.TRADES, topics.ORDERFLOW, topics.FOOTPRINT, topics.FEED_EVENTS),
+        reads=(topics.TICKS, topics.CANDLE_STATE),
+        writes=(topics.TRADES, topics.ORDERFLOW, topics.FOOTPRINT, topics.FEED_EVENTS, topics.CANDLE_STATE),
         groups="spark-",
     ),
     "tick-storage": Access(reads=(topics.TICKS,), writes=(topics.REJECTS,), groups="spark-"),

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import orjson
-from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
+from confluent_kafka import Consumer, KafkaException, TopicPartition
 
+from orderflow.broker.reading import CALL_SECONDS, TO_END, partitions_of, records_to_end
 from orderflow.clusters import KafkaCluster
 from orderflow.market import topics
 from orderflow.market.errors import DecodeError, OrderflowError
@@ -21,9 +22,6 @@ log = logging.getLogger(__name__)
 
 _MARGIN_MS: Final = 60_000
 _WITHOUT_STATE_MS: Final = 15 * 60_000
-_PATIENCE_SECONDS: Final = 60.0
-_CALL_SECONDS: Final = 20.0
-_BATCH: Final = 2_000
 _REJECTS_KEPT: Final = 20
 
 
@@ -127,26 +125,22 @@ def read_stored(
     consumer = Consumer(
         {
             **kafka.librdkafka(),
+            **TO_END,
             "group.id": "orderflow-resume",
-            "enable.auto.commit": False,
-            "auto.offset.reset": "earliest",
-            "enable.partition.eof": True,
-            "fetch.wait.max.ms": 50,
-            "log_level": 2,
         }
     )
     reader = StateReader(wanted)
     stored = reader.stored
     began = time.monotonic()
     try:
-        for message in _records(consumer, topics.INSTRUMENT_STATE, {}, stopped):
+        for message in records_to_end(consumer, topics.INSTRUMENT_STATE, stopped=stopped):
             name = (message.key() or b"").decode(errors="replace")
             source = f"{message.topic()}[{message.partition()}]@{message.offset()}"
             reader.take(name, message.value(), message.timestamp()[1], source)
         doubtful_ms = reader.doubtful_ms(names)
         starts = _starts(consumer, reader.told_positions(), reader.newest_ms(), doubtful_ms) if keys else {}
         seen = 0
-        for message in _records(consumer, topics.TICKS, starts, stopped) if keys else ():
+        for message in records_to_end(consumer, topics.TICKS, starts, stopped=stopped) if keys else ():
             seen += 1
             key = message.key()
             tick = _record(message.value()) if key in keys else None
@@ -185,10 +179,10 @@ def _starts(consumer: Consumer, positions: list[dict[str, int]], newest_ms: int,
     """
     since_ms = newest_ms - _MARGIN_MS if newest_ms else int(time.time() * 1000) - _WITHOUT_STATE_MS
     since_ms = max(0, since_ms if doubtful_ms is None else min(since_ms, doubtful_ms))
-    partitions = [TopicPartition(topics.TICKS, number, since_ms) for number in _partitions(consumer, topics.TICKS)]
+    partitions = [TopicPartition(topics.TICKS, number, since_ms) for number in partitions_of(consumer, topics.TICKS)]
     starts: dict[int, int] = {}
-    for found in consumer.offsets_for_times(partitions, timeout=_CALL_SECONDS) if partitions else ():
-        end = consumer.get_watermark_offsets(found, timeout=_CALL_SECONDS)[1]
+    for found in consumer.offsets_for_times(partitions, timeout=CALL_SECONDS) if partitions else ():
+        end = consumer.get_watermark_offsets(found, timeout=CALL_SECONDS)[1]
         told = [position[str(found.partition)] for position in positions if str(found.partition) in position]
         told = [offset for offset in told if offset <= end]
         by_time = found.offset if found.offset >= 0 else end
@@ -196,43 +190,3 @@ def _starts(consumer: Consumer, positions: list[dict[str, int]], newest_ms: int,
             told.append(by_time)
         starts[found.partition] = min(told, default=by_time)
     return starts
-
-
-def _partitions(consumer: Consumer, topic: str) -> tuple[int, ...]:
-    found = consumer.list_topics(topic, timeout=_CALL_SECONDS).topics[topic]
-    return () if found.error is not None else tuple(found.partitions)
-
-
-def _records(consumer: Consumer, topic: str, starts: dict[int, int], stopped: Callable[[], bool]) -> Iterator[Message]:
-    """Yield every record of a topic from `starts` (default: its beginning) to its end now."""
-    assigned: list[TopicPartition] = []
-    ends: dict[int, int] = {}
-    for number in _partitions(consumer, topic):
-        low, high = consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_CALL_SECONDS)
-        start = max(starts.get(number, low), low)
-        if start < high:
-            assigned.append(TopicPartition(topic, number, start))
-            ends[number] = high
-    consumer.assign(assigned)
-    deadline = time.monotonic() + _PATIENCE_SECONDS
-    while ends:
-        if stopped():
-            raise OrderflowError("told to stop while states were read back")
-        batch = consumer.consume(_BATCH, 0.2)
-        if batch:
-            deadline = time.monotonic() + _PATIENCE_SECONDS
-        elif time.monotonic() > deadline:
-            raise OrderflowError(f"Kafka gave nothing of {topic} for {_PATIENCE_SECONDS:.0f} s; look at the broker's log")
-        for record in batch:
-            error, partition, offset = record.error(), record.partition(), record.offset()
-            if error is not None:
-                if error.code() != KafkaError._PARTITION_EOF:
-                    raise KafkaException(error)
-                ends.pop(partition, None)
-                continue
-            if partition not in ends:
-                continue
-            if offset + 1 >= ends[partition]:
-                ends.pop(partition)
-            yield record
-    consumer.unassign()

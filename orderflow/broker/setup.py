@@ -28,12 +28,11 @@ _LESS_THAN_TICKS: Final = 8
 def topic_settings(settings: Settings) -> dict[str, tuple[int, dict[str, str]]]:
     """Return topic -> (partitions, settings). Retention is by time and bytes, an eighth of the ticks' for the other topics.
 
-    Instrument states are compacted. A partition takes its bytes and one open segment, an eighth of them.
+    States are compacted; those of instruments also expire. A partition takes its bytes and one open segment, an eighth of them.
     """
     by_size = _by_size(settings, settings.kafka_retention_bytes // _LESS_THAN_TICKS)
     compacted = {
-        "cleanup.policy": "compact,delete",
-        "retention.ms": str(_STATE_RETENTION_MS),
+        "cleanup.policy": "compact",
         "segment.ms": str(_HOUR_MS),
         "segment.bytes": str(16 << 20),
         "min.cleanable.dirty.ratio": "0.2",
@@ -43,7 +42,9 @@ def topic_settings(settings: Settings) -> dict[str, tuple[int, dict[str, str]]]:
     wanted = {name: (1 if name in one else settings.kafka_partitions, by_size) for name in topics.ALL}
     wanted[topics.TICKS] = (settings.kafka_partitions, _by_size(settings, settings.kafka_retention_bytes))
     wanted[topics.REJECTS] = (1, {**by_size, "max.message.bytes": str(2 << 20)})
-    wanted[topics.INSTRUMENT_STATE] = (1, compacted)
+    expiring = {"cleanup.policy": "compact,delete", "retention.ms": str(_STATE_RETENTION_MS)}
+    wanted[topics.INSTRUMENT_STATE] = (1, {**compacted, **expiring})
+    wanted[topics.CANDLE_STATE] = (settings.kafka_partitions, {**compacted, "max.message.bytes": str(8 << 20)})
     return wanted
 
 

@@ -11,5 +11,6 @@ FOOTPRINT: Final = "upstox_footprint"
 FEED_EVENTS: Final = "upstox_feed_events"
 REJECTS: Final = "upstox_rejects"
 INSTRUMENT_STATE: Final = "upstox_instrument_state"
+CANDLE_STATE: Final = "upstox_candle_state"
 
-ALL: Final = (TICKS, TRADES, ORDERFLOW, FOOTPRINT, FEED_EVENTS, REJECTS, INSTRUMENT_STATE)
+ALL: Final = (TICKS, TRADES, ORDERFLOW, FOOTPRINT, FEED_EVENTS, REJECTS, INSTRUMENT_STATE, CANDLE_STATE)

@@ -30,7 +30,16 @@ INTERPRETER: Final = f"./{DIRECTORY}/bin/python3"
 CONTENTS: Final = "contents.json"
 """The archive's first member: `Contents` as JSON."""
 # What the modules import that run in Python workers; what these require comes with them.
-_WORKERS_NEED: Final = ("msgspec", "pandas", "prometheus-client", "protobuf", "pyarrow", "pyspark", "python-dotenv")
+_WORKERS_NEED: Final = (
+    "confluent-kafka",
+    "msgspec",
+    "pandas",
+    "prometheus-client",
+    "protobuf",
+    "pyarrow",
+    "pyspark",
+    "python-dotenv",
+)
 
 
 class Contents(msgspec.Struct, frozen=True):

@@ -2,22 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any, Final
+from collections.abc import Iterator
+from typing import Any
 
 import msgspec
 import pandas as pd
-from pyspark.sql import DataFrame, SparkSession
+from pyspark.sql import DataFrame
 from pyspark.sql import functions as F
 
 from orderflow.market import records
-from orderflow.market.engine.messages import messages_of
+from orderflow.market.engine.messages import Message, messages_of
 from orderflow.market.engine.partition import EngineSettings, PartitionEngine
 from orderflow.market.tick import decode_tick
-from orderflow.processing.engine_state import MESSAGES, EngineProcessor
+from orderflow.processing.engine_task import MESSAGES, Changelog, fold_partitions
 from orderflow.settings import Settings
-
-_CANDIDATES_A_TASK: Final = 200
 
 
 def engine_settings(settings: Settings) -> EngineSettings:
@@ -30,26 +28,14 @@ def engine_settings(settings: Settings) -> EngineSettings:
     )
 
 
-def spreading_keys(spark: SparkSession, partitions: int, tasks: int) -> tuple[int, ...]:
-    """Return a grouping key for each Kafka partition, such that Spark's hash spreads them evenly over `tasks`.
+def final_messages(messages: DataFrame, settings: EngineSettings, changelog: Changelog) -> DataFrame:
+    """Fold a stream of Kafka messages into MESSAGES, each partition in the task that reads it.
 
-    The partitions' own numbers would not do: of two tasks Spark's hash sends 0 and 1 to the same one.
+    `changelog` reads the state back that MESSAGES carry to the topic CANDLE_STATE; it goes to the executors pickled.
     """
-    number = F.col("id").cast("int")
-    task = F.pmod(F.hash(number), F.lit(tasks))
-    found: dict[int, list[int]] = {each: [] for each in range(tasks)}
-    for row in spark.range(_CANDIDATES_A_TASK * max(tasks, partitions)).select(number.alias("id"), task.alias("task")).collect():
-        found[row["task"]].append(row["id"])
-    return tuple(found[partition % tasks][partition // tasks] for partition in range(partitions))
-
-
-def final_messages(messages: DataFrame, settings: EngineSettings, keys: Sequence[int], name: str) -> DataFrame:
-    """Fold a stream of Kafka messages into MESSAGES; `keys` are those of `spreading_keys`, `name` the query's."""
-    group = F.element_at(F.array(*[F.lit(key) for key in keys]), F.col("partition") + 1)
-    rows = messages.select(group.alias("group"), "offset", "key", "value", F.unix_millis(F.col("timestamp")).alias("sent_ms"))
-    return rows.groupBy("group").transformWithStateInPandas(
-        statefulProcessor=EngineProcessor(settings, name), outputStructType=MESSAGES, outputMode="Append", timeMode="None"
-    )
+    sent_ms = F.unix_millis(F.col("timestamp")).alias("sent_ms")
+    rows = messages.select("partition", "offset", "key", "value", sent_ms)
+    return rows.mapInArrow(lambda batches: fold_partitions(batches, settings, changelog), MESSAGES)
 
 
 def recomputed(ticks: DataFrame, settings: EngineSettings) -> DataFrame:
@@ -60,12 +46,13 @@ def recomputed(ticks: DataFrame, settings: EngineSettings) -> DataFrame:
     def fold(_key: Any, frame: pd.DataFrame) -> pd.DataFrame:
         engine = PartitionEngine(settings)
         ordered = frame.sort_values(["feed_time_ms", "sequence", "event_time_ms"], kind="stable")
-        return pd.DataFrame(list(_folded(engine, ordered["value"].tolist())), columns=MESSAGES.names)
+        messages = _folded(engine, ordered["value"].tolist())
+        return pd.DataFrame([(each.topic, None, each.key, each.value) for each in messages], columns=MESSAGES.names)
 
     return rows.groupBy("instrument_key").applyInPandas(fold, MESSAGES)
 
 
-def _folded(engine: PartitionEngine, values: list[str]) -> Iterator[Any]:
+def _folded(engine: PartitionEngine, values: list[str]) -> Iterator[Message]:
     for value in values:
         try:
             tick = decode_tick(value)

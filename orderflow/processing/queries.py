@@ -19,8 +19,15 @@ from pyspark.sql.streaming import StreamingQuery
 from orderflow.market import records, topics
 from orderflow.processing import schemas
 from orderflow.processing.checkpoint_files import CheckpointFiles
-from orderflow.processing.final_flow import engine_settings, final_messages, spreading_keys
-from orderflow.processing.state_guard import Extent, require_compatible_state, require_reachable_offsets, require_same_partitions
+from orderflow.processing.engine_task import Changelog
+from orderflow.processing.final_flow import engine_settings, final_messages
+from orderflow.processing.state_guard import (
+    Extent,
+    changelog_partitions,
+    require_compatible_state,
+    require_reachable_offsets,
+    require_same_partitions,
+)
 from orderflow.processing.trades import trades
 from orderflow.settings import Settings
 
@@ -41,24 +48,27 @@ def checkpoints(settings: Settings) -> str:
     return f"{settings.namenode_url}/trading/checkpoints"
 
 
-def processor_queries(spark: SparkSession, settings: Settings, extent: Callable[[], Extent]) -> dict[str, Start]:
+def processor_queries(
+    spark: SparkSession, settings: Settings, extent: Callable[[str], Extent], changelog: Callable[[int], Changelog]
+) -> dict[str, Start]:
     """Map names, which are also those of the checkpoints, to the functions that start the queries; all read ticks.
 
     They are trades, and final candles of all lengths with their footprint. Each start compares its checkpoint with what Kafka
-    holds of the topic (`extent`).
+    holds of a topic (`extent`). `changelog` makes the reader of the candles' state of so many partitions.
     """
     files = CheckpointFiles(spark, checkpoints(settings))
     require_compatible_state(files)
 
     def start_trades() -> StreamingQuery:
-        require_reachable_offsets(files, {"trades": extent()})
+        require_reachable_offsets(files, {"trades": extent(topics.TICKS)})
         return _trades(spark, settings)
 
     def start_candles() -> StreamingQuery:
-        present = extent()
+        present = extent(topics.TICKS)
         require_reachable_offsets(files, {"orderflow": present})
         require_same_partitions(files, "orderflow", present)
-        return _candles(spark, settings, len(present.ends))
+        partitions = changelog_partitions(files, "orderflow", extent(topics.CANDLE_STATE))
+        return _candles(spark, settings, changelog(partitions))
 
     return {"trades": start_trades, "orderflow": start_candles}
 
@@ -79,11 +89,10 @@ def _trades(spark: SparkSession, settings: Settings) -> StreamingQuery:
     )
 
 
-def _candles(spark: SparkSession, settings: Settings, partitions: int) -> StreamingQuery:
-    """Final candles of all lengths and their footprint levels, from one engine for each partition."""
+def _candles(spark: SparkSession, settings: Settings, changelog: Changelog) -> StreamingQuery:
+    """Final candles of all lengths and their footprint levels, and the engines' state, from one engine for each partition."""
     messages = read_messages(spark, settings, topics.TICKS, most=CANDLE_BATCH_ROWS)
-    keys = spreading_keys(spark, partitions, settings.shuffle_partitions)
-    flow = final_messages(messages, engine_settings(settings), keys, "orderflow")
+    flow = final_messages(messages, engine_settings(settings), changelog)
     return (
         flow.writeStream.queryName("orderflow")
         .format("kafka")

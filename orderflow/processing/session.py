@@ -3,16 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Final
 
 from pyspark.sql import SparkSession
 
 from orderflow.processing.executor_python import DIRECTORY, INTERPRETER, driver_directory, require_same_contents
 from orderflow.settings import Settings
-
-_ROCKSDB: Final = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
-_ROCKSDB_MEGABYTES: Final = 64
-"""Bounds what all state stores of an executor keep in memory beside its heap."""
 
 
 def spark_session(settings: Settings, name: str, cores: int) -> SparkSession:
@@ -31,10 +26,6 @@ def spark_session(settings: Settings, name: str, cores: int) -> SparkSession:
         .config("spark.hadoop.dfs.replication", 2)
         .config("spark.hadoop.dfs.client.block.write.replace-datanode-on-failure.policy", "NEVER")
         .config("spark.scheduler.mode", "FAIR")
-        .config("spark.sql.streaming.stateStore.providerClass", _ROCKSDB)
-        .config("spark.sql.streaming.stateStore.rocksdb.changelogCheckpointing.enabled", "true")
-        .config("spark.sql.streaming.stateStore.rocksdb.boundedMemoryUsage", "true")
-        .config("spark.sql.streaming.stateStore.rocksdb.maxMemoryUsageMB", _ROCKSDB_MEGABYTES)
         .config("spark.sql.streaming.metricsEnabled", "false")
         .config("spark.sql.streaming.numRecentProgressUpdates", 20)
     )

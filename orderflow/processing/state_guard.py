@@ -23,10 +23,15 @@ log = logging.getLogger(__name__)
 
 _VERSION: Final = "orderflow-version.json"
 _TOPIC: Final = "topic.json"
+_CHANGELOG: Final = "changelog.json"
 _SET_ASIDE: Final = "set-aside"
 _LIVE: Final = "trades"
 _STORED_TICKS: Final = "ticks"
 _AFRESH: Final = "hdfs dfs -rm -r '/trading/checkpoints/orderflow*'"
+_START_AFRESH: Final = (
+    f"Start the candles afresh from what Kafka still holds: {_AFRESH}, then run "
+    "python -m orderflow reprocess --date YYYY-MM-DD for today"
+)
 
 
 class Files(Protocol):
@@ -138,9 +143,26 @@ def require_same_partitions(files: Files, query: str, extent: Extent) -> None:
     if known and gained:
         raise SettingsError(
             f"topic {extent.topic} has {len(extent.ends)} partitions, but query {query} has state of {len(known)}: an instrument "
-            f"may have moved to another one. Start the candles afresh from what Kafka still holds: {_AFRESH}, then run "
-            "python -m orderflow reprocess --date YYYY-MM-DD for today"
+            f"may have moved to another one. {_START_AFRESH}"
         )
+
+
+def changelog_partitions(files: Files, query: str, changelog: Extent) -> int:
+    """Return over how many partitions of its changelog a query's state is spread: as many as the topic had at its first start.
+
+    Raises SettingsError when the checkpoint's state is in a topic that is gone.
+    """
+    path = f"{query}/{_CHANGELOG}"
+    text = files.read_text(path)
+    if text is None and _last_commit(files, query) is None:
+        text = json.dumps({"topic": changelog.identity, "partitions": len(changelog.ends)})
+        files.write_text(path, text)
+    known = json.loads(text or "{}")
+    if known.get("topic") != changelog.identity:
+        raise SettingsError(
+            f"topic {changelog.topic} was created anew, and with the old one the state of query {query} is gone. {_START_AFRESH}"
+        )
+    return int(known["partitions"])
 
 
 def _afterwards(names: list[str]) -> str:

@@ -86,8 +86,6 @@ _PASSING: Final = (
 
 _INPUT = Gauge("orderflow_query_input_rows_per_second", "Rows read a second in the last batch", ["query"])
 _SECONDS = Gauge("orderflow_query_batch_seconds", "Duration of the last batch", ["query"])
-_STATE = Gauge("orderflow_query_state_rows", "Groups held in state", ["query"])
-_LATE = Gauge("orderflow_query_late_groups_dropped", "Groups dropped behind the watermark since the start", ["query"])
 _AGE = Gauge("orderflow_query_progress_age_seconds", "Time since the last progress report", ["query"])
 _BEHIND = Gauge("orderflow_query_offsets_behind_latest", "Messages in Kafka that are not yet read", ["query"])
 
@@ -118,8 +116,6 @@ class QueryWatch:
         self._stop = threading.Event()
         self._empty_batches: dict[str, int] = {}
         self._read_elsewhere: dict[str, float] = {}
-        self._late: dict[str, int] = {}
-        self._counted: dict[str, str] = {}
         self._progress: dict[str, dict[str, Any]] = {}
         self._failed: dict[str, _Failure] = {}
         self._queries = {name: start() for name, start in self._starts.items()}
@@ -133,7 +129,6 @@ class QueryWatch:
                 "active": active,
                 "batch": self._progress.get(name, {}).get("batchId"),
                 "rows_per_second": self._progress.get(name, {}).get("processedRowsPerSecond"),
-                "late_groups_dropped": self._late.get(name, 0),
             }
             for name, active in self._active.items()
         }
@@ -246,7 +241,6 @@ class QueryWatch:
             self._count_rows(name, values.get("numInputRows") or 0, new=self._seen[name][0] != batch)
             self._seen[name] = (batch, now)
             self._record(name, values)
-        self._count_late(name, query, values)
         self._progress[name] = values
         _AGE.labels(name).set(now - self._seen[name][1])
 
@@ -288,28 +282,9 @@ class QueryWatch:
             else:
                 log.info("query %s was started again", name)
 
-    def _count_late(self, name: str, query: StreamingQuery, latest: dict[str, Any]) -> None:
-        """Count what was dropped by every batch since the last look, not only by the latest."""
-        counted = self._counted.get(name, "")
-        if not latest.get("stateOperators") or latest["timestamp"] <= counted:
-            return
-        for values in map(_values, query.recentProgress):
-            if values["timestamp"] <= counted:
-                continue
-            dropped = sum(op.get("numRowsDroppedByWatermark", 0) for op in values.get("stateOperators") or [])
-            if dropped:
-                self._late[name] = self._late.get(name, 0) + dropped
-                log.warning(
-                    "query %s: %d late groups left out of batch %d; reprocess applies them", name, dropped, values["batchId"]
-                )
-        self._counted[name] = latest["timestamp"]
-        _LATE.labels(name).set(self._late.get(name, 0))
-
     def _record(self, name: str, values: dict[str, Any]) -> None:
         _INPUT.labels(name).set(values.get("inputRowsPerSecond") or 0.0)
         _SECONDS.labels(name).set((values.get("durationMs") or {}).get("triggerExecution", 0) / 1000)
-        operators = values.get("stateOperators") or []
-        _STATE.labels(name).set(sum(op.get("numRowsTotal", 0) for op in operators))
         behind = sum(int((source.get("metrics") or {}).get("maxOffsetsBehindLatest", 0)) for source in values.get("sources", []))
         _BEHIND.labels(name).set(behind)
 

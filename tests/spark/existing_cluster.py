@@ -16,6 +16,7 @@ import pyarrow as pa
 from outages import market, seen_through
 from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
+from sink_files import SinkFiles
 
 from orderflow import settings
 from orderflow.lake.layout import TICKS
@@ -24,7 +25,7 @@ from orderflow.market import topics
 from orderflow.market.engine.messages import messages_of
 from orderflow.market.engine.partition import EngineSettings, PartitionEngine
 from orderflow.market.tick import Tick, encode_tick
-from orderflow.processing.final_flow import final_messages, spreading_keys
+from orderflow.processing.final_flow import final_messages
 from orderflow.processing.session import spark_session
 from orderflow.processing.storage import StorageBatches
 
@@ -50,13 +51,14 @@ def candles(spark: SparkSession, ticks: Sequence[Tick], directory: Path) -> Coun
         messages(spark, some, first).coalesce(1).write.mode("append").parquet(source)
     schema = spark.read.parquet(source).schema
     stream = spark.readStream.schema(schema).option("maxFilesPerTrigger", 1).parquet(source)
-    found = final_messages(stream, SETTINGS, spreading_keys(spark, 1, 2), "test").withColumn(
-        "value", F.col("value").cast("string")
+    sink = directory / "sink"
+    flow = final_messages(stream, SETTINGS, SinkFiles(sink, 1))
+    query = (
+        flow.writeStream.format("parquet").option("path", str(sink)).option("checkpointLocation", str(directory / "checkpoint"))
     )
-    sink, checkpoint = str(directory / "sink"), str(directory / "checkpoint")
-    query = found.writeStream.format("json").option("path", sink).option("checkpointLocation", checkpoint)
     query.trigger(availableNow=True).start().awaitTermination()
-    return Counter((row["topic"], row["key"], row["value"]) for row in spark.read.json(sink).collect())
+    rows = spark.read.parquet(str(sink)).where(F.col("topic") != topics.CANDLE_STATE).collect()
+    return Counter((row["topic"], row["key"], bytes(row["value"]).decode()) for row in rows)
 
 
 def expected(ticks: Sequence[Tick]) -> Counter[tuple[str, str, str]]:

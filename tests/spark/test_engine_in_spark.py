@@ -13,16 +13,17 @@ import pytest
 from outages import market, seen_through
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
+from sink_files import SinkFiles
 
+from orderflow.market import topics
 from orderflow.market.engine.messages import messages_of
 from orderflow.market.engine.partition import EngineSettings, PartitionEngine
 from orderflow.market.tick import Tick, encode_tick, heartbeat_tick
-from orderflow.processing.final_flow import final_messages, recomputed, spreading_keys
+from orderflow.processing.final_flow import final_messages, recomputed
 from orderflow.processing.schemas import TICK
 
 pytestmark = pytest.mark.spark
 
-ROCKSDB = "org.apache.spark.sql.execution.streaming.state.RocksDBStateStoreProvider"
 SCHEMA = "partition int, offset long, key binary, value binary, timestamp timestamp"
 SETTINGS = EngineSettings(window_minutes=(5,))
 
@@ -56,11 +57,9 @@ def write_batch(spark: SparkSession, directory: Path, rows: list[tuple[Any, ...]
 
 def run(spark: SparkSession, source: Path, sink: Path, checkpoint: Path) -> None:
     messages = spark.readStream.schema(SCHEMA).parquet(str(source))
-    keys = spreading_keys(spark, 2, 2)
     query = (
-        final_messages(messages, SETTINGS, keys, "test")
-        .withColumn("value", F.col("value").cast("string"))
-        .writeStream.format("json")
+        final_messages(messages, SETTINGS, SinkFiles(sink, 2))
+        .writeStream.format("parquet")
         .option("path", str(sink))
         .option("checkpointLocation", str(checkpoint))
         .trigger(availableNow=True)
@@ -72,7 +71,6 @@ def run(spark: SparkSession, source: Path, sink: Path, checkpoint: Path) -> None
 def test_flow_when_it_runs_in_batches_and_starts_again_then_equals_the_engine_by_itself(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    spark.conf.set("spark.sql.streaming.stateStore.providerClass", ROCKSDB)
     rng = random.Random(3)
     partitions = [partition_of(10, 0, 3), partition_of(50, 3, 2)]
     at = [0, 0]
@@ -84,23 +82,12 @@ def test_flow_when_it_runs_in_batches_and_starts_again_then_equals_the_engine_by
             for number, tick in enumerate(some, at[p]):
                 rows.append((p, number, tick.instrument_key, encode_tick(tick), tick.received_time_ms + 5))
             at[p] += len(some)
-        rng.shuffle(rows)
         write_batch(spark, source, rows)
         run(spark, source, sink, checkpoint)
-    found = spark.read.json(str(sink)).collect()
+    found = spark.read.parquet(str(sink)).where(F.col("topic") != topics.CANDLE_STATE).collect()
     wanted = expected(partitions[0]) + expected(partitions[1])
     assert len(wanted) > 300
-    assert Counter((row["topic"], row["key"], row["value"].encode()) for row in found) == wanted
-
-
-def test_keys_when_spread_then_each_task_has_its_share_of_partitions(spark: SparkSession) -> None:
-    for partitions, tasks in ((2, 2), (4, 4), (7, 3), (1, 2)):
-        keys = spreading_keys(spark, partitions, tasks)
-        rows = spark.createDataFrame([(key,) for key in keys], "key int")
-        placed = rows.repartition(tasks, "key").select(F.spark_partition_id().alias("task"), "key").distinct().collect()
-        busy = Counter(row["task"] for row in placed)
-        assert len(busy) == min(partitions, tasks)
-        assert max(busy.values()) == -(-partitions // tasks)
+    assert Counter((row["topic"], row["key"], bytes(row["value"])) for row in found) == wanted
 
 
 def test_day_when_recomputed_from_stored_rows_then_equals_the_engine_by_itself(spark: SparkSession) -> None:

@@ -23,6 +23,8 @@ def test_topics_when_set_up_then_retention_by_time_and_bytes_and_states_compacte
     assert (partitions, config["retention.ms"], config["retention.bytes"]) == (3, "36000000", "100000000")
     assert wanted[topics.TRADES][1]["retention.bytes"] == "12500000"
     assert wanted[topics.INSTRUMENT_STATE][1]["cleanup.policy"] == "compact,delete"
+    assert (wanted[topics.CANDLE_STATE][0], wanted[topics.CANDLE_STATE][1]["cleanup.policy"]) == (3, "compact")
+    assert "retention.ms" not in wanted[topics.CANDLE_STATE][1]
     assert wanted[topics.REJECTS][0] == 1
 
 
@@ -31,7 +33,7 @@ def test_topics_when_set_up_by_default_then_kafka_takes_less_than_four_gigabytes
     sizes = [
         partitions * (int(config["retention.bytes"]) + int(config["segment.bytes"]))
         for name, (partitions, config) in wanted.items()
-        if name != topics.INSTRUMENT_STATE
+        if name not in (topics.INSTRUMENT_STATE, topics.CANDLE_STATE)
     ]
     assert sum(sizes) == int(3.375 * (1 << 30))
 

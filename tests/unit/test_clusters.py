@@ -66,9 +66,9 @@ def librdkafka(directory: Path) -> dict[str, Any]:
         "sasl.mechanism": "SCRAM-SHA-256",
         "sasl.username": "me",
         "sasl.password": "s3cr3t",
-        "ssl.ca.location": str(directory / "ca"),
-        "ssl.certificate.location": str(directory / "certificate"),
-        "ssl.key.location": str(directory / "key"),
+        "ssl.ca.pem": (directory / "ca").read_text(),
+        "ssl.certificate.pem": (directory / "certificate").read_text(),
+        "ssl.key.pem": (directory / "key").read_text(),
     }
 
 

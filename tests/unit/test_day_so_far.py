@@ -18,7 +18,7 @@ from orderflow.market.candle import Candle
 from orderflow.market.day_so_far import EXCHANGE, exchange_candle
 from orderflow.market.engine.minute import FinalMinute
 from orderflow.market.engine.partition import EngineSettings, PartitionEngine
-from orderflow.market.engine.store import EngineStore
+from orderflow.market.engine.store import restored, saved
 from orderflow.market.inference import minute_tick
 from orderflow.market.session import SessionBook, SessionCalendar
 from orderflow.market.tick import MINUTE_MS, Bar, Tick, decode_tick, encode_tick
@@ -129,20 +129,10 @@ def test_windows_when_the_day_so_far_is_filled_then_they_are_whole_from_the_sess
 
 
 def test_state_when_it_is_read_back_then_no_minute_is_published_again() -> None:
-    parts: dict[str, bytes] = {}
-
-    class Parts:
-        get, put = parts.get, parts.__setitem__
-
-        def remove(self, name: str) -> None:
-            del parts[name]
-
-    store = EngineStore(Parts(), EngineSettings())  # type: ignore[arg-type]
-    stored = store.load()
+    stored = restored([], 0, EngineSettings())
     for tick in [updates()[0], *(minute(number) for number in range(5))]:
         stored.engine.take(tick)
-    store.save(stored)
-    engine = store.load().engine
+    engine = restored(saved(stored, 6).records, 6, EngineSettings()).engine
     assert engine.take(minute(4)) == []
     assert len(engine.take(minute(5))) == 1
 

@@ -12,30 +12,12 @@ from outages import BASELINE, KEY, SESSION, Market, market, seen_through
 from orderflow.market.candle import Candle
 from orderflow.market.engine.minute import FinalMinute
 from orderflow.market.engine.partition import EngineSettings, Output, PartitionEngine
-from orderflow.market.engine.store import EngineStore, Stored
+from orderflow.market.engine.store import Stored, caught_up, restored, saved
 from orderflow.market.records import FeedEvent
 from orderflow.market.tick import MINUTE_MS, Tick, heartbeat_tick
 
 MARKETS = int(os.environ.get("ENGINE_MARKETS", "150"))
 FIRST_MS, LAST_MS = SESSION.start_ms + 4 * MINUTE_MS, SESSION.start_ms + 20 * MINUTE_MS
-
-
-class DictMap:
-    """Parts in memory; counts the bytes that are written."""
-
-    def __init__(self) -> None:
-        self.parts: dict[str, bytes] = {}
-        self.written = 0
-
-    def get(self, name: str) -> bytes | None:
-        return self.parts.get(name)
-
-    def put(self, name: str, value: bytes) -> None:
-        self.parts[name] = value
-        self.written += len(value)
-
-    def remove(self, name: str) -> None:
-        del self.parts[name]
 
 
 def outages_of(rng: random.Random) -> list[tuple[int, int]]:
@@ -129,36 +111,36 @@ def test_result_when_records_come_in_batches_and_workers_change_then_the_same(se
     assert [output for output in folded(ticks, settings) if isinstance(output, FinalMinute)] == [
         output for output in whole if isinstance(output, FinalMinute)
     ]
-    parts = DictMap()
+    log: dict[str, bytes] = {}
+    journals: dict[int, bytes] = {}
     workers: list[Stored | None] = [None, None]
     outputs: list[Output] = []
     at = 0
     while at < len(records):
-        batch, worker = rng.randrange(1, 300), rng.randrange(2)
-        stored = EngineStore(parts, settings).load(workers[worker])
-        outputs += [output for tick in records[at : at + batch] for output in stored.engine.take(tick)]
-        workers[worker] = EngineStore(parts, settings).save(stored)
+        batch, worker = records[at : at + rng.randrange(1, 300)], rng.randrange(2)
+        kept = workers[worker]
+        stored = (kept and caught_up(kept, at, journals.get)) or restored(log.items(), at, settings)
+        outputs += [output for tick in batch for output in stored.engine.take(tick)]
+        begin, at = at, at + len(batch)
+        workers[worker], written, journals[begin] = saved(stored, at)
+        log.update(written)
         if rng.random() < 0.1:
             workers[rng.randrange(2)] = None
-        at += batch
-    outputs += EngineStore(parts, settings).load().engine.finish()
+    outputs += restored(log.items(), at, settings).engine.finish()
     assert outputs == whole
 
 
 def test_bytes_written_when_one_instrument_changes_then_they_do_not_grow_with_the_others() -> None:
     ticks = seen_through(market(7).updates, [])[:300]
-    parts = DictMap()
-    store = EngineStore(parts, EngineSettings())
-    stored = store.load()
+    stored = restored([], 0, EngineSettings())
     for number in range(400):
         for tick in ticks[:40]:
             stored.engine.take(_renamed(tick, f"NSE_EQ|{number}"))
-    stored = store.save(stored)
-    whole, parts.written = parts.written, 0
+    stored, whole, _ = saved(stored, 16_000)
     for tick in ticks[40:60]:
         stored.engine.take(_renamed(tick, "NSE_EQ|7"))
-    store.save(stored)
-    assert parts.written < whole / 50
+    _, changed, _ = saved(stored, 16_020)
+    assert sum(len(value) for _, value in changed) < sum(len(value) for _, value in whole) / 50
 
 
 def _renamed(tick: Tick, key: str) -> Tick:

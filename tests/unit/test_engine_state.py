@@ -1,4 +1,4 @@
-"""The engine's state across restarts: windows and their lengths, versions, and parts that are missing or broken."""
+"""The engine's state across restarts: windows and their lengths, versions, batches that run again, missing records."""
 
 from __future__ import annotations
 
@@ -13,20 +13,16 @@ from orderflow.market.candle import Candle
 from orderflow.market.engine.minute import FinalMinute
 from orderflow.market.engine.partition import EngineSettings, Output, PartitionEngine
 from orderflow.market.engine.state import STATE_VERSION
-from orderflow.market.engine.store import EngineStore, StateError
+from orderflow.market.engine.store import StateError, caught_up, restored, saved
 from orderflow.market.tick import MINUTE_MS, Tick, heartbeat_tick
 
 WINDOWS = EngineSettings(rule="lee_ready", window_minutes=(1, 5))
 
 
-class DictMap(dict[str, bytes]):
-    """Parts in memory."""
+class Log(dict[str, bytes]):
+    """A compacted changelog, and the offset up to which it was written."""
 
-    def put(self, name: str, value: bytes) -> None:
-        self[name] = value
-
-    def remove(self, name: str) -> None:
-        del self[name]
+    offset = 0
 
 
 def beat(second: float) -> Tick:
@@ -93,31 +89,33 @@ def test_window_when_a_minute_is_final_before_the_one_ahead_of_it_then_it_waits_
     assert windows(taken([*ticks, beat(600)], settings)) == [(2, 0, 55)]
 
 
-def resumed(parts: DictMap, settings: EngineSettings, ticks: Iterable[Tick]) -> list[Output]:
-    """One batch of a worker that knows nothing but the stored parts."""
-    stored = EngineStore(parts, settings).load()
-    outputs = [output for tick in ticks for output in stored.engine.take(tick)]
-    EngineStore(parts, settings).save(stored)
+def resumed(log: Log, settings: EngineSettings, ticks: Iterable[Tick]) -> list[Output]:
+    """One batch of a worker that knows nothing but the changelog."""
+    records = list(ticks)
+    stored = restored(log.items(), log.offset, settings)
+    outputs = [output for tick in records for output in stored.engine.take(tick)]
+    log.offset += len(records)
+    log.update(saved(stored, log.offset).records)
     return outputs
 
 
 def test_windows_when_a_length_is_added_at_a_restart_then_it_begins_with_its_next_whole_window() -> None:
-    parts = DictMap()
-    first = resumed(parts, WINDOWS, [*trades(0, 1, 2, 3), beat(5 * 60)])
+    log = Log()
+    first = resumed(log, WINDOWS, [*trades(0, 1, 2, 3), beat(5 * 60)])
     more = EngineSettings(rule="lee_ready", window_minutes=(1, 2, 5))
-    second = resumed(parts, more, [replace(tick, vtt=tick.vtt + 40) for tick in trades(4, 5, 6, 7)])
-    third = resumed(parts, more, [beat(20 * 60)])
+    second = resumed(log, more, [replace(tick, vtt=tick.vtt + 40) for tick in trades(4, 5, 6, 7)])
+    third = resumed(log, more, [beat(20 * 60)])
     assert windows(first) == []
     assert [window for window in windows(second + third) if window[0] == 5] == [(5, 0, 50), (5, 5, 30)]
     assert [window for window in windows(second + third) if window[0] == 2] == [(2, 4, 20), (2, 6, 20)]
 
 
 def test_windows_when_a_length_is_dropped_at_a_restart_then_the_others_go_on() -> None:
-    parts = DictMap()
-    resumed(parts, EngineSettings(rule="lee_ready", window_minutes=(2, 5)), trades(0, 1))
-    outputs = resumed(parts, WINDOWS, [beat(20 * 60)])
+    log = Log()
+    resumed(log, EngineSettings(rule="lee_ready", window_minutes=(2, 5)), trades(0, 1))
+    outputs = resumed(log, WINDOWS, [beat(20 * 60)])
     assert windows(outputs) == [(5, 0, 20)]
-    assert resumed(parts, EngineSettings(rule="lee_ready"), trades(30)) == []
+    assert resumed(log, EngineSettings(rule="lee_ready"), trades(30)) == []
 
 
 def test_closing_auction_when_the_worker_changes_in_it_then_the_candle_is_the_same() -> None:
@@ -131,56 +129,99 @@ def test_closing_auction_when_the_worker_changes_in_it_then_the_candle_is_the_sa
     ]
     whole = taken(ticks, WINDOWS)
     assert [(output.start_ms - OPEN) // MINUTE_MS for output in whole if isinstance(output, Candle)] == [370, 392]
-    parts = DictMap()
-    assert [output for tick in ticks for output in resumed(parts, WINDOWS, [tick])] == whole
+    log = Log()
+    assert [output for tick in ticks for output in resumed(log, WINDOWS, [tick])] == whole
 
 
-def test_state_when_it_is_stored_then_its_index_says_its_version() -> None:
-    parts = DictMap()
-    resumed(parts, WINDOWS, trades(0))
-    assert msgspec.msgpack.decode(parts["index"])[0] == STATE_VERSION == 4
-    assert set(parts) == {"index", "journal 0"}
+def test_state_when_a_batch_is_saved_then_its_journal_says_the_version_and_the_offsets() -> None:
+    log = Log()
+    resumed(log, WINDOWS, trades(0, 1))
+    resumed(log, WINDOWS, trades(2))
+    assert list(log) == ["0/journal 0", "0/journal 1"]
+    assert [msgspec.msgpack.decode(value)[:6] for value in log.values()] == [[4, 0, 0, 0, 2, 0], [4, 0, 0, 2, 3, 0]]
+    assert STATE_VERSION == 4
 
 
-@pytest.mark.parametrize("version", [1, 2, 3, 5])
+@pytest.mark.parametrize("version", [1, 3, 5])
 def test_state_when_of_another_version_then_it_is_refused_with_the_cure(version: int) -> None:
-    parts = DictMap()
-    resumed(parts, WINDOWS, trades(0))
-    index = msgspec.msgpack.decode(parts["index"])
-    parts["index"] = msgspec.msgpack.encode([version, *index[1:]])
+    log = Log()
+    resumed(log, WINDOWS, trades(0))
+    part = msgspec.msgpack.decode(log["0/journal 0"])
+    log["0/journal 0"] = msgspec.msgpack.encode([version, *part[1:]])
     with pytest.raises(StateError) as refused:
-        EngineStore(parts, WINDOWS).load()
+        restored(log.items(), 1, WINDOWS)
     assert str(refused.value) == (
         f"the candle state is of version {version}, this code reads 4; delete the checkpoint "
         "/trading/checkpoints/orderflow to start the candles afresh from what Kafka still holds"
     )
 
 
-@pytest.mark.parametrize("value", [b"", b"\xc1", b"\x93\x03\x00", b"\x90", b"{}", b"\x07"])
-def test_state_when_its_index_cannot_be_read_then_it_is_refused_with_the_cure(value: bytes) -> None:
-    with pytest.raises(StateError, match=r"the candle state's index cannot be read .*; delete the checkpoint"):
-        EngineStore(DictMap(index=value), WINDOWS).load()
+@pytest.mark.parametrize("value", [b"", b"\xc1", b"\x93\x04\x00", b"\x90", b"{}", b"\x07"])
+def test_state_when_a_record_cannot_be_read_then_it_is_refused_by_name_with_the_cure(value: bytes) -> None:
+    with pytest.raises(StateError, match=r"the candle state's record '0/journal 0' cannot be read .*; delete the checkpoint"):
+        restored([("0/journal 0", value)], 1, WINDOWS)
 
 
-def test_state_when_a_part_is_missing_or_broken_then_it_is_refused_by_name() -> None:
-    parts = DictMap()
-    resumed(parts, WINDOWS, trades(0))
-    broken = DictMap(parts | {"journal 0": b"\x00"})
-    with pytest.raises(StateError, match="part 'journal 0' cannot be read"):
-        EngineStore(broken, WINDOWS).load()
-    del parts["journal 0"]
-    with pytest.raises(StateError, match="lacks its part 'journal 0'"):
-        EngineStore(parts, WINDOWS).load()
+def test_state_when_a_journal_is_missing_then_it_is_refused_by_the_offset_with_the_cure() -> None:
+    log = Log()
+    for minute in range(3):
+        resumed(log, WINDOWS, trades(minute))
+    del log["0/journal 1"]
+    with pytest.raises(StateError, match=r"does not lead to offset 3; delete the checkpoint"):
+        restored(log.items(), 3, WINDOWS)
+    assert restored(log.items(), 1, WINDOWS).engine.instruments[KEY].minutes.highest_vtt == 1_010
 
 
-def test_worker_when_a_failed_attempt_left_its_engine_behind_then_the_stored_state_counts() -> None:
-    """The batch is folded twice: once by an attempt whose state was never stored, and again."""
-    stored_parts = DictMap()
-    resumed(stored_parts, WINDOWS, trades(0))
-    attempt = EngineStore(DictMap(stored_parts), WINDOWS)
-    left = attempt.load()
-    for tick in trades(0, 1)[1:]:
-        left.engine.take(tick)
-    left = attempt.save(left)
-    again = EngineStore(stored_parts, WINDOWS).load(left)
-    assert again.engine.instruments[KEY].minutes.highest_vtt == 1_010
+def test_state_when_a_batch_runs_again_then_it_starts_from_the_state_before_it_and_writes_the_same() -> None:
+    log = Log()
+    resumed(log, WINDOWS, trades(0))
+    before = Log(log)
+    first = resumed(log, WINDOWS, trades(0, 1)[1:])
+    after_first, log.offset = dict(log), 1
+    assert resumed(log, WINDOWS, trades(0, 1)[1:]) == first
+    assert dict(log) == after_first
+    assert set(after_first) - set(before) == {"0/journal 1"}
+
+
+def test_first_batch_when_it_runs_again_then_it_starts_with_a_new_engine() -> None:
+    log = Log()
+    first = resumed(log, WINDOWS, [*trades(0, 1), beat(300)])
+    log.offset = 0
+    assert resumed(log, WINDOWS, [*trades(0, 1), beat(300)]) == first != []
+
+
+def test_snapshots_when_journals_outgrow_them_then_two_take_turns_and_any_batch_can_run_again() -> None:
+    """Every batch of a long run is run twice, the second time from the changelog that the first has written on."""
+    log, twice = Log(), Log()
+    at_ms = 0
+    for number in range(600):
+        at_ms += 7_000
+        ticks = [trade_tick(at_ms / 1000, 100.0, 10, 1_000 + 10 * number, since=at_ms / 1000 - 1, ltq=10), beat(at_ms / 1000 + 1)]
+        expected = resumed(log, WINDOWS, ticks)
+        assert resumed(twice, WINDOWS, ticks) == expected
+        twice.offset -= 2
+        assert resumed(twice, WINDOWS, ticks) == expected
+    assert log == twice
+    assert {key.split()[0] for key in log} == {"0/snapshot", "0/journal", "1/snapshot", "1/journal"}
+    assert len(log) <= 2 * 257 + 2
+
+
+def test_worker_when_it_is_behind_then_it_catches_up_by_the_journals_between() -> None:
+    log, journals = Log(), {}
+    behind = restored([], 0, WINDOWS)
+    for minute in range(3):
+        stored = restored(log.items(), minute, WINDOWS)
+        for tick in trades(*range(minute + 1))[minute:]:
+            stored.engine.take(tick)
+        done = saved(stored, minute + 1)
+        log.update(done.records)
+        journals[minute] = done.journal
+    caught = caught_up(behind, 3, journals.get)
+    assert caught is not None
+    assert caught.engine.instruments[KEY].minutes.highest_vtt == 1_030
+    assert caught.position == restored(log.items(), 3, WINDOWS).position
+
+
+def test_worker_when_it_is_ahead_or_lacks_a_journal_then_its_engine_is_not_used() -> None:
+    assert caught_up(restored([], 5, WINDOWS), 4, {}.get) is None
+    assert caught_up(restored([], 5, WINDOWS), 6, {}.get) is None

@@ -74,8 +74,20 @@ def test_archive_when_absent_cut_off_or_of_another_kind_then_is_refused(tmp_path
 
 def test_distributions_when_listed_then_hold_what_workers_import_and_what_that_requires() -> None:
     found = set(distributions())
-    assert found >= {"msgspec", "numpy", "pandas", "protobuf", "py4j", "pyarrow", "pyspark", "python-dateutil", "pytz", "tzdata"}
-    assert not found & {"confluent-kafka", "dash", "plotly", "pytest"}
+    assert found >= {
+        "confluent-kafka",
+        "msgspec",
+        "numpy",
+        "pandas",
+        "protobuf",
+        "py4j",
+        "pyarrow",
+        "pyspark",
+        "python-dateutil",
+        "pytz",
+        "tzdata",
+    }
+    assert not found & {"dash", "plotly", "pytest"}
 
 
 def test_driver_directory_when_a_program_starts_in_it_then_the_interpreter_is_the_drivers(tmp_path: Path) -> None:

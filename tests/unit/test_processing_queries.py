@@ -13,19 +13,23 @@ class Reader:
     """Stands in for `spark.readStream`: keeps the options it is given."""
 
     def __init__(self) -> None:
-        self.options: dict[str, Any] = {}
+        self.given: dict[str, Any] = {}
         self.readStream = self
 
     def format(self, name: str) -> Reader:
-        self.options["format"] = name
+        self.given["format"] = name
         return self
 
     def option(self, name: str, value: Any) -> Reader:
-        self.options[name] = value
+        self.given[name] = value
+        return self
+
+    def options(self, **given: Any) -> Reader:
+        self.given.update(given)
         return self
 
     def load(self) -> dict[str, Any]:
-        return self.options
+        return self.given
 
 
 @pytest.mark.parametrize(("most", "expected"), [(60_000, 60_000), (None, None)])

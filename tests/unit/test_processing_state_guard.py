@@ -10,6 +10,7 @@ from orderflow.broker.topic_identity import TopicExtent
 from orderflow.market.errors import SettingsError
 from orderflow.processing.state_guard import (
     STATE_VERSION,
+    changelog_partitions,
     require_compatible_state,
     require_reachable_offsets,
     require_same_partitions,
@@ -149,6 +150,30 @@ def test_partitions_when_a_topic_has_gained_one_then_refused_with_the_command() 
     with pytest.raises(SettingsError, match=r"has 3 partitions, but query orderflow has state of 2.*hdfs dfs -rm -r"):
         require_same_partitions(files, "orderflow", kafka((0, 0, 0), (700, 700, 10)))
     require_same_partitions(FakeFiles(), "orderflow", kafka((0, 0, 0), (700, 700, 10)))
+
+
+def changelog(identity: str, partitions: int) -> TopicExtent:
+    return TopicExtent("upstox_candle_state", identity, dict.fromkeys(range(partitions), 0), dict.fromkeys(range(partitions), 9))
+
+
+def test_changelog_when_a_query_starts_for_the_first_time_then_its_topic_and_number_of_partitions_are_kept() -> None:
+    files = FakeFiles()
+    assert changelog_partitions(files, "orderflow", changelog("aaaaaaaa", 2)) == 2
+    files.texts.update(query("orderflow", 500, 600))
+    assert changelog_partitions(files, "orderflow", changelog("aaaaaaaa", 3)) == 2
+
+
+def test_changelog_when_its_topic_was_created_anew_then_the_query_is_refused_with_the_command() -> None:
+    files = FakeFiles()
+    changelog_partitions(files, "orderflow", changelog("aaaaaaaa", 2))
+    files.texts.update(query("orderflow", 500, 600))
+    with pytest.raises(SettingsError, match=r"topic upstox_candle_state was created anew, and with .* hdfs dfs -rm -r"):
+        changelog_partitions(files, "orderflow", changelog("bbbbbbbb", 2))
+
+
+def test_changelog_when_a_checkpoint_does_not_say_its_topic_then_the_query_is_refused() -> None:
+    with pytest.raises(SettingsError, match="state of query orderflow is gone"):
+        changelog_partitions(FakeFiles(query("orderflow", 500, 600)), "orderflow", changelog("aaaaaaaa", 2))
 
 
 def test_offsets_when_live_trades_were_overtaken_then_they_go_on_and_it_is_told(caplog: pytest.LogCaptureFixture) -> None:

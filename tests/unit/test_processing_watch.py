@@ -43,43 +43,27 @@ class FakeSession:
         self.sparkContext = FakeContext(master, parallelism)
 
 
-def progress(batch: int, dropped: int = 0, second: int = 0) -> dict[str, Any]:
+def progress(batch: int, second: int = 0) -> dict[str, Any]:
     return {
         "timestamp": f"2025-12-15T06:30:{second:02}.000Z",
         "batchId": batch,
         "inputRowsPerSecond": 10.0,
         "processedRowsPerSecond": 20.0,
         "durationMs": {"triggerExecution": 250},
-        "stateOperators": [{"numRowsTotal": 7, "numRowsDroppedByWatermark": dropped}],
         "sources": [{"metrics": {"maxOffsetsBehindLatest": "3"}}],
     }
 
 
-def test_health_when_every_query_reports_then_it_shows_their_last_batch_and_what_came_late() -> None:
+def test_health_when_every_query_reports_then_it_shows_their_last_batch() -> None:
     query = FakeQuery("orderflow")
     watch = QueryWatch(FakeSession(), {query.name: lambda: query})  # type: ignore[arg-type, dict-item]
-    for report in (progress(1, 2, second=1), progress(2, 3, second=3)):
+    for report in (progress(1, second=1), progress(2, second=3)):
         query.recentProgress.append(report)
         watch._observe(query.name, query)  # type: ignore[arg-type]
         watch._observe(query.name, query)  # type: ignore[arg-type]
     health = watch.health()
     assert health.healthy
-    assert health.detail["orderflow"] == {"active": True, "batch": 2, "rows_per_second": 20.0, "late_groups_dropped": 5}
-
-
-def test_late_groups_when_batches_passed_between_two_looks_then_all_of_them_are_counted() -> None:
-    query = FakeQuery("orderflow")
-    watch = QueryWatch(FakeSession(), {query.name: lambda: query})  # type: ignore[arg-type, dict-item]
-    query.recentProgress = [progress(1, 2, second=1)]
-    watch._observe(query.name, query)  # type: ignore[arg-type]
-    query.recentProgress += [
-        progress(2, 0, second=2),
-        progress(2, 30, second=3),
-        progress(3, 4, second=4),
-        progress(4, 0, second=5),
-    ]
-    watch._observe(query.name, query)  # type: ignore[arg-type]
-    assert watch.health().detail["orderflow"]["late_groups_dropped"] == 36  # type: ignore[index]
+    assert health.detail["orderflow"] == {"active": True, "batch": 2, "rows_per_second": 20.0}
 
 
 class FakeQueryUntil(FakeQuery):

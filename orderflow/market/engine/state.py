@@ -20,7 +20,8 @@ from orderflow.market.engine.volume_axis import Bounds, Mark, Span, Used, Volume
 from orderflow.market.tick import MINUTE_MS, Bar
 
 STATE_VERSION: Final = 4
-"""Raised whenever the shape or meaning of the state changes; 1 and 2 were those of the queries before this engine."""
+"""Raised whenever the shape or meaning of the state changes; 1 and 2 were those of the queries before this engine, 3 that of an
+engine in Spark's state store."""
 
 
 class AxisState(msgspec.Struct, array_like=True):

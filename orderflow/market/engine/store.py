@@ -1,15 +1,22 @@
-"""Keeps one partition's engine in a map of named parts, such that a batch writes what it changed and no more.
+"""One partition's engine as the records of a changelog: what each batch changed, and now and then all of it.
 
-journal N    what a batch changed: the clocks, and the changed instruments
-snapshot I   all instruments, in pieces of about a megabyte, once the journals have outgrown the snapshot before
-index        the version, which snapshot and journals make up the state, and a token that names it
+The records that batches up to offset 260 leave behind, where each batch begins at the offset that the one before ended at:
+
+    key             offsets       holds
+    0/snapshot 0    120           all instruments as of offset 120, in pieces of about a megabyte
+    0/journal 0     120 → 180     what a batch changed: the clocks, and the changed instruments
+    0/journal 1     180 → 200     what the next batch changed
+    1/snapshot 0    260           written instead of a journal, since the journals had outgrown the snapshot
+
+Snapshots with their journals take turns under the keys 0/… and 1/…, so a compacted topic keeps two of them. A batch that fails
+runs again over the same offsets. It then writes the same records under the same keys, and never over the state that it starts
+from: an engine is restored as of an offset, whatever was written after it.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable, Iterator
-from typing import Final, NamedTuple, Protocol
+from collections.abc import Callable, Iterable
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -17,136 +24,148 @@ from orderflow.market.engine.partition import EngineSettings, PartitionEngine
 from orderflow.market.engine.state import STATE_VERSION, Change, change_of, changed
 from orderflow.market.errors import OrderflowError
 
-_INDEX: Final = "index"
 _INSTRUMENTS_A_PIECE: Final = 200
 _LEAST_SNAPSHOT_BYTES: Final = 1 << 16
+_MOST_JOURNALS: Final = 256
 _CURE: Final = "delete the checkpoint /trading/checkpoints/orderflow to start the candles afresh from what Kafka still holds"
 
 
 class StateError(OrderflowError):
-    """The stored state is of another version, or not what was written."""
-
-
-class StateMap(Protocol):
-    """What holds the parts, by name; Spark's state store in the product."""
-
-    def get(self, name: str) -> bytes | None:
-        """Return a part, or None."""
-        ...
-
-    def put(self, name: str, value: bytes) -> None:
-        """Write a part."""
-        ...
-
-    def remove(self, name: str) -> None:
-        """Remove a part."""
-        ...
+    """The stored state is of another version, incomplete or illegible."""
 
 
 class Part(msgspec.Struct, array_like=True):
-    """A journal, or a piece of a snapshot; `before` is the token of the state that a journal changes."""
+    """A journal, or a piece of a snapshot, which begins and ends at the same offset.
 
-    before: bytes
+    `base` is the offset of the snapshot that a journal builds on, `pieces` the number of that snapshot's pieces.
+    """
+
+    version: int
+    slot: int
+    base: int
+    begin: int
+    end: int
+    pieces: int
     clocks: dict[str, int]
     changes: list[Change]
 
 
-class Index(msgspec.Struct, array_like=True, frozen=True):
-    """Where the state is: its version and token, and which parts make it up."""
+class Position(NamedTuple):
+    """Where an engine stands: the offset of its next message, and what of its slot's keys is in use."""
 
-    version: int
-    token: bytes
-    pieces: int
-    snapshot_bytes: int
-    first_journal: int
-    next_journal: int
-    journal_bytes: int
+    offset: int
+    base: int
+    slot: int = 0
+    pieces: int = 0
+    snapshot_bytes: int = 0
+    journals: int = 0
+    journal_bytes: int = 0
 
 
 class Stored(NamedTuple):
-    """An engine and the state that it is in."""
+    """An engine and where it stands."""
 
     engine: PartitionEngine
-    position: Index
+    position: Position
 
 
-_ENCODER: Final = msgspec.msgpack.Encoder()
+class Saved(NamedTuple):
+    """An engine after a batch, the records (key, value) to be written of it, and the batch's journal."""
+
+    stored: Stored
+    records: list[tuple[str, bytes]]
+    journal: bytes
+
+
+_ENCODE: Final = msgspec.msgpack.Encoder().encode
 _PART: Final = msgspec.msgpack.Decoder(Part)
 
 
-class EngineStore:
-    """Reads and writes one partition's engine."""
+def restored(records: Iterable[tuple[str, bytes]], offset: int, settings: EngineSettings) -> Stored:
+    """Return the engine as of `offset` from its changelog, in which the last record of a key counts.
 
-    def __init__(self, parts: StateMap, settings: EngineSettings) -> None:
-        self._parts = parts
-        self._settings = settings
+    Without any record it is a new engine. Raises StateError when the records do not lead to `offset`.
+    """
+    values = dict(records)
+    if not values:
+        return Stored(PartitionEngine(settings), Position(offset, offset))
+    by_base: dict[int, list[tuple[Part, int]]] = {}
+    for key, value in values.items():
+        part = _part(key, value)
+        by_base.setdefault(part.base, []).append((part, len(value)))
+    for base in sorted(by_base, reverse=True):
+        parts = by_base[base]
+        pieces = [(part, size) for part, size in parts if part.begin == part.end]
+        chain = _chain(parts, base, offset)
+        if chain is None or len(pieces) != parts[0][0].pieces:
+            continue
+        engine = _applied(PartitionEngine(settings), [part for part, _ in pieces + chain])
+        size, journal_bytes = (sum(size for _, size in each) for each in (pieces, chain))
+        return Stored(engine, Position(offset, base, parts[0][0].slot, len(pieces), size, len(chain), journal_bytes))
+    raise StateError(f"the changelog of the candle state does not lead to offset {offset}; {_CURE}")
 
-    def load(self, cached: Stored | None = None) -> Stored:
-        """Return the engine as it was saved last; a new one where nothing was.
 
-        `cached` is what this process loaded or saved before: where the store has gone on from there, only what changed since is
-        read. It must not be used any more afterwards. Raises StateError on state of another version.
-        """
-        value = self._parts.get(_INDEX)
+def caught_up(stored: Stored, offset: int, journal_at: Callable[[int], bytes | None]) -> Stored | None:
+    """Return an engine that stands behind `offset` as of it, by the journals that begin where it stands.
+
+    None when a journal is missing, or the engine is ahead. `stored` must not be used any more afterwards.
+    """
+    engine, position = stored
+    while position.offset < offset:
+        value = journal_at(position.offset)
         if value is None:
-            return Stored(PartitionEngine(self._settings), Index(STATE_VERSION, b"", 0, 0, 0, 0, 0))
-        index = _index(value)
-        if cached is not None and cached.engine.settings == self._settings:
-            if cached.position.token == index.token:
-                return cached
-            if index.first_journal <= cached.position.next_journal < index.next_journal:
-                since = list(self._journals(cached.position.next_journal, index))
-                if since[0].before == cached.position.token:
-                    return Stored(_applied(cached.engine, since), index)
-        snapshot = (self._part(f"snapshot {number}") for number in range(index.pieces))
-        engine = _applied(PartitionEngine(self._settings), snapshot)
-        return Stored(_applied(engine, self._journals(index.first_journal, index)), index)
+            return None
+        part = _part(f"journal from {position.offset}", value)
+        if part.base != position.base:
+            return None
+        engine = _applied(engine, [part])
+        position = _after_journal(position, part.end, len(value))
+    return Stored(engine, position) if position.offset == offset else None
 
-    def save(self, stored: Stored) -> Stored:
-        """Write what changed since the last save; now and then all of it, so that the cost stays in proportion."""
-        engine, index = stored.engine, stored.position
-        changes = [change_of(key, engine.instruments.get(key)) for key in sorted(engine.changed)]
-        engine.changed.clear()
-        journal = _ENCODER.encode(Part(index.token, engine.clocks, changes))
-        self._parts.put(f"journal {index.next_journal}", journal)
-        index = msgspec.structs.replace(
-            index,
-            token=os.urandom(12),
-            next_journal=index.next_journal + 1,
-            journal_bytes=index.journal_bytes + len(journal),
-        )
-        if index.journal_bytes > max(index.snapshot_bytes, _LEAST_SNAPSHOT_BYTES):
-            index = self._snapshot(engine, index)
-        self._parts.put(_INDEX, _ENCODER.encode(index))
-        return Stored(engine, index)
 
-    def _snapshot(self, engine: PartitionEngine, index: Index) -> Index:
-        keys = sorted(engine.instruments)
-        size = pieces = 0
-        for begin in range(0, len(keys), _INSTRUMENTS_A_PIECE):
-            some = keys[begin : begin + _INSTRUMENTS_A_PIECE]
-            changes = [change_of(key, engine.instruments[key], whole=True) for key in some]
-            piece = _ENCODER.encode(Part(b"", engine.clocks, changes))
-            self._parts.put(f"snapshot {pieces}", piece)
-            size += len(piece)
-            pieces += 1
-        for number in range(pieces, index.pieces):
-            self._parts.remove(f"snapshot {number}")
-        for number in range(index.first_journal, index.next_journal):
-            self._parts.remove(f"journal {number}")
-        return Index(STATE_VERSION, index.token, pieces, size, index.next_journal, index.next_journal, 0)
+def saved(stored: Stored, end: int) -> Saved:
+    """Return the engine after a batch that ended before offset `end`, and the records to be written of it.
 
-    def _journals(self, begin: int, index: Index) -> Iterator[Part]:
-        return (self._part(f"journal {number}") for number in range(begin, index.next_journal))
+    They are in proportion to what the batch changed; now and then they hold all of the engine, so that journals stay few.
+    """
+    engine, position = stored
+    keys = sorted(engine.changed)
+    engine.changed.clear()
+    changes = [change_of(key, engine.instruments.get(key)) for key in keys]
+    place = (STATE_VERSION, position.slot, position.base, position.offset, end, position.pieces)
+    journal = _ENCODE(Part(*place, engine.clocks, changes))
+    after = _after_journal(position, end, len(journal))
+    if after.journal_bytes > max(after.snapshot_bytes, _LEAST_SNAPSHOT_BYTES) or after.journals > _MOST_JOURNALS:
+        return Saved(*_snapshot(engine, end, 1 - position.slot), journal)
+    return Saved(Stored(engine, after), [(f"{position.slot}/journal {position.journals}", journal)], journal)
 
-    def _part(self, name: str) -> Part:
-        value = self._parts.get(name)
-        if value is None:
-            raise StateError(f"the candle state lacks its part {name!r}; {_CURE}")
-        try:
-            return _PART.decode(value)
-        except msgspec.MsgspecError as error:
-            raise StateError(f"the candle state's part {name!r} cannot be read ({error}); {_CURE}") from error
+
+def _after_journal(position: Position, end: int, size: int) -> Position:
+    return position._replace(offset=end, journals=position.journals + 1, journal_bytes=position.journal_bytes + size)
+
+
+def _snapshot(engine: PartitionEngine, end: int, slot: int) -> tuple[Stored, list[tuple[str, bytes]]]:
+    keys = sorted(engine.instruments)
+    begins = range(0, max(len(keys), 1), _INSTRUMENTS_A_PIECE)
+    records = []
+    for number, begin in enumerate(begins):
+        some = keys[begin : begin + _INSTRUMENTS_A_PIECE]
+        changes = [change_of(key, engine.instruments[key], whole=True) for key in some]
+        part = Part(STATE_VERSION, slot, end, end, end, len(begins), engine.clocks, changes)
+        records.append((f"{slot}/snapshot {number}", _ENCODE(part)))
+    size = sum(len(value) for _, value in records)
+    return Stored(engine, Position(end, end, slot, len(records), size)), records
+
+
+def _chain(parts: Iterable[tuple[Part, int]], base: int, offset: int) -> list[tuple[Part, int]] | None:
+    """Return the journals that lead from a snapshot to `offset`, or None when one is missing."""
+    journals = {part.begin: (part, size) for part, size in parts if part.begin < part.end}
+    chain = []
+    at = base
+    while at < offset and at in journals:
+        chain.append(journals[at])
+        at = journals[at][0].end
+    return chain if at == offset else None
 
 
 def _applied(engine: PartitionEngine, parts: Iterable[Part]) -> PartitionEngine:
@@ -161,11 +180,11 @@ def _applied(engine: PartitionEngine, parts: Iterable[Part]) -> PartitionEngine:
     return engine
 
 
-def _index(value: bytes) -> Index:
+def _part(name: str, value: bytes) -> Part:
     try:
         version = msgspec.msgpack.decode(value)[0]
         if version == STATE_VERSION:
-            return msgspec.msgpack.decode(value, type=Index)
-    except (msgspec.MsgspecError, TypeError, IndexError) as error:
-        raise StateError(f"the candle state's index cannot be read ({error}); {_CURE}") from error
+            return _PART.decode(value)
+    except (msgspec.MsgspecError, TypeError, IndexError, KeyError) as error:
+        raise StateError(f"the candle state's record {name!r} cannot be read ({error}); {_CURE}") from error
     raise StateError(f"the candle state is of version {version}, this code reads {STATE_VERSION}; {_CURE}")
