@@ -146,6 +146,12 @@ class SessionBook:
                 changes.append((segment, before.status, status))
         return tuple(changes)
 
+    def renew(self, calendar: SessionCalendar, closing_auction_keys: frozenset[str], contracts: Mapping[str, Contract]) -> None:
+        """Take calendar and master anew; what the feed has announced stays."""
+        self.calendar, self.contracts = calendar, contracts
+        self.closing_auction_keys |= closing_auction_keys
+        self._forget()
+
     def announce_listing(self, instrument_key: str, trading_date: str) -> None:
         """Note that a share has a special pre-open on a date: it then trades from 10:00."""
         self.listings.add((instrument_key, trading_date))

@@ -10,12 +10,13 @@ import ssl
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass, field
 from multiprocessing import get_context
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 from urllib.parse import urlsplit
 
@@ -27,8 +28,9 @@ from orderflow.market.errors import OrderflowError, SettingsError
 from orderflow.market.special_days import special_days
 from orderflow.market.tick import ist_date
 from orderflow.upstox.calendar import load_calendar
+from orderflow.upstox.replaced import Meant, remember, remembered, successor
 
-_FRESH_SECONDS: Final = 20 * 3600
+_FRESH_SECONDS: Final = 12 * 3600
 _ASK_AGAIN_SECONDS: Final = 600
 _TIMEOUT_SECONDS: Final = 30
 _CASH_SEGMENTS: Final = 4
@@ -44,13 +46,21 @@ class UnknownInstrumentError(SettingsError):
 
 
 class Instrument(NamedTuple):
-    """One row of the master; `expiry_ms` lies in the day on which a contract expires."""
+    """One row of the master; `expiry_ms` lies in the day on which a contract expires.
+
+    `lot_size` is in shares or contracts, `tick_size` in paise as the master has it, `strike` in rupees, `underlying` a symbol.
+    A field that the master leaves out is None or empty.
+    """
 
     key: str
     trading_symbol: str
     name: str
     kind: str = ""
     expiry_ms: int | None = None
+    lot_size: int | None = None
+    tick_size: float | None = None
+    strike: float | None = None
+    underlying: str = ""
 
     @property
     def is_contract(self) -> bool:
@@ -87,7 +97,17 @@ class InstrumentMaster:
             symbol, name = str(row.get("trading_symbol") or ""), str(row.get("name") or "")
             expiry = row.get("expiry")
             expiry_ms = int(expiry) if isinstance(expiry, (int, float)) and expiry > 0 else None
-            by_key[key] = Instrument(key, symbol, name, str(row.get("instrument_type") or ""), expiry_ms)
+            by_key[key] = Instrument(
+                key,
+                symbol,
+                name,
+                str(row.get("instrument_type") or ""),
+                expiry_ms,
+                int(_number(row, "lot_size") or 0) or None,
+                _number(row, "tick_size"),
+                _number(row, "strike_price"),
+                str(row.get("underlying_symbol") or row.get("asset_symbol") or ""),
+            )
             for word in {symbol.casefold(), key.partition("|")[2].casefold()} - {""}:
                 by_symbol.setdefault(word, []).append(key)
             underlying_names = (str(row.get(field) or "").casefold() for field in ("underlying_symbol", "asset_symbol"))
@@ -175,29 +195,47 @@ class InstrumentMaster:
 class Selection(NamedTuple):
     """The keys of some names without repeats, in order, and by name why others cannot be streamed.
 
-    `rolling` are the keys of names that mean another contract after an expiry; `expires` says whether any of the keys does.
+    `rolling` are the keys of names that mean another contract after an expiry; `replaced` says in words, by key, which key it
+    replaces.
     """
 
     keys: tuple[str, ...]
     skipped: dict[str, str]
     rolling: dict[str, str]
-    expires: bool
+    replaced: dict[str, str]
 
 
-def selected(names: Sequence[str], master: InstrumentMaster | None, mode_limit: int, at_ms: int) -> Selection:
+def selected(
+    names: Sequence[str],
+    master: InstrumentMaster | None,
+    mode_limit: int,
+    at_ms: int,
+    before: Mapping[str, Meant] = MappingProxyType({}),
+) -> Selection:
     """Return what to stream of `names` at `at_ms`. Without a master, full keys are taken on trust.
+
+    `before` is what names meant earlier: one that is gone from the master means its successor.
 
     Raises SettingsError with every cause when nothing is left, or when more than `mode_limit` remain.
     """
     keys: dict[str, None] = {}
     skipped: dict[str, str] = {}
     rolling: dict[str, str] = {}
+    replaced: dict[str, str] = {}
     for name in names:
+        meant, successor_key = before.get(name), None
         try:
             key = _on_trust(name) if master is None else master.resolve(name, at_ms)
         except SettingsError as error:
-            skipped[name] = str(error)
-            continue
+            if master is not None and meant is not None and isinstance(error, UnknownInstrumentError):
+                successor_key = successor(meant, master.by_key.values())
+            if successor_key is None:
+                skipped[name] = str(error)
+                continue
+            key = successor_key
+        if meant is not None and not is_rolling(name) and (successor_key or key != meant.key):
+            advice = f"; write {key} in place of {name}" if successor_key else ""
+            replaced[key] = f"{meant.trading_symbol} was {meant.key if key != meant.key else name} and is now {key}{advice}"
         keys[key] = None
         if is_rolling(name) and master is not None and name != master.by_key[key].trading_symbol:
             rolling[name] = key
@@ -205,8 +243,18 @@ def selected(names: Sequence[str], master: InstrumentMaster | None, mode_limit: 
         raise SettingsError("; ".join(skipped.values()))
     if len(keys) > mode_limit:
         raise SettingsError(f"{len(keys)} instruments are more than the {mode_limit} that one connection of this mode may carry")
-    expires = master is not None and any(master.by_key[key].expiry_ms is not None for key in keys)
-    return Selection(tuple(keys), skipped, rolling, expires)
+    return Selection(tuple(keys), skipped, rolling, replaced)
+
+
+def meanings(names: Iterable[str], selection: Selection, master: InstrumentMaster, at_ms: int) -> dict[str, Meant]:
+    """Return what each name of a selection means that is no contract: these end, and are not replaced."""
+    found: dict[str, Meant] = {}
+    for name in names:
+        if name not in selection.skipped and master.knows((name,)):
+            row = master.by_key[master.resolve(name, at_ms)]
+            if not row.is_contract:
+                found[name] = Meant(row.key, row.trading_symbol)
+    return found
 
 
 def is_rolling(name: str) -> bool:
@@ -262,11 +310,12 @@ def _resolve(
     rest_url: str | None,
 ) -> Resolution:
     master, warning = load_master(source, cache, ca_file, names)
-    selection = selected(names, master, mode_limit, at_ms)
+    selection = selected(names, master, mode_limit, at_ms, remembered(cache.parent))
     calendar, doubt = load_calendar(rest_url, cache.parent, ca_file)
     warnings = tuple(text for text in (warning, doubt) if text)
     if master is None:
         return Resolution(selection, frozenset(), calendar, {}, warnings)
+    remember(cache.parent, meanings(names, selection, master, at_ms))
     known = [key for key in selection.keys if key in master.by_key]
     terms = contracts(known, master.terms, special_days(), lambda day: calendar.is_trading_day("NSE_EQ", day))
     return Resolution(selection, master.with_derivatives, calendar, terms, warnings)
@@ -275,7 +324,7 @@ def _resolve(
 def load_master(
     source: str, cache: Path, ca_file: Path | None = None, names: Sequence[str] = ()
 ) -> tuple[InstrumentMaster | None, str]:
-    """Return the master from a file path or URL, kept at `cache` for a day.
+    """Return the master from a file path or URL, kept at `cache` for twelve hours.
 
     A server on loopback or with an authority of its own (the simulator) is asked always, any other also when the copy is older
     than ten minutes and lacks one of `names`. With it comes a warning, empty when all is well; None when there is no master to
@@ -330,6 +379,12 @@ def watch_list(path: Path) -> tuple[str, ...]:
 def _preference(key: str) -> tuple[int, str]:
     segment = key.partition("|")[0]
     return (_PREFERRED.index(segment) if segment in _PREFERRED else len(_PREFERRED), key)
+
+
+def _number(row: dict[str, Any], name: str) -> float | None:
+    """Return a row's positive number; None where it has none."""
+    value = row.get(name)
+    return float(value) if isinstance(value, (int, float)) and value > 0 else None
 
 
 def _terms(key: str, row: dict[str, Any]) -> Terms:

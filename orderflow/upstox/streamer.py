@@ -27,7 +27,7 @@ from orderflow.upstox.clock import SYSTEM
 from orderflow.upstox.day_so_far import DaySoFar
 from orderflow.upstox.engine import FeedEngine, restored_segments
 from orderflow.upstox.feed_health import Figures, feed_health, with_dead
-from orderflow.upstox.instruments import Resolution, resolve_apart, watch_list
+from orderflow.upstox.instruments import Resolution, Selection, resolve_apart, watch_list
 from orderflow.upstox.lease import InstrumentLeases
 from orderflow.upstox.metrics import FigureCollector, InstrumentCollector, PublishLag
 from orderflow.upstox.pace import InstrumentHealth
@@ -74,6 +74,7 @@ class UpstoxStreamer:
         self._stop = threading.Event()
         self._starting = FeedStatus()
         self._running: _Running | None = None
+        self._resolution: Resolution | None = None
         self._leases = None if settings.zookeeper.hosts == NO_ZOOKEEPER else InstrumentLeases(settings.zookeeper, self._owner)
         self._lag = PublishLag(REGISTRY)
         self._watchdog = Watchdog(_HUNG_SECONDS, "no update has been handled")
@@ -133,6 +134,8 @@ class UpstoxStreamer:
         self._keys = selection.keys
         for name, cause in selection.skipped.items():
             log.warning("not streamed: %s: %s", name, cause)
+        for key, cause in selection.replaced.items():
+            log.warning("%s: %s", key, cause)
         more = f" and {len(self._keys) - 20} more" if len(self._keys) > 20 else ""
         log.info("instruments: %s", ", ".join(self._keys[:20]) + more)
         if not self._acquire() or self._stop.is_set():
@@ -158,6 +161,8 @@ class UpstoxStreamer:
         engine.event("restart", _now_ms(), f"{resumed} of {len(self._keys)} instruments continue from what is stored")
         for name, cause in selection.skipped.items():
             engine.event("skipped", _now_ms(), cause, key=name)
+        for key, cause in selection.replaced.items():
+            engine.event("replaced", _now_ms(), cause, key=key)
         for name, key in selection.rolling.items():
             engine.event("rollover", _now_ms(), f"{name} is {key}", key=key)
         inbox = Inbox()
@@ -175,7 +180,7 @@ class UpstoxStreamer:
         )
         watching = WatchList(
             self._wanted_names,
-            lambda wanted: self._resolve(wanted).selection,
+            self._select,
             lambda keys: self._storage.read(keys.__contains__, keys, self._stop.is_set),
             self._leases,
             _now_ms,
@@ -224,6 +229,11 @@ class UpstoxStreamer:
         for warning in resolution.warnings:
             log.warning("%s", warning)
         return resolution
+
+    def _select(self, names: tuple[str, ...]) -> Selection:
+        """Look names up for the watch list; what master and calendar say of hours takes effect with the change."""
+        self._resolution = self._resolve(names)
+        return self._resolution.selection
 
     def _wanted_names(self) -> tuple[str, ...]:
         path = self._settings.instrument_file
@@ -298,13 +308,14 @@ class UpstoxStreamer:
     def _apply(self, running: _Running, change: Change) -> None:
         """Let a changed watch list take effect on the open connection."""
         keys = change.selection.keys
-        running.inbox.call(functools.partial(_change, change=change, at_ms=_now_ms()))
+        running.inbox.call(functools.partial(_change, change=change, at_ms=_now_ms(), resolution=self._resolution))
         self._keys = keys
         running.supervisor.watch(keys)
         self._fetch_day_so_far(running, change.added)
         if self._leases is not None and change.removed:
             self._leases.release(change.removed)
-        log.info("watch list: %d instruments, %d added, %d removed", len(keys), len(change.added), len(change.removed))
+        if change.added or change.removed:
+            log.info("watch list: %d instruments, %d added, %d removed", len(keys), len(change.added), len(change.removed))
 
     def _report(self, running: _Running, now: float) -> None:
         figures, status = running.engine.figures, running.supervisor.status
@@ -372,8 +383,10 @@ class UpstoxStreamer:
         }
 
 
-def _change(engine: FeedEngine, *, change: Change, at_ms: int) -> None:
-    """Apply a changed watch list to the engine, on the worker's thread."""
+def _change(engine: FeedEngine, *, change: Change, at_ms: int, resolution: Resolution | None = None) -> None:
+    """Apply a changed watch list, and what `resolution` says of hours, to the engine, on the worker's thread."""
+    if resolution is not None:
+        engine.book.renew(resolution.calendar, resolution.with_derivatives, resolution.contracts)
     if change.stored is not None:
         engine.refused(change.stored.rejects, change.stored.rejected)
     engine.disown(change.removed)
@@ -381,6 +394,8 @@ def _change(engine: FeedEngine, *, change: Change, at_ms: int) -> None:
     engine.own(change.added, "the instrument was not watched")
     for name, cause in change.selection.skipped.items():
         engine.event("skipped", at_ms, cause, key=name)
+    for key, cause in change.replaced.items():
+        engine.event("replaced", at_ms, cause, key=key)
     for name, key in change.rolled.items():
         engine.event("rollover", at_ms, f"{name} is now {key}", key=key)
 

@@ -1,4 +1,7 @@
-"""Follows the watch-list file and the expiries of its contracts, on a thread of its own, until each change has succeeded.
+"""Follows the watch-list file and the instrument master, on a thread of its own, until each change has succeeded.
+
+Names are looked up again when the list changes, at each new date in IST, since contracts expire, and at 08:00, when the
+master of the day is there.
 
 Looking up names, taking leases and reading back states block for seconds, and any of them may fail while Kafka or ZooKeeper is
 away. A change that fails is tried again; meanwhile everything streams as before.
@@ -23,6 +26,8 @@ log = logging.getLogger(__name__)
 
 _LOOK_SECONDS: Final = 2.0
 _MOST_SECONDS: Final = 30.0
+_MASTER_MS: Final = 8 * 3_600_000
+"""How long after midnight the master of a day is there."""
 
 
 class Leases(Protocol):
@@ -44,6 +49,7 @@ class Change(NamedTuple):
     added: tuple[str, ...]
     removed: tuple[str, ...]
     rolled: dict[str, str]
+    replaced: dict[str, str]
     states: tuple[InstrumentState, ...]
     stored: Stored | None
 
@@ -63,7 +69,7 @@ class WatchList:
     current: Selection
     wanted: tuple[str, ...]
     failure: str = ""
-    _date: str = ""
+    _day: tuple[str, str] = ("", "")
     _taken: set[str] = field(default_factory=set)
     _ready: Change | None = None
     _stop: threading.Event = field(default_factory=threading.Event)
@@ -71,7 +77,7 @@ class WatchList:
     _lock: threading.Lock = field(default_factory=threading.Lock)
 
     def __post_init__(self) -> None:
-        self._date = ist_date(self.now_ms())
+        self._day = _day(self.now_ms())
 
     def start(self) -> None:
         """Begin to look every two seconds."""
@@ -89,11 +95,11 @@ class WatchList:
         return ready
 
     def look(self) -> bool:
-        """Prepare a change if the list, or the date of a list with contracts, is another; return False when that failed."""
-        date = ist_date(self.now_ms())
+        """Prepare a change if the list is another, or names are to be looked up again; return False when that failed."""
+        day = _day(self.now_ms())
         try:
             names = tuple(self.names())
-            if names == self.wanted and (date == self._date or not self.current.expires):
+            if (names, day) == (self.wanted, self._day):
                 self._succeeded()
                 return True
             change = self._prepared(self.select(names))
@@ -103,10 +109,12 @@ class WatchList:
             self.failure = str(error)
             return False
         self._succeeded()
-        self.wanted, self._date = names, date
+        self.wanted, self._day = names, day
         for name, cause in change.selection.skipped.items():
             if name not in self.current.skipped:
                 log.warning("not streamed: %s: %s", name, cause)
+        for key, cause in change.replaced.items():
+            log.warning("%s: %s", key, cause)
         self.current = change.selection
         self._taken.clear()
         with self._lock:
@@ -117,6 +125,7 @@ class WatchList:
         added = tuple(key for key in selection.keys if key not in self.current.keys)
         removed = tuple(key for key in self.current.keys if key not in selection.keys)
         rolled = {name: key for name, key in selection.rolling.items() if self.current.rolling.get(name, key) != key}
+        replaced = {key: text for key, text in selection.replaced.items() if key not in self.current.replaced}
         if self.leases is not None:
             self.leases.release(self._taken.difference(added))
             self._taken.intersection_update(added)
@@ -127,7 +136,7 @@ class WatchList:
             self._taken.update(added)
         stored = self.read(added) if added else None
         states = () if stored is None else tuple(_restored(key, stored) for key in added)
-        return Change(selection, added, removed, rolled, states, stored)
+        return Change(selection, added, removed, rolled, replaced, states, stored)
 
     def _succeeded(self) -> None:
         if self.failure:
@@ -140,6 +149,11 @@ class WatchList:
             seconds = _LOOK_SECONDS if self.look() else min(seconds * 2.0, _MOST_SECONDS)
 
 
+def _day(at_ms: int) -> tuple[str, str]:
+    """Return the date, and the date that the master of the moment is of."""
+    return ist_date(at_ms), ist_date(at_ms - _MASTER_MS)
+
+
 def _restored(key: str, stored: Stored) -> InstrumentState:
     return restored_state(key, stored.states.get(key), stored.ticks.get(key, ()))
 
@@ -150,5 +164,5 @@ def _joined(first: Change, second: Change) -> Change:
     added = tuple(key for key in (*first.added, *second.added) if key not in back and key not in second.removed)
     removed = (*(key for key in first.removed if key not in back), *second.removed)
     states = {each.instrument_key: each for each in (*first.states, *second.states) if each.instrument_key in added}
-    rolled = {**first.rolled, **second.rolled}
-    return Change(second.selection, added, removed, rolled, tuple(states.values()), second.stored or first.stored)
+    rolled, replaced = {**first.rolled, **second.rolled}, {**first.replaced, **second.replaced}
+    return Change(second.selection, added, removed, rolled, replaced, tuple(states.values()), second.stored or first.stored)

@@ -19,6 +19,7 @@ from orderflow.market.errors import SettingsError
 from orderflow.market.tick import IST
 from orderflow.upstox.calendar import equity_calendar, equity_holidays
 from orderflow.upstox.instruments import InstrumentMaster, load_master, resolve_apart, selected, watch_list
+from orderflow.upstox.replaced import Meant
 
 ROWS = [
     {"instrument_key": "BSE_EQ|INE000T01001", "trading_symbol": "TCS", "name": "TATA CONSULTANCY"},
@@ -132,7 +133,6 @@ def test_name_when_it_asks_for_the_nearest_future_then_that_rolls_over_after_the
     at_ms = int(datetime(*day, 23, 0, tzinfo=IST).timestamp() * 1000)
     found = selected((name,), InstrumentMaster.from_rows(ROWS + CONTRACTS), 5, at_ms)
     assert found.keys == (key,)
-    assert found.expires
     assert found.rolling == ({name: key} if name.casefold().endswith(" fut") else {})
 
 
@@ -158,9 +158,53 @@ def test_names_when_none_is_left_then_one_error_with_the_nearest_matches(master:
 
 def test_names_when_repeated_then_once_in_order_and_never_more_than_the_mode_allows(master: InstrumentMaster) -> None:
     found = selected(("INFY", "TCS", "NSE_EQ|INE000I01001"), master, 2, NOON)
-    assert found == (("NSE_EQ|INE000I01001", "NSE_EQ|INE000T01001"), {}, {}, False)
+    assert found == (("NSE_EQ|INE000I01001", "NSE_EQ|INE000T01001"), {}, {}, {})
     with pytest.raises(SettingsError, match="more than the 1"):
         selected(("INFY", "TCS"), master, 1, NOON)
+
+
+@pytest.mark.parametrize(
+    ("name", "key", "told"),
+    [
+        ("NSE_EQ|INE000T01009", "NSE_EQ|INE000T01001", "; write NSE_EQ|INE000T01001 in place of NSE_EQ|INE000T01009"),
+        ("INE000T01009", "NSE_EQ|INE000T01001", "; write NSE_EQ|INE000T01001 in place of INE000T01009"),
+        ("TCS", "NSE_EQ|INE000T01001", ""),
+    ],
+)
+def test_name_when_its_isin_was_replaced_then_its_successor_streams_and_is_told(
+    master: InstrumentMaster, name: str, key: str, told: str
+) -> None:
+    before = {name: Meant("NSE_EQ|INE000T01009", "TCS")}
+    found = selected((name,), master, 5, NOON, before)
+    assert (found.keys, found.skipped) == ((key,), {})
+    assert found.replaced == {key: f"TCS was NSE_EQ|INE000T01009 and is now {key}{told}"}
+
+
+def test_name_when_its_symbol_is_gone_too_then_it_is_skipped(master: InstrumentMaster) -> None:
+    before = {"NSE_EQ|INE000X01001": Meant("NSE_EQ|INE000X01001", "GONE"), "INFY": Meant("NSE_EQ|INE000I01001", "INFY")}
+    found = selected(("NSE_EQ|INE000X01001", "INFY"), master, 5, NOON, before)
+    assert (found.keys, list(found.skipped), found.replaced) == (("NSE_EQ|INE000I01001",), ["NSE_EQ|INE000X01001"], {})
+
+
+def test_names_when_kept_on_disk_then_the_next_start_knows_what_they_meant(tmp_path: Path) -> None:
+    path = tmp_path / "master.json"
+    source = str(path)
+    path.write_text(json.dumps([row | {"instrument_key": row["instrument_key"].replace("T01001", "T01009")} for row in ROWS[:4]]))
+    names = ("NSE_EQ|INE000T01009", "INFY")
+    first = resolve_apart(names, source, tmp_path / "cache", None, 5, NOON)
+    path.write_text(json.dumps(ROWS))
+    second = resolve_apart(names, source, tmp_path / "cache", None, 5, NOON)
+    assert (first.selection.keys, first.selection.replaced) == (("NSE_EQ|INE000T01009", "NSE_EQ|INE000I01001"), {})
+    assert second.selection.keys == ("NSE_EQ|INE000T01001", "NSE_EQ|INE000I01001")
+    assert list(second.selection.replaced) == ["NSE_EQ|INE000T01001"]
+
+
+def test_master_when_a_row_has_terms_then_they_are_the_instruments() -> None:
+    option = {"instrument_key": "NSE_FO|9", "trading_symbol": "NIFTY 26000 CE 30 DEC 25", "instrument_type": "CE", "lot_size": 75}
+    terms = {"tick_size": 5.0, "strike_price": 26000.0, "underlying_symbol": "NIFTY", "expiry": NOON}
+    found = InstrumentMaster.from_rows([option | terms, ROWS[0]]).by_key
+    assert found["NSE_FO|9"][3:] == ("CE", NOON, 75, 5.0, 26_000.0, "NIFTY")
+    assert found["BSE_EQ|INE000T01001"][3:] == ("", None, None, None, None, "")
 
 
 def test_names_when_there_is_no_master_then_keys_on_trust_and_symbols_explained() -> None:

@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
+from orderflow.market.calendar import SessionCalendar
+from orderflow.market.contract import Contract
 from orderflow.market.errors import OrderflowError
 from orderflow.market.inference import InstrumentState
 from orderflow.market.tick import IST
-from orderflow.upstox.instruments import Selection
+from orderflow.upstox.instruments import Resolution, Selection
 from orderflow.upstox.streamer import _change
 from orderflow.upstox.watch_list import WatchList
 from tests.feed.rig import INFY, TCS, TEN, ListSink, full, message, opening, wire
@@ -51,6 +53,8 @@ class World:
         self.kafka_fails = 0
         self.now_ms = TEN
         self.nearest = "NSE_FO|DEC"
+        self.looked_up = 0
+        self.replaced: dict[str, str] = {}
         self.leases = Leased(set(names))
         self.list = WatchList(
             lambda: self.names, self.select, self.read, self.leases, lambda: self.now_ms, self.select(names), names
@@ -58,7 +62,8 @@ class World:
 
     def select(self, names: tuple[str, ...]) -> Selection:
         rolling = {name: self.nearest for name in names if name == "NIFTY FUT"}
-        return Selection(tuple(rolling.get(name, name) for name in names), {}, rolling, bool(rolling))
+        self.looked_up += 1
+        return Selection(tuple(rolling.get(name, name) for name in names), {}, rolling, self.replaced)
 
     def read(self, keys: tuple[str, ...]) -> NothingStored:
         if self.kafka_fails:
@@ -130,6 +135,31 @@ def test_change_when_the_nearest_future_expired_then_the_next_one_takes_its_plac
     (rollover,) = [event for event in sink.events if event["event"] == "rollover"]
     assert (rollover["instrument_key"], rollover["cause"]) == ("NSE_FO|JAN", "NIFTY FUT is now NSE_FO|JAN")
     assert engine.keys == {"NSE_FO|JAN"}
+
+
+def test_names_when_a_date_or_the_masters_day_begins_then_they_are_looked_up_and_hours_and_successors_take_effect() -> None:
+    world = World(TCS)
+    at = {hour: int(datetime(2025, 12, 16, hour, 0, 1, tzinfo=IST).timestamp() * 1000) for hour in (0, 7, 8)}
+    looked_up = []
+    for world.now_ms in (TEN + 60_000, at[0], at[7], at[8], at[8] + 60_000):
+        if world.now_ms == at[8]:
+            world.replaced = {TCS: "TCS was NSE_EQ|OLD and is now NSE_EQ|INE467B01029"}
+        assert world.list.look()
+        looked_up.append(world.looked_up)
+    assert looked_up == [1, 2, 2, 3, 3]
+    change = world.list.take()
+    assert change is not None
+    assert (change.added, change.removed, change.replaced) == ((), (), world.replaced)
+    sink = ListSink()
+    engine = running(sink, (TCS,))
+    future = {"NSE_FO|1": Contract("future")}
+    _change(
+        engine, change=change, at_ms=TEN, resolution=Resolution(change.selection, frozenset({TCS}), SessionCalendar(), future, ())
+    )
+    (replaced,) = [event for event in sink.events if event["event"] == "replaced"]
+    assert (replaced["instrument_key"], replaced["cause"]) == (TCS, world.replaced[TCS])
+    assert engine.book.group(TCS, "2026-11-27") == "stock_with_derivatives"
+    assert engine.book.group("NSE_FO|1", "2025-12-16") == "future"
 
 
 def test_instrument_when_removed_and_added_again_at_once_then_it_continues_after_a_gap_with_its_volume() -> None:

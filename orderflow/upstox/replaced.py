@@ -1,0 +1,67 @@
+"""Names whose instrument got another key: an ISIN changes with a split or a merger, an exchange token with a new series.
+
+The instrument master of a day holds its own keys only. So for every name that is streamed the key and trading symbol that it
+meant last are kept on disk; a name that is gone from the master is found again by its symbol, in the same segment.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import Final, NamedTuple, Protocol
+
+import msgspec
+
+log = logging.getLogger(__name__)
+
+_FILE: Final = "instrument-names.json"
+
+
+class Meant(NamedTuple):
+    """What a name meant when it was last looked up."""
+
+    key: str
+    trading_symbol: str
+
+
+class Row(Protocol):
+    """One row of the instrument master."""
+
+    @property
+    def key(self) -> str:
+        """Return the Upstox key."""
+
+    @property
+    def trading_symbol(self) -> str:
+        """Return the exchange's symbol."""
+
+
+_DECODER: Final = msgspec.json.Decoder(dict[str, Meant])
+
+
+def remembered(directory: Path) -> dict[str, Meant]:
+    """Return what names meant by the file in `directory`; nothing when there is none that can be read."""
+    try:
+        return _DECODER.decode((directory / _FILE).read_bytes())
+    except (OSError, msgspec.MsgspecError):
+        return {}
+
+
+def remember(directory: Path, meant: Mapping[str, Meant]) -> None:
+    """Keep what names mean, beside what is kept of others; a file that cannot be written is warned of."""
+    path = directory / _FILE
+    part = path.with_suffix(f".{os.getpid()}.part")
+    try:
+        part.write_bytes(msgspec.json.encode({**remembered(directory), **meant}))
+        part.replace(path)
+    except OSError as error:
+        log.warning("what instruments are called cannot be kept at %s: %s", path, error.strerror)
+
+
+def successor(before: Meant, rows: Iterable[Row]) -> str | None:
+    """Return the key of the one row that has the symbol and the segment of what a name meant; None without it."""
+    segment = before.key.partition("|")[0] + "|"
+    found = [row.key for row in rows if row.trading_symbol == before.trading_symbol and row.key.startswith(segment)]
+    return found[0] if len(found) == 1 and before.trading_symbol else None
