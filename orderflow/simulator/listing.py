@@ -172,7 +172,8 @@ class StockListing:
         move = self._rng.uniform(-0.006, 0.006) if opening else self._rng.uniform(-0.0008, 0.0008)
         market.set_price(market.fair * (1 + move))
         quantity = (400 + self._rng.randrange(900)) * self.instrument.typical_order * (1 if opening else 4)
-        market.auction(at_ms, quantity, "auction")
+        # The exchange's first minute of trading holds the opening auction.
+        market.auction(at_ms, quantity, "auction", minute_ms=self.hours.open_ms if opening else None)
         self._closing_price = market.last_price
 
     def _trade_post_close(self, seen_ms: int) -> None:

@@ -107,10 +107,13 @@ class InstrumentMarket:
         self.day_open = self.day_high = self.day_low = 0
         self.bars = []
 
-    def auction(self, at_ms: int, quantity: int, side: str, price: int | None = None) -> None:
-        """Book one trade without an aggressor: an auction's match or a post-close trade."""
+    def auction(self, at_ms: int, quantity: int, side: str, price: int | None = None, *, minute_ms: int | None = None) -> None:
+        """Book one trade without an aggressor: an auction's match or a post-close trade.
+
+        It counts in the bar of its own minute, or of the one at `minute_ms`.
+        """
         if at_ms >= self.minute_end_ms:
-            self._end_minute(at_ms)
+            self._end_minute(at_ms if minute_ms is None else minute_ms)
         chosen = round(self.fair) if price is None else price
         self._book_trades([(chosen, quantity)], at_ms, side)
 

@@ -184,6 +184,19 @@ def test_pre_open_when_nothing_traded_then_ltt_is_yesterdays_and_the_book_is_cro
     assert [trade for trade in whole_day.truth[TCS] if ist(trade[0]) < "09:08"] == []
 
 
+def test_bars_when_the_opening_auction_has_matched_then_the_first_minute_holds_it(whole_day: Watched) -> None:
+    """As the exchange's bar of 09:15 does: a day's bars of continuous trading and its opening auction add up."""
+    bars = {
+        ist(full.marketOHLC.ohlc[1].ts): full.marketOHLC.ohlc[1]
+        for _, full in whole_day.updates[TCS]
+        if full.marketOHLC.ohlc[1].ts
+    }
+    first = [trade for trade in whole_day.truth[TCS] if ist(trade[0]) in ("09:08", "09:15")]
+    assert [trade[3] for trade in first].count("auction") == 1
+    assert (bars["09:15"].open, bars["09:15"].vol) == (first[0][1], sum(trade[2] for trade in first))
+    assert "09:08" not in bars
+
+
 def test_session_when_no_auction_takes_orders_then_the_auctions_fields_are_absent(whole_day: Watched) -> None:
     with_fields = {ist(at) for at, full in whole_day.updates[TCS] if full.iep or full.ieq or full.iiqTotal}
     assert {"09:06", "15:21", "15:30"} <= with_fields
