@@ -2,9 +2,21 @@
 
 from __future__ import annotations
 
+import datetime as dt
 from pathlib import Path
 
 from day_recording import DayRecording, Replayed
+from session_days import clock
+
+from orderflow.market.candle import Candle
+from orderflow.market.engine.minute import FinalMinute
+from orderflow.market.engine.partition import EngineSettings, PartitionEngine
+from orderflow.market.session import SessionBook, SessionCalendar
+from orderflow.simulator.catalogue import choose
+from orderflow.simulator.feed_message import frame
+from orderflow.simulator.market_model import MarketModel
+from orderflow.upstox.engine import FeedEngine
+from tests.feed.rig import ListSink
 
 SHARE = "NSE_EQ|INE467B01029"
 NEW_SHARE = "NSE_EQ|INE0NEW01011"
@@ -201,3 +213,32 @@ def test_metal_when_the_us_is_in_winter_time_then_its_last_window_ends_at_five_t
     day.trading("23:53", 2)
     found = day.replayed(tmp_path, "--window", "60")
     assert found.shown(60) == ["09:00-10:00 continuous 100", "23:00-23:55 continuous 100"]
+
+
+def test_simulated_day_when_it_has_every_auction_then_its_candles_add_up_to_what_traded() -> None:
+    """A share that closes by auction, from 09:00 to 16:10 through decoding, inference and candles; its master is unknown."""
+    model = MarketModel(choose(SHARE), seed=5, updates_per_second=0.5, date=dt.date(2026, 11, 20), speed=100)
+    model.start(0)
+    engine = PartitionEngine(EngineSettings(window_minutes=(60,)))
+    sink = ListSink()
+    feed = FeedEngine(sink, SessionBook(SessionCalendar()))
+    feed.own((SHARE,))
+    feed.opened(model.now_ms())
+    feed.message(model.market_info(), model.now_ms())
+    while model.due_ms() is not None:
+        message = model.next()
+        entries = [model.entry(key, "full") or b"" for key in message.keys]
+        feed.message(message.announcement or frame(entries, message.feed_time_ms), message.feed_time_ms + 40)
+    outputs = [output for tick in sink.ticks for output in engine.take(tick)] + engine.finish()
+    minutes = [output.candle for output in outputs if isinstance(output, FinalMinute)]
+    assert sum(candle.total_volume for candle in minutes) == max(tick.vtt or 0 for tick in sink.ticks)
+    assert [clock(candle.start_ms) for candle in minutes if candle.auction_volume] == ["09:15", "15:31"]
+    assert [candle.session_phase for candle in minutes if candle.session_phase != "continuous"] == [
+        "closing_auction",
+        "post_close",
+    ]
+    assert len(minutes) == 360 + 2
+    assert not any(candle.gap for candle in minutes)
+    longer = [output for output in outputs if isinstance(output, Candle)]
+    assert [clock(candle.start_ms) for candle in longer[:6]] == [f"{hour:02}:15" for hour in range(9, 15)]
+    assert [candle.session_phase for candle in longer[6:]] == ["closing_auction", "post_close"]
