@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import sys
-import zlib
 from functools import partial
 
 from orderflow import logs
@@ -15,7 +14,7 @@ from orderflow.lake.archive import DayArchive
 from orderflow.lake.history import History
 from orderflow.settings import load
 from orderflow.upstox.calendar import load_calendar
-from orderflow.upstox.instruments import load_master, watch_list
+from orderflow.upstox.instruments import load_master, master_cache, watch_list
 
 
 def main() -> int:
@@ -23,7 +22,7 @@ def main() -> int:
     chosen = load()
     logs.configure(chosen.log_level, (chosen.access_token,))
     source = chosen.instrument_master
-    kept = chosen.spool_dir / f"instrument-master-{zlib.crc32(source.encode()):08x}.json.gz"
+    kept = master_cache(chosen.spool_dir, source)
     names = chosen.instruments if chosen.instrument_file is None else watch_list(chosen.instrument_file)
     directory = Directory(names)
     store = Store(clock_ms, directory.instruments)

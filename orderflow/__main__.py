@@ -46,6 +46,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     chosen = parser.parse_args(arguments)
     told = settings.load()
     logs.configure(told.log_level, [told.access_token])
+    chosen.lot_sizes = lambda keys: _lot_sizes(told, keys)
     chosen.access_token = lambda: _access_token(told)
     chosen.spark = lambda local: _spark(told, chosen.command, local=local)
     return int(chosen.run(chosen, told))
@@ -80,6 +81,19 @@ def _rejects(arguments: argparse.Namespace, told: Settings) -> int:
     from orderflow.rejects import run
 
     return run(told, lambda: arguments.spark(arguments.local), replay=arguments.replay)
+
+
+def _lot_sizes(told: Settings, keys: Sequence[str]) -> dict[str, int]:
+    """Return the lot sizes of some keys by the instrument master; those it does not have are left out."""
+    from orderflow.upstox.instruments import load_master, master_cache
+
+    master, warning = load_master(
+        told.instrument_master, master_cache(told.spool_dir, told.instrument_master), told.ca_file, keys
+    )
+    if warning:
+        print(warning, file=sys.stderr)
+    rows = {} if master is None else master.by_key
+    return {key: size for key in keys if key in rows and (size := rows[key].lot_size) is not None}
 
 
 def _access_token(told: Settings) -> str | None:

@@ -20,6 +20,8 @@ def add_parsers(commands: Any) -> None:
     export.add_argument("target", type=Path, help="the file; its suffix, .csv or .parquet, is the format")
     _add_period(export)
     export.add_argument("-n", type=int, default=1, choices=WINDOW_MINUTES, help="minutes of a candle")
+    export.add_argument("--lots", action="store_true",
+                        help="volumes in lots, by today's instrument master; not of ticks")  # fmt: skip
     export.set_defaults(run=_export)
     backfill = commands.add_parser("backfill", help="store the exchange's candles of missed minutes", epilog=EPILOG)
     _add_period(backfill)
@@ -91,6 +93,7 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> int:
         arguments.last or arguments.first,
         arguments.target,
         arguments.n,
+        arguments.lot_sizes if arguments.lots else None,
     )
 
 

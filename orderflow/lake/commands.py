@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -108,13 +108,34 @@ def retain(settings: Settings, keep_days: int | None, keep_bytes: int | None, *,
 
 
 def export_period(
-    settings: Settings, kind: str, instruments: Sequence[str] | None, first: str, last: str, target: Path, n: int
+    settings: Settings,
+    kind: str,
+    instruments: Sequence[str] | None,
+    first: str,
+    last: str,
+    target: Path,
+    n: int,
+    lot_sizes: Callable[[Sequence[str]], dict[str, int]] | None = None,
 ) -> int:
-    """Write a period of the named instruments, or of all that are stored; with a progress bar when a person watches."""
+    """Write a period of the named instruments, or of all that are stored; with a progress bar when a person watches.
+
+    With `lot_sizes`, which returns those of some keys, volumes are in lots.
+    """
     history = History.connect(settings.hdfs)
     check_period(first, last)
     keys = instruments or catalogues.stored_instruments(history, first, last)
-    rows = export(history, kind, keys, first, last, target, n=n, rule=settings.aggressor_rule, progress=sys.stderr.isatty())
+    rows = export(
+        history,
+        kind,
+        keys,
+        first,
+        last,
+        target,
+        n=n,
+        rule=settings.aggressor_rule,
+        lot_sizes=None if lot_sizes is None else lot_sizes(keys),
+        progress=sys.stderr.isatty(),
+    )
     print(f"{target}: {rows} rows, {target.stat().st_size} bytes; {history.bytes_read} bytes read from HDFS")
     return 0
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,6 +20,7 @@ from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError
 KINDS: Final = {"ticks": TICKS, "trades": TICKS, "candles": CANDLES, "footprint": FOOTPRINT}
 FORMATS: Final = ("csv", "parquet")
 BOOK_LEVELS: Final = 5
+_QUANTITIES: Final = frozenset({"delta", "min_delta", "max_delta", "delta_band", "tbq", "tsq"})
 
 
 def export(
@@ -32,13 +33,17 @@ def export(
     *,
     n: int = 1,
     rule: str = "split",
+    lot_sizes: Mapping[str, int] | None = None,
     progress: bool = True,
 ) -> int:
     """Write ticks, trades, n-minute candles or footprint of a period to `target`; returns the rows written.
 
     The format follows the name: .csv or .parquet. In CSV, nested fields become columns: `bid_1_price`, `greeks_delta`. The
-    file appears when it is complete. Raises LakeError on another suffix, or when nothing is stored of what was asked for.
+    file appears when it is complete. With `lot_sizes` (by key) volumes are in lots. Raises LakeError on another suffix, when
+    nothing is stored of what was asked for, or when a lot size is not known.
     """
+    if lot_sizes is not None:
+        require_lots(kind, instruments, lot_sizes)
     file_format = target.suffix.removeprefix(".")
     if file_format not in FORMATS:
         raise LakeError(f"{target} is neither .csv nor .parquet")
@@ -54,6 +59,7 @@ def export(
             for date in dates:
                 for instrument in instruments:
                     found = read(instrument, date)
+                    found = found if lot_sizes is None else in_lots(found, lot_sizes[instrument])
                     found = flattened(found) if file_format == "csv" else found
                     if writer is None:
                         writer = _writer(file_format, partial, found.schema)
@@ -70,6 +76,24 @@ def export(
     finally:
         partial.unlink(missing_ok=True)
     return rows
+
+
+def require_lots(kind: str, instruments: Sequence[str], lot_sizes: Mapping[str, int]) -> None:
+    """Raise LakeError when rows of a kind, or of an instrument, cannot be put in lots."""
+    if kind == "ticks":
+        raise LakeError("ticks are kept as the feed sent them: export trades, candles or footprint in lots")
+    unknown = [key for key in instruments if key not in lot_sizes]
+    if unknown:
+        raise LakeError(f"the instrument master has no lot size of {', '.join(unknown)}; export them without --lots")
+
+
+def in_lots(table: pa.Table, lot_size: int) -> pa.Table:
+    """Return a table whose volumes, deltas and pending quantities are in lots, as fractions where they are no whole ones."""
+    for at, name in enumerate(table.schema.names):
+        if name in _QUANTITIES or name.endswith("volume"):
+            lots = pc.divide(pc.cast(table.column(at), pa.float64()), float(lot_size))
+            table = table.set_column(at, name, lots)
+    return table
 
 
 def flattened(table: pa.Table) -> pa.Table:

@@ -10,6 +10,7 @@ import ssl
 import time
 import urllib.error
 import urllib.request
+import zlib
 from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
@@ -319,6 +320,11 @@ def _resolve(
     known = [key for key in selection.keys if key in master.by_key]
     terms = contracts(known, master.terms, special_days(), lambda day: calendar.is_trading_day("NSE_EQ", day))
     return Resolution(selection, master.with_derivatives, calendar, terms, warnings)
+
+
+def master_cache(directory: Path, source: str) -> Path:
+    """Return where the master of a source is kept in a directory."""
+    return directory / f"instrument-master-{zlib.crc32(source.encode()):08x}.json.gz"
 
 
 def load_master(

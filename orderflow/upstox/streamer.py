@@ -9,7 +9,6 @@ import signal
 import socket
 import threading
 import time
-import zlib
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
@@ -27,7 +26,7 @@ from orderflow.upstox.clock import SYSTEM
 from orderflow.upstox.day_so_far import DaySoFar
 from orderflow.upstox.engine import FeedEngine, restored_segments
 from orderflow.upstox.feed_health import Figures, feed_health, with_dead
-from orderflow.upstox.instruments import Resolution, Selection, resolve_apart, watch_list
+from orderflow.upstox.instruments import Resolution, Selection, master_cache, resolve_apart, watch_list
 from orderflow.upstox.lease import InstrumentLeases
 from orderflow.upstox.metrics import FigureCollector, InstrumentCollector, PublishLag
 from orderflow.upstox.pace import InstrumentHealth
@@ -223,7 +222,7 @@ class UpstoxStreamer:
 
     def _resolve(self, names: tuple[str, ...]) -> Resolution:
         settings, source = self._settings, self._settings.instrument_master
-        cache = settings.spool_dir / f"instrument-master-{zlib.crc32(source.encode()):08x}.json.gz"
+        cache = master_cache(settings.spool_dir, source)
         limit = KEY_LIMITS[settings.feed_mode]
         resolution = resolve_apart(names, source, cache, settings.ca_file, limit, _now_ms(), settings.rest_url)
         for warning in resolution.warnings:

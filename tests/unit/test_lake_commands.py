@@ -23,7 +23,7 @@ from orderflow.lake.exchange_candles import ExchangeCandles, ExchangeMinute, bac
 from orderflow.lake.exchange_commands import asked_for, store_missing
 from orderflow.lake.export import export
 from orderflow.lake.history import History
-from orderflow.lake.layout import TICKS, LakeError, Table, arrow_schema
+from orderflow.lake.layout import CANDLES, TICKS, LakeError, Table, arrow_schema
 from orderflow.lake.maintenance import LakeFiles
 from orderflow.lake.reconciliation import levels_within, reconcile, without_outages
 from orderflow.lake.retention import expired
@@ -88,6 +88,34 @@ def test_export_when_nothing_is_stored_then_says_so_and_leaves_no_file(history, 
         export(history, "candles", [TCS], "2025-12-15", "2025-12-15", tmp_path / "c.csv", progress=False)
     with pytest.raises(LakeError, match="neither"):
         export(history, "ticks", [TCS], "2025-12-15", "2025-12-15", tmp_path / "c.xlsx", progress=False)
+
+
+def test_export_when_lots_are_asked_for_then_volumes_are_divided_and_prices_are_not(tmp_path, monkeypatch, capsys) -> None:
+    """The master has a lot of 75 for the future and none for the share."""
+    future = "NSE_FO|53001"
+    stored = Candle(
+        start_ms=OPEN_MS, end_ms=OPEN_MS + 60_000, instrument=future, open=100.0, high=101.0, low=99.0, close=100.5, vwap=100.25,
+        buy_volume=150, sell_volume=75, total_volume=263, unclassified_volume=38, delta=75, tick_count=4,
+    )  # fmt: skip
+    rows = pa.Table.from_pylist([stored.to_record()], schema=arrow_schema(CANDLES.fields))
+    path = tmp_path / "lake/candles/date=2025-12-15/a.parquet"
+    path.parent.mkdir(parents=True)
+    pq.write_table(rows, path)
+    monkeypatch.setattr(History, "connect", lambda _: History(LocalFileSystem(), str(tmp_path / "lake")))
+    (tmp_path / "master.json").write_text(json.dumps([{"instrument_key": future, "lot_size": 75}, {"instrument_key": TCS}]))
+    monkeypatch.setenv("INSTRUMENT_MASTER", str(tmp_path / "master.json"))
+    command = ["export", "candles", str(tmp_path / "c.csv"), "--from", "2025-12-15", "--lots", "--instrument"]
+
+    assert main([*command, future]) == 0
+
+    (found,) = pa_csv.read_csv(tmp_path / "c.csv").to_pylist()
+    volumes = [found[f"{name}_volume"] for name in ("buy", "sell", "total", "unclassified")]
+    assert volumes == [2.0, 1.0, pytest.approx(263 / 75), pytest.approx(38 / 75)]
+    assert (found["delta"], found["close"], found["vwap"], found["tick_count"]) == (1.0, 100.5, 100.25, 4)
+    with pytest.raises(LakeError, match=r"no lot size of NSE_EQ\|INE467B01029"):
+        main([*command, TCS])
+    with pytest.raises(LakeError, match="as the feed sent them"):
+        main(["export", "ticks", str(tmp_path / "t.csv"), "--from", "2025-12-15", "--lots", "--instrument", future])
 
 
 def test_export_when_the_named_instrument_is_not_stored_then_says_what_is_and_leaves_no_file(history, tmp_path) -> None:
