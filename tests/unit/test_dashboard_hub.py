@@ -15,6 +15,7 @@ from orderflow.dashboard.sources.directory import Directory
 from orderflow.dashboard.state.store import Store
 from orderflow.dashboard.web import connection
 from orderflow.dashboard.web.hub import Hub
+from tests.unit.test_dashboard_messages import check
 from tests.unit.test_dashboard_past import DATE, TwoMinutes
 from tests.unit.test_dashboard_store import CLOSE_MS, KEY, store_with, trade
 
@@ -44,6 +45,7 @@ class FakeSocket:
 
     async def send_text(self, text: str) -> None:
         message = orjson.loads(text)
+        check(message)
         self.received.append(message)
         if self._acknowledges and "seq" in message:
             self.ask(type="ack", seq=message["seq"], latency_ms=[12.5])

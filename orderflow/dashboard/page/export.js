@@ -122,13 +122,13 @@ of.png = async () => {
 const savePng = async () => of.rows && save(await of.png(), fileName("png"));
 
 const HELP = [
-  ["/", "search an instrument"], ["J, K", "next, previous instrument"], ["1 … 6", "1, 3, 5, 15, 30, 60 minutes"], ["F", "chart or footprint"], ["[ ]", "finer, coarser price rows of the footprint"], ["X", "its cells: bid × ask, delta, volume"], ["← →", "pan; PgUp, PgDn by a screen; further left loads earlier candles"], ["+ −", "zoom the time"], ["↑ ↓", "stretch the prices"], ["Home", "back to the newest candle"], ["R", "zoom as it was"], ["Wheel", "zoom the time; with Shift or on the price axis the prices"], ["Drag", "pan in time; an axis: zoom it"], ["Right click", "on the prices, or a long touch: an alert at that price"], ["Double click", "newest candle; on an axis: as it was"],
-  ["L", "back to live"], ["Space", "play or pause a replay"], ["A", "alerts"], ["S, P", "save CSV, PNG"], ["C", "colour-blind safe colours"], ["T", "light or dark theme"], ["?", "this help"], [", .", "the candle in the legend: the one before, after"],
+  ["/", "search an instrument"], ["J, K", "next, previous instrument"], ["1 … 6", "1, 3, 5, 15, 30, 60 minutes"], ["F", "chart or footprint"], ["[ ]", "finer, coarser price rows of the footprint"], ["X", "footprint cells: bid × ask, delta, volume"], ["← →", "pan; PgUp, PgDn by a screen; further left loads earlier candles"], ["+ −", "zoom the time"], ["↑ ↓", "stretch the prices"], ["Home", "back to the newest candle"], ["R", "reset the zoom"], ["Wheel", "zoom the time; with Shift or on the price axis the prices"], ["Drag", "pan in time; an axis: zoom it"], ["Right click", "on the prices, or a long touch: set an alert there"], ["Double click", "newest candle; on an axis: reset it"],
+  ["L", "back to live"], ["Space", "play or pause a replay"], ["A", "alerts"], ["S, P", "save CSV, PNG"], ["C", "colour-blind safe colours"], ["T", "light or dark theme"], ["?", "this help"], [", .", "previous, next candle in the legend"],
 ];
 const LEGEND = [
   ["Hollow candle, pale bars", "still forming; the final candle replaces it"], ["Strip under the prices: blue", "final and confirmed by the exchange's own bar"], ["grey", "final, built from the feed's updates only"],
   ["amber", "part of its volume passed during an outage"], ["Grey in volume", "unclassified: no aggressor known, never dropped"], ["Triangles", "imbalance of 0.6 or more"], ["Yellow line and bands", "VWAP of the day, one and two standard deviations"],
-  ["Delta, CVD", "bought minus sold volume of the candle; its sum since the session began"], ["Profile", "the day's volume by price; bright: value area (70 %); yellow: point of control"],
+  ["Delta, CVD", "bought minus sold volume of the candle; its sum since the time in the row Seen"], ["Profile", "the day's volume by price; bright: value area (70 %); yellow: point of control"],
   ["Footprint", "at bid (left), at ask (right); bold: diagonal imbalance (see below); thick edge: stacked imbalances; yellow box: point of control; ◂ unfinished auction; delta or volume in the cells, or zoomed out: on the leading side's colour, the stronger the more traded"],
 ];
 /* What makes a cell bold, and how far to trust it. */

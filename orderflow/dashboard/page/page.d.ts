@@ -1,4 +1,10 @@
-/* The names that the page's modules share through `of` (base.js). Each is set by one module, named beside it. */
+/* What the page's modules share: through `of` (base.js) names that are each set by one module, named beside it, and types. What comes
+   from the server is typed in messages.d.ts. */
+import type { AlertRule, Cell, Facts as SentFacts, ImbalanceRule, Level, Listed, Profile, Stats } from "./messages.d.ts";
+export type { AlertRule, Cell, ImbalanceRule, Level, Listed, Profile, Stats };
+
+/* Candles by column, also by the name of one. */
+export type Facts = SentFacts & { [name: string]: any[] };
 
 export interface View {
   instrument: string | null;
@@ -11,66 +17,6 @@ export interface View {
   replay: boolean;
   ticks: number;
   cells: "pair" | "delta" | "volume";
-}
-
-export interface Listed {
-  key: string;
-  symbol: string;
-  name: string;
-}
-
-/* One column per field of a candle, as views/chart.py `facts` writes them. */
-export interface Facts {
-  x: string[];
-  window_end: string[];
-  open: (number | null)[];
-  high: (number | null)[];
-  low: (number | null)[];
-  close: (number | null)[];
-  total_volume: number[];
-  buy_volume: number[];
-  sell_volume: number[];
-  unclassified_volume: number[];
-  delta: number[];
-  min_delta: number[];
-  max_delta: number[];
-  delta_band: (number | null)[];
-  confidence: (string | null)[];
-  imbalance: (number | null)[];
-  exchange_bar: boolean[];
-  source: string[];
-  gap: boolean[];
-  cvd: number[];
-  vwap: (number | null)[];
-  sigma: (number | null)[];
-  final: boolean[];
-  [name: string]: any[];
-}
-
-/* A candle's footprint, as views/footprint.py `cells`: middle of the row's prices, sell, buy, unclassified, mark. */
-export type Level = [number, number, number, number, number];
-export interface Cell {
-  x: string;
-  open: number | null;
-  high: number | null;
-  low: number | null;
-  close: number | null;
-  gap: boolean;
-  levels: Level[];
-}
-
-/* As views/chart.py `profile_columns`. */
-export interface Profile {
-  price: number[];
-  height: number;
-  buy: number[];
-  sell: number[];
-  unclassified: number[];
-  inside: boolean[];
-  unpriced: number;
-  poc: number | null;
-  low: number | null;
-  high: number | null;
 }
 
 /* What is held of the view (rows.js). */
@@ -142,36 +88,6 @@ export interface Chart {
   largest?: { level: number; side: number };
 }
 
-/* As state/alerts.py `Rule`. */
-export interface Rule {
-  id: string;
-  key: string;
-  kind: "above" | "below" | "delta" | "volume" | "imbalance";
-  value: number;
-  least: number | null;
-  sound: boolean;
-  notify: boolean;
-  webhook: boolean;
-}
-
-/* As views/panels.py `statistics`. */
-export interface Stats {
-  last: number | null;
-  previous_close: number | null;
-  change: number | null;
-  change_percent: number | null;
-  open: number | null;
-  high: number | null;
-  low: number | null;
-  vwap: number | null;
-  volume: number;
-  seen_volume: number;
-  coverage: { share: number; from_ms: number } | null;
-  received_ms: number | null;
-  updated_ms: number | null;
-  [name: string]: any;
-}
-
 type Format = (value: number | null | undefined, ...more: any[]) => string;
 type Key = string | null;
 
@@ -205,7 +121,7 @@ export interface Page {
   kept(name: string, fallback?: any): any;
   /* socket.js */
   latency: { samples: number[]; last: number | null; lastAt: number };
-  imbalances: { ratio: number; floor: number; ignore_zero: boolean; precision: [number, number] | null };
+  imbalances: ImbalanceRule;
   refused: string | null;
   serverNow(): number;
   send(message: Record<string, any>): void;
@@ -269,8 +185,8 @@ export interface Page {
   startPast(): void;
   /* alerts.js */
   unread: number;
-  alertRules(): Rule[];
-  priceRules(): Rule[];
+  alertRules(): AlertRule[];
+  priceRules(): AlertRule[];
   startAlerts(): void;
   /* export.js */
   csv(): string;

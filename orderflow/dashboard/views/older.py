@@ -86,7 +86,7 @@ def answer(sessions: Sessions, wish: Wish) -> dict[str, Any]:
         rows = list(sessions.store.rollup(key, minutes).rows(live)) if live is not None and held_date and held_date <= day else []
         found = _before(rows, wish.before_ms)
         if found:
-            part = _part(found[-wish.count :], wish, live.quote.get("close_price") if live is not None else None, sessions.marked)
+            part = _part(found[-wish.count :], wish, sessions.marked)
     if found:
         return _whole(wish, held_date, part, live=True, more=len(found) > wish.count or _any_before(sessions, held_date))
     stored = [date for date in sessions.stored_dates() if date <= day and date != held_date]
@@ -96,10 +96,9 @@ def answer(sessions: Sessions, wish: Wish) -> dict[str, Any]:
         store = sessions.past_candles(key, date)
         found = _before(_rows(store, key, minutes), wish.before_ms)
         if found:
-            close = store.instruments[key].quote.get("close_price")
             more = len(found) > wish.count or tried + 1 < len(stored)
-            return _whole(wish, date, _part(found[-wish.count :], wish, close, sessions.marked), live=False, more=more)
-    return _whole(wish, None, _part([], wish, None, sessions.marked), live=False, more=False)
+            return _whole(wish, date, _part(found[-wish.count :], wish, sessions.marked), live=False, more=more)
+    return _whole(wish, None, _part([], wish, sessions.marked), live=False, more=False)
 
 
 def _any_before(sessions: Sessions, date: str) -> bool:
@@ -118,11 +117,10 @@ def _before(rows: list[Row], before_ms: int) -> list[Row]:
     return [row for row in rows if row.candle.start_ms < before_ms]
 
 
-def _part(rows: list[Row], wish: Wish, close: float | None, marked: footprint.Imbalances) -> dict[str, Any]:
+def _part(rows: list[Row], wish: Wish, marked: footprint.Imbalances) -> dict[str, Any]:
     part: dict[str, Any] = {
         "from": chart.label(rows[0].candle.start_ms) if rows else None,
         "facts": chart.facts(rows),
-        "previous_close": close,
     }
     if wish.view.mode == "footprint":
         tick = wish.step // max(wish.view.ticks, 1)

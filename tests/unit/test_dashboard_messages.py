@@ -1,0 +1,83 @@
+"""The messages between server and page: what is sent is what both sides' types say."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+import pytest
+
+from docs import page_types
+from orderflow.dashboard.state import messages
+from orderflow.dashboard.state.alerts import Rule
+from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.views.older import Wish, answer
+from orderflow.dashboard.views.viewer import View, Viewer
+from tests.unit.test_dashboard_older import TwoDays
+from tests.unit.test_dashboard_older import hub as hub_of_two_days
+from tests.unit.test_dashboard_session import NOW, tick, viewer_of
+from tests.unit.test_dashboard_store import KEY, OPEN_MS, final, store_with, trade
+
+KINDS: dict[str, Any] = {
+    "hello": messages.Hello,
+    "alerts": messages.Alerts,
+    "fired": messages.Fired,
+    "pong": messages.Pong,
+    "beat": messages.Beat,
+}
+
+
+def check(message: Any, kind: Any = None) -> None:
+    """Fail when a message is not what its type says, or holds more than that."""
+    plain = msgspec.json.decode(msgspec.json.encode(message))
+    kind = kind or KINDS.get(plain.get("type"), messages.Update)
+    known = msgspec.json.decode(msgspec.json.encode(msgspec.convert(plain, kind)))
+    assert known == plain
+
+
+def test_types_when_written_for_the_page_are_up_to_date() -> None:
+    assert page_types.TARGET.read_text() == page_types.rendered(), "run python -m docs.page_types"
+
+
+def busy() -> Store:
+    finals = [final(0, 100, 101, 99, 100, 5, 5, confidence="high", delta_band=2.0, imbalance=0.1)]
+    return store_with(*finals, trade(60_000, 100.0, 3, 1, 14, none=2), tick(atp=100.1, vtt=40, oi=7.0))
+
+
+@pytest.mark.parametrize("mode", ["chart", "footprint"])
+def test_updates_when_a_viewer_is_sent_them_are_what_their_type_says(mode: str) -> None:
+    store = busy()
+    store.report_source(None, caught_up=True)
+    viewer = viewer_of(store, mode=mode)
+    whole = viewer.message(NOW)
+    store.apply([trade(70_000, 100.5, 0, 2, 16), tick(tbq=900, sequence=2)])
+    patch = viewer.message(NOW + 2_000)
+    assert whole is not None
+    assert patch is not None
+    check(whole)
+    check(patch)
+    columns = {name: len(values) for name, values in whole["facts"].items()}
+    assert set(columns.values()) == {2}
+
+
+def test_update_when_nothing_is_known_of_the_instrument_is_what_its_type_says() -> None:
+    store = store_with(trade(0, 100.0, 3, 1, 4))
+    viewer: Viewer = viewer_of(store)
+    viewer.look_at(View("NSE_EQ|NOTHING"), store)
+    check(viewer.message(NOW))
+
+
+@pytest.mark.parametrize("mode", ["chart", "footprint"])
+def test_older_when_answered_is_what_its_type_says(mode: str) -> None:
+    wish = Wish.parse({"instrument": KEY, "before": str(OPEN_MS), "mode": mode}, KEY)
+    check(answer(hub_of_two_days(TwoDays()), wish), messages.Older)
+
+
+def test_alerts_when_they_fire_are_what_their_type_says() -> None:
+    store = busy()
+    store.alerts.change("me", [Rule.parse({"id": "r", "key": KEY, "kind": "above", "value": 100})], [], {KEY: 99.0})
+    store.alerts.judge(KEY, 101.0, NOW, None)
+    state = store.alerts.of("me")
+    assert len(state["log"]) == 1
+    check({"type": "alerts", **state, "webhook": False, "problem": None})
+    check({"type": "fired", "alert": state["log"][0]})
