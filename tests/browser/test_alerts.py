@@ -135,4 +135,6 @@ def test_alert_when_it_fired_while_no_page_was_open_is_new_on_the_next_one(spied
     wait_until(lambda: spied.find_element("id", "of-alerts").text == "Alerts 1 · 1 new", "what fired meanwhile")
     click(spied, "#of-alerts")
     assert "TCS: last 0.50 (price at or below 1.00)" in spied.find_element("id", "of-alert-log").text
+    assert spied.find_element("css selector", "#of-alert-log time").text == "1 Jan 05:30:00"
+    assert "price at or below 1.00" in spied.find_element("id", "of-alert-list").text
     spied.execute_script("document.querySelector('dialog').close()")

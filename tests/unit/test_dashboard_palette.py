@@ -90,8 +90,3 @@ def test_page_files_when_a_colour_is_used_it_is_one_that_is_served() -> None:
     own = {"buy-back", "sell-back"}
     used = {name for path in sources() for name in re.findall(r"var\(--([\w-]+)\)", path.read_text())}
     assert used - own <= set(THEMES["dark"])
-
-
-def test_plotly_when_its_private_fields_are_read_then_in_one_file_only() -> None:
-    private = re.compile(r"_fullLayout|\._offset|\._length|_size\b|\b[lrp]2[lrp]\b|window\.Plotly")
-    assert [path.name for path in sources() if path.suffix == ".js" and private.search(path.read_text())] == ["plot.js"]

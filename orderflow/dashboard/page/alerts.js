@@ -1,6 +1,7 @@
 /* Alerts: rules on price, delta, volume and imbalance of any instrument. The server keeps them by this browser's token, judges
    them on every trade and says what fired; here they are edited, drawn and sounded. Of several tabs only one sounds. */
 import { of } from "./base.js";
+import { dayOf, labelOf } from "./format.js";
 
 const { el } = of;
 const KINDS = {
@@ -40,8 +41,8 @@ function ask() {
 
 function take(message) {
   ({ rules, log, webhook } = message);
-  const seen = of.kept("alerts.seen", 0);
-  unread = refresh ? 0 : log.filter((one) => one.number > seen).length;
+  const last = of.kept("alerts.seen", 0);
+  unread = refresh ? 0 : log.filter((one) => one.number > last).length;
   if (message.problem) toast(message.problem);
   show();
 }
@@ -155,9 +156,22 @@ function permission() {
   return Notification.permission === "denied" ? "This browser refuses notifications from this page. " : "";
 }
 
-function described(rule) {
-  const least = Number.isFinite(rule.least) ? ` from a volume of ${of.whole(rule.least)}` : "";
-  return ` ${KINDS[rule.kind].toLowerCase()} ${rule.value}${least}${rule.webhook ? ", webhook" : ""}`;
+function described({ key, kind, value, least, webhook: posted }) {
+  const words = {
+    above: () => `price at or above ${of.price(value, key)}`,
+    below: () => `price at or below ${of.price(value, key)}`,
+    delta: () => `delta of the minute, either way, at least ${of.whole(value)}`,
+    volume: () => `volume of the minute at least ${value} times the average of 20`,
+    imbalance: () => `imbalance of the minute, either way, at least ${value}`,
+  }[kind]();
+  const from = Number.isFinite(least) ? ` from a volume of ${of.whole(least)}` : "";
+  return ` ${words}${from}${posted ? ", webhook" : ""}`;
+}
+
+/* When an alert fired; of another day with its date. */
+function moment(ms) {
+  const label = labelOf(ms);
+  return (label.slice(0, 10) === labelOf(of.serverNow()).slice(0, 10) ? "" : dayOf(label) + " ") + of.clock(ms);
 }
 
 function dialog() {
@@ -186,7 +200,7 @@ function dialog() {
     list.replaceChildren(
       ...rules.map((rule) => el("li", {}, el("b", {}, of.symbolOf(rule.key)), described(rule), el("button", { type: "button", title: "Remove", "aria-label": "Remove this alert", onclick: () => change({ remove: [rule.id] }) }, "✕"))),
     );
-    past.replaceChildren(...log.map((one) => el("li", {}, el("time", {}, of.clock(one.at_ms)), " ", textOf(one))));
+    past.replaceChildren(...log.map((one) => el("li", {}, el("time", {}, moment(one.at_ms)), " ", textOf(one))));
     of.text(state, mute() + permission());
   };
   const add = () => {

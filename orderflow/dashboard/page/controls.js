@@ -233,15 +233,15 @@ document.addEventListener("keydown", (event) => {
 
 /* Instruments may join, and names may come, after the page was opened. */
 function learn(rows) {
-  let changed = false;
+  let news = false;
   for (const row of rows) {
     const known = of.instruments.find((one) => one.key === row.key);
     if (known && known.symbol === row.symbol && known.name === row.name) continue;
     if (known) Object.assign(known, { symbol: row.symbol, name: row.name });
     else of.instruments.push({ key: row.key, symbol: row.symbol, name: row.name });
-    changed = true;
+    news = true;
   }
-  if (changed) show();
+  if (news) show();
 }
 
 of.on("hello", () => show());

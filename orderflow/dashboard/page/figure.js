@@ -57,7 +57,7 @@ export function candleTraces(rows, times, [from, to], mark, colors) {
     marker: { symbol: "triangle-up", size: mark, standoff: mark, color, ...(way < 0 ? { angle: 180 } : {}) },
   });
   const sessions = indexes.some((i) => i > from && begins(rows, i));
-  const [low2, high2, low1, high1] = SIGMAS.map(([uid, times, alpha]) => line(uid, (i) => band(rows, i, times), faded(colors.vwap, alpha), { width: 1 }));
+  const [low2, high2, low1, high1] = SIGMAS.map(([uid, sigmas, alpha]) => line(uid, (i) => band(rows, i, sigmas), faded(colors.vwap, alpha), { width: 1 }));
   /* A band across two sessions would also fill the break between them. */
   const fill = { fill: sessions ? "none" : "tonexty", fillcolor: faded(colors.vwap, 0.05) };
   const prices = /** @type {const} */ (["open", "high", "low", "close"]);

@@ -96,8 +96,8 @@ function drawDepth(depth) {
     body("of-depth").append(el("table", {}, el("tbody", {}, ...depthRows.slice(0, 5), spread, ...depthRows.slice(5))));
   }
   const most = Math.max(1, ...depth.ask.map((level) => level[1]), ...depth.bid.map((level) => level[1]));
-  const levels = [...Array(5)].map((_, index) => depth.ask[4 - index]).concat([...Array(5)].map((_, index) => depth.bid[index]));
-  levels.forEach((level, index) => {
+  const sides = [...Array(5)].map((_, index) => depth.ask[4 - index]).concat([...Array(5)].map((_, index) => depth.bid[index]));
+  sides.forEach((level, index) => {
     const cells = depthRows[index].children;
     text(cells[0], level ? of.price(level[0]) : "");
     text(cells[1], level ? of.whole(level[1]) : "");
@@ -360,8 +360,8 @@ function nothing(view) {
 
 /* A screen reader announces each new banner, but not every figure of an auction. */
 function bannerNode(banner) {
-  const spoken = banner.code === "auction" ? { "aria-live": "off" } : {};
-  return el("div", { class: "banner " + banner.level, "data-code": banner.code, ...spoken }, banner.text);
+  const quiet = banner.code === "auction" ? { "aria-live": "off" } : {};
+  return el("div", { class: "banner " + banner.level, "data-code": banner.code, ...quiet }, banner.text);
 }
 
 function drawBanners() {

@@ -148,7 +148,7 @@ function wheel(event) {
   else of.zoomTime(factor(y), event.clientX - of.chart.div.getBoundingClientRect().left);
 }
 
-function axis() {
+function priceAxis() {
   let from = null;
   return el("div", {
     id: "of-axis", title: "Drag or wheel: stretch the prices; double click: fit them",
@@ -201,7 +201,7 @@ let price = null;
 let time = null;
 of.startPointer = () => {
   const { div } = of.chart;
-  price = axis();
+  price = priceAxis();
   price.addEventListener("wheel", (event) => wheel(event), { passive: false });
   for (const [name, kind] of [["column", "cross"], ["line", "cross"], ["time", "tag reading"], ["level", "tag reading"]]) {
     nodes[name] = el("div", { id: "of-cross-" + name, class: kind, hidden: true });

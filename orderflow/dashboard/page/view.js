@@ -26,19 +26,19 @@ const oneOf = (choices, wish) => (choices.includes(wish) ? wish : choices[0]);
  * @returns {View}
  */
 export function parse(search, kept) {
-  const query = new URLSearchParams(search);
-  const [minutes, buffer, ticks] = ["minutes", "buffer", "ticks"].map((name) => Number(query.get(name)));
-  const date = query.get("date") || "";
-  const part = { date: /^\d{4}-\d{2}-\d{2}$/.test(date) ? date : null, replay: query.get("replay") === "1" };
+  const said = new URLSearchParams(search);
+  const [minutes, buffer, ticks] = ["minutes", "buffer", "ticks"].map((name) => Number(said.get(name)));
+  const date = said.get("date") || "";
+  const part = { date: /^\d{4}-\d{2}-\d{2}$/.test(date) ? date : null, replay: said.get("replay") === "1" };
   return {
     ...part,
-    instrument: query.get("instrument") || kept("instrument") || null,
+    instrument: said.get("instrument") || kept("instrument") || null,
     minutes: MINUTES.includes(minutes) ? minutes : 1,
     buffer: buffer >= 10 && buffer <= DAY ? buffer : usual(part),
-    mode: query.get("mode") === "footprint" ? "footprint" : "chart",
-    palette: (query.get("palette") || kept("palette")) === "safe" ? "safe" : "default",
-    theme: oneOf(THEMES, query.get("theme") || kept("theme")),
-    cells: oneOf(CELLS.map(([cells]) => cells), query.get("cells")),
+    mode: said.get("mode") === "footprint" ? "footprint" : "chart",
+    palette: (said.get("palette") || kept("palette")) === "safe" ? "safe" : "default",
+    theme: oneOf(THEMES, said.get("theme") || kept("theme")),
+    cells: oneOf(CELLS.map(([cells]) => cells), said.get("cells")),
     ticks: Number.isInteger(ticks) && ticks > 0 && ticks <= 1000 ? ticks : 0,
   };
 }

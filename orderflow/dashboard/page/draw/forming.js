@@ -21,7 +21,7 @@ export function forming({ pen, plot, colors }) {
   const points = (value, y) => joined.filter((i) => value(i) !== null).map((i) => [at(i), y.at(value(i))]);
   within(pen, x, price, () => {
     polyline(pen, points((i) => rows.vwap[i], price), colors.vwap);
-    for (const [times, alpha] of BANDS) polyline(pen, points((i) => band(rows, i, times), price), faded(colors.vwap, alpha), 1);
+    for (const [sigmas, alpha] of BANDS) polyline(pen, points((i) => band(rows, i, sigmas), price), faded(colors.vwap, alpha), 1);
     for (const i of indexes) if (rows.close[i] !== null) candle(pen, i, at(i), Math.max(step * 0.56, 2), price, colors);
     for (const i of indexes) mark(pen, i, at(i), price, colors);
   });

@@ -43,8 +43,8 @@ function sceneOn(id) {
 function columnsOf(plot) {
   const [from, to] = plot.x.range;
   const inView = of.columns().filter(({ column }) => column > from - 1 && column < to + 1);
-  const forming = of.formingColumn();
-  return { settled: inView.filter(({ column }) => column < forming), newest: inView.filter(({ column }) => column >= forming), largest: largestOf(inView) };
+  const last = of.formingColumn();
+  return { settled: inView.filter(({ column }) => column < last), newest: inView.filter(({ column }) => column >= last), largest: largestOf(inView) };
 }
 
 of.drawNumbers = () => {
