@@ -78,6 +78,26 @@ export interface Ink {
   base?: CanvasTextBaseline;
 }
 
+/* What a canvas is drawn by: a pen, where the axes lie, and everything that is shown (draw/layers.js). */
+export interface Scene {
+  pen: CanvasRenderingContext2D;
+  plot: Required<Plot>;
+  colors: import("./colors.js").Colors;
+  rows: Facts;
+  times: number[];
+  base: number;
+  settled: number;
+  state: Shown;
+  style: CellStyle;
+  sumTicks: [number[], string[]];
+  view: View;
+  stats: Stats | null;
+  waiting: boolean;
+  rules: AlertRule[];
+  pointed: number | undefined;
+  price(value: number | null): string;
+}
+
 export interface Chart {
   state: Shown;
   settled: number;

@@ -1,25 +1,28 @@
 /* CVD's own axis, right of the candles, where the pane of the prices has the profile; delta's is at the edge. */
-import { of } from "../base.js";
+import { short } from "../format.js";
 import { level, write } from "./pen.js";
 
 const TAG = 26;
 /* Pixels right of the candles that belong to the axes at the edge. */
 const EDGE = 56;
 
-export function cvdAxis({ pen, plot, colors }) {
+/** @typedef {import("../page.d.ts").Scene} Scene */
+
+/** @param {Scene} scene */
+export function cvdAxis(scene) {
+  const { pen, plot, colors, rows, sumTicks } = scene;
   const y = plot.cvd;
   const left = plot.x.end;
-  const { cvd } = of.rows;
-  const last = cvd[cvd.length - 1];
+  const last = rows.cvd[rows.cvd.length - 1];
   const at = last === undefined ? -1 : y.at(last);
   const tagged = at >= y.start && at <= y.end;
-  if (tagged) tag({ pen, plot, colors }, at, last);
+  if (tagged) tag(scene, at, last);
   pen.save();
   pen.translate(left + 0.5, 0);
   pen.rotate(Math.PI / 2);
   level(pen, y.start, y.end, 0, { color: colors.cvd, alpha: 0.5 });
   pen.restore();
-  const [values, texts] = of.chart.sumTicks;
+  const [values, texts] = sumTicks;
   values.forEach((value, index) => {
     const place = y.at(value);
     if (place < y.start + 6 || place > y.end - 6 || (tagged && Math.abs(place - at) < 20)) return;
@@ -29,7 +32,7 @@ export function cvdAxis({ pen, plot, colors }) {
   });
 }
 
-/* The last CVD, like the last price on the axis of the prices. */
+/** The last CVD, like the last price on the axis of the prices. @param {Scene} scene @param {number} at @param {number} sum */
 function tag({ pen, plot, colors }, at, sum) {
   const y = plot.cvd;
   const left = plot.x.end;
@@ -40,5 +43,5 @@ function tag({ pen, plot, colors }, at, sum) {
   /** @type {import("../page.d.ts").Ink} */
   const on = { color: colors.paper, align: "center" };
   write(pen, "CVD", left + width / 2, top + 7, { ...on, size: 9 });
-  write(pen, of.short(sum, true), left + width / 2, top + 18, { ...on, bold: true });
+  write(pen, short(sum, true), left + width / 2, top + 18, { ...on, bold: true });
 }

@@ -8,10 +8,11 @@ import { cvdAxis } from "./cvd.js";
 import { footprint, largestOf } from "./footprint.js";
 import { forming } from "./forming.js";
 import { dayLevels } from "./levels.js";
-import { lastPrice, priceTag } from "./price.js";
+import { lastPrice } from "./price.js";
 import { profile } from "./profile.js";
 import { sessions } from "./sessions.js";
 import { sums } from "./sums.js";
+import { priceTag } from "./tag.js";
 import { titles } from "./titles.js";
 
 const canvases = {};
@@ -19,9 +20,10 @@ const canvases = {};
 let wanted = null;
 
 /* An empty canvas over the chart, and what is drawn on it by; null before the first figure. */
+/** @param {string} id @returns {import("../page.d.ts").Scene | null} */
 function sceneOn(id) {
   const { div } = of.chart;
-  const plot = of.plot();
+  const plot = /** @type {Required<import("../page.d.ts").Plot> | null} */ (of.plot());
   if (!plot) return null;
   const canvas = (canvases[id] = canvases[id] || of.byId("of-centre").appendChild(of.el("canvas", { id, "aria-hidden": "true" })));
   const pen = canvas.getContext("2d");
@@ -36,7 +38,10 @@ function sceneOn(id) {
   canvas.style.top = div.offsetTop + "px";
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, width, height);
-  return { pen, plot, colors: colors() };
+  const { state, style, settled, sumTicks } = of.chart;
+  const { rows, view, stats, waiting, price, legendRow: pointed } = of;
+  const times = state.mode === "chart" ? of.times() : [];
+  return { pen, plot, colors: colors(), rows, times, base: of.base(), settled, state, style, sumTicks, view, stats, waiting, rules: of.priceRules(), pointed, price };
 }
 
 /* The footprint's columns in view, settled ones and the forming one, with one scale for both. */
@@ -70,7 +75,7 @@ of.drawLive = () => {
   }
   lastPrice(scene);
   alertLines(scene);
-  priceTag(scene);
+  priceTag(scene.plot);
 };
 
 function newestColumn(scene) {

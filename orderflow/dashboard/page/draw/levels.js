@@ -1,11 +1,11 @@
 /* Levels of the day that traders watch: previous close, high and low, where they are in view. */
-import { of } from "../base.js";
 import { level, write } from "./pen.js";
 
-export function dayLevels({ pen, plot, colors }) {
-  const { stats } = of;
-  if (!stats || of.waiting) return;
+/** @param {import("../page.d.ts").Scene} scene */
+export function dayLevels({ pen, plot, colors, stats, waiting }) {
+  if (!stats || waiting) return;
   const { x, price: y } = plot;
+  /** @type {number[]} */
   const placed = [];
   /** @type {[string, number | null][]} */
   const levels = [["prev close", stats.previous_close], ["day high", stats.high], ["day low", stats.low]];

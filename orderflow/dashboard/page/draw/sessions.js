@@ -1,16 +1,15 @@
 /* Between two sessions a line with the later one's date. */
-import { of } from "../base.js";
 import { dayOf } from "../format.js";
+import { begins } from "../rows.js";
 import { write } from "./pen.js";
 
-export function sessions({ pen, plot, colors }) {
-  const { rows, chart } = of;
-  const footprint = chart.state.mode === "footprint";
-  const base = footprint ? of.base() : 0;
+/** @param {import("../page.d.ts").Scene} scene */
+export function sessions({ pen, plot, colors, rows, times, base, state, view }) {
+  const footprint = state.mode === "footprint";
   const { x, top, inner } = plot;
   rows.x.forEach((label, index) => {
-    if (!of.begins(index)) return;
-    const at = x.at(footprint ? index - base - 0.5 : of.times()[index] - of.view.minutes * 60000);
+    if (!begins(rows, index)) return;
+    const at = x.at(footprint ? index - base - 0.5 : times[index] - view.minutes * 60000);
     if (at < x.start || at > x.end) return;
     pen.strokeStyle = colors.rule;
     pen.lineWidth = 1;

@@ -1,15 +1,13 @@
 /* The sums under the footprint's columns, each on its shade: the stronger, the nearer to the largest in view. */
-import { of } from "../base.js";
+import { short } from "../format.js";
 import { within, write } from "./pen.js";
 
-/** @type {[string, number, boolean][]} a column of the rows, its place from below, whether it has a sign */
+/** @type {["total_volume" | "delta" | "cvd" | "unclassified_volume", number, boolean][]} a column of the rows, its place from below, whether it has a sign */
 const SUMS = [["total_volume", 4, false], ["delta", 3, true], ["cvd", 2, true], ["unclassified_volume", 1, false]];
 
-/* Draw the sums of the columns from one to another. */
-export function sums({ pen, plot, colors }, from, to) {
-  const { rows, chart } = of;
+/** Draw the sums of the columns from one to another. @param {import("../page.d.ts").Scene} scene @param {number} from @param {number} to */
+export function sums({ pen, plot, colors, rows, base, style }, from, to) {
   const { x, sums: y } = plot;
-  const base = of.base();
   const [least, most] = [Math.max(Math.ceil(base + x.range[0] - 0.5), 0), Math.min(Math.floor(base + x.range[1] + 0.5), rows.x.length - 1)];
   const newest = rows.x.length - 1;
   within(pen, x, y, () => {
@@ -26,14 +24,17 @@ export function sums({ pen, plot, colors }, from, to) {
         pen.globalAlpha = 0.5 * (Math.abs(value) / largest);
         pen.fillRect(x.at(column - 0.48), y.at(place) - height / 2, x.at(0.48) - x.at(-0.48), height);
         pen.globalAlpha = 1;
-        if ((newest - index) % chart.style.every) continue;
-        write(pen, of.short(rows[name][index], signed), x.at(column), y.at(place), { color: colors.bright, align: "center" });
+        if ((newest - index) % style.every) continue;
+        write(pen, short(rows[name][index], signed), x.at(column), y.at(place), { color: colors.bright, align: "center" });
       }
     }
   });
 }
 
-/* From where a row is shaded: CVD from the middle of its way in view, for its sign is that of the day, all along the row. */
+/**
+ * From where a row is shaded: CVD from the middle of its way in view, for its sign is that of the day, all along the row.
+ * @param {string} name @param {number[]} values @param {number} least @param {number} most
+ */
 function middle(name, values, least, most) {
   const seen = name === "cvd" ? values.slice(least, most + 1) : [];
   return seen.length ? (Math.min(...seen) + Math.max(...seen)) / 2 : 0;

@@ -1,21 +1,25 @@
 /* The panes' titles with the values of the candle under the pointer, else of the newest. */
-import { of } from "../base.js";
 import { faded } from "../colors.js";
+import { short } from "../format.js";
 import { write } from "./pen.js";
 
-export function titles({ pen, plot, colors }) {
-  const { rows } = of;
-  const i = Math.min(of.legendRow === undefined ? Infinity : of.legendRow, rows.x.length - 1);
+/** @typedef {import("../page.d.ts").Scene} Scene */
+
+/** @param {Scene} scene */
+export function titles(scene) {
+  const { plot, colors, rows, pointed } = scene;
+  const i = Math.min(pointed === undefined ? Infinity : pointed, rows.x.length - 1);
   if (i < 0) return;
   const { buy, sell, label, text, cvd } = colors;
   const delta = rows.delta[i];
   const share = rows.total_volume[i] ? Math.round((rows.buy_volume[i] / rows.total_volume[i]) * 100) : 0;
   const bought = rows.source[i] === "exchange" ? "" : `  ${share} % bought`;
-  title({ pen, plot, colors }, plot.volume, [["Volume ", label], [of.short(rows.total_volume[i]), text], [bought, label]]);
+  title(scene, plot.volume, [["Volume ", label], [short(rows.total_volume[i]), text], [bought, label]]);
   const tone = delta > 0 ? buy : delta < 0 ? sell : label;
-  title({ pen, plot, colors }, plot.delta, [["Delta ", label], [of.short(delta, true), tone], ["  CVD ", cvd], [of.short(rows.cvd[i], true), cvd]]);
+  title(scene, plot.delta, [["Delta ", label], [short(delta, true), tone], ["  CVD ", cvd], [short(rows.cvd[i], true), cvd]]);
 }
 
+/** @param {Scene} scene @param {import("../page.d.ts").Axis} y @param {[string, string][]} parts words and their colours */
 function title({ pen, plot, colors }, y, parts) {
   let left = plot.x.start + 4;
   pen.font = "10px sans-serif";
