@@ -76,6 +76,14 @@ def test_legend_when_a_minute_is_the_exchange_s_says_that_it_has_no_sides(browse
     assert when.startswith(iso_from_ms(start_ms + (FETCHED - 1) * MINUTE)[11:16])
 
 
+def test_legend_when_a_candle_is_of_the_closing_auction_says_so(browser: Any, page: Page, start_ms: int) -> None:
+    sold = {"session_phase": "closing_auction", "auction_volume": 700, "exchange_bar": False}
+    assert page.store.apply([candle(start_ms + 8 * MINUTE, 700, **sold)]) == 0
+    open_page(browser, page, "?instrument=" + KEY.replace("|", "%7C"))
+    state = browser.execute_script("return document.querySelector('#of-legend .state').textContent")
+    assert state.startswith("closing auction · final, from ticks")
+
+
 def test_auction_when_a_pair_is_in_it_has_the_pair_s_decimals(browser: Any, page: Page, start_ms: int) -> None:
     auction = {"session_phase": "pre_open", "segment_status": "PRE_OPEN_START", "indicative_price": 90.4275}
     assert page.store.apply([tick(PAIR, start_ms, **auction, indicative_quantity=1_00_000)]) == 0

@@ -76,6 +76,8 @@ export interface Facts {
   imbalance: (number | null)[];
   exchange_bar: boolean[];
   gap: boolean[];
+  session_phase: string[];
+  auction_volume: number[];
   tick_volume: number[];
   tick_count: number[];
   tbq: (number | null)[];

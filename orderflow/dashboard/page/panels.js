@@ -295,6 +295,8 @@ of.pointStep = (by) => {
 };
 
 /* Legend: the hovered candle, or the newest ------------------------------------------------------------------- */
+/* What trades after continuous trading stands in a candle of its own. */
+const PHASES = { closing_auction: "closing auction · ", post_close: "after the close · " };
 let legend = null;
 function drawLegend() {
   const rows = of.rows;
@@ -322,7 +324,8 @@ function drawLegend() {
   const closed = late > FINAL_MS ? "closed, no final came" : "closed, final due";
   const bar = rows.source[i] === "exchange" ? "the exchange's minute, from before our first update: no sides" : "final, exchange's bar";
   const state = waits ? closed : !rows.final[i] ? "forming" : rows.exchange_bar[i] ? bar : "final, from ticks";
-  text(legend.state, state + (rows.gap[i] ? ", spans a gap" : "") + (rows.confidence[i] ? ` · Δ ${rows.confidence[i]} confidence` : ""));
+  const phase = PHASES[rows.session_phase[i]] || "";
+  text(legend.state, phase + state + (rows.gap[i] ? ", spans a gap" : "") + (rows.confidence[i] ? ` · Δ ${rows.confidence[i]} confidence` : ""));
   klass(legend.state, "state " + (!rows.final[i] ? "forming" : rows.exchange_bar[i] ? "confirmed" : "") + (rows.gap[i] ? " gap" : ""));
 }
 

@@ -37,6 +37,8 @@ class Facts(TypedDict):
     imbalance: list[float | None]
     exchange_bar: list[bool]
     gap: list[bool]
+    session_phase: list[str]
+    auction_volume: list[int]
     tick_volume: list[int]
     tick_count: list[int]
     tbq: list[float | None]
