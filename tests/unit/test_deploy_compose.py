@@ -19,9 +19,7 @@ from orderflow.simulator.catalogue import DEMO
 
 ROOT = Path(__file__).resolve().parents[2]
 IN_IMAGE = "/opt/orderflow/"
-WITH_HEALER: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
-COMPOSE = {name: service for name, service in WITH_HEALER.items() if name != "healer"}
-HEALER = WITH_HEALER["healer"]
+COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())["services"]
 
 
 def test_compose_has_the_services_of_the_local_stack_when_the_demo_profile_is_on():
@@ -29,9 +27,9 @@ def test_compose_has_the_services_of_the_local_stack_when_the_demo_profile_is_on
 
 
 def test_compose_builds_its_one_image_in_one_service_that_every_application_needs():
-    assert {service["image"] for service in WITH_HEALER.values()} == {"orderflow:latest"}
-    assert [name for name, service in WITH_HEALER.items() if "build" in service] == ["kafka"]
-    assert all(service["pull_policy"] == "never" for service in WITH_HEALER.values())
+    assert {service["image"] for service in COMPOSE.values()} == {"orderflow:latest"}
+    assert [name for name, service in COMPOSE.items() if "build" in service] == ["kafka"]
+    assert all(service["pull_policy"] == "never" for service in COMPOSE.values())
     for service in services("live"):
         if service.kind == "application":
             assert "kafka" in COMPOSE[service.name]["depends_on"], service.name
@@ -57,18 +55,13 @@ def test_compose_checks_every_five_seconds_what_others_wait_for():
     assert COMPOSE["kafka"]["healthcheck"]["interval"] == "5s"
 
 
-def test_healer_is_in_no_default_profile_and_has_the_socket_and_nothing_else():
-    assert HEALER["profiles"] == ["demo", "heal"]
-    assert HEALER["scale"] == 2
-    assert "container_name" not in HEALER
-    assert HEALER["network_mode"] == "none"
-    assert "networks" not in HEALER
-    socket = {"source": "${DOCKER_SOCKET:-/var/run/docker.sock}", "target": "/var/run/docker.sock"}
-    assert HEALER["volumes"] == [{"type": "bind", "read_only": True, **socket}]
-    for kind in ("launch", "health"):
-        assert os.access(ROOT / "deploy" / kind / "healer", os.X_OK)
-    assert HEALER["command"] == [f"{IN_IMAGE}deploy/launch/healer"]
-    assert HEALER["healthcheck"]["test"] == ["CMD", f"{IN_IMAGE}deploy/health/healer"]
+def test_compose_gives_no_container_dockers_socket():
+    assert "docker.sock" not in (ROOT / "docker-compose.yml").read_text()
+
+
+def test_compose_restarts_every_service_that_crashes():
+    for service in SERVICES:
+        assert COMPOSE[service.name]["restart"] == ("on-failure" if service.kind == "setup" else "unless-stopped"), service.name
 
 
 def test_compose_leaves_the_simulator_out_when_no_profile_is_given():
@@ -115,7 +108,7 @@ def test_compose_depends_only_on_services_of_the_default_profile():
 
 
 def test_compose_limits_rotates_and_confines_every_service():
-    for name, service in WITH_HEALER.items():
+    for name, service in COMPOSE.items():
         assert service["mem_limit"], name
         assert service["logging"]["options"]["max-size"], name
         assert service["read_only"] is True, name
