@@ -32,7 +32,6 @@ from orderflow.upstox.calendar import equity_calendar
 from orderflow.upstox.engine import FeedEngine
 
 STREAMS: Final = ("ticks", "trades", "candles", "footprint", "events", "rejects")
-STREAMER: Final = "replay"
 
 
 class RecordingError(OrderflowError):

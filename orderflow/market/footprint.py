@@ -6,14 +6,13 @@ only some of their volume can be booked there: read single levels with that in m
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from typing import Final, Literal, NamedTuple
 
 Side = Literal["buy", "sell"]
 
 DIAGONAL_RATIO: Final = 3.0
 STACK_OF: Final = 3
-ABSORPTION_FACTOR: Final = 2.0
 
 
 class Level(NamedTuple):
@@ -115,23 +114,3 @@ def unfinished_auctions(levels: Iterable[Level]) -> list[Imbalance]:
     low, high = min(traded), max(traded)
     found = [Imbalance(low.price, "sell")] if low.buy and low.sell else []
     return found + ([Imbalance(high.price, "buy")] if high.buy and high.sell else [])
-
-
-def absorption(levels: Sequence[Level], close: int, factor: float = ABSORPTION_FACTOR, min_volume: int = 1) -> list[Imbalance]:
-    """Return the ends of the candle where heavy aggression was absorbed: it met resting orders and price turned back.
-
-    At the low: selling of at least `min_volume` and `factor` times the mean selling per other level, and a `close`
-    (in units) above the low; reported as `buy`, for passive buyers absorbed it. At the high likewise, reported as `sell`.
-    """
-    if len(levels) < 2:
-        return []
-    low, high = min(levels), max(levels)
-    others = len(levels) - 1
-    mean_sell = sum(level.sell for level in levels if level is not low) / others
-    mean_buy = sum(level.buy for level in levels if level is not high) / others
-    found: list[Imbalance] = []
-    if low.sell >= max(factor * mean_sell, min_volume) and close > low.price:
-        found.append(Imbalance(low.price, "buy"))
-    if high.buy >= max(factor * mean_buy, min_volume) and close < high.price:
-        found.append(Imbalance(high.price, "sell"))
-    return found

@@ -1,16 +1,12 @@
-"""Measures over a session's candles: cumulative delta, VWAP and its bands, initial balance, divergence, roll-up.
-
-Functions take the candles of one instrument and session in order of time, and return values; definitions, sources and worked
-examples are in docs/ORDER_FLOW.md.
-"""
+"""Longer candles from final minutes; definitions and a worked example are in docs/ORDER_FLOW.md."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import reduce
-from itertools import accumulate, groupby, pairwise
-from math import hypot, sqrt
-from typing import Final, Literal, NamedTuple
+from itertools import groupby, pairwise
+from math import hypot
+from typing import Final, NamedTuple
 
 from orderflow.market.candle import Candle
 from orderflow.market.confidence import grade
@@ -18,16 +14,12 @@ from orderflow.market.day_so_far import EXCHANGE
 from orderflow.market.phases import CONTINUOUS
 
 MINUTE_MS: Final = 60_000
-INITIAL_BALANCE_MINUTES: Final = 60
-SWING_CANDLES: Final = 20
 
 FINAL_BY: Final = ("complete", "bar", "clock")
 """How a candle became final, from the surest to the least sure; a longer one is as sure as its least sure minute."""
 
 GRADES: Final = ("high", "medium", "low", "none")
 """The grades of a candle's delta, from the surest to the least sure."""
-
-Divergence = Literal["bullish", "bearish"]
 
 
 class DeltaPath(NamedTuple):
@@ -46,86 +38,10 @@ class DeltaPath(NamedTuple):
         )
 
 
-class VwapPoint(NamedTuple):
-    """Volume-weighted average price and the volume-weighted standard deviation around it, in rupees."""
-
-    vwap: float
-    deviation: float
-
-    def band(self, deviations: float) -> tuple[float, float]:
-        """Return (lower, upper) at that many standard deviations."""
-        return self.vwap - deviations * self.deviation, self.vwap + deviations * self.deviation
-
-
-def delta_path(deltas: Iterable[int]) -> DeltaPath:
-    """Return the path of running delta over updates or candles; (0, 0, 0) when there are none."""
-    return reduce(lambda path, delta: path.then(DeltaPath(delta, min(delta, 0), max(delta, 0))), deltas, DeltaPath())
-
-
-def cumulative_delta(candles: Iterable[Candle]) -> list[int]:
-    """Return the session's cumulative volume delta (CVD) after each candle."""
-    return list(accumulate(candle.delta for candle in candles))
-
-
-def session_vwap(priced: Iterable[tuple[float, int]]) -> list[VwapPoint | None]:
-    """Return the VWAP and deviation after each (price, volume), trades or candles; None until volume has traded.
-
-    Running weighted variance after West (1979), Communications of the ACM 22(9): stable where Σvp² − (Σvp)²/Σv is not.
-    """
-    points: list[VwapPoint | None] = []
-    weight, mean, squares = 0, 0.0, 0.0
-    for price, volume in priced:
-        if volume > 0:
-            weight += volume
-            shift = price - mean
-            mean += shift * volume / weight
-            squares += volume * shift * (price - mean)
-        points.append(VwapPoint(mean, sqrt(max(squares, 0.0) / weight)) if weight else None)
-    return points
-
-
-def initial_balance(
-    candles: Iterable[Candle], session_start_ms: int, minutes: int = INITIAL_BALANCE_MINUTES
-) -> tuple[float, float] | None:
-    """Return (low, high) of the session's first `minutes`; None when no candle of them has a price."""
-    end_ms = session_start_ms + minutes * MINUTE_MS
-    first = [candle for candle in candles if session_start_ms <= candle.start_ms < end_ms]
-    lows = [candle.low for candle in first if candle.low is not None]
-    highs = [candle.high for candle in first if candle.high is not None]
-    return (min(lows), max(highs)) if lows and highs else None
-
-
 def imbalance_ratio(buy_volume: int, sell_volume: int) -> float | None:
     """Return (buy − sell) / (buy + sell), from -1 to 1; None with no classified volume."""
     classified = buy_volume + sell_volume
     return (buy_volume - sell_volume) / classified if classified > 0 else None
-
-
-def candle_divergence(candle: Candle) -> Divergence | None:
-    """Return bearish when the candle rose against selling, bullish when it fell against buying, else None."""
-    if candle.open is None or candle.close is None:
-        return None
-    if candle.close > candle.open and candle.delta < 0:
-        return "bearish"
-    return "bullish" if candle.close < candle.open and candle.delta > 0 else None
-
-
-def swing_divergences(candles: Sequence[Candle], swing: int = SWING_CANDLES) -> list[Divergence | None]:
-    """Return for each candle whether it made a new extreme that cumulative delta did not confirm.
-
-    Bearish: its high is above every high of the `swing` candles before, while CVD is below its value at the highest of
-    them (the latest when several). Bullish: the mirror image at the low. None where neither, or both, hold.
-    """
-    cvd = cumulative_delta(candles)
-    found: list[Divergence | None] = []
-    for at, candle in enumerate(candles):
-        before = range(max(at - swing, 0), at)
-        highs = [(high, i) for i in before if (high := candles[i].high) is not None]
-        lows = [(low, -i) for i in before if (low := candles[i].low) is not None]
-        bearish = bool(highs) and candle.high is not None and candle.high > max(highs)[0] and cvd[at] < cvd[max(highs)[1]]
-        bullish = bool(lows) and candle.low is not None and candle.low < min(lows)[0] and cvd[at] > cvd[-min(lows)[1]]
-        found.append(None if bearish == bullish else "bearish" if bearish else "bullish")
-    return found
 
 
 def roll_up(minutes: Iterable[Candle], n: int, session_start_ms: int, session_end_ms: int) -> list[Candle]:
@@ -162,7 +78,7 @@ def _join(minutes: Sequence[Candle], n: int, start_ms: int, end_ms: int) -> Cand
     buy, sell = sum(m.buy_volume for m in minutes), sum(m.sell_volume for m in minutes)
     total = sum(m.total_volume for m in minutes)
     weights = [(m.vwap, m.tick_volume) for m in minutes if m.vwap is not None and m.tick_volume > 0]
-    weighed = session_vwap(weights)[-1] if weights else None
+    weight = sum(volume for _, volume in weights)
     bands = [m.delta_band for m in minutes if m.delta_band is not None]
     band = hypot(*bands) if bands else None
     sources = {m.source for m in minutes} - {EXCHANGE} or {EXCHANGE}
@@ -184,7 +100,7 @@ def _join(minutes: Sequence[Candle], n: int, start_ms: int, end_ms: int) -> Cand
         window_minutes=n,
         unclassified_volume=sum(m.unclassified_volume for m in minutes),
         tick_volume=sum(m.tick_volume for m in minutes),
-        vwap=weighed.vwap if weighed else None,
+        vwap=sum(price * volume for price, volume in weights) / weight if weight else None,
         tick_count=sum(m.tick_count for m in minutes),
         min_delta=path.least,
         max_delta=path.greatest,

@@ -1,17 +1,12 @@
-"""Volume profile: how much traded at each price, its point of control and its value area.
+"""Point of control and value area of a volume profile, which is the volume at each price.
 
 Prices are integers, whole numbers of one unit (`market.price_unit`), so that levels compare exactly.
 """
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from typing import Final, NamedTuple
-
-from orderflow.market.footprint import Level
-from orderflow.market.price_unit import in_units
-from orderflow.market.trade import Trade
 
 VALUE_AREA_SHARE: Final = 0.7
 
@@ -22,32 +17,6 @@ class ValueArea(NamedTuple):
     low: int
     point_of_control: int
     high: int
-
-
-def profile_of_trades(trades: Iterable[Trade], unit: int) -> dict[int, int]:
-    """Return {price: volume}, each trade booked at its last price; `unit` prices are a rupee (`price_unit.price_unit`)."""
-    found: Counter[int] = Counter()
-    for trade in trades:
-        found[in_units(trade.price, unit)] += trade.volume
-    return dict(sorted(found.items()))
-
-
-def profile_of_levels(levels: Iterable[Level]) -> dict[int, int]:
-    """Return {price: volume} of footprint levels of one unit, of one candle or of many."""
-    found: Counter[int] = Counter()
-    for level in levels:
-        found[level.price] += level.volume
-    return dict(sorted(found.items()))
-
-
-def rows_of(profile: Mapping[int, int], step: int) -> dict[int, int]:
-    """Gather a profile into rows `step` units high, each named by its lowest price; raise ValueError when step < 1."""
-    if step < 1:
-        raise ValueError(f"step={step} units; it must be 1 or more")
-    found: Counter[int] = Counter()
-    for price, volume in profile.items():
-        found[price // step * step] += volume
-    return dict(sorted(found.items()))
 
 
 def point_of_control(profile: Mapping[int, int]) -> int | None:

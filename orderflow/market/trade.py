@@ -50,12 +50,5 @@ class Trade(msgspec.Struct, frozen=True, kw_only=True, gc=False):
         return {name: getattr(self, name) for name in _NAMES}
 
 
-def dominant_side(buy_volume: int, sell_volume: int) -> str:
-    """Return the side with more volume: buy, sell, or unclassified when neither leads."""
-    if buy_volume == sell_volume:
-        return "unclassified"
-    return "buy" if buy_volume > sell_volume else "sell"
-
-
 _NAMES: Final = Trade.__struct_fields__
 _NEEDED: Final = _NAMES[: _NAMES.index("bid")]

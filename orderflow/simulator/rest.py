@@ -5,13 +5,12 @@ from __future__ import annotations
 import datetime as dt
 import gzip
 import json
-from collections.abc import Sequence
 from http import HTTPStatus
 from typing import Final
 from urllib.parse import unquote
 
-from orderflow.simulator.session_plan import DAY_MS, IST, MINUTE_MS, midnight_ms, of_date
-from orderflow.simulator.source import Candle, Source
+from orderflow.simulator.session_plan import DAY_MS, IST, midnight_ms, of_date
+from orderflow.simulator.source import Source
 
 MASTER_PATH: Final = "/instruments/complete.json.gz"
 _HOLIDAYS: Final = (
@@ -80,10 +79,9 @@ class RestApi:
     def _candles(self, key: str, unit: str, interval: str, from_ms: int, to_ms: int) -> Answer:
         if key not in self._source.keys:
             return failure(HTTPStatus.BAD_REQUEST, "UDAPI100011", "Invalid Instrument key")
-        minutes = {"minutes": 1, "hours": 60, "days": 1440}.get(unit)
-        if minutes is None or not interval.isdigit() or int(interval) < 1:
-            return failure(HTTPStatus.BAD_REQUEST, "UDAPI1147", "Invalid unit or interval, expected minutes, hours or days")
-        bars = roll_up(self._source.minute_candles(key, from_ms, to_ms), minutes * int(interval))
+        if (unit, interval) != ("minutes", "1"):
+            return failure(HTTPStatus.BAD_REQUEST, "UDAPI1147", "Invalid unit or interval: the simulator has minutes/1 only")
+        bars = self._source.minute_candles(key, from_ms, to_ms)
         rows = [[_iso(start), *values, 0] for start, *values in reversed(bars)]
         return _success({"candles": rows})
 
@@ -106,22 +104,6 @@ class RestApi:
             "BFO": plan.derivatives,
         }
         return _success([{"exchange": name, "start_time": one.open_ms, "end_time": one.close_ms} for name, one in hours.items()])
-
-
-def roll_up(bars: Sequence[Candle], minutes: int) -> list[Candle]:
-    """Roll one-minute candles up to `minutes`, aligned to 09:15 IST of each day as the real call aligns them."""
-    rolled: list[Candle] = []
-    width = minutes * MINUTE_MS
-    for start, opened, high, low, closed, volume in bars:
-        day = midnight_ms(start)
-        anchor = day if minutes >= 1440 else day + 555 * MINUTE_MS
-        begin = anchor + (start - anchor) // width * width
-        if rolled and rolled[-1][0] == begin:
-            _, first, highest, lowest, _, total = rolled[-1]
-            rolled[-1] = (begin, first, max(highest, high), min(lowest, low), closed, total + volume)
-        else:
-            rolled.append((begin, opened, high, low, closed, volume))
-    return rolled
 
 
 def _success(body: object) -> Answer:

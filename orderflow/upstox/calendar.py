@@ -155,14 +155,6 @@ def equity_calendar(since: date | None = None) -> EquityCalendar:
     return EquityCalendar(first.isoformat(), last.isoformat(), _weekdays_without(sessions, first, last), weekends)
 
 
-def equity_holidays(first: date, last: date) -> frozenset[str]:
-    """Return the weekdays from `first` to `last` on which Indian equity does not trade, as YYYY-MM-DD.
-
-    Beyond the dates that exchange_calendars covers nothing is returned.
-    """
-    return frozenset(day for day in equity_calendar(first).holidays if first.isoformat() <= day <= last.isoformat())
-
-
 def _weekdays_without(sessions: frozenset[date], first: date, last: date) -> frozenset[str]:
     days = (first + timedelta(days=number) for number in range((last - first).days + 1))
     return frozenset(day.isoformat() for day in days if day.weekday() < _SATURDAY and day not in sessions)

@@ -17,7 +17,7 @@ import pytest
 
 from orderflow.market.errors import SettingsError
 from orderflow.market.tick import IST
-from orderflow.upstox.calendar import equity_calendar, equity_holidays
+from orderflow.upstox.calendar import equity_calendar
 from orderflow.upstox.instruments import InstrumentMaster, load_master, resolve_apart, selected, watch_list
 from orderflow.upstox.replaced import Meant
 
@@ -287,19 +287,7 @@ def test_names_when_resolved_apart_then_keys_holidays_and_errors_come_back(tmp_p
         resolve_apart(("TSC",), str(file), tmp_path / "cache", None, 5, NOON)
 
 
-def test_holidays_when_asked_then_weekdays_without_trading() -> None:
-    found = equity_holidays(date(2025, 12, 1), date(2026, 1, 31))
-    assert "2025-12-25" in found
-    assert "2026-01-26" in found
-    assert "2025-12-15" not in found
-    assert "2025-12-20" not in found
-
-
 def test_calendar_when_a_date_long_ago_is_asked_for_then_it_is_covered_and_saturdays_with_trading_too() -> None:
     found = equity_calendar(date(2024, 1, 15))
     assert [found.covers(day) for day in ("2024-01-14", "2024-01-15", "2026-12-31", "2027-01-01")] == [False, True, True, False]
     assert [found.trades(day) for day in ("2024-01-19", "2024-01-20", "2024-01-26", "2024-01-27")] == [True, True, False, False]
-
-
-def test_holidays_when_the_package_does_not_cover_the_year_then_none() -> None:
-    assert equity_holidays(date(2027, 1, 1), date(2027, 3, 31)) == frozenset()

@@ -3,7 +3,7 @@ import pytest
 from orderflow.market import records
 from orderflow.market.candle import Candle, iso_from_ms, ms_from_iso
 from orderflow.market.errors import DecodeError
-from orderflow.market.trade import Trade, dominant_side
+from orderflow.market.trade import Trade
 
 OPEN_MS = 1_765_770_300_000
 
@@ -108,8 +108,3 @@ def test_trade_record_when_read_and_written_then_same_fields_in_the_order_of_the
 def test_trade_from_record_when_price_is_missing_then_decode_error_names_it():
     with pytest.raises(DecodeError, match="price"):
         Trade.from_record({**TRADE_RECORD, "price": None})
-
-
-@pytest.mark.parametrize(("buy", "sell", "side"), [(2, 1, "buy"), (1, 2, "sell"), (1, 1, "unclassified"), (0, 0, "unclassified")])
-def test_dominant_side_when_one_leads_then_that_side(buy, sell, side):
-    assert dominant_side(buy, sell) == side

@@ -6,7 +6,6 @@ from orderflow.market.footprint import (
     Imbalance,
     Level,
     Stack,
-    absorption,
     diagonal_imbalances,
     merge_levels,
     stacked_imbalances,
@@ -15,45 +14,10 @@ from orderflow.market.footprint import (
 from orderflow.market.profile import (
     ValueArea,
     point_of_control,
-    profile_of_levels,
-    profile_of_trades,
-    rows_of,
     value_area,
 )
-from orderflow.market.trade import Trade
 
 TICK = 5
-
-
-def trade(price, volume):
-    return Trade(
-        instrument_key="NSE_EQ|INE467B01029",
-        trade_id=f"t{price}:{volume}",
-        event_time_ms=0,
-        received_time_ms=0,
-        price=price,
-        volume=volume,
-        buy_volume=volume,
-        sell_volume=0,
-        unclassified_volume=0,
-        side="buy",
-    )
-
-
-def test_profile_of_trades_when_prices_repeat_then_volume_adds_up_in_units():
-    trades = [trade(100.1, 5), trade(99.95, 7), trade(100.1, 3)]
-    assert profile_of_trades(trades, 100) == {9995: 7, 10010: 8}
-    assert profile_of_trades(trades, 10_000) == {999_500: 7, 1_001_000: 8}
-
-
-def test_profile_of_levels_when_given_several_candles_then_all_kinds_of_volume_count():
-    assert profile_of_levels([Level(10000, 1, 2, 3), Level(10000, 4, 0, 0), Level(9995, 0, 9, 0)]) == {9995: 9, 10000: 10}
-
-
-def test_rows_of_when_prices_fall_into_a_row_then_named_by_the_lowest():
-    assert rows_of({9995: 1, 10000: 2, 10005: 4, 10010: 8}, 10) == {9990: 1, 10000: 6, 10010: 8}
-    with pytest.raises(ValueError, match="step=0"):
-        rows_of({}, 0)
 
 
 @pytest.mark.parametrize(
@@ -142,17 +106,3 @@ def test_unfinished_auctions_when_both_sides_traded_at_an_end_then_reported():
     assert unfinished_auctions([Level(100, 1, 9), Level(110, 6, 0)]) == [Imbalance(100, "sell")]
     assert unfinished_auctions([Level(100, 0, 9), Level(110, 6, 0), Level(115, 0, 0, 50)]) == []
     assert unfinished_auctions([]) == []
-
-
-def test_absorption_when_heavy_selling_at_the_low_did_not_hold_then_buyers_absorbed_it():
-    levels = [Level(100, 5, 90), Level(105, 20, 20), Level(110, 20, 10)]
-    assert absorption(levels, close=110) == [Imbalance(100, "buy")]
-    assert absorption(levels, close=100) == []
-    assert absorption(levels, close=110, factor=7.0) == []
-    assert absorption(levels, close=110, min_volume=100) == []
-
-
-def test_absorption_when_heavy_buying_at_the_high_did_not_hold_then_sellers_absorbed_it():
-    levels = [Level(100, 10, 20), Level(105, 20, 20), Level(110, 80, 3)]
-    assert absorption(levels, close=105) == [Imbalance(110, "sell")]
-    assert absorption(levels[2:], close=105) == []

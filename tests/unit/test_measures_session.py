@@ -7,14 +7,8 @@ from orderflow.market.candle import Candle
 from orderflow.market.measures import (
     MINUTE_MS,
     DeltaPath,
-    candle_divergence,
-    cumulative_delta,
-    delta_path,
     imbalance_ratio,
-    initial_balance,
     roll_up,
-    session_vwap,
-    swing_divergences,
 )
 
 START_MS = 1_765_770_300_000
@@ -58,84 +52,28 @@ def minute(index, open_=100.0, high=101.0, low=99.0, close=100.0, buy=60, sell=4
     )
 
 
-def test_cumulative_delta_when_candles_follow_then_running_sum():
-    assert cumulative_delta([minute(0, buy=60, sell=40), minute(1, buy=10, sell=50), minute(2, buy=30, sell=0)]) == [20, -20, 10]
+PATHS = st.builds(
+    lambda total, below, above: DeltaPath(total, min(total, 0) - below, max(total, 0) + above),
+    st.integers(-99, 99),
+    st.integers(0, 99),
+    st.integers(0, 99),
+)
 
 
-def test_delta_path_when_deltas_follow_then_sum_and_extremes_from_zero():
-    assert delta_path([]) == DeltaPath(0, 0, 0)
-    assert delta_path([5, -9, 3]) == DeltaPath(-1, -4, 5)
-    assert delta_path([-2, -1]) == DeltaPath(-3, -3, 0)
+def test_delta_path_when_a_stretch_follows_then_its_extremes_count_from_where_the_first_ended():
+    assert DeltaPath(-20, -30, 50).then(DeltaPath(60, -30, 60)) == DeltaPath(40, -50, 50)
+    assert DeltaPath().then(DeltaPath(-3, -4, 5)) == DeltaPath(-3, -4, 5)
 
 
-@given(st.lists(st.integers(-99, 99)), st.lists(st.integers(-99, 99)), st.lists(st.integers(-99, 99)))
+@given(PATHS, PATHS, PATHS)
 def test_delta_path_when_stretches_are_joined_in_any_grouping_then_as_in_one(first, second, third):
-    whole = delta_path(first + second + third)
-    assert delta_path(first).then(delta_path(second)).then(delta_path(third)) == whole
-    assert delta_path(first).then(delta_path(second).then(delta_path(third))) == whole
-
-
-def test_session_vwap_when_volumes_differ_then_weighted_mean_and_deviation():
-    points = session_vwap([(0.0, 0), (100.0, 100), (110.0, 300), (90.0, 0)])
-    assert points[0] is None
-    assert points[1] == (100.0, 0.0)
-    assert points[2].vwap == pytest.approx(107.5)
-    assert points[2].deviation == pytest.approx(18.75**0.5)
-    assert points[3] == points[2]
-    assert points[2].band(2) == pytest.approx((107.5 - 2 * 18.75**0.5, 107.5 + 2 * 18.75**0.5))
-
-
-def test_session_vwap_when_prices_are_high_and_close_then_deviation_keeps_its_digits():
-    assert session_vwap([(1e9, 1), (1e9 + 0.02, 1)])[-1].deviation == pytest.approx(0.01, rel=1e-4)
-
-
-def test_initial_balance_when_the_first_hour_is_over_then_its_range_alone():
-    candles = [minute(0, low=98.0), minute(59, high=105.0), minute(60, high=200.0, low=1.0)]
-    assert initial_balance(candles, START_MS) == (98.0, 105.0)
-    assert initial_balance(candles, START_MS, minutes=1) == (98.0, 101.0)
-    assert initial_balance([minute(60)], START_MS) is None
-    assert initial_balance([minute(0, high=None, low=None, vwap=None)], START_MS) is None
+    assert first.then(second).then(third) == first.then(second.then(third))
 
 
 def test_imbalance_ratio_when_classified_then_between_minus_one_and_one():
     assert imbalance_ratio(60, 40) == pytest.approx(0.2)
     assert imbalance_ratio(0, 40) == -1.0
     assert imbalance_ratio(0, 0) is None
-
-
-@pytest.mark.parametrize(
-    ("open_", "close", "buy", "sell", "expected"),
-    [
-        (100, 101, 10, 20, "bearish"),
-        (101, 100, 20, 10, "bullish"),
-        (100, 101, 20, 10, None),
-        (100, 100, 1, 9, None),
-        (None, 1, 1, 9, None),
-    ],
-)
-def test_candle_divergence_when_price_and_delta_part_then_named(open_, close, buy, sell, expected):
-    assert candle_divergence(minute(0, open_=open_, close=close, buy=buy, sell=sell)) == expected
-
-
-def test_swing_divergences_when_a_new_high_has_less_delta_then_bearish():
-    candles = [
-        minute(0, high=101, low=100, buy=90, sell=0),
-        minute(1, high=103, low=100, buy=50, sell=0),
-        minute(2, high=102, low=100, buy=0, sell=80),
-        minute(3, high=104, low=100, buy=40, sell=20),
-        minute(4, high=105, low=100, buy=99, sell=0),
-    ]
-    assert swing_divergences(candles) == [None, None, None, "bearish", None]
-
-
-def test_swing_divergences_when_a_new_low_has_more_delta_then_bullish():
-    candles = [
-        minute(0, high=101, low=98, buy=0, sell=90),
-        minute(1, high=101, low=99, buy=70, sell=0),
-        minute(2, high=101, low=97, buy=0, sell=10),
-    ]
-    assert swing_divergences(candles) == [None, None, "bullish"]
-    assert swing_divergences(candles, swing=1) == [None, None, None]
 
 
 def test_roll_up_when_five_minutes_then_aligned_to_the_session_and_combined():

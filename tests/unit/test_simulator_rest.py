@@ -17,7 +17,6 @@ from upstox_client.rest import ApiException
 from orderflow.simulator.catalogue import choose
 from orderflow.simulator.in_process import SimulatorServer
 from orderflow.simulator.market_model import MarketModel
-from orderflow.simulator.rest import roll_up
 
 TCS = "NSE_EQ|INE467B01029"
 NIFTY = "NSE_INDEX|Nifty 50"
@@ -38,18 +37,6 @@ def client(server: SimulatorServer) -> Any:
     return upstox_client.ApiClient(configuration)
 
 
-def test_roll_up_when_five_minutes_then_aligned_to_the_open_with_the_day_cut() -> None:
-    minute = 60_000
-    bars = [
-        (NINE_FIFTEEN, 10.0, 12.0, 9.0, 11.0, 100),
-        (NINE_FIFTEEN + 4 * minute, 11.0, 11.5, 8.0, 8.5, 50),
-        (NINE_FIFTEEN + 5 * minute, 8.5, 9.0, 8.5, 9.0, 7),
-    ]
-    assert roll_up(bars, 5) == [(NINE_FIFTEEN, 10.0, 12.0, 8.0, 8.5, 150), (NINE_FIFTEEN + 5 * minute, 8.5, 9.0, 8.5, 9.0, 7)]
-    assert roll_up(bars, 1440) == [(1_765_737_000_000, 10.0, 12.0, 8.0, 9.0, 157)]
-    assert roll_up([], 5) == []
-
-
 def test_intraday_when_the_market_is_open_then_newest_first_and_joined_to_the_feeds_bar(
     client: Any, server: SimulatorServer
 ) -> None:
@@ -68,10 +55,11 @@ def test_history_when_two_weeks_of_days_are_asked_for_then_ends_at_the_previous_
 ) -> None:
     rows = (
         upstox_client.HistoryV3Api(client)
-        .get_historical_candle_data1(NIFTY, "days", "1", "2025-12-15", "2025-12-01")
+        .get_historical_candle_data1(NIFTY, "minutes", "1", "2025-12-15", "2025-12-01")
         .data.candles
     )
-    assert [row[0][:10] for row in rows] == [f"2025-12-{day:02}" for day in (12, 11, 10, 9, 8, 5, 4, 3, 2, 1)]
+    days = [f"2025-12-{day:02}" for day in (12, 11, 10, 9, 8, 5, 4, 3, 2, 1)]
+    assert [row[0][:10] for row in rows] == [day for day in days for _ in range(375)]
     assert all(row[5] == 0 for row in rows)
     shown = pb.FeedResponse.FromString(server.source.entry(NIFTY, "ltpc") or b"").feeds[NIFTY].ltpc.cp
     assert rows[0][4] == shown

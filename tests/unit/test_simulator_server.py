@@ -131,6 +131,7 @@ def test_authorize_when_asked_then_names_an_address_that_works_once(market: Simu
         ("/v3/feed/market-data-feed/authorize", None, 401),
         ("/v3/historical-candle/intraday/NSE_EQ%7CINE467B01029/minutes/1", None, 200),
         ("/v3/historical-candle/intraday/NSE_EQ%7CNOBODY/minutes/1", None, 400),
+        ("/v3/historical-candle/intraday/NSE_EQ%7CINE467B01029/minutes/5", None, 400),
         ("/v2/market/holidays", None, 200),
         ("/v9/nothing", "right", 404),
         ("/healthz", None, 200),

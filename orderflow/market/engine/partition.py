@@ -7,7 +7,7 @@ streamer that catches up from its spool does not end another one's minutes; one 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Final
 
@@ -257,12 +257,3 @@ def _late_event(late: LateVolume, at_ms: int) -> FeedEvent:
         cause="came after the minute was final; reprocess adds it to its candle",
         volume=late.volume,
     )
-
-
-def candles_of(finals: Iterable[Output]) -> Iterator[Candle]:
-    """Yield the candles among what became final."""
-    for final in finals:
-        if isinstance(final, FinalMinute):
-            yield final.candle
-        elif isinstance(final, Candle):
-            yield final
