@@ -45,9 +45,10 @@ for (const node of document.querySelectorAll("#of-header button, #of-header sele
   if (style.display === "none") continue;
   pen.font = `${style.fontWeight} ${style.fontSize} ${style.fontFamily}`;
   const text = node.tagName === "SELECT" ? node.options[node.selectedIndex].text : node.placeholder || node.textContent;
-  const arrow = node.tagName === "SELECT" ? 18 : 0;
+  const arrow = node.tagName === "SELECT" ? 22 : 0;
   const box = node.getBoundingClientRect();
-  if (pen.measureText(text).width + arrow > node.clientWidth || box.right > innerWidth || box.left < 0) cut.push([node.id, text]);
+  const room = node.clientWidth - parseFloat(style.paddingLeft) - parseFloat(style.paddingRight) - arrow;
+  if (pen.measureText(text).width > room + 1 || box.right > innerWidth || box.left < 0) cut.push([node.id, text]);
 }
 return cut
 """

@@ -91,6 +91,7 @@ def test_minutes_when_of_before_the_first_update_then_candles_at_once_without_si
         "confidence": "none",
         "exchange_bar": True,
         "source": "exchange",
+        "session_phase": "continuous",
     }
 
 
