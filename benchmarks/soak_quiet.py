@@ -4,7 +4,8 @@
 
 The streamer runs as its own process, as deployed, with the real SDK, a Kafka broker of this benchmark's own, and the simulator
 as the server. Each contract has an update every 60 to 150 s. With `--clock-offset` the streamer's clock is wrong by so many
-seconds (libfaketime). `--unserved` adds contracts that the server never answers for, as it does for expired ones.
+seconds: what Python reads is shifted, since librdkafka's timed waits hang under libfaketime. `--unserved` adds contracts that
+the server never answers for, as it does for expired ones.
 
 Exit code 1 unless the server saw one handshake and Kafka has every update with its volume, and none is marked as a gap but
 each contract's first: how old its snapshot was is not known.
@@ -38,7 +39,14 @@ from orderflow.market import topics  # noqa: E402
 from orderflow.simulator.in_process import SimulatorServer  # noqa: E402
 from orderflow.simulator.replay import Recording  # noqa: E402
 
-FAKETIME = Path("/usr/lib/x86_64-linux-gnu/faketime/libfaketime.so.1")
+WRONG_CLOCK = """
+import runpy, sys, time
+offset, script = float(sys.argv[1]), sys.argv[2]
+right, right_ns = time.time, time.time_ns
+time.time, time.time_ns = lambda: right() + offset, lambda: right_ns() + int(offset * 1e9)
+sys.argv = [script]
+runpy.run_path(script, run_name="__main__")
+"""
 TOKEN = "quiet"
 EXPIRY_MS = 4_102_425_000_000
 LOT = 75
@@ -120,11 +128,11 @@ def watch(
         "HEALTH_PORT": str(free_port()),
     }
     setup_topics(settings.load({"KAFKA_BROKERS": broker.address, "ENV_FILE": os.devnull}))
-    if options.clock_offset:
-        environment |= {"LD_PRELOAD": str(FAKETIME), "FAKETIME": f"{options.clock_offset:+d}s", "DONT_FAKE_MONOTONIC": "1"}
+    script = str(ROOT / "data_streamer.py")
+    command = ["-c", WRONG_CLOCK, str(options.clock_offset), script] if options.clock_offset else [script]
     began = time.monotonic()
     with (directory / "streamer.log").open("wb") as log:
-        streamer = subprocess.Popen([sys.executable, str(ROOT / "data_streamer.py")], env=environment, stderr=log, stdout=log)
+        streamer = subprocess.Popen([sys.executable, *command], env=environment, stderr=log, stdout=log, cwd=ROOT)
     try:
         (directory / "spool").mkdir(exist_ok=True)
         while time.monotonic() < began + options.minutes * 60 + 20 and streamer.poll() is None:
