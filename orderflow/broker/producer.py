@@ -23,6 +23,12 @@ from orderflow.market.tick import HEARTBEAT_KEY
 log = logging.getLogger(__name__)
 
 _KEPT: Final = (topics.FEED_EVENTS, topics.REJECTS)
+_AHEAD: Final = "; this machine's clock may be more than an hour ahead of the broker's: set it"
+_CURES: Final = {
+    KafkaError.UNKNOWN_TOPIC_OR_PART: "; run `python -m orderflow setup topics`",
+    KafkaError.INVALID_RECORD: _AHEAD,
+    KafkaError.INVALID_TIMESTAMP: _AHEAD,
+}
 
 
 class Client(Protocol):
@@ -205,8 +211,7 @@ class RecordProducer:
             self._purged(error.code() == KafkaError._PURGE_QUEUE, message)
         else:
             self.records_refused += 1
-            cure = "; run `python -m orderflow setup topics`" if error.code() == KafkaError.UNKNOWN_TOPIC_OR_PART else ""
-            text = f"Kafka refused a record of {message.topic()}: {error.str()}{cure}"
+            text = f"Kafka refused a record of {message.topic()}: {error.str()}{_CURES.get(error.code(), '')}"
             self._notices.tell("refused", logging.ERROR, text)
             if delivery.feed_time_ms is not None:
                 self.fatal = text

@@ -480,6 +480,16 @@ def test_publisher_when_kafka_refuses_a_tick_then_the_process_ends_and_a_refused
         publisher.poll()
 
 
+@pytest.mark.parametrize("code", [KafkaError.INVALID_RECORD, KafkaError.INVALID_TIMESTAMP])
+def test_publisher_when_kafka_refuses_a_ticks_time_then_the_message_names_the_clock(
+    publisher: KafkaTickPublisher, code: int
+) -> None:
+    publisher.tick(tick(1))
+    FakeProducer.latest.fail(code)
+    with pytest.raises(OrderflowError, match="this machine's clock may be more than an hour ahead of the broker's: set it"):
+        publisher.poll()
+
+
 @pytest.mark.parametrize("purged_as", [KafkaError._PURGE_QUEUE, KafkaError._PURGE_INFLIGHT])
 def test_close_when_kafka_is_away_then_events_and_rejects_are_spooled_like_ticks(
     publisher: KafkaTickPublisher, tmp_path: Path, purged_as: int
