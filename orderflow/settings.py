@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -46,6 +46,7 @@ class Settings:
     ca_file: Path | None
     feed_mode: str
     instruments: tuple[str, ...]
+    instrument_modes: Mapping[str, str]
     instrument_file: Path | None
     instrument_master: str
     kafka: KafkaCluster
@@ -104,6 +105,8 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
     read = _Reader({**_from_file(path), **explicit})
     health_port = read.integer("HEALTH_PORT", 9100, least=0, most=65535)
     token = read.text("UPSTOX_ACCESS_TOKEN", "")
+    feed_mode = read.choice("UPSTOX_FEED_MODE", "full", FEED_MODES)
+    modes = modes_of(read.names("INSTRUMENT", "NSE_EQ|INE467B01029"), feed_mode, "INSTRUMENT")
     return Settings(
         access_token=None if token in ("", "your_access_token_here") else token,
         access_token_file=read.path("UPSTOX_ACCESS_TOKEN_FILE"),
@@ -114,8 +117,9 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         feed_url=read.text("UPSTOX_FEED_URL", "wss://api.upstox.com/v3/feed/market-data-feed"),
         rest_url=read.text("UPSTOX_REST_URL", "https://api.upstox.com"),
         ca_file=read.path("UPSTOX_CA_FILE"),
-        feed_mode=read.choice("UPSTOX_FEED_MODE", "full", FEED_MODES),
-        instruments=read.names("INSTRUMENT", "NSE_EQ|INE467B01029"),
+        feed_mode=feed_mode,
+        instruments=tuple(modes),
+        instrument_modes=modes,
         instrument_file=read.path("INSTRUMENT_FILE"),
         instrument_master=read.text(
             "INSTRUMENT_MASTER", "https://assets.upstox.com/market-quote/instruments/exchange/complete.json.gz"
@@ -197,6 +201,23 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         standby=read.choice("STANDBY", "false", ("true", "false")) == "true",
         log_level=read.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),
     )
+
+
+def modes_of(entries: Iterable[str], feed_mode: str, source: str) -> dict[str, str]:
+    """Return the mode of each name in a list of `NAME` (then it is `feed_mode`) and `NAME:MODE`, in order.
+
+    Raises SettingsError naming `source` for a mode that does not exist, or a name with two modes.
+    """
+    modes: dict[str, str] = {}
+    for entry in entries:
+        name, colon, mode = (part.strip() for part in entry.rpartition(":"))
+        if not colon:
+            name, mode = entry, feed_mode
+        if not name or mode not in FEED_MODES:
+            raise SettingsError(f"{source}: {entry!r} has no mode out of {', '.join(FEED_MODES)}; for example TCS:full_d30")
+        if modes.setdefault(name, mode) != mode:
+            raise SettingsError(f"{source} lists {name} in mode {modes[name]} and in mode {mode}; keep one of them")
+    return modes
 
 
 def _from_file(path: Path) -> dict[str, str]:

@@ -11,7 +11,7 @@ import socket
 import ssl
 import struct
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 from urllib.parse import urlsplit
@@ -23,6 +23,7 @@ from upstox_client.feeder.market_data_streamer_v3 import MarketDataStreamerV3
 
 from orderflow.market.errors import SettingsError
 from orderflow.upstox.clock import SYSTEM
+from orderflow.upstox.subscription import by_mode
 
 log = logging.getLogger(__name__)
 
@@ -30,7 +31,6 @@ HANDSHAKE_SECONDS: Final = 10.0
 PING_EVERY_SECONDS: Final = 10.0
 PONG_WITHIN_SECONDS: Final = 6.0
 KEYS_PER_REQUEST: Final = 250
-KEY_LIMITS: Final = {"ltpc": 5000, "option_greeks": 3000, "full": 2000, "full_d30": 50}
 _NORMAL_CLOSE: Final = struct.pack("!H", 1000)
 _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
@@ -52,31 +52,37 @@ class Listener(Protocol):
 
 
 class UpstoxConnection:
-    """One attempt at a connection; make a new one for the next. Thread-safe."""
+    """One attempt at a connection; make a new one for the next. Thread-safe. `modes` gives the mode of each key."""
 
     def __init__(
         self,
         url: str,
         ca_file: Path | None,
         token: str,
-        keys: Sequence[str],
-        mode: str,
+        modes: Mapping[str, str],
         listener: Listener,
         *,
         now_ms: Callable[[], int] = SYSTEM.now_ms,
     ) -> None:
         configuration = upstox_client.Configuration()
         configuration.access_token = token
-        self._streamer = _Streamer(_Credentials(configuration), list(keys), mode, url, ca_file, listener, now_ms)
+        self._streamer = _Streamer(_Credentials(configuration), modes, url, ca_file, listener, now_ms)
 
     def connect(self) -> None:
         """Begin to connect; the listener hears the outcome."""
         self._streamer.connect()
 
-    def subscribe(self, keys: Iterable[str], mode: str) -> None:
+    def subscribe(self, modes: Mapping[str, str]) -> None:
         """Subscribe more instruments. Raises OSError or WebSocketException when the connection just ended."""
-        for batch in _batches(list(keys)):
-            self._streamer.subscribe(batch, mode)
+        for mode, keys in by_mode(modes).items():
+            for batch in _batches(keys):
+                self._streamer.subscribe(batch, mode)
+
+    def change_mode(self, modes: Mapping[str, str]) -> None:
+        """Give subscribed instruments another mode. Raises like `subscribe`."""
+        for mode, keys in by_mode(modes).items():
+            for batch in _batches(keys):
+                self._streamer.change_mode(batch, mode)
 
     def unsubscribe(self, keys: Iterable[str]) -> None:
         """Unsubscribe instruments. Raises like `subscribe`."""
@@ -101,14 +107,15 @@ class _Streamer(MarketDataStreamerV3):  # type: ignore[misc]
     def __init__(
         self,
         api_client: Any,
-        keys: list[str],
-        mode: str,
+        modes: Mapping[str, str],
         url: str,
         ca_file: Path | None,
         listener: Listener,
         now_ms: Callable[[], int],
     ) -> None:
-        super().__init__(api_client, keys, mode)
+        super().__init__(api_client)
+        for mode, keys in by_mode(modes).items():
+            self.subscriptions[mode].update(keys)
         self.enable_auto_reconnect = False
         self._url, self._ca_file, self._listener, self._now_ms = url, ca_file, listener, now_ms
         self._error: BaseException | None = None

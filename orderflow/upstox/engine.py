@@ -8,7 +8,7 @@ by parts that know one thing each: missed volume (`gaps`), the heartbeat's clock
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from typing import Any, Final, Protocol
 
@@ -26,6 +26,7 @@ from orderflow.upstox.heartbeat import Backlog, HeartbeatClock
 from orderflow.upstox.ledger import Ledger
 from orderflow.upstox.pace import InstrumentHealth, PaceBook
 from orderflow.upstox.reject_limit import RejectLimiter
+from orderflow.upstox.subscription import NO_VOLUME, unserved
 
 log = logging.getLogger(__name__)
 
@@ -78,8 +79,7 @@ class EngineFigures:
 class FeedEngine:
     """The streamer's core. Call it from one thread; `states` and `book` may be restored ones.
 
-    `streamer` is the name that ticks, heartbeats and events carry, so that two streamers can be told apart; `mode` is the
-    subscription's, for messages.
+    `streamer` is the name that ticks, heartbeats and events carry, so that two streamers can be told apart.
     """
 
     def __init__(
@@ -89,7 +89,6 @@ class FeedEngine:
         states: dict[str, InstrumentState] | None = None,
         *,
         streamer: str | None = None,
-        mode: str = "full",
     ) -> None:
         self.sink, self.book, self.states = sink, book, states if states is not None else {}
         self.figures = EngineFigures()
@@ -99,7 +98,8 @@ class FeedEngine:
         self.rejects = RejectLimiter()
         self.last_message_ms: int | None = None
         self.last_feed_time_ms: int | None = None
-        self._streamer, self._mode = streamer, mode
+        self._streamer = streamer
+        self._modes: dict[str, str] = {}
         self._ledger = Ledger(sink.event, streamer)
         self._heartbeat = HeartbeatClock(sink)
         self._gaps = GapTracker()
@@ -129,6 +129,14 @@ class FeedEngine:
             self._heartbeat.unseen.discard(key)
             self._gaps.settle(key)
             self.paces.forget(key)
+
+    def subscribed(self, modes: Mapping[str, str]) -> None:
+        """Take the mode of each key; volume that a mode without any did not show is marked as a gap after a change of it."""
+        changed = [key for key in self.keys & modes.keys() if self._modes.get(key, modes[key]) != modes[key]]
+        self._gaps.miss((key for key in changed if self._modes[key] in NO_VOLUME), "the mode before carried no volume")
+        if self._connected:
+            self.paces.subscribed(changed, self.last_message_ms or self._opened_ms)
+        self._modes = dict(modes)
 
     def restore(self, states: Iterable[InstrumentState]) -> None:
         """Take states that were read back, unless a newer one of the instrument is known."""
@@ -402,21 +410,18 @@ class FeedEngine:
         """Tell once which keys the server never mentions, though the connection works."""
         if not self._connected or self.last_message_ms is None or self.last_message_ms < self._opened_ms:
             return
-        unserved = sorted(self.paces.unserved(now_ms))
-        if not unserved:
+        found = self.paces.unserved(now_ms)
+        if not found:
             return
-        if self.paces.none_served(self.keys):
-            cure = (
-                "full_d30 needs an Upstox Plus plan" if self._mode == "full_d30" else "look at INSTRUMENT and the account's plan"
-            )
-            cause = f"the feed serves none of {len(self.keys)} instruments in mode {self._mode}: {cure}"
-            log.warning("%s", cause)
-            self._event("not_served", now_ms, cause=cause, detail={"mode": self._mode, "keys": unserved[:_NAMED_AT_MOST]})
-            return
-        cause = f"the feed does not serve it in mode {self._mode}: expired, unknown, or not in the account's plan"
-        log.warning("%s: %s", ", ".join(unserved[:_NAMED_AT_MOST]), cause)
-        for key in unserved:
-            self._event("not_served", now_ms, instrument_key=key, cause=cause)
+        watched = {key: self._modes.get(key, "full") for key in self.keys}
+        for mode, keys, cause, whole_mode in unserved(watched, found, self.paces.not_served):
+            named = keys[:_NAMED_AT_MOST]
+            log.warning("%s: %s", ", ".join(named), cause)
+            if whole_mode:
+                self._event("not_served", now_ms, cause=cause, detail={"mode": mode, "keys": named})
+                continue
+            for key in keys:
+                self._event("not_served", now_ms, instrument_key=key, cause=cause, detail={"mode": mode})
 
     def _publish_state(self, key: str) -> None:
         self.sink.state(key, lambda: {"state": self.states[key].to_record()})

@@ -28,6 +28,7 @@ from orderflow.market.contract import Contract, Terms, contracts
 from orderflow.market.errors import OrderflowError, SettingsError
 from orderflow.market.special_days import special_days
 from orderflow.market.tick import ist_date
+from orderflow.settings import modes_of
 from orderflow.upstox.calendar import load_calendar
 from orderflow.upstox.replaced import Meant, remember, remembered, successor
 
@@ -194,36 +195,41 @@ class InstrumentMaster:
 
 
 class Selection(NamedTuple):
-    """The keys of some names without repeats, in order, and by name why others cannot be streamed.
+    """The mode of each key that some names mean, in order, and by name why others cannot be streamed.
 
     `rolling` are the keys of names that mean another contract after an expiry; `replaced` says in words, by key, which key it
     replaces.
     """
 
-    keys: tuple[str, ...]
+    modes: dict[str, str]
     skipped: dict[str, str]
     rolling: dict[str, str]
     replaced: dict[str, str]
 
+    @property
+    def keys(self) -> tuple[str, ...]:
+        """Return the keys without repeats, in order."""
+        return tuple(self.modes)
+
 
 def selected(
-    names: Sequence[str],
+    names: Mapping[str, str],
     master: InstrumentMaster | None,
-    mode_limit: int,
     at_ms: int,
     before: Mapping[str, Meant] = MappingProxyType({}),
 ) -> Selection:
-    """Return what to stream of `names` at `at_ms`. Without a master, full keys are taken on trust.
+    """Return what to stream of `names`, which have a mode each, at `at_ms`. Without a master, full keys are taken on trust.
 
-    `before` is what names meant earlier: one that is gone from the master means its successor.
+    `before` is what names meant earlier: one that is gone from the master means its successor. Of two names of one instrument
+    with different modes, the first is streamed.
 
-    Raises SettingsError with every cause when nothing is left, or when more than `mode_limit` remain.
+    Raises SettingsError with every cause when nothing is left.
     """
-    keys: dict[str, None] = {}
+    modes: dict[str, str] = {}
     skipped: dict[str, str] = {}
     rolling: dict[str, str] = {}
     replaced: dict[str, str] = {}
-    for name in names:
+    for name, mode in names.items():
         meant, successor_key = before.get(name), None
         try:
             key = _on_trust(name) if master is None else master.resolve(name, at_ms)
@@ -237,14 +243,13 @@ def selected(
         if meant is not None and not is_rolling(name) and (successor_key or key != meant.key):
             advice = f"; write {key} in place of {name}" if successor_key else ""
             replaced[key] = f"{meant.trading_symbol} was {meant.key if key != meant.key else name} and is now {key}{advice}"
-        keys[key] = None
+        if modes.setdefault(key, mode) != mode:
+            skipped[name] = f"{key} is streamed in mode {modes[key]}, by another name in the list"
         if is_rolling(name) and master is not None and name != master.by_key[key].trading_symbol:
             rolling[name] = key
-    if not keys:
+    if not modes:
         raise SettingsError("; ".join(skipped.values()))
-    if len(keys) > mode_limit:
-        raise SettingsError(f"{len(keys)} instruments are more than the {mode_limit} that one connection of this mode may carry")
-    return Selection(tuple(keys), skipped, rolling, replaced)
+    return Selection(modes, skipped, rolling, replaced)
 
 
 def meanings(names: Iterable[str], selection: Selection, master: InstrumentMaster, at_ms: int) -> dict[str, Meant]:
@@ -280,11 +285,10 @@ class Resolution(NamedTuple):
 
 
 def resolve_apart(
-    names: Sequence[str],
+    names: Mapping[str, str],
     source: str,
     cache: Path,
     ca_file: Path | None,
-    mode_limit: int,
     at_ms: int,
     rest_url: str | None = None,
 ) -> Resolution:
@@ -296,22 +300,21 @@ def resolve_apart(
     """
     with ProcessPoolExecutor(max_workers=1, mp_context=get_context("spawn")) as pool:
         try:
-            return pool.submit(_resolve, tuple(names), source, cache, ca_file, mode_limit, at_ms, rest_url).result()
+            return pool.submit(_resolve, dict(names), source, cache, ca_file, at_ms, rest_url).result()
         except BrokenProcessPool as error:
             raise OrderflowError("the process that resolves instruments was killed; is there too little memory?") from error
 
 
 def _resolve(
-    names: tuple[str, ...],
+    names: dict[str, str],
     source: str,
     cache: Path,
     ca_file: Path | None,
-    mode_limit: int,
     at_ms: int,
     rest_url: str | None,
 ) -> Resolution:
-    master, warning = load_master(source, cache, ca_file, names)
-    selection = selected(names, master, mode_limit, at_ms, remembered(cache.parent))
+    master, warning = load_master(source, cache, ca_file, tuple(names))
+    selection = selected(names, master, at_ms, remembered(cache.parent))
     calendar, doubt = load_calendar(rest_url, cache.parent, ca_file)
     warnings = tuple(text for text in (warning, doubt) if text)
     if master is None:
@@ -366,17 +369,19 @@ def load_master(
     return master, ""
 
 
-def watch_list(path: Path) -> tuple[str, ...]:
-    """Return the names in a watch-list file: one or several (comma-separated) a line, `#` begins a comment.
+def watch_list(path: Path, feed_mode: str) -> dict[str, str]:
+    """Return the names in a watch-list file, each with its mode: one or several (comma-separated) a line, `#` begins a comment.
 
-    Raises SettingsError when it cannot be read or names nothing.
+    A name is in `feed_mode` unless its own follows, as in `TCS:full_d30`.
+
+    Raises SettingsError when the file cannot be read, names nothing or a mode that does not exist.
     """
     try:
         lines = path.read_text(encoding="utf-8-sig").splitlines()
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"INSTRUMENT_FILE={path} cannot be read ({type(error).__name__})") from error
     names = [part.strip() for line in lines for part in line.partition("#")[0].split(",")]
-    found = tuple(dict.fromkeys(name for name in names if name))
+    found = modes_of(filter(None, names), feed_mode, f"INSTRUMENT_FILE={path}")
     if not found:
         raise SettingsError(f"INSTRUMENT_FILE={path} names no instrument")
     return found

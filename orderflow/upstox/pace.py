@@ -74,10 +74,6 @@ class PaceBook:
         self.not_served |= found
         return found
 
-    def none_served(self, keys: Iterable[str]) -> bool:
-        """Say whether none of `keys` is served."""
-        return self.not_served.issuperset(keys)
-
     def is_served_again(self, key: str) -> bool:
         """Return whether this key had been told not to be served, and take it as served from now on."""
         if key not in self.not_served:

@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
@@ -21,7 +21,7 @@ from orderflow.market.session import SessionBook
 from orderflow.market.stored_state import SEGMENT
 from orderflow.market.tick import Bar, ist_date
 from orderflow.settings import Settings
-from orderflow.upstox.client import KEY_LIMITS, Listener, UpstoxConnection, checked_url, tls_options
+from orderflow.upstox.client import Listener, UpstoxConnection, checked_url, tls_options
 from orderflow.upstox.clock import SYSTEM
 from orderflow.upstox.day_so_far import DaySoFar
 from orderflow.upstox.engine import FeedEngine, restored_segments
@@ -34,6 +34,7 @@ from orderflow.upstox.recording import RawRecorder
 from orderflow.upstox.resume import continue_spool, restored_state
 from orderflow.upstox.startup import announce
 from orderflow.upstox.storage import Storage, Stored, TickPublisher
+from orderflow.upstox.subscription import check_limits, volume_warning
 from orderflow.upstox.supervisor import FeedStatus, FeedSupervisor
 from orderflow.upstox.token import Token, TokenSource
 from orderflow.upstox.watch_list import Change, WatchList
@@ -148,7 +149,6 @@ class UpstoxStreamer:
             self._storage.publisher(self._owner, self._lag.observe),
             SessionBook(resolution.calendar, resolution.with_derivatives, restored_segments(stored.states), resolution.contracts),
             streamer=settings.streamer_name,
-            mode=settings.feed_mode,
         )
         engine.refused(stored.rejects, stored.rejected)
         self._restore(engine, self._keys, stored)
@@ -156,6 +156,7 @@ class UpstoxStreamer:
         if not continue_spool(self._storage, engine, self._keys, self._stop):
             return
         engine.own(self._keys)
+        engine.subscribed(selection.modes)
         resumed = sum(1 for state in engine.states.values() if state.sequence)
         engine.event("restart", _now_ms(), f"{resumed} of {len(self._keys)} instruments continue from what is stored")
         for name, cause in selection.skipped.items():
@@ -171,8 +172,7 @@ class UpstoxStreamer:
             self._connect,
             self._tokens,
             inbox,
-            self._keys,
-            settings.feed_mode,
+            selection.modes,
             lambda: worker.report.continuous,
             lambda: engine.figures.live_messages,
             housekeeping=self._housekeep,
@@ -193,7 +193,7 @@ class UpstoxStreamer:
         self._watchdog.start()
         watching.start()
         self._fetch_day_so_far(self._running, self._keys)
-        announce(dict.fromkeys(self._keys, settings.feed_mode), self._tokens.current(), settings.rest_url, settings.ca_file)
+        announce(selection.modes, self._tokens.current(), settings.rest_url, settings.ca_file)
         supervisor.run()
 
     def _fetch_day_so_far(self, running: _Running, keys: Iterable[str]) -> None:
@@ -217,26 +217,26 @@ class UpstoxStreamer:
         if self._leases is not None:
             self._leases.close()
 
-    def _connect(self, token: Token, keys: tuple[str, ...], listener: Listener) -> UpstoxConnection:
-        return UpstoxConnection(self._url, self._settings.ca_file, token.value, keys, self._settings.feed_mode, listener)
+    def _connect(self, token: Token, modes: Mapping[str, str], listener: Listener) -> UpstoxConnection:
+        return UpstoxConnection(self._url, self._settings.ca_file, token.value, modes, listener)
 
-    def _resolve(self, names: tuple[str, ...]) -> Resolution:
+    def _resolve(self, names: Mapping[str, str]) -> Resolution:
         settings, source = self._settings, self._settings.instrument_master
         cache = master_cache(settings.spool_dir, source)
-        limit = KEY_LIMITS[settings.feed_mode]
-        resolution = resolve_apart(names, source, cache, settings.ca_file, limit, _now_ms(), settings.rest_url)
-        for warning in resolution.warnings:
+        resolution = resolve_apart(names, source, cache, settings.ca_file, _now_ms(), settings.rest_url)
+        check_limits(resolution.selection.modes)
+        for warning in filter(None, (*resolution.warnings, volume_warning(resolution.selection.modes))):
             log.warning("%s", warning)
         return resolution
 
-    def _select(self, names: tuple[str, ...]) -> Selection:
+    def _select(self, names: Mapping[str, str]) -> Selection:
         """Look names up for the watch list; what master and calendar say of hours takes effect with the change."""
         self._resolution = self._resolve(names)
         return self._resolution.selection
 
-    def _wanted_names(self) -> tuple[str, ...]:
+    def _wanted_names(self) -> Mapping[str, str]:
         path = self._settings.instrument_file
-        return watch_list(path) if path is not None else self._settings.instruments
+        return self._settings.instrument_modes if path is None else watch_list(path, self._settings.feed_mode)
 
     def _acquire(self) -> bool:
         """Take the leases: wait for ZooKeeper, wait for the owner in standby, else refuse; False when told to stop."""
@@ -309,7 +309,7 @@ class UpstoxStreamer:
         keys = change.selection.keys
         running.inbox.call(functools.partial(_change, change=change, at_ms=_now_ms(), resolution=self._resolution))
         self._keys = keys
-        running.supervisor.watch(keys)
+        running.supervisor.watch(change.selection.modes)
         self._fetch_day_so_far(running, change.added)
         if self._leases is not None and change.removed:
             self._leases.release(change.removed)
@@ -391,6 +391,7 @@ def _change(engine: FeedEngine, *, change: Change, at_ms: int, resolution: Resol
     engine.disown(change.removed)
     engine.restore(change.states)
     engine.own(change.added, "the instrument was not watched")
+    engine.subscribed(change.selection.modes)
     for name, cause in change.selection.skipped.items():
         engine.event("skipped", at_ms, cause, key=name)
     for key, cause in change.replaced.items():

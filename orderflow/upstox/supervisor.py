@@ -14,7 +14,7 @@ import socket
 import ssl
 import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, NamedTuple, Protocol
 
@@ -25,6 +25,7 @@ from orderflow.upstox.client import HANDSHAKE_SECONDS, InsecureRedirectError, Li
 from orderflow.upstox.clock import SYSTEM
 from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.liveness import Liveness
+from orderflow.upstox.subscription import by_mode
 from orderflow.upstox.token import Token, TokenSource
 from orderflow.upstox.worker import Inbox
 
@@ -51,8 +52,12 @@ class Connection(Protocol):
         """Begin to connect."""
         ...
 
-    def subscribe(self, keys: Iterable[str], mode: str) -> None:
+    def subscribe(self, modes: Mapping[str, str]) -> None:
         """Subscribe more."""
+        ...
+
+    def change_mode(self, modes: Mapping[str, str]) -> None:
+        """Give what is subscribed another mode."""
         ...
 
     def unsubscribe(self, keys: Iterable[str]) -> None:
@@ -104,15 +109,17 @@ class _Attempt(Listener):
 
 
 class FeedSupervisor:
-    """Run `run` on a thread of its own (the main one); `stop` ends it from any thread."""
+    """Run `run` on a thread of its own (the main one); `stop` and `watch` may be called from any thread.
+
+    `modes` gives the mode of each key to subscribe.
+    """
 
     def __init__(
         self,
-        connect: Callable[[Token, tuple[str, ...], Listener], Connection],
+        connect: Callable[[Token, Mapping[str, str], Listener], Connection],
         tokens: TokenSource,
         inbox: Inbox,
-        keys: tuple[str, ...],
-        mode: str,
+        modes: Mapping[str, str],
         is_continuous: Callable[[], bool],
         live_messages: Callable[[], int],
         *,
@@ -121,15 +128,14 @@ class FeedSupervisor:
         liveness: Liveness | None = None,
         now_ms: Callable[[], int] = SYSTEM.now_ms,
     ) -> None:
-        self._connect, self._tokens, self._inbox, self._mode = connect, tokens, inbox, mode
-        self._keys = keys
+        self._connect, self._tokens, self._inbox = connect, tokens, inbox
+        self._modes = self._subscribed = modes
         self._is_continuous, self._live_messages = is_continuous, live_messages
         self._now_ms = now_ms
         self._housekeeping = housekeeping
         self._backoff = backoff or Backoff(random.random)
         self._liveness = liveness or Liveness()
         self._stop = threading.Event()
-        self._connection: Connection | None = None
         self._refused: tuple[str, float] | None = None
         self._announced: set[tuple[str, int]] = set()
         self._given_up = ""
@@ -143,19 +149,9 @@ class FeedSupervisor:
         """Give up the present connection, for example because the leases are lost."""
         self._given_up = cause
 
-    def watch(self, keys: tuple[str, ...]) -> None:
-        """Change the subscribed instruments, on the open connection too. Call it from `housekeeping`."""
-        added = [key for key in keys if key not in self._keys]
-        removed = [key for key in self._keys if key not in keys]
-        self._keys = keys
-        if self._connection is not None and self.status.state == "connected":
-            try:
-                if added:
-                    self._connection.subscribe(added, self._mode)
-                if removed:
-                    self._connection.unsubscribe(removed)
-            except Exception as error:  # noqa: BLE001 the SDK raises a bare Exception; the next connection subscribes all
-                log.info("the connection ended while instruments changed (%s)", type(error).__name__)
+    def watch(self, modes: Mapping[str, str]) -> None:
+        """Change the subscribed instruments or their modes; takes effect on the open connection within a second."""
+        self._modes = modes
 
     def run(self) -> None:
         """Keep connected until `stop`. What `housekeeping` raises ends it."""
@@ -169,6 +165,22 @@ class FeedSupervisor:
                 break
             self._after(token, verdict)
         self._say("stopped")
+
+    def _subscribe(self, connection: Connection) -> None:
+        """Have an open connection carry what is to be watched now."""
+        before, now = self._subscribed, self._modes
+        if now is before:
+            return
+        self._subscribed = now
+        added = {key: mode for key, mode in now.items() if key not in before}
+        moved = {key: mode for key, mode in now.items() if before.get(key, mode) != mode}
+        removed = [key for key in before if key not in now]
+        try:
+            connection.subscribe(added)
+            connection.change_mode(moved)
+            connection.unsubscribe(removed)
+        except Exception as error:  # noqa: BLE001 the SDK raises a bare Exception; the next connection subscribes all
+            log.info("the connection ended while instruments changed (%s)", type(error).__name__)
 
     def _await_token(self) -> Token | None:
         """Return a token worth trying, waiting for it in a visible state; None when told to stop."""
@@ -199,17 +211,17 @@ class FeedSupervisor:
         attempt = _Attempt(self._inbox, self.status, self._now_ms)
         self._given_up = ""
         self._say("connecting")
-        connection = self._connection = self._connect(token, self._keys, attempt)
+        self._subscribed = self._modes
+        connection = self._connect(token, self._subscribed, attempt)
         try:
             connection.connect()
-            return self._attend(attempt, token)
+            return self._attend(connection, attempt, token)
         finally:
             attempt.active = False
-            self._connection = None
             if not connection.close():
                 log.warning("the socket thread has not ended yet; it is cut off and will end by its own time-outs")
 
-    def _attend(self, attempt: _Attempt, token: Token) -> Verdict:
+    def _attend(self, connection: Connection, attempt: _Attempt, token: Token) -> Verdict:
         began = opened_at = time.monotonic()
         is_open = False
         while not self._stop.is_set():
@@ -229,8 +241,11 @@ class FeedSupervisor:
                 self.status.last_message_at = None
                 self._liveness.opened(now, self._live_messages())
                 self._say("connected")
-                log.info("connected: %d instruments, mode %s", len(self._keys), self._mode)
+                modes = ", ".join(f"{len(keys)} in mode {mode}" for mode, keys in by_mode(self._subscribed).items())
+                log.info("connected: %d instruments (%s)", len(self._subscribed), modes)
             self._housekeeping()
+            if is_open:
+                self._subscribe(connection)
             if self._given_up:
                 if is_open:
                     self._lose(self._given_up)

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import logging
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple, Protocol
 
@@ -58,16 +58,17 @@ class Change(NamedTuple):
 class WatchList:
     """Prepare changes of the instruments streamed; `take` hands over one that is ready, `applied` says that it took effect.
 
-    `names` gives the names wanted now, `select` their keys, `read` what is stored of some; all three may raise OrderflowError.
+    `names` gives the names wanted now with their modes, `select` their keys, `read` what is stored of some; all three may
+    raise OrderflowError.
     """
 
-    names: Callable[[], Sequence[str]]
-    select: Callable[[tuple[str, ...]], Selection]
+    names: Callable[[], Mapping[str, str]]
+    select: Callable[[Mapping[str, str]], Selection]
     read: Callable[[tuple[str, ...]], Stored]
     leases: Leases | None
     now_ms: Callable[[], int]
     current: Selection
-    wanted: tuple[str, ...]
+    wanted: Mapping[str, str]
     failure: str = ""
     _day: tuple[str, str] = ("", "")
     _taken: set[str] = field(default_factory=set)
@@ -98,7 +99,7 @@ class WatchList:
         """Prepare a change if the list is another, or names are to be looked up again; return False when that failed."""
         day = _day(self.now_ms())
         try:
-            names = tuple(self.names())
+            names = self.names()
             if (names, day) == (self.wanted, self._day):
                 self._succeeded()
                 return True

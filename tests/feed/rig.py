@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
@@ -123,6 +123,7 @@ class Rig:
         tokens: TokenSource | None = None,
         ca_file: Path | None = None,
         keys: tuple[str, ...] = (TCS, INFY),
+        modes: Mapping[str, str] | None = None,
         stall_seconds: float = 30.0,
         first_message_seconds: float = 20.0,
         cap_seconds: float = 0.4,
@@ -133,19 +134,20 @@ class Rig:
         self.sink = sink or ListSink()
         self.engine = FeedEngine(self.sink, SessionBook(SessionCalendar()))
         self.engine.own(keys)
+        modes = {**dict.fromkeys(keys, "full"), **(modes or {})}
+        self.engine.subscribed(modes)
         self.inbox = Inbox()
         self.liveness = Liveness(stall_seconds, first_message_seconds)
         self.worker = Worker(self.engine, self.sink, self.inbox, recorder)
 
-        def connect(token: Token, wanted: tuple[str, ...], listener: Listener) -> UpstoxConnection:
-            return UpstoxConnection(url, ca_file, token.value, wanted, "full", listener)
+        def connect(token: Token, wanted: Mapping[str, str], listener: Listener) -> UpstoxConnection:
+            return UpstoxConnection(url, ca_file, token.value, wanted, listener)
 
         self.supervisor = FeedSupervisor(
             connect,
             tokens or TokenSource("right", None, Path("/nonexistent")),
             self.inbox,
-            keys,
-            "full",
+            modes,
             lambda: self.worker.report.continuous,
             lambda: self.engine.figures.live_messages,
             backoff=backoff or Backoff(lambda: 0.0, base_seconds=0.1, cap_seconds=cap_seconds),

@@ -52,6 +52,10 @@ CONTRACTS = [
 ]
 
 
+def full(*names: str) -> dict[str, str]:
+    return dict.fromkeys(names, "full")
+
+
 class MasterServer(HTTPServer):
     """Serve `rows` as the master at an address that is not the loopback name, and count the requests."""
 
@@ -131,14 +135,14 @@ def test_name_when_it_asks_for_the_nearest_future_then_that_rolls_over_after_the
     name: str, day: tuple[int, int, int], key: str
 ) -> None:
     at_ms = int(datetime(*day, 23, 0, tzinfo=IST).timestamp() * 1000)
-    found = selected((name,), InstrumentMaster.from_rows(ROWS + CONTRACTS), 5, at_ms)
+    found = selected(full(name), InstrumentMaster.from_rows(ROWS + CONTRACTS), at_ms)
     assert found.keys == (key,)
     assert found.rolling == ({name: key} if name.casefold().endswith(" fut") else {})
 
 
 def test_names_when_some_are_expired_or_unknown_then_skipped_with_the_cause_and_the_others_stream() -> None:
     master = InstrumentMaster.from_rows(ROWS + CONTRACTS)
-    found = selected(("MCX_FO|050", "TCS", "CRUDEOIL FUT 19 NOV 25", "NSE_FO|77777", "CRUDEOIL"), master, 10, NOON)
+    found = selected(full("MCX_FO|050", "TCS", "CRUDEOIL FUT 19 NOV 25", "NSE_FO|77777", "CRUDEOIL"), master, NOON)
     assert found.keys == ("NSE_EQ|INE000T01001",)
     assert list(found.skipped) == ["MCX_FO|050", "CRUDEOIL FUT 19 NOV 25", "NSE_FO|77777", "CRUDEOIL"]
     assert found.skipped["MCX_FO|050"] == "CRUDEOIL FUT 19 NOV 25 (MCX_FO|050) expired on 2025-11-19"
@@ -148,7 +152,7 @@ def test_names_when_some_are_expired_or_unknown_then_skipped_with_the_cause_and_
 
 def test_names_when_none_is_left_then_one_error_with_the_nearest_matches(master: InstrumentMaster) -> None:
     with pytest.raises(SettingsError) as caught:
-        selected(("INFI", "NSE_EQ|INE000T01009", "zzzzqq"), master, 10, NOON)
+        selected(full("INFI", "NSE_EQ|INE000T01009", "zzzzqq"), master, NOON)
     text = str(caught.value)
     assert "'INFI'" in text
     assert "INFY (NSE_EQ|INE000I01001)" in text
@@ -156,11 +160,19 @@ def test_names_when_none_is_left_then_one_error_with_the_nearest_matches(master:
     assert "'zzzzqq'" in text
 
 
-def test_names_when_repeated_then_once_in_order_and_never_more_than_the_mode_allows(master: InstrumentMaster) -> None:
-    found = selected(("INFY", "TCS", "NSE_EQ|INE000I01001"), master, 2, NOON)
-    assert found == (("NSE_EQ|INE000I01001", "NSE_EQ|INE000T01001"), {}, {}, {})
-    with pytest.raises(SettingsError, match="more than the 1"):
-        selected(("INFY", "TCS"), master, 1, NOON)
+def test_names_when_repeated_then_once_in_order(master: InstrumentMaster) -> None:
+    found = selected(full("INFY", "TCS", "NSE_EQ|INE000I01001"), master, NOON)
+    assert found == ({"NSE_EQ|INE000I01001": "full", "NSE_EQ|INE000T01001": "full"}, {}, {}, {})
+
+
+def test_names_when_one_instrument_is_in_two_modes_then_the_first_is_streamed_and_the_other_named(
+    master: InstrumentMaster,
+) -> None:
+    found = selected({"INFY": "full_d30", "NSE_EQ|INE000I01001": "ltpc", "TCS": "full"}, master, NOON)
+    assert found.modes == {"NSE_EQ|INE000I01001": "full_d30", "NSE_EQ|INE000T01001": "full"}
+    assert found.skipped == {
+        "NSE_EQ|INE000I01001": "NSE_EQ|INE000I01001 is streamed in mode full_d30, by another name in the list"
+    }
 
 
 @pytest.mark.parametrize(
@@ -175,14 +187,14 @@ def test_name_when_its_isin_was_replaced_then_its_successor_streams_and_is_told(
     master: InstrumentMaster, name: str, key: str, told: str
 ) -> None:
     before = {name: Meant("NSE_EQ|INE000T01009", "TCS")}
-    found = selected((name,), master, 5, NOON, before)
+    found = selected(full(name), master, NOON, before)
     assert (found.keys, found.skipped) == ((key,), {})
     assert found.replaced == {key: f"TCS was NSE_EQ|INE000T01009 and is now {key}{told}"}
 
 
 def test_name_when_its_symbol_is_gone_too_then_it_is_skipped(master: InstrumentMaster) -> None:
     before = {"NSE_EQ|INE000X01001": Meant("NSE_EQ|INE000X01001", "GONE"), "INFY": Meant("NSE_EQ|INE000I01001", "INFY")}
-    found = selected(("NSE_EQ|INE000X01001", "INFY"), master, 5, NOON, before)
+    found = selected(full("NSE_EQ|INE000X01001", "INFY"), master, NOON, before)
     assert (found.keys, list(found.skipped), found.replaced) == (("NSE_EQ|INE000I01001",), ["NSE_EQ|INE000X01001"], {})
 
 
@@ -190,10 +202,10 @@ def test_names_when_kept_on_disk_then_the_next_start_knows_what_they_meant(tmp_p
     path = tmp_path / "master.json"
     source = str(path)
     path.write_text(json.dumps([row | {"instrument_key": row["instrument_key"].replace("T01001", "T01009")} for row in ROWS[:4]]))
-    names = ("NSE_EQ|INE000T01009", "INFY")
-    first = resolve_apart(names, source, tmp_path / "cache", None, 5, NOON)
+    names = full("NSE_EQ|INE000T01009", "INFY")
+    first = resolve_apart(names, source, tmp_path / "cache", None, NOON)
     path.write_text(json.dumps(ROWS))
-    second = resolve_apart(names, source, tmp_path / "cache", None, 5, NOON)
+    second = resolve_apart(names, source, tmp_path / "cache", None, NOON)
     assert (first.selection.keys, first.selection.replaced) == (("NSE_EQ|INE000T01009", "NSE_EQ|INE000I01001"), {})
     assert second.selection.keys == ("NSE_EQ|INE000T01001", "NSE_EQ|INE000I01001")
     assert list(second.selection.replaced) == ["NSE_EQ|INE000T01001"]
@@ -208,10 +220,10 @@ def test_master_when_a_row_has_terms_then_they_are_the_instruments() -> None:
 
 
 def test_names_when_there_is_no_master_then_keys_on_trust_and_symbols_explained() -> None:
-    found = selected(("NSE_EQ|ANY", "TCS"), None, 5, NOON)
+    found = selected(full("NSE_EQ|ANY", "TCS"), None, NOON)
     assert (found.keys, list(found.skipped)) == (("NSE_EQ|ANY",), ["TCS"])
     with pytest.raises(SettingsError, match="without the instrument master"):
-        selected(("TCS",), None, 5, NOON)
+        selected(full("TCS"), None, NOON)
 
 
 def test_master_when_a_stock_has_derivatives_then_it_is_known(master: InstrumentMaster) -> None:
@@ -265,26 +277,29 @@ def test_master_when_a_file_cannot_be_read_then_error_names_the_setting(tmp_path
         load_master(str(tmp_path / "absent.json.gz"), tmp_path / "cache")
 
 
-def test_watch_list_when_read_then_names_without_comments_and_repeats(tmp_path: Path) -> None:
+def test_watch_list_when_read_then_names_with_modes_without_comments_and_repeats(tmp_path: Path) -> None:
     path = tmp_path / "watch"
-    path.write_text("# mine\nTCS, INFY\nNIFTY 50  # the index\n\nTCS\n")
-    assert watch_list(path) == ("TCS", "INFY", "NIFTY 50")
+    path.write_text("# mine\nTCS:full_d30, INFY\nNIFTY 50: ltpc  # the index\n\nINFY\n")
+    assert watch_list(path, "full") == {"TCS": "full_d30", "INFY": "full", "NIFTY 50": "ltpc"}
     path.write_text("# nothing\n")
     with pytest.raises(SettingsError, match="names no instrument"):
-        watch_list(path)
+        watch_list(path, "full")
+    path.write_text("TCS:deep\n")
+    with pytest.raises(SettingsError, match=r"INSTRUMENT_FILE=.*'TCS:deep' has no mode out of full, full_d30, ltpc"):
+        watch_list(path, "full")
 
 
 def test_names_when_resolved_apart_then_keys_holidays_and_errors_come_back(tmp_path: Path) -> None:
     file = tmp_path / "master.json"
     file.write_text(json.dumps(ROWS))
-    resolution = resolve_apart(("TCS",), str(file), tmp_path / "cache", None, 5, NOON)
+    resolution = resolve_apart(full("TCS"), str(file), tmp_path / "cache", None, NOON)
     assert resolution.selection.keys == ("NSE_EQ|INE000T01001",)
     assert resolution.with_derivatives == frozenset({"NSE_EQ|INE000T01001"})
     assert resolution.warnings == ()
     assert resolution.calendar.is_trading_day("NSE_EQ", "2025-12-15")
     assert not resolution.calendar.is_trading_day("NSE_EQ", "2025-12-25")
     with pytest.raises(SettingsError, match="did you mean TCS"):
-        resolve_apart(("TSC",), str(file), tmp_path / "cache", None, 5, NOON)
+        resolve_apart(full("TSC"), str(file), tmp_path / "cache", None, NOON)
 
 
 def test_calendar_when_a_date_long_ago_is_asked_for_then_it_is_covered_and_saturdays_with_trading_too() -> None:

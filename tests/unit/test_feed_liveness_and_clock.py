@@ -199,14 +199,36 @@ def test_key_when_the_server_never_mentions_it_then_told_once_and_again_when_it_
 
 def test_mode_when_nothing_is_served_in_it_then_told_once_with_the_plan() -> None:
     sink = ListSink()
-    engine = FeedEngine(sink, running(ListSink()).book, mode="full_d30")
+    engine = FeedEngine(sink, running(ListSink()).book)
     engine.own((TCS, INFY))
+    engine.subscribed({TCS: "full_d30", INFY: "full_d30"})
     engine.opened(TEN)
     engine.message(wire(opening()[0]), TEN)
     for second in range(1, 60):
         engine.beat(TEN + second * 1_000)
     (told,) = [event for event in sink.events if event["event"] == "not_served"]
     assert told["cause"] == "the feed serves none of 2 instruments in mode full_d30: full_d30 needs an Upstox Plus plan"
+
+
+def test_modes_when_one_of_them_is_not_served_then_told_with_the_keys_own_mode_and_the_others_are_not() -> None:
+    sink = ListSink()
+    engine = FeedEngine(sink, running(ListSink()).book)
+    modes = {TCS: "full", INFY: "full_d30", "NSE_FO|1": "ltpc", "NSE_FO|2": "ltpc"}
+    engine.own(modes)
+    engine.subscribed(modes)
+    engine.opened(TEN)
+    for content in (opening()[0], message(TEN, {TCS: full(1000, TEN)}, None)):
+        engine.message(wire(content), TEN)
+    for second in range(1, 60):
+        engine.beat(TEN + second * 1_000)
+    told = {event.get("instrument_key"): event["cause"] for event in sink.events if event["event"] == "not_served"}
+    assert told == {
+        INFY: (
+            "the feed does not serve it in mode full_d30: expired, unknown, or not in the account's plan "
+            "(full_d30 needs an Upstox Plus plan)"
+        ),
+        None: "the feed serves none of 2 instruments in mode ltpc: look at INSTRUMENT and the account's plan",
+    }
 
 
 def test_health_when_instruments_differ_in_pace_then_live_quiet_or_stalled_by_their_own() -> None:

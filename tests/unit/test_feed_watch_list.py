@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -50,6 +50,7 @@ class World:
 
     def __init__(self, *names: str) -> None:
         self.names = names
+        self.modes: dict[str, str] = {}
         self.kafka_fails = 0
         self.now_ms = TEN
         self.nearest = "NSE_FO|DEC"
@@ -57,13 +58,16 @@ class World:
         self.replaced: dict[str, str] = {}
         self.leases = Leased(set(names))
         self.list = WatchList(
-            lambda: self.names, self.select, self.read, self.leases, lambda: self.now_ms, self.select(names), names
+            self.wanted, self.select, self.read, self.leases, lambda: self.now_ms, self.select(self.wanted()), self.wanted()
         )
 
-    def select(self, names: tuple[str, ...]) -> Selection:
+    def wanted(self) -> dict[str, str]:
+        return {name: self.modes.get(name, "full") for name in self.names}
+
+    def select(self, names: Mapping[str, str]) -> Selection:
         rolling = {name: self.nearest for name in names if name == "NIFTY FUT"}
         self.looked_up += 1
-        return Selection(tuple(rolling.get(name, name) for name in names), {}, rolling, self.replaced)
+        return Selection({rolling.get(name, name): mode for name, mode in names.items()}, {}, rolling, self.replaced)
 
     def read(self, keys: tuple[str, ...]) -> NothingStored:
         if self.kafka_fails:
@@ -180,3 +184,31 @@ def test_instrument_when_removed_and_added_again_at_once_then_it_continues_after
         (3, 420, True),
     ]
     assert engine.keys == {TCS, INFY}
+
+
+def test_mode_when_it_changes_in_the_list_then_the_change_carries_it_and_no_instrument_comes_or_goes() -> None:
+    world = World("A|1", "A|2")
+    world.modes = {"A|2": "ltpc"}
+    assert world.list.look()
+    change = world.list.take()
+    assert change is not None
+    assert (change.added, change.removed, change.selection.modes) == ((), (), {"A|1": "full", "A|2": "ltpc"})
+
+
+def test_volume_when_a_mode_without_any_gives_way_to_full_then_what_traded_meanwhile_is_marked_as_a_gap() -> None:
+    sink = ListSink()
+    engine = running(sink)
+    engine.subscribed({TCS: "full", INFY: "full"})
+    for content in (*opening(), message(TEN + 1_000, {TCS: full(1_100, TEN + 1_000)})):
+        engine.message(wire(content), int(content["currentTs"]) + 30)
+    price_only = {"ltpc": {"ltp": 101.0, "ltt": str(TEN + 1_900), "ltq": "5", "cp": 99.0}, "requestMode": "ltpc"}
+    engine.subscribed({TCS: "ltpc", INFY: "full"})
+    engine.message(wire(message(TEN + 2_000, {TCS: price_only})), TEN + 2_030)
+    engine.subscribed({TCS: "full", INFY: "full_d30"})
+    for second, vtt in ((3, 1_500), (4, 1_510)):
+        engine.message(wire(message(TEN + second * 1_000, {TCS: full(vtt, TEN + second * 1_000)})), TEN + second * 1_000)
+    engine.message(wire(message(TEN + 5_000, {INFY: full(520, TEN + 5_000)})), TEN + 5_030)
+    ticks = [(tick.instrument_key, tick.traded_volume, tick.gap) for tick in sink.ticks[2:]]
+    assert ticks == [(TCS, 100, False), (TCS, None, False), (TCS, 400, True), (TCS, 10, False), (INFY, 20, False)]
+    (gap,) = [event for event in sink.events if event["event"] == "gap"]
+    assert (gap["volume"], gap["cause"]) == (400, "the mode before carried no volume")

@@ -59,6 +59,26 @@ def test_settings_when_the_directory_is_private_then_there_is_no_file(tmp_path: 
         tmp_path.chmod(0o700)
 
 
+def test_instruments_when_some_have_a_mode_of_their_own_then_the_others_have_the_default(tmp_path: Path) -> None:
+    environ = {"INSTRUMENT": "NSE_EQ|INE467B01029:full_d30,NIFTY 50:ltpc, INFY", "UPSTOX_FEED_MODE": "option_greeks"}
+    settings = load(environ, tmp_path / "none")
+    assert settings.instruments == ("NSE_EQ|INE467B01029", "NIFTY 50", "INFY")
+    assert settings.instrument_modes == {"NSE_EQ|INE467B01029": "full_d30", "NIFTY 50": "ltpc", "INFY": "option_greeks"}
+
+
+@pytest.mark.parametrize(
+    ("value", "told"),
+    [
+        ("TCS:full_d3", "INSTRUMENT: 'TCS:full_d3' has no mode out of full, full_d30, ltpc, option_greeks"),
+        (":full", "INSTRUMENT: ':full' has no mode out of"),
+        ("TCS:full,INFY,TCS:ltpc", "INSTRUMENT lists TCS in mode full and in mode ltpc; keep one of them"),
+    ],
+)
+def test_instruments_when_a_mode_is_none_or_there_are_two_then_the_entry_is_named(value: str, told: str, tmp_path: Path) -> None:
+    with pytest.raises(SettingsError, match=told):
+        load({"INSTRUMENT": value}, tmp_path / "none")
+
+
 def test_instruments_when_repeated_or_blank_then_each_is_taken_once(tmp_path: Path) -> None:
     assert load({"INSTRUMENT": "TCS, ,INFY,TCS"}, tmp_path / "none").instruments == ("TCS", "INFY")
 
