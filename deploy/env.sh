@@ -162,7 +162,7 @@ JAVA_SERVER=("${JAVA_COMMON[@]}" -XX:TieredStopAtLevel=1)
 # shellcheck disable=SC2034  # used by the launchers
 HADOOP_JAVA=(--add-opens java.base/java.lang=ALL-UNNAMED --add-opens java.base/java.util=ALL-UNNAMED
   -cp "${HADOOP_CONF_DIR:-$ORDERFLOW_HOME/deploy/conf/hadoop}:$ARTIFACTS_DIR/hdfs/*"
-  "-Dlog4j.configuration=file:$ORDERFLOW_HOME/deploy/conf/hadoop/log4j.properties")
+  "-Dlog4j.configuration=file:$ORDERFLOW_HOME/deploy/conf/hadoop/log4j.properties" -Dorderflow.audit=OFF)
 JAVA_NAMES=()
 KAFKA_JAVA=(-cp "$ARTIFACTS_DIR/kafka/*" "-Dlog4j2.configurationFile=file:$ORDERFLOW_HOME/deploy/conf/kafka/log4j2.properties")
 export MALLOC_ARENA_MAX=2

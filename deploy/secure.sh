@@ -11,6 +11,9 @@ export ZOOKEEPER_SSL_CA_FILE=$CREDENTIALS/ca.pem
 export ZOOKEEPER_SSL_CERTIFICATE_FILE=$CREDENTIALS/certificate.pem ZOOKEEPER_SSL_KEY_FILE=$CREDENTIALS/key.pem
 if [[ -r $CREDENTIALS/spark_secret ]]; then export SPARK_AUTH_SECRET_FILE=$CREDENTIALS/spark_secret; fi
 
+# The key of /trading on HDFS, for whoever writes and reads there: decision 16.
+export HDFS_KEY_PROVIDER=jceks://file$SECURITY_DIR/hdfs-key/keys.jceks
+
 # ZooKeeper's Java client, for the Spark master.
 # shellcheck disable=SC2034  # used by its launcher
 ZOOKEEPER_JAVA=(-Dzookeeper.client.secure=true -Dzookeeper.clientCnxnSocket=org.apache.zookeeper.ClientCnxnSocketNetty

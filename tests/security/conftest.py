@@ -1,9 +1,10 @@
-"""One Kafka broker and one ZooKeeper of the secure profile, started by their launchers on ports of their own."""
+"""One Kafka broker, one ZooKeeper, one NameNode and one DataNode of the secure profile, started by their launchers on ports of their own."""
 
 from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -19,6 +20,17 @@ from orderflow.settings import Settings, load
 
 ROOT = Path(__file__).parents[2]
 START_SECONDS = 120
+PORTS = (
+    "ZOOKEEPER_PORT",
+    "KAFKA_EXTERNAL_PORT",
+    "KAFKA_PORT",
+    "KAFKA_CONTROLLER_PORT",
+    "NAMENODE_PORT",
+    "NAMENODE_HTTP_PORT",
+    "DATANODE1_PORT",
+    "DATANODE1_HTTP_PORT",
+    "DATANODE1_IPC_PORT",
+)
 
 
 def free_port() -> int:
@@ -57,21 +69,25 @@ def secure_stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecureSta
     if shutil.which("java") is None or not (artifacts / "complete").is_file():
         pytest.skip("Java or the artifacts are not on this machine: make setup")
     directory = tmp_path_factory.mktemp("secure")
-    ports = {name: str(free_port()) for name in ("ZOOKEEPER_PORT", "KAFKA_EXTERNAL_PORT", "KAFKA_PORT", "KAFKA_CONTROLLER_PORT")}
+    ports = {name: str(free_port()) for name in PORTS}
     env = {name: value for name, value in os.environ.items() if name in ("PATH", "HOME", "JAVA_HOME", "PYTHON")}
-    stack = SecureStack({**env, **ports, "SECURE": "yes", "DATA_DIR": str(directory), "ENV_FILE": "/dev/null"})
+    sizes = {"EXPECTED_DATANODES": "1", "HDFS_REPLICATION": "1"}
+    stack = SecureStack({**env, **ports, **sizes, "SECURE": "yes", "DATA_DIR": str(directory), "ENV_FILE": "/dev/null"})
     credentials.ensure(stack.security_dir)
     with ExitStack() as running:
-        for name in ("zookeeper", "kafka"):
-            log = running.enter_context((directory / f"{name}.log").open("wb"))
-            server = subprocess.Popen([f"deploy/launch/{name}"], cwd=ROOT, env=stack.env, stdout=log, stderr=log)
+        for command in (["zookeeper"], ["kafka"], ["namenode"], ["datanode", "1"]):
+            log = running.enter_context((directory / f"{command[0]}.log").open("wb"))
+            server = subprocess.Popen(
+                [f"deploy/launch/{command[0]}", *command[1:]], cwd=ROOT, env=stack.env, stdout=log, stderr=log, process_group=0
+            )
             running.callback(server.wait, 30)
-            running.callback(server.terminate)
-        for check in ("zookeeper", "kafka"):
+            running.callback(os.killpg, server.pid, signal.SIGTERM)
+        for check in ("zookeeper", "kafka", "namenode"):
             until = time.monotonic() + START_SECONDS
             while (answer := stack.run(f"deploy/health/{check}", service=check)).returncode:
                 assert time.monotonic() < until, answer.stderr + (directory / f"{check}.log").read_text()
                 time.sleep(1)
-        created = stack.run("deploy/launch/setup-topics")
-        assert created.returncode == 0, created.stderr
+        for setup in ("setup-topics", "setup-hdfs"):
+            done = stack.run(f"deploy/launch/{setup}")
+            assert done.returncode == 0, done.stderr
         yield stack
