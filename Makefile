@@ -7,7 +7,7 @@ export PYTHON := $(if $(filter /%,$(PYTHON)),$(PYTHON),$(CURDIR)/$(PYTHON))
 export DATA_DIR PORT_OFFSET SECURE FEED_RECORDING FEED_SESSION FEED_SPEED FEED_TIMES INSTRUMENT TIMEOUT S LINES FOLLOW
 LOCAL := $(PYTHON) -m deploy.local
 
-.PHONY: help setup python java chromium artifacts lock demo up stop status logs wait clean shell check test test-unit test-parts test-e2e bench chaos chaos-short fuzz soak
+.PHONY: help setup python java chromium artifacts lock demo up stop status logs wait clean shell check test test-unit test-parts test-e2e bench chaos chaos-short fuzz soak audit
 
 help: ## List the targets and variables
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -98,6 +98,9 @@ check: $(VENV)/.tools ## Format, lint, types of Python and of the page, shell sc
 	$(dir $(PYTHON))hadolint Dockerfile
 	@deploy/check-compose
 	@deploy/check-page
+
+audit: setup $(VENV)/.tools ## List what the product is made of (sbom.json) and check it for known vulnerabilities; works offline
+	@$(PYTHON) -m deploy.audit sbom.json
 
 test: test-unit test-parts test-e2e ## All tests; sets up what it needs
 

@@ -1,4 +1,4 @@
-"""One Kafka broker, one ZooKeeper, one NameNode and one DataNode of the secure profile, started by their launchers on ports of their own."""
+"""Kafka, ZooKeeper, a NameNode and a DataNode of the secure profile, started by their launchers on ports of their own."""
 
 from __future__ import annotations
 
