@@ -7,7 +7,7 @@ export PYTHON := $(if $(filter /%,$(PYTHON)),$(PYTHON),$(CURDIR)/$(PYTHON))
 export DATA_DIR PORT_OFFSET SECURE FEED_RECORDING FEED_SESSION FEED_SPEED FEED_TIMES INSTRUMENT TIMEOUT S LINES FOLLOW
 LOCAL := $(PYTHON) -m deploy.local
 
-.PHONY: help setup python java chromium artifacts lock demo up stop status logs wait clean shell check test test-unit test-parts test-e2e bench chaos chaos-short fuzz soak audit
+.PHONY: help setup python java chromium artifacts lock demo up stop status logs wait rotate clean shell check test test-unit test-parts test-e2e bench chaos chaos-short fuzz soak audit
 
 help: ## List the targets and variables
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -82,6 +82,9 @@ logs: ## Follow the logs of all services, or of one: S=processor
 
 wait: ## Return 0 once everything is healthy, else name what is not after TIMEOUT seconds
 	@$(LOCAL) wait
+
+rotate: ## Secure profile: new certificate and password for a service, and its restart: S=plotter, or S=spark
+	@$(LOCAL) rotate
 
 clean: ## Stop everything and delete DATA_DIR
 	@$(LOCAL) clean

@@ -1,4 +1,4 @@
-"""Make certificates and passwords of the secure profile: `credentials.py DIRECTORY [SERVICE…]`.
+"""Make certificates and passwords of the secure profile: `credentials.py DIRECTORY`.
 
 Each service has a directory of its own, which is all that it must be able to read; files are the owner's alone (0600):
 
@@ -9,7 +9,7 @@ Each service has a directory of its own, which is all that it must be able to re
                   server.pem                        both, as Java's servers want them
                   kafka_password spark_secret       where it has a Kafka user, or runs Spark
 
-What is there stays, but a certificate that ends within 30 days is issued anew. With services named, theirs are made anew.
+What is there stays, but a certificate that ends within 30 days is issued anew.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ import datetime as dt
 import hashlib
 import secrets
 import sys
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
@@ -53,8 +53,8 @@ SERVICES: Final = (
 """`admin` stands for the people who type commands; the others are those of docker-compose.yml."""
 
 
-def ensure(directory: Path, renewed: Collection[str] = ()) -> None:
-    """Make what is missing below `directory`, and everything of the services in `renewed`. Raises OSError or ValueError."""
+def ensure(directory: Path) -> None:
+    """Make what is missing below `directory`. Raises OSError or ValueError."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     directory.chmod(0o700)
     authority = _authority(directory / "ca")
@@ -62,20 +62,48 @@ def ensure(directory: Path, renewed: Collection[str] = ()) -> None:
     for service in SERVICES:
         own = directory / service
         own.mkdir(exist_ok=True, mode=0o700)
-        if service in renewed or not _is_current(own / "certificate.pem"):
-            certificate, key = authority.issue(service, (service, f"{service}.localhost", *_EVERYWHERE))
-            write_private(own / "key.pem", key)
-            write_private(own / "server.pem", certificate + key)
-            write_private(own / "certificate.pem", certificate)
+        if not _is_current(own / "certificate.pem"):
+            _issue(authority, own)
         _keep(own / "ca.pem", authority.certificate_pem)
-        if service in KAFKA_USERS and (service in renewed or not (own / "kafka_password").is_file()):
+        if service in KAFKA_USERS and not (own / "kafka_password").is_file():
             write_private(own / "kafka_password", _secret())
         if service in SPARK_SERVICES:
             _keep(own / "spark_secret", spark_secret)
-    users = directory / "kafka" / "scram_users"
-    if renewed or not users.is_file():
-        passwords = {user: (directory / user / "kafka_password").read_bytes() for user in KAFKA_USERS}
-        write_private(users, "\n".join(scram_arguments(passwords)).encode())
+    if not (directory / "kafka" / "scram_users").is_file():
+        _list_users(directory)
+
+
+def renew(directory: Path, service: str, set_password: Callable[[str, str], None]) -> None:
+    """Make a service's certificate and password anew; `set_password(user, password)` tells Kafka first.
+
+    When that raises, everything stays as it is.
+    """
+    own = directory / service
+    if service in KAFKA_USERS:
+        password = _secret()
+        set_password(service, password.decode())
+        write_private(own / "kafka_password", password)
+        _list_users(directory)
+    _issue(_authority(directory / "ca"), own)
+
+
+def renew_spark(directory: Path) -> None:
+    """Make the secret anew that Spark's processes share."""
+    secret = _secret()
+    for service in SPARK_SERVICES:
+        write_private(directory / service / "spark_secret", secret)
+
+
+def _issue(authority: Authority, own: Path) -> None:
+    certificate, key = authority.issue(own.name, (own.name, f"{own.name}.localhost", *_EVERYWHERE))
+    write_private(own / "key.pem", key)
+    write_private(own / "server.pem", certificate + key)
+    write_private(own / "certificate.pem", certificate)
+
+
+def _list_users(directory: Path) -> None:
+    passwords = {user: (directory / user / "kafka_password").read_bytes() for user in KAFKA_USERS}
+    write_private(directory / "kafka" / "scram_users", "\n".join(scram_arguments(passwords)).encode())
 
 
 def scram_arguments(passwords: Mapping[str, bytes]) -> Iterator[str]:
@@ -123,9 +151,7 @@ def _secret() -> bytes:
 
 
 if __name__ == "__main__":
-    if unknown := set(sys.argv[2:]) - set(SERVICES):
-        sys.exit(f"ERROR no such service: {', '.join(sorted(unknown))}; choose of {', '.join(SERVICES)}")
     try:
-        ensure(Path(sys.argv[1]), sys.argv[2:])
+        ensure(Path(sys.argv[1]))
     except (OSError, ValueError) as error:
         sys.exit(f"ERROR no credentials can be made in {sys.argv[1]}: {error}")

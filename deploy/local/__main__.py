@@ -1,4 +1,4 @@
-"""`python -m deploy.local demo|up|stop|status|logs|wait|clean`: what the Makefile calls."""
+"""`python -m deploy.local demo|up|stop|status|logs|wait|rotate|clean`: what the Makefile calls."""
 
 from __future__ import annotations
 
@@ -10,12 +10,16 @@ import signal
 import sys
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 
 from deploy import credentials
 from deploy.local import condition, preflight, supervision
 from deploy.local.services import services
 from deploy.local.stack import ROOT, Stack, StackError, demo_feed, feed_name, open_stack, refuse_older_feed, refuse_other_profile
+from orderflow.broker.access import set_password
+from orderflow.market.errors import OrderflowError
+from orderflow.settings import load
 
 
 def demo(stack: Stack) -> int:
@@ -133,6 +137,31 @@ def logs(stack: Stack) -> int:
     os.execvp("tail", ["tail", "-n", stack.env.get("LINES", "50"), *follow, *files])
 
 
+def rotate(stack: Stack) -> int:
+    """Make the credentials of the service in S anew (or S=spark: the secret that Spark's processes share), and restart it."""
+    wanted = stack.env.get("S", "")
+    if stack.env["SECURE"] != "yes":
+        raise StackError(f"{stack.data_dir} has no credentials: it was not made with SECURE=yes")
+    if wanted not in (*credentials.SERVICES, "spark"):
+        raise StackError(f"S={wanted} has no credentials; choose one of spark, {', '.join(credentials.SERVICES)}")
+    directory = Path(stack.env["SECURITY_DIR"])
+    restarted = credentials.SPARK_SERVICES if wanted == "spark" else (wanted,)
+    if wanted == "spark":
+        credentials.renew_spark(directory)
+    else:
+        kafka = load({**stack.env}).kafka
+        try:
+            credentials.renew(directory, wanted, partial(set_password, kafka))
+        except OrderflowError as error:
+            raise StackError(str(error)) from error
+    step(f"new credentials of {wanted} are in {directory}")
+    running = supervision.processes(stack)
+    for name in (name for name in restarted if running.get(name, {}).get("statename") == "RUNNING"):
+        supervision.restart(stack, name)
+        step(f"restarted {name}")
+    return wait(stack) if running else 0
+
+
 def clean(stack: Stack) -> int:
     """Stop everything and delete the data; refuses a directory that no stack has made."""
     supervision.stop(stack)
@@ -151,7 +180,7 @@ def step(text: str) -> None:
     print(f"· {text}", flush=True)
 
 
-COMMANDS = {command.__name__: command for command in (demo, up, stop, status, logs, wait, clean)}
+COMMANDS = {command.__name__: command for command in (demo, up, stop, status, logs, wait, rotate, clean)}
 
 
 def main() -> int:

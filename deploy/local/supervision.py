@@ -121,6 +121,13 @@ def stop(stack: Stack) -> bool:
     return True
 
 
+def restart(stack: Stack, name: str) -> None:
+    """Stop a service as it wants to be stopped, and start it again."""
+    with control(stack) as supervisor:
+        supervisor.stopProcess(name)
+        supervisor.startProcess(name, False)
+
+
 def stopping_order(listed: Iterable[Service]) -> list[list[str]]:
     """Group names in the order of stopping: applications, set-up, servers, then the Spark worker, its master, ZooKeeper.
 

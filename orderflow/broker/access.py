@@ -9,6 +9,8 @@ import logging
 from dataclasses import dataclass
 from typing import Final
 
+from confluent_kafka import KafkaException
+from confluent_kafka.admin import AdminClient, ScramCredentialInfo, ScramMechanism, UserScramCredentialUpsertion
 from kafka import KafkaAdminClient
 from kafka.admin import ACL, ACLOperation, ACLPermissionType, ACLResourcePatternType, ResourcePattern, ResourceType
 from kafka.errors import KafkaError
@@ -18,6 +20,8 @@ from orderflow.market import topics
 from orderflow.market.errors import OrderflowError
 
 log = logging.getLogger(__name__)
+
+_CALL_SECONDS: Final = 15.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +75,7 @@ def rules() -> list[ACL]:
 def setup_acls(kafka: KafkaCluster) -> None:
     """Create the access control lists; those that exist stay. Raises OrderflowError when Kafka refuses."""
     try:
-        admin = KafkaAdminClient(**kafka.kafka_python(), request_timeout_ms=15_000)
+        admin = KafkaAdminClient(**kafka.kafka_python(), request_timeout_ms=round(_CALL_SECONDS * 1000))
         try:
             failed = admin.create_acls(rules())["failed"]
         finally:
@@ -81,6 +85,16 @@ def setup_acls(kafka: KafkaCluster) -> None:
     if failed:
         raise OrderflowError(f"Kafka at {kafka} refuses {len(failed)} access control lists, the first with {failed[0][1]!r}")
     log.info("access control lists of %s are set", ", ".join(ACCESS))
+
+
+def set_password(kafka: KafkaCluster, user: str, password: str) -> None:
+    """Give a user of the broker another password; connections that stand go on. Raises OrderflowError when Kafka refuses."""
+    change = UserScramCredentialUpsertion(user, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 8192), password.encode())
+    admin = AdminClient({**kafka.librdkafka(), "log_level": 0})
+    try:
+        admin.alter_user_scram_credentials([change], request_timeout=_CALL_SECONDS)[user].result()
+    except KafkaException as error:
+        raise OrderflowError(f"Kafka at {kafka} does not change the password of {user}: {error.args[0]}") from error
 
 
 def _allow(principal: str, operation: ACLOperation, kind: ResourceType, name: str) -> ACL:

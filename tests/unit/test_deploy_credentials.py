@@ -17,6 +17,7 @@ from deploy import credentials
 from deploy.local.services import SERVICES
 from deploy.local.stack import StackError, open_stack, refuse_other_profile
 from orderflow.broker.access import ACCESS
+from orderflow.market.errors import OrderflowError
 
 BARE = {"PATH": "/usr/bin:/bin", "HOME": "/nowhere", "ENV_FILE": "/dev/null"}
 
@@ -67,10 +68,32 @@ def test_credentials_when_they_are_there_then_they_stay(directory: Path) -> None
 def test_credentials_when_one_service_is_renewed_then_its_own_change_and_the_brokers_list(tmp_path: Path) -> None:
     credentials.ensure(tmp_path)
     before = contents(tmp_path)
-    credentials.ensure(tmp_path, ["plotter"])
+    told: dict[str, str] = {}
+    credentials.renew(tmp_path, "plotter", told.__setitem__)
+    assert told == {"plotter": (tmp_path / "plotter" / "kafka_password").read_text()}
     changed = {name for name, content in contents(tmp_path).items() if content != before[name]}
     own = {f"plotter/{name}" for name in ("key.pem", "certificate.pem", "server.pem", "kafka_password")}
     assert changed == {*own, "kafka/scram_users"}
+
+
+def test_credentials_when_kafka_refuses_the_new_password_then_the_old_ones_stay(tmp_path: Path) -> None:
+    credentials.ensure(tmp_path)
+    before = contents(tmp_path)
+
+    def refuse(*_: str) -> None:
+        raise OrderflowError("away")
+
+    with pytest.raises(OrderflowError):
+        credentials.renew(tmp_path, "plotter", refuse)
+    assert contents(tmp_path) == before
+
+
+def test_sparks_secret_when_renewed_then_all_of_spark_has_the_same_new_one(tmp_path: Path) -> None:
+    credentials.ensure(tmp_path)
+    before = (tmp_path / "processor" / "spark_secret").read_text()
+    credentials.renew_spark(tmp_path)
+    (after,) = {path.read_text() for path in tmp_path.glob("*/spark_secret")}
+    assert after != before
 
 
 def test_certificate_when_it_ends_within_a_month_then_it_is_issued_anew(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
