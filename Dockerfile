@@ -46,6 +46,11 @@ RUN useradd --uid 1000 --create-home orderflow \
     && for name in zookeeper kafka namenode datanode1 datanode2 spark-worker data-streamer plotter simulator; do \
          mkdir -p "/var/lib/orderflow/$name"; \
        done \
+    && for service in ca hdfs-key admin zookeeper kafka setup-topics namenode datanode1 datanode2 setup-hdfs spark-master spark-worker \
+         data-streamer processor tick-storage candle-storage plotter; do \
+         mkdir -p "/var/lib/orderflow/security/$service"; \
+       done \
+    && chmod -R go= /var/lib/orderflow/security \
     && mkdir /host \
     && chown -R orderflow:orderflow /var/lib/orderflow
 COPY --from=packages /opt/venv /opt/venv

@@ -47,7 +47,6 @@ SERVICES: Final = (
     "datanode1",
     "datanode2",
     "setup-hdfs",
-    "simulator",
     *dict.fromkeys((*KAFKA_USERS, *SPARK_SERVICES)),
 )
 """`admin` stands for the people who type commands; the others are those of docker-compose.yml."""
@@ -56,7 +55,6 @@ SERVICES: Final = (
 def ensure(directory: Path) -> None:
     """Make what is missing below `directory`. Raises OSError or ValueError."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
-    directory.chmod(0o700)
     authority = _authority(directory / "ca")
     spark_secret = _first(directory, "spark_secret")
     for service in SERVICES:

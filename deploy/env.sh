@@ -74,7 +74,7 @@ fi
 export PORT_OFFSET
 
 # And so it does its profile: plain, or secure (make demo SECURE=yes).
-if [[ -z ${SECURE:-} && -e $DATA_DIR/security ]]; then SECURE=yes; fi
+if [[ -z ${SECURE:-} && -e $DATA_DIR/security/ca/certificate.pem ]]; then SECURE=yes; fi
 export SECURE=${SECURE:-no} PROFILE=plain
 if [[ $SECURE == yes ]]; then
   PROFILE=secure

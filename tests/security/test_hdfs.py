@@ -36,6 +36,6 @@ def test_key_when_made_then_only_its_owner_reads_it(secure_stack: SecureStack) -
 def test_audit_log_when_a_file_is_deleted_then_it_says_who_did_it(secure_stack: SecureStack) -> None:
     assert secure_stack.run("bin/hdfs", "dfs", "-mkdir", "/trading/unwanted").returncode == 0
     assert secure_stack.run("bin/hdfs", "dfs", "-rm", "-r", "-skipTrash", "/trading/unwanted").returncode == 0
-    audit = (secure_stack.security_dir.parent / "logs" / "hdfs-audit.log").read_text()
+    audit = (secure_stack.security_dir.parent / "namenode" / "audit" / "hdfs-audit.log").read_text()
     (line,) = [line for line in audit.splitlines() if "cmd=delete\tsrc=/trading/unwanted\t" in line]
     assert "allowed=true\tugi=" in line

@@ -160,12 +160,63 @@ def reference_parser() -> Callable[[list[str]], list[str]] | None:
     return (lambda files: [str(tool), *files]) if tool.is_file() else None
 
 
+class SecureLoader(yaml.SafeLoader):
+    """Reads compose files with Docker Compose's own tags."""
+
+
+SecureLoader.add_constructor("!override", SecureLoader.construct_sequence)
+SECURE: dict[str, Any] = yaml.load((ROOT / "deploy" / "compose.secure.yml").read_text(), SecureLoader)["services"]
+
+
+def test_secure_compose_when_it_starts_a_service_then_its_credentials_are_there_and_it_knows_who_it_is():
+    assert set(SECURE) == {*COMPOSE, "setup-security"}
+    for name in set(COMPOSE) - {"simulator"}:
+        service = SECURE[name]
+        assert service["depends_on"] == {"setup-security": {"condition": "service_completed_successfully"}}
+        assert (service["environment"]["SECURE"], service["environment"]["SERVICE"]) == ("yes", name)
+        assert f"credentials-{name}:/var/lib/orderflow/security/{name}:ro" in service["volumes"]
+
+
+def test_secure_compose_when_a_service_runs_then_it_mounts_no_directory_of_the_host_and_nobody_elses_credentials():
+    for name, service in SECURE.items():
+        mounted = [volume.split(":")[0] for volume in service["volumes"]]
+        assert all(isinstance(volume, str) and not volume.startswith((".", "/", "~")) for volume in service["volumes"]), name
+        if name != "setup-security":
+            assert {volume for volume in mounted if volume.startswith("credentials-")} <= {f"credentials-{name}"}
+    holders = {name for name, service in SECURE.items() if any(volume.startswith("hdfs-key:") for volume in service["volumes"])}
+    spark = {"spark-worker", "processor", "tick-storage", "candle-storage"}
+    assert holders == {"namenode", "datanode1", "datanode2", "setup-hdfs", *spark}
+
+
+def test_secure_compose_when_it_keeps_a_services_data_then_in_the_volume_of_the_plain_profile():
+    for name, plain in COMPOSE.items():
+        data = {volume for volume in plain["volumes"] if isinstance(volume, str)}
+        assert data <= set(SECURE[name]["volumes"]), name
+
+
+def test_secure_compose_when_env_file_holds_secrets_then_only_who_needs_one_is_given_it():
+    given = {
+        (name, key)
+        for name, service in SECURE.items()
+        for key in service["environment"]
+        if re.search("TOKEN|SECRET|WEBHOOK", key)
+    }
+    assert given == {("data-streamer", "UPSTOX_ACCESS_TOKEN"), ("plotter", "HAS_TOKEN"), ("plotter", "ALERT_WEBHOOK")}
+
+
+def test_image_when_secure_has_every_directory_that_credentials_are_mounted_on():
+    made = re.search(r"for service in ((?:[a-z0-9 -]|\\\n)+);", (ROOT / "Dockerfile").read_text())
+    assert made
+    mounts = {v.split(":")[1] for s in SECURE.values() for v in s["volumes"] if "/security/" in v}
+    assert mounts == {f"/var/lib/orderflow/security/{name}" for name in made[1].replace("\\\n", "").split()}
+
+
 @pytest.mark.parametrize("override", ["", *OVERRIDES], ids=lambda text: "none" if not text else text.split()[-1])
 def test_compose_reference_parser_when_given_the_files_and_documented_overrides_accepts_them(tmp_path, override):
     parser = reference_parser()
     if parser is None:
         pytest.skip("no Docker Compose and no compose-go: make check installs the latter where Go is")
-    for name in ("docker-compose.yml", "deploy/compose.secrets.yml"):
+    for name in ("docker-compose.yml", "deploy/compose.secrets.yml", "deploy/compose.secure.yml"):
         shutil.copy(ROOT / name, tmp_path)
     files = ["docker-compose.yml", "compose.secrets.yml"]
     if override:

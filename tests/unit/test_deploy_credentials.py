@@ -40,7 +40,7 @@ def test_credentials_when_made_then_nobody_else_reads_them(directory: Path) -> N
 
 
 def test_credentials_when_made_then_each_service_has_its_own_and_each_kafka_user_a_password(directory: Path) -> None:
-    assert {path.name for path in directory.iterdir()} == {"ca", "admin", *(service.name for service in SERVICES)}
+    assert {path.name for path in directory.iterdir()} == {"ca", "admin", *(service.name for service in SERVICES)} - {"simulator"}
     passwords = {path.parent.name: path.read_text() for path in directory.glob("*/kafka_password")}
     assert set(passwords) == {"kafka", "admin", "setup-topics", *ACCESS}
     assert len(set(passwords.values())) == len(passwords)
@@ -126,7 +126,8 @@ def test_service_when_secure_then_it_is_told_its_own_credentials(tmp_path: Path)
 
 
 def test_commands_when_the_directory_was_made_secure_then_they_are_too(tmp_path: Path) -> None:
-    (tmp_path / "security").mkdir()
+    (tmp_path / "security" / "ca").mkdir(parents=True)
+    (tmp_path / "security" / "ca" / "certificate.pem").touch()
     assert open_stack({**BARE, "DATA_DIR": str(tmp_path)}).env["KAFKA_SASL_USERNAME"] == "admin"
     with pytest.raises(StackError, match="SECURE=maybe is neither yes nor no"):
         open_stack({**BARE, "DATA_DIR": str(tmp_path), "SECURE": "maybe"})
