@@ -25,7 +25,7 @@ from tests.security.conftest import ROOT, SecureStack
 
 WRITES = {
     "data-streamer": {"upstox_ticks", "upstox_feed_events", "upstox_rejects", "upstox_instrument_state"},
-    "processor": {"upstox_trades", "upstox_orderflow", "upstox_footprint", "upstox_feed_events"},
+    "processor": {"upstox_trades", "upstox_orderflow", "upstox_footprint", "upstox_feed_events", "upstox_candle_state"},
     "tick-storage": {"upstox_rejects"},
     "candle-storage": {"upstox_rejects"},
     "plotter": set(),
@@ -33,7 +33,7 @@ WRITES = {
 }
 READS = {
     "data-streamer": {"upstox_ticks", "upstox_instrument_state"},
-    "processor": {"upstox_ticks"},
+    "processor": {"upstox_ticks", "upstox_candle_state"},
     "tick-storage": {"upstox_ticks"},
     "candle-storage": {"upstox_orderflow", "upstox_footprint"},
     "plotter": {"upstox_ticks", "upstox_trades", "upstox_orderflow", "upstox_footprint", "upstox_feed_events"},
