@@ -204,6 +204,19 @@ def test_secure_compose_when_env_file_holds_secrets_then_only_who_needs_one_is_g
     assert given == {("data-streamer", "UPSTOX_ACCESS_TOKEN"), ("plotter", "HAS_TOKEN"), ("plotter", "ALERT_WEBHOOK")}
 
 
+# Where servers are and how to log in to them is the profile's own; what names a file of the host would need a mount.
+NOT_GIVEN = re.compile(
+    r"COMPOSE_|HEALTH_|HDFS_(USER|CA|KERBEROS)|ZOOKEEPER_(?!HEAP)|KAFKA_(BROKERS|SECURITY|SASL|SSL)|SPARK_(MASTER|AUTH)|NAMENODE_"
+    r"|DASHBOARD_(HOST|PORT)|UPSTOX_(CLIENT|REDIRECT)|\w+_(FILE|DIR|ARCHIVE)$"
+)
+
+
+def test_secure_compose_when_env_file_has_a_setting_then_some_service_is_given_it():
+    settings = re.findall(r"^#?([A-Z][A-Z0-9_]+)=", (ROOT / ".env.example").read_text(), re.MULTILINE)
+    given = {name for service in SECURE.values() for name in service["environment"]}
+    assert [name for name in settings if name not in given and not NOT_GIVEN.match(name)] == []
+
+
 def test_image_when_secure_has_every_directory_that_credentials_are_mounted_on():
     made = re.search(r"for service in ((?:[a-z0-9 -]|\\\n)+);", (ROOT / "Dockerfile").read_text())
     assert made
