@@ -19,10 +19,10 @@ def main() -> int:
     chosen = settings.load()
     logs.configure(chosen.log_level, secrets=[chosen.access_token])
     extent = partial(topic_extent, chosen.kafka)
-    extent(TICKS)  # without Kafka this process ends before it asks Spark for cores
+    ticks = extent(TICKS)  # without Kafka this process ends before it asks Spark for cores
     changelog = partial(CandleChangelog.of, chosen.kafka)
     spark = spark_session(chosen, "orderflow-processor", chosen.processor_cores)
-    require_cores(spark, chosen)
+    require_cores(spark, chosen, len(ticks.starts))
     watch = QueryWatch(spark, processor_queries(spark, chosen, extent, changelog), {"trades": chosen.trades_trigger_seconds})
     with HealthServer(chosen.health_host, chosen.health_port, watch.health):
         return watch.wait()

@@ -141,14 +141,13 @@ export SPOOL_DIR=${SPOOL_DIR:-$DATA_DIR/data-streamer/spool}
 export FEED=${FEED:-live} SIM_HOST=${SIM_HOST:-$BIND_HOST} SIMULATOR_HOST=${SIMULATOR_HOST:-localhost}
 export SIM_TLS_DIR=${SIM_TLS_DIR:-$DATA_DIR/simulator/tls} SIM_TOKEN=${SIM_TOKEN:-simulator}
 
-# Sizes. Heap of each server and of Spark's drivers and executors; cores that each application may take.
+# Sizes. Heap of each server and of Spark's drivers and executors. An application's cores are in orderflow/settings.py.
 export ZOOKEEPER_HEAP=${ZOOKEEPER_HEAP:-64m} KAFKA_HEAP=${KAFKA_HEAP:-256m}
 export NAMENODE_HEAP=${NAMENODE_HEAP:-128m} DATANODE_HEAP=${DATANODE_HEAP:-96m}
 export NAMENODE_CHECKPOINT_SECONDS=${NAMENODE_CHECKPOINT_SECONDS:-1800} NAMENODE_CHECKPOINT_EDITS=${NAMENODE_CHECKPOINT_EDITS:-200000}
 export SPARK_DAEMON_MEMORY=${SPARK_DAEMON_MEMORY:-128m}
 export SPARK_WORKER_CORES=${SPARK_WORKER_CORES:-8} SPARK_WORKER_MEMORY=${SPARK_WORKER_MEMORY:-4g}
-export PROCESSOR_CORES=${PROCESSOR_CORES:-4} TICK_STORAGE_CORES=${TICK_STORAGE_CORES:-1}
-export CANDLE_STORAGE_CORES=${CANDLE_STORAGE_CORES:-1} SESSION_CORES=${SESSION_CORES:-1}
+export SESSION_CORES=${SESSION_CORES:-1}
 export DRIVER_MEMORY=${DRIVER_MEMORY:-480m} EXECUTOR_MEMORY=${EXECUTOR_MEMORY:-480m}
 export PROCESSOR_DRIVER_MEMORY=${PROCESSOR_DRIVER_MEMORY:-512m} PROCESSOR_EXECUTOR_MEMORY=${PROCESSOR_EXECUTOR_MEMORY:-600m}
 export SPARK_DEFAULT_PARALLELISM=${SPARK_DEFAULT_PARALLELISM:-2} SPARK_SQL_SHUFFLE_PARTITIONS=${SPARK_SQL_SHUFFLE_PARTITIONS:-2}
@@ -195,7 +194,7 @@ session_conf() { # a person's own session
   service_names
   DRIVER_JAVA_OPTIONS="$DRIVER_JAVA_OPTIONS ${JAVA_NAMES[*]}"
   EXECUTOR_JAVA_OPTIONS="$EXECUTOR_JAVA_OPTIONS ${JAVA_NAMES[*]}"
-  spark_conf session "$SESSION_CORES" "$DRIVER_MEMORY" "$EXECUTOR_MEMORY" "$EXECUTOR_JAVA_OPTIONS"
+  spark_conf session "$DRIVER_MEMORY" "$EXECUTOR_MEMORY" "$EXECUTOR_JAVA_OPTIONS"
 }
 
 render() { # FILE TEMPLATE…: fill in ${NAMES} from the environment
@@ -205,9 +204,9 @@ render() { # FILE TEMPLATE…: fill in ${NAMES} from the environment
   "$PYTHON" -I "$ORDERFLOW_HOME/deploy/render.py" "$file" "${@/#/$ORDERFLOW_HOME/deploy/conf/}"
 }
 
-spark_conf() { # NAME CORES DRIVER_MEMORY EXECUTOR_MEMORY EXECUTOR_JAVA_OPTIONS: a conf directory of this application's own
+spark_conf() { # NAME DRIVER_MEMORY EXECUTOR_MEMORY EXECUTOR_JAVA_OPTIONS: a conf directory of this application's own
   export SPARK_CONF_DIR=$CONF_DIR/spark-$1
-  CORES_MAX=$2 DRIVER_MEMORY=$3 EXECUTOR_MEMORY=$4 EXECUTOR_JAVA_OPTIONS=$5 render "$SPARK_CONF_DIR/spark-defaults.conf" \
+  DRIVER_MEMORY=$2 EXECUTOR_MEMORY=$3 EXECUTOR_JAVA_OPTIONS=$4 render "$SPARK_CONF_DIR/spark-defaults.conf" \
     spark/spark-defaults.conf "spark/$PROFILE.conf"
   [[ -z ${SPARK_EXTRA_CONF:-} ]] || cat "$SPARK_EXTRA_CONF" >>"$SPARK_CONF_DIR/spark-defaults.conf"
   if [[ -n ${SPARK_AUTH_SECRET_FILE:-}${HDFS_KERBEROS_PRINCIPAL:-}${HDFS_USER:-} ]]; then
@@ -272,9 +271,9 @@ choose_feed() { # settle FEED=auto, waiting for a simulator if there is no token
 spark_app() { # NAME SCRIPT: run one of the entry points that need the cluster
   local prefix=${1^^}
   prefix=${prefix//-/_}
-  local cores=${prefix}_CORES driver=${prefix}_DRIVER_MEMORY executor=${prefix}_EXECUTOR_MEMORY health=${prefix}_HEALTH_PORT
+  local driver=${prefix}_DRIVER_MEMORY executor=${prefix}_EXECUTOR_MEMORY health=${prefix}_HEALTH_PORT
   local java=${prefix}_EXECUTOR_JAVA_OPTIONS
-  spark_conf "$1" "${!cores}" "${!driver:-$DRIVER_MEMORY}" "${!executor:-$EXECUTOR_MEMORY}" "${!java:-$EXECUTOR_JAVA_OPTIONS}"
+  spark_conf "$1" "${!driver:-$DRIVER_MEMORY}" "${!executor:-$EXECUTOR_MEMORY}" "${!java:-$EXECUTOR_JAVA_OPTIONS}"
   wait_for setup-hdfs setup-topics
   [[ $SPARK_MASTER_URL != "spark://$SPARK_MASTER_HOST:$SPARK_MASTER_PORT" ]] || wait_for spark-master
   HEALTH_PORT=${!health} exec "$PYTHON" "$ORDERFLOW_HOME/$2"

@@ -106,7 +106,9 @@ def _access_token(told: Settings) -> str | None:
 def _spark(told: Settings, name: str, *, local: bool) -> Any:
     from orderflow.processing.session import spark_session
 
-    return spark_session(replace(told, spark=SparkCluster("local[2]")) if local else told, f"orderflow-{name}", 1)
+    return spark_session(
+        replace(told, spark=SparkCluster("local[2]")) if local else told, f"orderflow-{name}", told.session_cores
+    )
 
 
 if __name__ == "__main__":

@@ -204,7 +204,8 @@ class ZooKeeperCluster:
 class HdfsCluster:
     """A NameNode over HTTP, and as whom to speak to HDFS: a Kerberos principal with its keytab, or a name that HDFS believes.
 
-    Without a principal `user` is that name; empty, it is the account that the process runs under.
+    Without a principal `user` is that name; empty, it is the account that the process runs under. `replication` is how many
+    DataNodes hold each block of a file that is written.
     """
 
     http_url: str
@@ -212,6 +213,7 @@ class HdfsCluster:
     kerberos_principal: str = ""
     kerberos_keytab: Path | None = None
     ca_file: Path | None = None
+    replication: int = 2
 
     def __post_init__(self) -> None:
         if bool(self.kerberos_principal) != bool(self.kerberos_keytab):

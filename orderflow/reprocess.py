@@ -26,7 +26,7 @@ def run(settings: Settings, date: str, *, apply: bool) -> int:
 
     Raises LakeError when no ticks of the date are stored, or the day kept changing under it.
     """
-    spark = spark_session(settings, f"reprocess-{date}", cores=1)
+    spark = spark_session(settings, f"reprocess-{date}", settings.session_cores)
     try:
         for attempt in range(1, ATTEMPTS + 1):
             try:

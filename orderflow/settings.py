@@ -63,8 +63,7 @@ class Settings:
     processor_cores: int
     tick_storage_cores: int
     candle_storage_cores: int
-    default_parallelism: int
-    shuffle_partitions: int
+    session_cores: int
     windows: tuple[int, ...]
     watermark_seconds: int
     aggressor_rule: str
@@ -160,6 +159,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
             kerberos_principal=read.text("HDFS_KERBEROS_PRINCIPAL", ""),
             kerberos_keytab=read.path("HDFS_KERBEROS_KEYTAB"),
             ca_file=read.path("HDFS_CA_FILE"),
+            replication=read.integer("HDFS_REPLICATION", 2, least=1),
         ),
         spark=SparkCluster(
             master_url=read.text("SPARK_MASTER_URL", "spark://spark-master:7077"),
@@ -169,8 +169,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         processor_cores=read.integer("PROCESSOR_CORES", 4, least=1),
         tick_storage_cores=read.integer("TICK_STORAGE_CORES", 1, least=1),
         candle_storage_cores=read.integer("CANDLE_STORAGE_CORES", 1, least=1),
-        default_parallelism=read.integer("SPARK_DEFAULT_PARALLELISM", 2, least=1),
-        shuffle_partitions=read.integer("SPARK_SQL_SHUFFLE_PARTITIONS", 2, least=1),
+        session_cores=read.integer("SESSION_CORES", 1, least=1),
         windows=read.choices("WINDOW_MINUTES", "1", WINDOW_MINUTES),
         watermark_seconds=read.integer("WATERMARK_SECONDS", 120, least=60),
         aggressor_rule=read.choice("AGGRESSOR_RULE", "split", AGGRESSOR_RULES),

@@ -21,6 +21,7 @@ class LakeFiles:
     """
 
     def __init__(self, hdfs: HdfsCluster) -> None:
+        self._replication = hdfs.replication
         session = http_session(hdfs)
         if not hdfs.kerberos_principal:
             session.params = {"user.name": hdfs.user or getpass.getuser()}
@@ -31,7 +32,7 @@ class LakeFiles:
         name = f"{kind}-{uuid.uuid4().hex[:8]}.parquet"
         written = f"{ROOT}/_staging/{kind}/{name}"
         try:
-            self._client.write(written, content, replication=2)
+            self._client.write(written, content, replication=self._replication)
             self._client.makedirs(table.day(date))
             self._client.rename(written, f"{table.day(date)}/{name}")
         except (HdfsError, RequestException) as error:
@@ -41,7 +42,7 @@ class LakeFiles:
     def write_text(self, name: str, text: str) -> None:
         """Write a small file at the lake's root, in the place of one that may be there."""
         try:
-            self._client.write(f"{ROOT}/{name}", text.encode(), overwrite=True, replication=2)
+            self._client.write(f"{ROOT}/{name}", text.encode(), overwrite=True, replication=self._replication)
         except (HdfsError, RequestException) as error:
             raise LakeError(f"cannot write {ROOT}/{name}: {error}") from error
 

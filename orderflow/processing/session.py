@@ -1,4 +1,4 @@
-"""The Spark session of an application, from settings; everything static comes from spark-defaults."""
+"""The Spark session of an application: name, master and cores from settings; sizes and replication from spark-defaults.conf."""
 
 from __future__ import annotations
 
@@ -20,12 +20,7 @@ def spark_session(settings: Settings, name: str, cores: int) -> SparkSession:
         SparkSession.builder.appName(name)
         .master(settings.spark.master_url)
         .config("spark.cores.max", cores)
-        .config("spark.default.parallelism", settings.default_parallelism)
-        .config("spark.sql.shuffle.partitions", settings.shuffle_partitions)
         .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.hadoop.dfs.replication", 2)
-        .config("spark.hadoop.dfs.client.block.write.replace-datanode-on-failure.policy", "NEVER")
-        .config("spark.scheduler.mode", "FAIR")
         .config("spark.sql.streaming.metricsEnabled", "false")
         .config("spark.sql.streaming.numRecentProgressUpdates", 20)
     )

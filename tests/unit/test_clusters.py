@@ -293,7 +293,7 @@ def test_launched_spark_when_its_cluster_authenticates_then_the_secret_is_in_a_p
     (tmp_path / "secret").write_text("s3cr3t")
     told = {"PATH": "/usr/bin:/bin", "PYTHON": sys.executable, "ENV_FILE": "/dev/null", "DATA_DIR": str(tmp_path)}
     told |= {"SPARK_AUTH_SECRET_FILE": str(tmp_path / "secret")}
-    script = ". deploy/env.sh; spark_conf daemon 1 1g 1g -Dx=y; env"
+    script = ". deploy/env.sh; spark_conf daemon 1g 1g -Dx=y; env"
     shown = subprocess.run(
         ["bash", "-c", script, "deploy/env.sh"], cwd=ROOT, env=told, capture_output=True, text=True, check=True
     )

@@ -23,7 +23,8 @@ BARE = {"PATH": os.environ["PATH"], "HOME": "/nowhere", "ENV_FILE": "/dev/null",
 
 def test_env_example_names_each_setting_once():
     read = re.findall(r"read\.\w+\(\s*\"([A-Z_]+)\"", (ROOT / "orderflow" / "settings.py").read_text())
-    assert sorted({*read, "COMPOSE_PROFILES"}) == sorted(NAMES)
+    elsewhere = {"COMPOSE_PROFILES", "SPARK_DEFAULT_PARALLELISM", "SPARK_SQL_SHUFFLE_PARTITIONS"}
+    assert sorted({*read, *elsewhere}) == sorted(NAMES)
 
 
 def test_env_example_shows_the_defaults_when_every_line_is_taken(tmp_path):

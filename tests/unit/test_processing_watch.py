@@ -9,7 +9,7 @@ import pytest
 from py4j.protocol import Py4JNetworkError
 
 from orderflow.market.errors import OrderflowError, SettingsError
-from orderflow.processing.cores import cores_needed, require_cores
+from orderflow.processing.cores import require_cores
 from orderflow.processing.watch import _HINTS, QueryWatch
 from orderflow.settings import load
 
@@ -404,12 +404,11 @@ def test_watch_when_it_does_not_pass_within_five_minutes_or_is_no_outage_then_th
         lost._observe("ticks", lost._queries["ticks"])
 
 
-def test_cores_when_fewer_than_partitions_and_two_then_the_processor_refuses_with_the_setting() -> None:
-    settings = load({"KAFKA_PARTITIONS": "4", "PROCESSOR_CORES": "4"})
-    assert cores_needed(settings) == 6
-    with pytest.raises(SettingsError, match="PROCESSOR_CORES=6"):
-        require_cores(FakeSession(), settings)  # type: ignore[arg-type]
-    require_cores(FakeSession(), load({"PROCESSOR_CORES": "4"}))  # type: ignore[arg-type]
+def test_cores_when_fewer_than_the_topics_partitions_and_two_then_the_processor_refuses_with_the_setting() -> None:
+    settings = load({"KAFKA_PARTITIONS": "2", "PROCESSOR_CORES": "5"})
+    with pytest.raises(SettingsError, match=r"has 5 cores .* 4 partitions of upstox_ticks, .* PROCESSOR_CORES=6"):
+        require_cores(FakeSession(), settings, partitions=4)  # type: ignore[arg-type]
+    require_cores(FakeSession(), settings, partitions=3)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("path", ["orderflow/processing/watch.py", "orderflow/processing/state_guard.py"])
