@@ -30,8 +30,9 @@ elif [[ -z ${ORDERFLOW_PROBE:-} && -d ${ENV_FILE%/*} && ! -x ${ENV_FILE%/*} ]]; 
   echo "WARNING ${ENV_FILE%/*} cannot be entered by $(id -un), so .env is not read: chmod a+rx the project's directory" >&2
 fi
 
-# Which service this is: told by its launcher, or by its health check when that runs by itself.
-case $0 in
+# Which service this is: told by its launcher, or by its health check when that runs by itself. Commands are people's.
+case ${BASH_SOURCE[1]:-} in
+  *bin/*) export SERVICE=${SERVICE:-admin} ;;
   *deploy/launch/datanode) export SERVICE=datanode${1:-} ;;
   *deploy/launch/*) export SERVICE=${0##*/} ;;
   *deploy/health/*) export SERVICE=${SERVICE:-${0##*/}} ;;

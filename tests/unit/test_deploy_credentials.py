@@ -8,6 +8,8 @@ import hashlib
 import re
 import ssl
 import stat
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -19,6 +21,7 @@ from deploy.local.stack import StackError, open_stack, refuse_other_profile
 from orderflow.broker.access import ACCESS
 from orderflow.market.errors import OrderflowError
 
+ROOT = Path(__file__).resolve().parents[2]
 BARE = {"PATH": "/usr/bin:/bin", "HOME": "/nowhere", "ENV_FILE": "/dev/null"}
 
 
@@ -138,6 +141,14 @@ def test_stack_when_its_directory_was_made_with_the_other_profile_then_refused()
     refuse_other_profile({"secure": "yes"}, "yes")
     with pytest.raises(StackError, match="made with SECURE=no: start it so, choose another DATA_DIR"):
         refuse_other_profile({"feed": "simulator"}, "yes")
+
+
+def test_token_of_env_file_when_people_run_commands_then_these_do_not_inherit_it(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("UPSTOX_ACCESS_TOKEN=secret-token\n")
+    env = {**BARE, "PYTHON": sys.executable, "ENV_FILE": str(tmp_path / ".env"), "DATA_DIR": str(tmp_path)}
+    script = "import os; print('secret-token' in os.environ.values(), os.environ['SERVICE'])"
+    answer = subprocess.run(["bin/python3", "-c", script], cwd=ROOT, env=env, capture_output=True, text=True, check=True)
+    assert answer.stdout == "False admin\n"
 
 
 @pytest.mark.parametrize(
