@@ -6,8 +6,9 @@ PYTHON ?= $(VENV)/bin/python
 export PYTHON := $(if $(filter /%,$(PYTHON)),$(PYTHON),$(CURDIR)/$(PYTHON))
 export DATA_DIR PORT_OFFSET SECURE FEED_RECORDING FEED_SESSION FEED_SPEED FEED_TIMES INSTRUMENT TIMEOUT S LINES FOLLOW
 LOCAL := $(PYTHON) -m deploy.local
+PAGES := $(wildcard *.md docs/*.md docs/decisions/*.md)
 
-.PHONY: help setup python java chromium artifacts lock demo up stop status logs wait rotate clean shell check test test-unit test-parts test-e2e bench chaos chaos-short fuzz soak audit
+.PHONY: help setup python java chromium artifacts lock demo up stop status logs wait rotate clean shell check docs test test-unit test-parts test-e2e bench chaos chaos-short fuzz soak audit
 
 help: ## List the targets and variables
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -92,18 +93,24 @@ clean: ## Stop everything and delete DATA_DIR
 shell: $(VENV)/.complete ## A shell in which hdfs, kafka-topics.sh, spark-submit and python3 are the stack's
 	@PATH="$(CURDIR)/bin:$$PATH" exec $${SHELL:-bash}
 
-check: $(VENV)/.tools ## Format, lint, types of Python and of the page, shell scripts, container files
+check: $(VENV)/.tools ## Format, lint, types of Python and of the page, shell scripts, container files, documentation
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
 	$(dir $(PYTHON))shellcheck deploy/*.sh deploy/install-* deploy/fetch-artifacts deploy/check-* deploy/launch/* deploy/health/* bin/*
 	$(dir $(PYTHON))yamllint --strict docker-compose.yml deploy/compose.secrets.yml deploy/compose.secure.yml .yamllint.yml
 	$(dir $(PYTHON))hadolint Dockerfile
+	$(PYTHON) -m pymarkdown scan $(PAGES)
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build
 	@deploy/check-compose
 	@deploy/check-page
 
 audit: setup $(VENV)/.tools ## List what the product is made of (sbom.json) and check it for known vulnerabilities; works offline
 	@$(PYTHON) -m deploy.audit sbom.json
+
+docs: $(VENV)/.tools ## Build the documentation as a site, into .cache/site
+	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build
+	@echo "open .cache/site/index.html"
 
 test: test-unit test-parts test-e2e ## All tests; sets up what it needs
 

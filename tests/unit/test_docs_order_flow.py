@@ -22,7 +22,7 @@ def test_page_when_its_python_blocks_are_run_then_every_assertion_holds():
 
 
 def test_page_when_it_states_constants_then_they_are_the_codes():
-    text = PAGE.read_text(encoding="utf-8").replace("−", "-")
+    text = " ".join(PAGE.read_text(encoding="utf-8").replace("−", "-").split())
     mixing = (
         f"min(ln(prints) / {aggressor.FULL_MIX_LOG_PRINTS:.0f}, 1) × ({aggressor.MIXING} × max(min(window, "
         f"{aggressor.BUSY_SECONDS:.0f}) - {aggressor.SINGLE_SIDED_SECONDS}, 0) × exp(-quiet) × (1 + {aggressor.BOOK_PULL} × pull)"

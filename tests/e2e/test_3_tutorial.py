@@ -1,4 +1,4 @@
-"""The README's own commands on the local stack: what is documented is what runs."""
+"""The tutorial's commands and notebook on the local stack: what is documented is what runs."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from conftest import PORT_OFFSET, ROOT, LocalStack  # type: ignore[import-not-fo
 
 pytestmark = pytest.mark.e2e
 
-README = (ROOT / "README.md").read_text()
-COMMANDS = re.findall(r"^docker exec (?:-i )?[a-z-]+ (.+)$", README, flags=re.MULTILINE)
+TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
+COMMANDS = re.findall(r"^docker exec (?:-i )?[a-z-]+ (.+)$", TUTORIAL, flags=re.MULTILINE)
 EXPECTED = {
     "kafka-topics.sh": "upstox_orderflow",
     "kafka-console-consumer.sh": '"total_volume"',
@@ -38,16 +38,16 @@ def stored_date(stack: LocalStack) -> str:
     return sorted(re.findall(r"date=(\d{4}-\d{2}-\d{2})", listed))[-1]
 
 
-def test_readme_when_read_then_it_shows_every_promised_command() -> None:
+def test_tutorial_when_read_then_it_shows_every_promised_command() -> None:
     assert len(COMMANDS) == 8
     assert {name for name in EXPECTED if any(command.startswith(name) for command in COMMANDS)} == set(EXPECTED)
 
 
 @pytest.mark.parametrize("command", COMMANDS)
-def test_command_of_the_readme_when_run_on_the_local_stack_then_it_answers(
+def test_command_of_the_tutorial_when_run_on_the_local_stack_then_it_answers(
     local_stack: LocalStack, tmp_path: Path, command: str
 ) -> None:
-    block = re.search(r"```python\n# script.py\n(.+?)```", README, flags=re.DOTALL)
+    block = re.search(r"```python\n# script.py\n(.+?)```", TUTORIAL, flags=re.DOTALL)
     assert block is not None
     (tmp_path / "script.py").write_text(local(block[1]).replace("2025-11-29", stored_date(local_stack)))
     answer = subprocess.run(
@@ -65,6 +65,29 @@ def test_command_of_the_readme_when_run_on_the_local_stack_then_it_answers(
     if command.startswith("spark-submit"):
         written = local_stack.tool("hdfs", "dfs", "-cat", "/trading/export/candles/*.csv")
         assert written.startswith("window_start,window_end,instrument,open,high,low,close")
+
+
+def test_notebook_of_the_tutorial_when_its_cells_are_run_in_order_then_it_answers_for_each_instrument(
+    local_stack: LocalStack, tmp_path: Path
+) -> None:
+    cells = re.findall(r"^```python notebook\n(.+?)^```", TUTORIAL, flags=re.DOTALL | re.MULTILINE)
+    assert len(cells) == 4
+    shown = 'print("answered:", answer.where("minutes > 0").count(), candles.select("instrument").distinct().count())\n'
+    (tmp_path / "notebook.py").write_text("\n".join([*cells, shown]))
+    answer = subprocess.run(
+        [str(ROOT / "bin" / "python3"), "notebook.py"],
+        cwd=tmp_path,
+        env=local_stack.env,
+        stdin=subprocess.DEVNULL,
+        capture_output=True,
+        text=True,
+        timeout=600,
+    )
+    assert answer.returncode == 0, answer.stderr[-2000:]
+    answered, instruments = re.findall(r"answered: (\d+) (\d+)", answer.stdout)[0]
+    assert int(answered) >= 1
+    assert int(instruments) >= int(answered)
+    assert "Plotly.newPlot" in (tmp_path / "cvd.html").read_text()
 
 
 def test_spark_submit_when_standard_input_is_empty_then_it_says_what_to_do(local_stack: LocalStack) -> None:
