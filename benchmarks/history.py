@@ -25,12 +25,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
+from orderflow.market.times import ms_from_iso
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from orderflow import settings
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, TICKS, arrow_schema
-from orderflow.market.candle import Candle, ms_from_iso
+from orderflow.market.candle import Candle
 
 ROOT = Path(__file__).resolve().parent.parent
 QUERY = """

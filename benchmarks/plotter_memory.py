@@ -25,6 +25,8 @@ from statistics import median
 
 import orjson
 
+from orderflow.market.times import MINUTE_MS, iso_from_ms
+
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from orderflow.dashboard.sources.directory import Directory
@@ -32,11 +34,11 @@ from orderflow.dashboard.state.store import Store
 from orderflow.dashboard.views.viewer import View, Viewer
 from orderflow.market import topics
 from orderflow.market.aggressor import Evidence, verdict
-from orderflow.market.candle import Candle, iso_from_ms
+from orderflow.market.candle import Candle
 from orderflow.market.inference import InstrumentState, infer
 from orderflow.market.price_unit import PAISE, in_units
 from orderflow.market.session import Session, SessionCalendar
-from orderflow.market.tick import MINUTE_MS, Tick, tick_record
+from orderflow.market.tick import Tick, tick_record
 from orderflow.simulator import feed_message
 from orderflow.simulator.catalogue import DEMO, Instrument
 from orderflow.simulator.market_model import MarketModel

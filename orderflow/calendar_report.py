@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 from orderflow.clusters import KafkaCluster
 from orderflow.market.calendar import SessionCalendar
 from orderflow.market.errors import OrderflowError, SettingsError
-from orderflow.market.phases import Day, ist_clock
+from orderflow.market.phases import Day
 from orderflow.market.session import SegmentState
 from orderflow.market.stored_state import SEGMENT, segment_state
-from orderflow.market.tick import IST
+from orderflow.market.times import DAY_MS, IST, ist_clock
 from orderflow.market.timetable import SEGMENTS, groups_of
 from orderflow.market.transitions import confirmed
 from orderflow.settings import Settings
@@ -114,7 +114,7 @@ def _phases(day: Day, forecast: Day) -> Iterator[str]:
 
 
 def _end(end_ms: int, day: Day) -> str:
-    return "24:00" if end_ms - day.midnight_ms == 86_400_000 else ist_clock(end_ms)[:5]
+    return "24:00" if end_ms - day.midnight_ms == DAY_MS else ist_clock(end_ms)[:5]
 
 
 def _date(text: str | None) -> str:

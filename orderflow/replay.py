@@ -17,17 +17,18 @@ from google.protobuf import json_format
 from tqdm import tqdm
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
-from orderflow.market import records
+from orderflow.market import aggressor, records
 from orderflow.market.candle import Candle
 from orderflow.market.engine.messages import levels_of
 from orderflow.market.engine.partition import EngineSettings, Output, PartitionEngine
 from orderflow.market.errors import OrderflowError
 from orderflow.market.rejects import reject_record
 from orderflow.market.session import SessionBook, SessionCalendar
-from orderflow.market.tick import Tick, ist_date
+from orderflow.market.tick import Tick
+from orderflow.market.times import ist_date
 from orderflow.market.trades import trade_of
 from orderflow.market.validation import tick_problem
-from orderflow.settings import AGGRESSOR_RULES, WINDOW_MINUTES, Settings
+from orderflow.settings import WINDOW_MINUTES, Settings
 from orderflow.upstox.calendar import equity_calendar
 from orderflow.upstox.engine import FeedEngine
 
@@ -197,7 +198,7 @@ def add_parser(commands: Any) -> None:
                         help="also write candles of N minutes; may be given several times")  # fmt: skip
     parser.add_argument("--status-made-up", action="store_true",
                         help="the market status is the recorder's: sessions follow the calendar alone")  # fmt: skip
-    parser.add_argument("--rule", choices=AGGRESSOR_RULES, help="how volume is split (AGGRESSOR_RULE)")
+    parser.add_argument("--rule", choices=aggressor.RULES, help="how volume is split (AGGRESSOR_RULE)")
     parser.set_defaults(run=_command)
 
 

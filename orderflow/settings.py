@@ -24,10 +24,10 @@ from orderflow.clusters import (
     TlsFiles,
     ZooKeeperCluster,
 )
+from orderflow.market import aggressor
 from orderflow.market.errors import SettingsError
 
 WINDOW_MINUTES: Final = (1, 2, 3, 5, 10, 15, 30, 60, 75, 125)
-AGGRESSOR_RULES: Final = ("split", "lee_ready", "emo", "clnv")
 FEED_MODES: Final = ("full", "full_d30", "ltpc", "option_greeks")
 
 
@@ -172,7 +172,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         session_cores=read.integer("SESSION_CORES", 1, least=1),
         windows=read.choices("WINDOW_MINUTES", "1", WINDOW_MINUTES),
         watermark_seconds=read.integer("WATERMARK_SECONDS", 120, least=60),
-        aggressor_rule=read.choice("AGGRESSOR_RULE", "split", AGGRESSOR_RULES),
+        aggressor_rule=read.choice("AGGRESSOR_RULE", "split", aggressor.RULES),
         exchange_bars=read.choice("EXCHANGE_BARS", "true", ("true", "false")) == "true",
         trades_trigger_seconds=read.integer("TRADES_TRIGGER_SECONDS", 300, least=5),
         candles_trigger_seconds=read.number("CANDLES_TRIGGER_SECONDS", 2.0, least=0.0),

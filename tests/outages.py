@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from orderflow.market.inference import InstrumentState, infer
 from orderflow.market.session import SessionCalendar
-from orderflow.market.tick import MINUTE_MS, Bar, FeedUpdate, Level, Tick
+from orderflow.market.tick import Bar, FeedUpdate, Level, Tick
+from orderflow.market.times import MINUTE_MS
 
 KEY = "NSE_EQ|INE118H01025"
 SESSION = SessionCalendar().session(KEY, "2025-12-15")

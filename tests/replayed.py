@@ -11,7 +11,8 @@ from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
 from orderflow.market.inference import Event, InstrumentState, infer
 from orderflow.market.session import SessionCalendar
-from orderflow.market.tick import Tick, ist_date
+from orderflow.market.tick import Tick
+from orderflow.market.times import ist_date
 from orderflow.upstox.decode import decode
 
 

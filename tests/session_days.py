@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from datetime import datetime
 
 from orderflow.market.phases import Span
-from orderflow.market.tick import IST
+from orderflow.market.times import IST
 
 TCS = "NSE_EQ|INE467B01029"
 

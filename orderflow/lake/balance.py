@@ -11,15 +11,13 @@ candles of its own, so the last edge may lie behind it.
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from orderflow.market.candle import ms_from_iso
 from orderflow.market.errors import DecodeError
-
-_MINUTE_MS: Final = 60_000
+from orderflow.market.times import MINUTE_MS, ms_from_iso
 
 
 def unbalanced_volumes(ticks: pa.Table, candles: pa.Table, settled_ms: int) -> dict[str, int]:
@@ -47,10 +45,10 @@ def _spans(candles: pa.Table, settled_ms: int) -> dict[str, tuple[int, int, int]
     minutes: dict[str, list[tuple[int, int]]] = {}
     for row in candles.filter(pc.equal(candles.column("window_minutes"), 1)).to_pylist():
         start_ms = _start_ms(row)
-        if start_ms is not None and start_ms + _MINUTE_MS <= settled_ms:
+        if start_ms is not None and start_ms + MINUTE_MS <= settled_ms:
             minutes.setdefault(row["instrument"], []).append((start_ms, row["total_volume"]))
     return {
-        key: (rows[1][0], rows[-1][0] + _MINUTE_MS, sum(volume for _, volume in rows[1:]))
+        key: (rows[1][0], rows[-1][0] + MINUTE_MS, sum(volume for _, volume in rows[1:]))
         for key, rows in ((key, sorted(rows)) for key, rows in minutes.items())
         if len(rows) > 1
     }

@@ -17,7 +17,7 @@ from orderflow.lake.history import History, check_period
 from orderflow.lake.layout import TABLES, LakeError
 from orderflow.lake.maintenance import LakeFiles
 from orderflow.lake.retention import expired
-from orderflow.market.candle import IST, iso_from_ms
+from orderflow.market.times import IST, iso_from_ms
 from orderflow.settings import Settings
 
 log = logging.getLogger(__name__)

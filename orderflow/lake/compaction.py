@@ -29,7 +29,7 @@ from orderflow.lake.layout import (
 from orderflow.lake.offsets import covered_by, lists_of
 from orderflow.lake.retention import expired
 from orderflow.lake.swap import REPLACED, SWAPS, TRASH, Swaps
-from orderflow.market.tick import ist_date
+from orderflow.market.times import ist_date
 
 STAGING: Final = f"{ROOT}/_staging/compact"
 COMPRESSION: Final = "zstd"

@@ -12,9 +12,10 @@ from orderflow.lake.layout import arrow_schema
 from orderflow.market import records
 from orderflow.market.aggressor import Evidence, verdict
 from orderflow.market.calendar import sessions_of
-from orderflow.market.candle import Candle, iso_from_ms
+from orderflow.market.candle import Candle
 from orderflow.market.measures import roll_up
 from orderflow.market.price_unit import PAISE, common_unit
+from orderflow.market.times import iso_from_ms
 
 _FAR_MS: Final = 1 << 62
 

@@ -7,20 +7,19 @@ from dataclasses import dataclass
 from datetime import date as calendar_date
 from datetime import timedelta
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 from urllib.parse import quote
 
 import requests
 from msgspec.structs import replace
 
 from orderflow.lake.layout import LakeError
-from orderflow.market.candle import Candle, iso_from_ms, ms_from_iso
+from orderflow.market.candle import Candle
 from orderflow.market.confidence import grade
 from orderflow.market.day_so_far import exchange_candle
 from orderflow.market.errors import DecodeError
 from orderflow.market.tick import Bar
-
-MINUTE_MS: Final = 60_000
+from orderflow.market.times import iso_from_ms, ms_from_iso
 
 
 class TooManyCallsError(LakeError):

@@ -19,8 +19,9 @@ from orderflow.lake.history import History, check_period
 from orderflow.lake.layout import CANDLES, LakeError, arrow_schema
 from orderflow.lake.maintenance import LakeFiles
 from orderflow.lake.reconciliation import Reconciliation, reconcile, without_outages
-from orderflow.market.candle import IST, Candle, iso_from_ms
+from orderflow.market.candle import Candle
 from orderflow.market.day_so_far import COMPLETE_MS, WITHOUT_TICKS
+from orderflow.market.times import IST, iso_from_ms
 from orderflow.settings import Settings
 
 ATTEMPTS: Final = 5

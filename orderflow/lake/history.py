@@ -85,7 +85,7 @@ class History:
         return found.select(columns) if columns is not None else found
 
     def trades(self, instrument_key: str, first: str, last: str | None = None, rule: str = "split") -> pa.Table:
-        """Return an instrument's trades with their buy/sell split by `rule` (settings.AGGRESSOR_RULES), see records.TRADE."""
+        """Return an instrument's trades with their buy/sell split by `rule` (`market.aggressor.RULES`), see records.TRADE."""
         condition = (
             (pc.field("instrument_key") == instrument_key)
             & (pc.field("traded_volume") > 0)

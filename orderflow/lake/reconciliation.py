@@ -9,9 +9,10 @@ from typing import Any, Final
 
 from orderflow.lake.exchange_candles import ExchangeMinute, replaced_candle
 from orderflow.market.calendar import sessions_of
-from orderflow.market.candle import Candle, iso_from_ms
+from orderflow.market.candle import Candle
 from orderflow.market.day_so_far import WITHOUT_TICKS, is_index
 from orderflow.market.phases import CONTINUOUS
+from orderflow.market.times import iso_from_ms
 
 PRICE_TOLERANCE: Final = 1e-6
 FIELDS: Final = ("open", "high", "low", "close", "volume")

@@ -11,11 +11,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from orderflow.lake.balance import unbalanced_volumes
-from orderflow.market.candle import ms_from_iso
 from orderflow.market.day_so_far import WITHOUT_TICKS
 from orderflow.market.errors import DecodeError
 from orderflow.market.phases import CLOSING_AUCTION, CONTINUOUS, POST_CLOSE
 from orderflow.market.session import may_trade_below_zero
+from orderflow.market.times import MINUTE_MS, ms_from_iso
 
 TICK_COLUMNS: Final = [
     "instrument_key", "sequence", "feed_time_ms", "received_time_ms", "event_time_ms", "session_phase", "vtt", "traded_volume",
@@ -27,8 +27,7 @@ CANDLE_COLUMNS: Final = [
 ]  # fmt: skip
 FOOTPRINT_COLUMNS: Final = ["instrument", "window_start", "price", "buy_volume", "sell_volume", "unclassified_volume"]
 MOST_PRICE: Final = 1e9
-_MINUTE_MS: Final = 60_000
-_OVER_AFTER_MS: Final = 61 * _MINUTE_MS
+_OVER_AFTER_MS: Final = 61 * MINUTE_MS
 _AFTER_CLOSE: Final = {CLOSING_AUCTION: CLOSING_AUCTION, POST_CLOSE: POST_CLOSE, "closed": POST_CLOSE}
 """The phase of the candle that holds what traded in a phase after continuous trading."""
 _Place = int | str
@@ -159,10 +158,10 @@ def footprint_faults(footprint: pa.Table, candles: pa.Table, settled_ms: int = _
     minutes = candles.filter(_equal(candles, "window_minutes", 1)).to_pylist()
     for candle in sorted(minutes, key=lambda candle: (candle["instrument"], candle["window_start"])):
         row = levels.pop((candle["instrument"], candle["window_start"]), None)
-        if _start_ms(candle["window_start"]) + _MINUTE_MS <= settled_ms:
+        if _start_ms(candle["window_start"]) + MINUTE_MS <= settled_ms:
             found += _level_faults(candle, row)
     for (instrument, start), _ in sorted(levels.items()):
-        if _start_ms(start) + _MINUTE_MS <= settled_ms:
+        if _start_ms(start) + MINUTE_MS <= settled_ms:
             found.append(f"{instrument} {start}: footprint without a candle")
     return found
 
@@ -229,7 +228,7 @@ def _missing(ticks: pa.Table, row: dict[str, Any]) -> int:
 
 def _volume_by_minute(ticks: pa.Table, settled_ms: int) -> dict[str, dict[_Place, int]]:
     """Return the volume of continuous trading by instrument and minute, and of each phase after it by instrument and phase."""
-    minute = pc.multiply(pc.divide(ticks.column("event_time_ms"), _MINUTE_MS), _MINUTE_MS)
+    minute = pc.multiply(pc.divide(ticks.column("event_time_ms"), MINUTE_MS), MINUTE_MS)
     table = ticks.append_column("minute", minute)
     grouped = table.filter(pc.greater(table.column("volume"), 0)).group_by(["instrument_key", "session_phase", "minute"])
     found: dict[str, dict[_Place, int]] = {}
@@ -257,7 +256,7 @@ def _candle_volumes(candles: pa.Table, settled_ms: int) -> dict[str, dict[_Place
 
 def _is_settled(minute_ms: int, phase: str, settled_ms: int) -> bool:
     """Say whether the candle of a minute has come: that of a phase after the close comes when the phase is over."""
-    return minute_ms + (_MINUTE_MS if phase == CONTINUOUS else _OVER_AFTER_MS) <= settled_ms
+    return minute_ms + (MINUTE_MS if phase == CONTINUOUS else _OVER_AFTER_MS) <= settled_ms
 
 
 def _against_candles(traded: dict[_Place, int], candles: dict[_Place, int]) -> dict[str, int]:

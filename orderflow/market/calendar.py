@@ -15,7 +15,7 @@ from typing import Final, NamedTuple
 from orderflow.market.candle import Candle
 from orderflow.market.phases import CLOSING_AUCTION, CONTINUOUS, Day, Session, Span, Window
 from orderflow.market.special_days import SOURCE, Special, SpecialDays, special_days
-from orderflow.market.tick import IST, MINUTE_MS, ist_date
+from orderflow.market.times import IST, MINUTE_MS, ist_date
 from orderflow.market.timetable import (
     COMMODITY,
     EVENING,

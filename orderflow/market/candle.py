@@ -6,34 +6,13 @@ The window's edges are epoch milliseconds inside the program and ISO 8601 in the
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import UTC, datetime, timedelta, timezone
-from functools import lru_cache
 from typing import Annotated, Any, Final
 
 import msgspec
 
 from orderflow.market.errors import DecodeError
 from orderflow.market.schema import meaning
-
-IST: Final = timezone(timedelta(hours=5, minutes=30))
-
-
-@lru_cache(maxsize=1_024)
-def iso_from_ms(time_ms: int) -> str:
-    """Write epoch milliseconds as ISO 8601 in Indian time, for example 2025-12-15T09:15:00+05:30."""
-    moment = datetime.fromtimestamp(time_ms // 1000, IST).replace(microsecond=time_ms % 1000 * 1000)
-    return moment.isoformat(timespec="milliseconds" if time_ms % 1000 else "seconds")
-
-
-def ms_from_iso(text: str) -> int:
-    """Read ISO 8601 with an offset as epoch milliseconds; raise DecodeError when it is no such time."""
-    try:
-        moment = datetime.fromisoformat(text)
-    except (TypeError, ValueError):
-        raise DecodeError("bad_time", f"{text!r} is not ISO 8601, for example 2025-12-15T09:15:00+05:30") from None
-    if moment.tzinfo is None:
-        raise DecodeError("bad_time", f"{text!r} has no offset, for example 2025-12-15T09:15:00+05:30")
-    return (moment - datetime.fromtimestamp(0, UTC)) // timedelta(milliseconds=1)
+from orderflow.market.times import iso_from_ms, ms_from_iso
 
 
 class Candle(msgspec.Struct, frozen=True, kw_only=True, gc=False):

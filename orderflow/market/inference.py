@@ -25,7 +25,8 @@ from orderflow.market import records
 from orderflow.market.conformity import MOST_PRICE, MOST_VOLUME, problem
 from orderflow.market.errors import DecodeError
 from orderflow.market.session import may_trade_below_zero
-from orderflow.market.tick import MINUTE, SNAPSHOT, Bar, DayBar, FeedUpdate, Level, Tick, ist_date
+from orderflow.market.tick import MINUTE, SNAPSHOT, Bar, DayBar, FeedUpdate, Level, Tick
+from orderflow.market.times import ist_date
 from orderflow.market.volume import read_volume
 
 if TYPE_CHECKING:

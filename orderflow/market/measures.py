@@ -12,8 +12,7 @@ from orderflow.market.candle import Candle
 from orderflow.market.confidence import grade
 from orderflow.market.day_so_far import EXCHANGE
 from orderflow.market.phases import CONTINUOUS
-
-MINUTE_MS: Final = 60_000
+from orderflow.market.times import MINUTE_MS
 
 FINAL_BY: Final = ("complete", "bar", "clock")
 """How a candle became final, from the surest to the least sure; a longer one is as sure as its least sure minute."""

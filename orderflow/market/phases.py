@@ -19,10 +19,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Final, Literal, NamedTuple
 
-from orderflow.market.tick import IST, MINUTE_MS
+from orderflow.market.times import MINUTE_MS
 
 Phase = Literal["pre_open", "opening_auction", "continuous", "halt", "closing_auction", "post_close", "closed"]
 
@@ -193,8 +192,3 @@ def windows(spans: Sequence[Span], minutes: int) -> tuple[Window, ...]:
             found[one.start_ms] = one
             at_ms = max(one.start_ms + minutes * MINUTE_MS, one.end_ms) if span.phase == CONTINUOUS else span.end_ms
     return tuple(found[start_ms] for start_ms in sorted(found))
-
-
-def ist_clock(at_ms: int) -> str:
-    """Return an instant's time of day in IST, with seconds."""
-    return datetime.fromtimestamp(at_ms / 1000, IST).strftime("%H:%M:%S")

@@ -19,7 +19,8 @@ from orderflow.market.conformity import problem
 from orderflow.market.contract import Contract
 from orderflow.market.errors import DecodeError
 from orderflow.market.phases import BEFORE_TRADING, CONTINUOUS, Day, Phase, Session, Span
-from orderflow.market.tick import MINUTE_MS, FeedUpdate, ist_date
+from orderflow.market.tick import FeedUpdate
+from orderflow.market.times import MINUTE_MS, ist_date
 from orderflow.market.timetable import CLOSING_AUCTION_FROM, COMMODITY, EQUITY, Group, reference_group
 from orderflow.market.transitions import NORMAL_OPEN, TOLERANCE_MS, Change, announced, confirmed, is_unscheduled
 

@@ -4,15 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime, timedelta, timezone
 from typing import Annotated, Any, Final
 
 import msgspec
 
 from orderflow.market.schema import meaning
+from orderflow.market.times import MINUTE_MS, ist_date
 
-IST: Final = timezone(timedelta(hours=5, minutes=30), "IST")
-MINUTE_MS: Final = 60_000
 HEARTBEAT_KEY: Final = "*"
 
 SCHEMA_VERSION: Final = 2
@@ -218,11 +216,6 @@ def update_from_tick(tick: Tick) -> FeedUpdate:
         indicative_quantity=tick.indicative_quantity,
         indicative_imbalance=tick.indicative_imbalance,
     )
-
-
-def ist_date(at_ms: int) -> str:
-    """Return the IST calendar date of an epoch time as YYYY-MM-DD."""
-    return datetime.fromtimestamp(at_ms / 1000, IST).date().isoformat()
 
 
 def heartbeat_tick(feed_time_ms: int, received_time_ms: int, streamer: str | None = None) -> Tick:

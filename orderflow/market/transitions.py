@@ -26,21 +26,19 @@ from collections.abc import Iterable, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
-from orderflow.market.phases import BEFORE_TRADING, CONTINUOUS, Day, Phase, Span, ist_clock
-from orderflow.market.tick import MINUTE_MS
+from orderflow.market.phases import BEFORE_TRADING, CONTINUOUS, Day, Phase, Span
+from orderflow.market.times import DAY_MS, IST_OFFSET_MS, MINUTE_MS, ist_clock
 
 PRE_OPEN: Final = ("PRE_OPEN_START", "PRE_OPEN_END")
 NORMAL_OPEN: Final = "NORMAL_OPEN"
 NORMAL_CLOSE: Final = "NORMAL_CLOSE"
 CLOSING: Final = (NORMAL_CLOSE, "CLOSING_START", "CLOSING_END")
 
-DAY_MS: Final = 24 * 60 * MINUTE_MS
 TOLERANCE_MS: Final = MINUTE_MS
 """An announcement this far from a scheduled edge is the announcement of that edge."""
 
 _DOUBTED_MS: Final = 60 * MINUTE_MS
 _JITTER_MS: Final = 5_000
-IST_MS: Final = 330 * MINUTE_MS
 
 
 class Change(NamedTuple):
@@ -228,7 +226,7 @@ class _Timeline:
 
 def is_unscheduled(overrides: Sequence[Override]) -> bool:
     """Say whether the segment trades beyond its forecast until something else is announced."""
-    return bool(overrides) and overrides[-1].phase == CONTINUOUS and (overrides[-1].end_ms + IST_MS) % DAY_MS == 0
+    return bool(overrides) and overrides[-1].phase == CONTINUOUS and (overrides[-1].end_ms + IST_OFFSET_MS) % DAY_MS == 0
 
 
 def _edge(at_ms: int, *, closing: bool = False) -> int:

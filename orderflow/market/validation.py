@@ -13,26 +13,13 @@ import msgspec
 
 from orderflow.market.conformity import LATEST_MS, MOST, MOST_PRICE, MOST_VOLUME
 from orderflow.market.session import may_trade_below_zero
-from orderflow.market.tick import (
-    HEARTBEAT,
-    MINUTE,
-    MINUTE_MS,
-    READABLE_VERSIONS,
-    SNAPSHOT,
-    UPDATE,
-    Bar,
-    Level,
-    Tick,
-    decode_tick,
-    ist_date,
-)
+from orderflow.market.tick import HEARTBEAT, MINUTE, READABLE_VERSIONS, SNAPSHOT, UPDATE, Bar, Level, Tick, decode_tick
+from orderflow.market.times import DAY_MS, IST_OFFSET_MS, MINUTE_MS, ist_date
 
 KINDS: Final = (UPDATE, SNAPSHOT, HEARTBEAT, MINUTE)
 FUTURE_MS: Final = 60_000
 SENT_AHEAD_MS: Final = 5 * 60_000
-_DAY_MS: Final = 86_400_000
-_IST_MS: Final = 19_800_000
-_LONGEST_MS: Final = 2 * _DAY_MS
+_LONGEST_MS: Final = 2 * DAY_MS
 _TIMES: Final = (
     "feed_time_ms", "received_time_ms", "event_time_ms", "ltt_ms", "prev_feed_time_ms", "prev_ltt_ms",
     "session_start_ms", "session_end_ms",
@@ -156,7 +143,7 @@ def _relation_problem(tick: Tick, sent_ms: int) -> str | None:
         return "event_time_in_future"
     if received_ms > sent_ms + SENT_AHEAD_MS:
         return "receive_time_in_future"
-    if tick.trading_date not in (_dates.get((event_ms + _IST_MS) // _DAY_MS) or _dates_of(event_ms)):
+    if tick.trading_date not in (_dates.get((event_ms + IST_OFFSET_MS) // DAY_MS) or _dates_of(event_ms)):
         return "bad_trading_date"
     start_ms, end_ms = tick.session_start_ms, tick.session_end_ms
     if start_ms is not None and not -_LONGEST_MS <= start_ms - event_ms <= _LONGEST_MS:
@@ -192,5 +179,5 @@ def _dates_of(at_ms: int) -> tuple[str, str]:
     """Return the IST date of an instant and the one after: trading after midnight may belong to the evening before."""
     if len(_dates) > 1_000:
         _dates.clear()
-    found = _dates[(at_ms + _IST_MS) // _DAY_MS] = (ist_date(at_ms), ist_date(at_ms + _DAY_MS))
+    found = _dates[(at_ms + IST_OFFSET_MS) // DAY_MS] = (ist_date(at_ms), ist_date(at_ms + DAY_MS))
     return found

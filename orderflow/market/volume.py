@@ -15,6 +15,7 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from orderflow.market.session import has_opening_auction
+from orderflow.market.times import DAY_MS, IST_OFFSET_MS
 
 if TYPE_CHECKING:
     from orderflow.market.inference import InstrumentState
@@ -31,8 +32,6 @@ MOST_A_DAY: Final = 5_000_000_000
 _BUSY_MS: Final = 10_000
 _CONFIRMED_AFTER_MS: Final = 5_000
 _BELIEVED_AFTER_MS: Final = 60_000
-_DAY_MS: Final = 86_400_000
-_IST_OFFSET_MS: Final = 19_800_000
 _EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
@@ -78,7 +77,7 @@ def stated_volume(update: FeedUpdate, session: Session) -> int | None:
         return None
     today = _day(session.trading_date)
     # No exchange trades through midnight; a replay does, and its volume goes on.
-    if (update.ltt_ms + _IST_OFFSET_MS) // _DAY_MS != today and session.start_ms + _IST_OFFSET_MS != today * _DAY_MS:
+    if (update.ltt_ms + IST_OFFSET_MS) // DAY_MS != today and session.start_ms + IST_OFFSET_MS != today * DAY_MS:
         return 0
     return update.vtt
 

@@ -13,12 +13,10 @@ import pyarrow.compute as pc
 
 from orderflow.market.price_unit import PAISE, PRICE_UNITS
 from orderflow.market.tick import READABLE_VERSIONS
+from orderflow.market.times import DAY_MS, IST_OFFSET_MS, MINUTE_MS
 from orderflow.processing.arrow_parse import KEY, SENT_MS
 from orderflow.settings import WINDOW_MINUTES
 
-_IST_MS: Final = 330 * 60_000
-_MINUTE_MS: Final = 60_000
-_DAY_MS: Final = 86_400_000
 _EARLIEST_MS: Final = 946_684_800_000
 _LATEST_MS: Final = 4_102_444_800_000
 _MOST_VOLUME: Final = 10**12
@@ -48,12 +46,12 @@ def sound_tick(rows: pa.Table) -> pa.ChunkedArray:
         pc.or_kleene(heartbeat, own_key),
         pc.is_in(at("kind"), value_set=pa.array(["snapshot", "update", "heartbeat", "minute"])),
         *[_between(time, 0, _LATEST_MS) for time in [*times, bar["start_ms"]]],
-        pc.less_equal(pc.subtract(at("event_time_ms"), at("received_time_ms")), _MINUTE_MS),
-        pc.less_equal(pc.subtract(at("feed_time_ms"), at("received_time_ms")), _MINUTE_MS),
-        pc.less_equal(pc.subtract(at("received_time_ms"), at(SENT_MS)), 5 * _MINUTE_MS),
+        pc.less_equal(pc.subtract(at("event_time_ms"), at("received_time_ms")), MINUTE_MS),
+        pc.less_equal(pc.subtract(at("feed_time_ms"), at("received_time_ms")), MINUTE_MS),
+        pc.less_equal(pc.subtract(at("received_time_ms"), at(SENT_MS)), 5 * MINUTE_MS),
         pc.greater(at("event_time_ms"), 0),
         pc.equal(at("trading_date"), _ist_date(at("event_time_ms"))),
-        *[pc.less_equal(edge, 2 * _DAY_MS) for edge in edges],
+        *[pc.less_equal(edge, 2 * DAY_MS) for edge in edges],
         *[_between(volume, 0, _MOST_VOLUME) for volume in [*volumes, bar["volume"]]],
         _between(at("indicative_imbalance"), -_MOST_VOLUME, _MOST_VOLUME),
         *[_price(price) for price in [*prices, *(bar[name] for name in ("open", "high", "low", "close"))]],
@@ -62,8 +60,8 @@ def sound_tick(rows: pa.Table) -> pa.ChunkedArray:
         _between(at("tick_direction"), -1, 1),
         pc.or_kleene(bar.absent, _all(pc.is_valid(bar["start_ms"]), *[pc.is_valid(bar[name]) for name in ("open", "close")])),
         pc.or_kleene(bar.absent, _all(pc.is_valid(low), pc.is_valid(high))),
-        pc.equal(pc.multiply(pc.divide(bar["start_ms"], _MINUTE_MS), _MINUTE_MS), bar["start_ms"]),
-        pc.less_equal(pc.subtract(bar["start_ms"], at("received_time_ms")), _MINUTE_MS),
+        pc.equal(pc.multiply(pc.divide(bar["start_ms"], MINUTE_MS), MINUTE_MS), bar["start_ms"]),
+        pc.less_equal(pc.subtract(bar["start_ms"], at("received_time_ms")), MINUTE_MS),
         *[_all(pc.less_equal(low, bar[name]), pc.less_equal(bar[name], high)) for name in ("open", "close")],
         pc.or_kleene(pc.is_null(at("traded_volume")), pc.is_valid(at("vtt"))),
         pc.less_equal(at("traded_volume"), at("vtt")),
@@ -141,15 +139,15 @@ def _windows(rows: pa.Table, window_minutes: Any) -> list[Any]:
     """Return what a window must be: on the minute, of a length that fits, after 2000 and over when it was sent."""
     start_ms, end_ms = (_window_ms(rows.column(f"window_{edge}")) for edge in ("start", "end"))
     length_ms = pc.subtract(end_ms, start_ms)
-    longest_ms = pc.multiply(pc.cast(window_minutes, pa.int64()), _MINUTE_MS)
+    longest_ms = pc.multiply(pc.cast(window_minutes, pa.int64()), MINUTE_MS)
     return [
         pc.equal(pc.cast(rows.column("instrument"), pa.large_binary()), rows.column(KEY)),
         pc.is_valid(start_ms),
         pc.is_valid(end_ms),
-        pc.greater_equal(length_ms, _MINUTE_MS),
+        pc.greater_equal(length_ms, MINUTE_MS),
         pc.less_equal(length_ms, longest_ms),
         pc.greater_equal(start_ms, _EARLIEST_MS),
-        pc.less_equal(pc.subtract(end_ms, rows.column(SENT_MS)), 5 * _MINUTE_MS),
+        pc.less_equal(pc.subtract(end_ms, rows.column(SENT_MS)), 5 * MINUTE_MS),
     ]
 
 
@@ -158,7 +156,7 @@ def _window_ms(edge: pa.ChunkedArray) -> Any:
     local = pc.utf8_slice_codeunits(edge, 0, 19)
     read = pc.strptime(local, format=_WINDOW_FORMAT, unit="s", error_is_null=True)
     exact = pc.and_kleene(pc.equal(pc.strftime(read, format=_WINDOW_FORMAT), local), pc.match_substring_regex(edge, _WINDOW_EDGE))
-    milliseconds = pc.subtract(pc.multiply(pc.cast(read, pa.int64()), 1_000), _IST_MS)
+    milliseconds = pc.subtract(pc.multiply(pc.cast(read, pa.int64()), 1_000), IST_OFFSET_MS)
     return pc.if_else(pc.fill_null(exact, False), milliseconds, pa.scalar(None, pa.int64()))
 
 
@@ -174,7 +172,7 @@ def _levels(side: pa.ChunkedArray) -> Any:
 def _ist_date(milliseconds: pa.ChunkedArray) -> Any:
     """Return the date in India, YYYY-MM-DD, of times within the range that is sound; null for others."""
     bounded = pc.if_else(_between(milliseconds, 0, _LATEST_MS), milliseconds, pa.scalar(0, pa.int64()))
-    days = pc.cast(pc.divide(pc.add(bounded, _IST_MS), _DAY_MS), pa.int32())
+    days = pc.cast(pc.divide(pc.add(bounded, IST_OFFSET_MS), DAY_MS), pa.int32())
     return pc.cast(pc.cast(days, pa.date32()), pa.string())
 
 

@@ -16,7 +16,7 @@ from pyspark.sql.types import StructType
 from orderflow.market import records, topics
 from orderflow.market.day_so_far import WITHOUT_TICKS
 from orderflow.market.price_unit import PAISE
-from orderflow.market.tick import ist_date
+from orderflow.market.times import ist_date
 from orderflow.processing import schemas
 from orderflow.processing.final_flow import engine_settings, recomputed
 from orderflow.settings import Settings

@@ -13,6 +13,7 @@ from orderflow.market import records
 from orderflow.market.price_unit import PAISE, PRICE_UNITS
 from orderflow.market.records import Field, FieldType, ListOf, Struct
 from orderflow.market.tick import READABLE_VERSIONS
+from orderflow.market.times import DAY_MS, MINUTE_MS
 from orderflow.market.timetable import COMMODITY
 from orderflow.settings import WINDOW_MINUTES
 
@@ -28,8 +29,6 @@ _FUTURE_MS: Final = 60_000
 _LATEST_MS: Final = 4_102_444_800_000
 _EARLIEST_MS: Final = 946_684_800_000
 _WINDOW_EDGE: Final = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:00\+05:30$"
-_DAY_MS: Final = 86_400_000
-_MINUTE_MS: Final = 60_000
 _MOST_VOLUME: Final = 10**12
 _MOST_PRICE: Final = 1e9
 _MOST_AMOUNT: Final = 1e15
@@ -109,7 +108,7 @@ def tick_reason() -> Column:
         F.when(F.try_subtract(record["received_time_ms"], sent_ms) > 5 * _FUTURE_MS, F.lit("receive_time_in_future")),
         F.when(record["event_time_ms"] <= 0, F.lit("event_time_absurd")),
         F.when(~_is_date_of(record["trading_date"], record["event_time_ms"]), F.lit("bad_trading_date")),
-        F.when((session_ms[0] > 2 * _DAY_MS) | (session_ms[1] > 2 * _DAY_MS), F.lit("absurd_session")),
+        F.when((session_ms[0] > 2 * DAY_MS) | (session_ms[1] > 2 * DAY_MS), F.lit("absurd_session")),
         F.when(_any_absurd(_volumes(record), lambda volume: volume.between(0, _MOST_VOLUME)), F.lit("absurd_volume")),
         F.when(
             _any_absurd([record["indicative_imbalance"]], lambda balance: balance.between(-_MOST_VOLUME, _MOST_VOLUME)),
@@ -118,7 +117,7 @@ def tick_reason() -> Column:
         F.when(_any_absurd(_prices(record), _is_price(record["instrument_key"])), F.lit("absurd_price")),
         F.when(_any_absurd(_amounts(record), lambda amount: F.abs(amount) < _MOST_AMOUNT), F.lit("absurd_number")),
         F.when(~record["tick_direction"].between(-1, 1), F.lit("absurd_direction")),
-        F.when(record["bar"].isNotNull() & (bar_ms.isNull() | (F.pmod(bar_ms, F.lit(_MINUTE_MS)) != 0)), F.lit("bad_bar")),
+        F.when(record["bar"].isNotNull() & (bar_ms.isNull() | (F.pmod(bar_ms, F.lit(MINUTE_MS)) != 0)), F.lit("bad_bar")),
         F.when(bar_ahead_ms > _FUTURE_MS, F.lit("bar_in_future")),
         F.when(~_is_sound_bar(record["bar"]), F.lit("bad_bar")),
         F.when(
@@ -189,8 +188,8 @@ def _window_reasons(record: Column, window_minutes: Column) -> list[Column]:
     edges = [record[f"window_{edge}"] for edge in ("start", "end")]
     start_ms, end_ms = [F.unix_millis(F.when(edge.rlike(_WINDOW_EDGE), F.try_to_timestamp(edge))) for edge in edges]
     length_ms = F.try_subtract(end_ms, start_ms)
-    longest_ms = window_minutes.cast("long") * _MINUTE_MS
-    shortest_ms = F.when(window_minutes == 1, F.lit(_MINUTE_MS)).otherwise(F.lit(1))
+    longest_ms = window_minutes.cast("long") * MINUTE_MS
+    shortest_ms = F.when(window_minutes == 1, F.lit(MINUTE_MS)).otherwise(F.lit(1))
     ahead_ms = F.try_subtract(end_ms, F.unix_millis(F.col("timestamp")))
     return [
         F.when(~F.col("key").cast("string").eqNullSafe(record["instrument"]), F.lit("wrong_key")),
@@ -222,7 +221,7 @@ def _prices_are_ordered(record: Column, prefix: str) -> Column:
 def _is_date_of(date: Column, event_time_ms: Column) -> Column:
     """Say whether `date` is the IST date of the event time, or the next one: an outage's trade may be booked before midnight."""
     bounded_ms = F.greatest(F.least(event_time_ms, F.lit(_LATEST_MS)), F.lit(0))
-    day = F.timestamp_millis(bounded_ms + F.lit(330 * _MINUTE_MS)).cast("date")
+    day = F.timestamp_millis(bounded_ms + F.lit(330 * MINUTE_MS)).cast("date")
     return (date == day.cast("string")) | (date == F.date_add(day, 1).cast("string"))
 
 

@@ -17,7 +17,7 @@ from typing import Any, Final, Protocol
 from orderflow.market import topics
 from orderflow.market.engine.state import STATE_VERSION
 from orderflow.market.errors import SettingsError
-from orderflow.market.tick import ist_date
+from orderflow.market.times import ist_date
 
 log = logging.getLogger(__name__)
 

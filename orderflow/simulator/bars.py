@@ -6,8 +6,8 @@ import datetime as dt
 import random
 from collections.abc import Sequence
 
+from orderflow.market.times import IST, MINUTE_MS
 from orderflow.simulator.catalogue import Instrument
-from orderflow.simulator.session_plan import IST, MINUTE_MS
 from orderflow.simulator.source import Candle
 
 

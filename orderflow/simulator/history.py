@@ -13,8 +13,9 @@ import pyarrow.parquet as pq
 
 from orderflow.market import records
 from orderflow.market.records import FieldType, ListOf, Struct
+from orderflow.market.times import MINUTE_MS
 from orderflow.simulator.catalogue import Instrument
-from orderflow.simulator.session_plan import MINUTE_MS, of_date
+from orderflow.simulator.session_plan import of_date
 
 _TYPES: Final = {"string": pa.string(), "long": pa.int64(), "int": pa.int32(), "double": pa.float64(), "boolean": pa.bool_()}
 _LEVELS: Final = 5

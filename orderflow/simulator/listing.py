@@ -9,11 +9,12 @@ from typing import Final, Protocol
 
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
+from orderflow.market.times import MINUTE_MS
 from orderflow.simulator import bars, feed_message
 from orderflow.simulator.catalogue import DEMO, Instrument
 from orderflow.simulator.order_book import Fill
 from orderflow.simulator.order_flow import InstrumentMarket, TradeSink
-from orderflow.simulator.session_plan import LIVE_WARM_UP_MINUTES, MINUTE_MS, SessionPlan
+from orderflow.simulator.session_plan import LIVE_WARM_UP_MINUTES, SessionPlan
 from orderflow.simulator.source import Candle
 
 _EARLIER_PER_MINUTE: Final = 600

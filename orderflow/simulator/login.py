@@ -13,8 +13,8 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import parse_qs, urlencode, urlsplit
 
+from orderflow.market.times import IST
 from orderflow.simulator.rest import Answer, failure
-from orderflow.simulator.session_plan import IST
 
 DIALOG_PATH: Final = "/v2/login/authorization/dialog"
 TOKEN_PATH: Final = "/v2/login/authorization/token"

@@ -8,11 +8,12 @@ import random
 from collections.abc import Sequence
 from typing import Final
 
+from orderflow.market.times import DAY_MS, MINUTE_MS
 from orderflow.simulator import bars, feed_message, session_plan
 from orderflow.simulator.catalogue import Instrument, master
 from orderflow.simulator.listing import IndexListing, Listing, StockListing
 from orderflow.simulator.order_flow import TradeSink
-from orderflow.simulator.session_plan import MINUTE_MS, Announcement, SessionPlan
+from orderflow.simulator.session_plan import Announcement, SessionPlan
 from orderflow.simulator.source import Candle, Message
 
 _REPEAT_SHARE: Final = 0.09
@@ -74,7 +75,7 @@ class MarketModel:
                 plan = session_plan.of_date(self._date, shift - shift % MINUTE_MS)
         self._plan = plan
         self._now_ms = plan.start_ms
-        self._next_midnight_ms = plan.day_start_ms + session_plan.DAY_MS
+        self._next_midnight_ms = plan.day_start_ms + DAY_MS
         stocks = {
             instrument.key: StockListing(instrument, plan, self._seed, self._rate, self._sink)
             for instrument in self._instruments
@@ -115,7 +116,7 @@ class MarketModel:
         if self._date is None and at >= self._next_midnight_ms:
             for listing in self._listings.values():
                 listing.new_day(self._next_midnight_ms)
-            self._next_midnight_ms += session_plan.DAY_MS
+            self._next_midnight_ms += DAY_MS
         keys: list[str] = []
         while self._due and self._due[0][0] <= at:
             due, key = self._due[0]

@@ -13,9 +13,10 @@ from google.protobuf import json_format
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
 from orderflow.market.errors import SettingsError
+from orderflow.market.times import MINUTE_MS, midnight_ms
 from orderflow.simulator import feed_message, session_plan
 from orderflow.simulator.catalogue import choose, master
-from orderflow.simulator.session_plan import MINUTE_MS, SEGMENTS, Announcement, midnight_ms
+from orderflow.simulator.session_plan import SEGMENTS, Announcement
 from orderflow.simulator.source import Candle, Message
 
 _CLOSE_DELAY_MS: Final = 1_000

@@ -9,7 +9,8 @@ from http import HTTPStatus
 from typing import Final
 from urllib.parse import unquote
 
-from orderflow.simulator.session_plan import DAY_MS, IST, midnight_ms, of_date
+from orderflow.market.times import DAY_MS, IST, midnight_ms
+from orderflow.simulator.session_plan import of_date
 from orderflow.simulator.source import Source
 
 MASTER_PATH: Final = "/instruments/complete.json.gz"

@@ -8,11 +8,9 @@ from dataclasses import dataclass
 from typing import Final
 
 from orderflow.market.session import SessionCalendar
+from orderflow.market.times import DAY_MS, IST, MINUTE_MS, midnight_ms
 from orderflow.simulator.catalogue import Instrument
 
-IST: Final = dt.timezone(dt.timedelta(hours=5, minutes=30))
-MINUTE_MS: Final = 60_000
-DAY_MS: Final = 86_400_000
 CLOSING_AUCTION_FROM: Final = dt.date(2026, 8, 3)
 LIVE_WARM_UP_MINUTES: Final = 60
 SEGMENTS: Final = (
@@ -68,12 +66,6 @@ class SessionPlan:
         if instrument.segment in ("NSE_FO", "BSE_FO"):
             return self.derivatives
         return self.with_derivatives if instrument.derivatives and not instrument.is_index else self.without_derivatives
-
-
-def midnight_ms(at_ms: int) -> int:
-    """Return the start of the IST day that holds `at_ms`."""
-    day = dt.datetime.fromtimestamp(at_ms / 1000, IST).replace(hour=0, minute=0, second=0, microsecond=0)
-    return int(day.timestamp()) * 1000
 
 
 def next_real_end(after_ms: int) -> tuple[int, tuple[str, ...]]:

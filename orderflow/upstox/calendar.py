@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any, Final, Protocol
 
 from orderflow.market.calendar import EquityCalendar, SessionCalendar, UpstoxCalendar
-from orderflow.market.tick import IST, MINUTE_MS, ist_date
+from orderflow.market.times import IST, MINUTE_MS, ist_date
 
 DAYS_AHEAD: Final = 7
 """Timings are asked for today and so many days more: a special session is announced days before."""

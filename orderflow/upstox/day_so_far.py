@@ -12,10 +12,10 @@ import upstox_client
 import urllib3.exceptions
 from upstox_client.rest import ApiException
 
-from orderflow.market.candle import ms_from_iso
 from orderflow.market.day_so_far import is_index
 from orderflow.market.errors import DecodeError, SettingsError
-from orderflow.market.tick import MINUTE_MS, Bar
+from orderflow.market.tick import Bar
+from orderflow.market.times import MINUTE_MS, ms_from_iso
 from orderflow.upstox.rest import rest_client
 
 log = logging.getLogger(__name__)

@@ -18,7 +18,8 @@ from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 from orderflow.market.conformity import MOST_VOLUME
 from orderflow.market.errors import DecodeError
 from orderflow.market.session import may_trade_below_zero
-from orderflow.market.tick import MINUTE_MS, SNAPSHOT, UPDATE, Bar, DayBar, FeedUpdate, Greeks, Level
+from orderflow.market.tick import SNAPSHOT, UPDATE, Bar, DayBar, FeedUpdate, Greeks, Level
+from orderflow.market.times import DAY_MS, IST_OFFSET_MS, MINUTE_MS
 
 MARKET_INFO: Final = "market_info"
 EMPTY: Final = "empty"
@@ -29,8 +30,6 @@ FUTURE_MS: Final = 60_000
 _MOST_PRICE: Final = 1e9
 _MOST_QUANTITY: Final = 10**15
 _EARLIEST_MS: Final = 946_684_800_000
-_DAY_MS: Final = 86_400_000
-_IST_OFFSET_MS: Final = 19_800_000
 _SNAPSHOT_TYPE: Final = pb.initial_feed
 _STATUS_NAMES: Final = {value.number: value.name for value in pb.MarketStatus.DESCRIPTOR.values}
 
@@ -353,4 +352,4 @@ class _FeedReader:
 
 
 def _ist_day(at_ms: int) -> int:
-    return (at_ms + _IST_OFFSET_MS) // _DAY_MS
+    return (at_ms + IST_OFFSET_MS) // DAY_MS

@@ -27,7 +27,7 @@ from orderflow.market.calendar import SessionCalendar
 from orderflow.market.contract import Contract, Terms, contracts
 from orderflow.market.errors import OrderflowError, SettingsError
 from orderflow.market.special_days import special_days
-from orderflow.market.tick import ist_date
+from orderflow.market.times import ist_date
 from orderflow.settings import modes_of
 from orderflow.upstox.calendar import load_calendar
 from orderflow.upstox.replaced import Meant, remember, remembered, successor

@@ -14,7 +14,7 @@ from google.protobuf import json_format
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
 from orderflow.market.errors import OrderflowError
-from orderflow.market.tick import ist_date
+from orderflow.market.times import ist_date
 
 log = logging.getLogger(__name__)
 

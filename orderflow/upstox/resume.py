@@ -16,7 +16,8 @@ from orderflow.market.conformity import MOST_VOLUME, problem
 from orderflow.market.inference import Inference, InstrumentState, infer
 from orderflow.market.phases import CONTINUOUS, Phase, Session, Span
 from orderflow.market.rejects import reject_record
-from orderflow.market.tick import MINUTE, MINUTE_MS, READABLE_VERSIONS, Tick, ist_date, tick_from_record, update_from_tick
+from orderflow.market.tick import MINUTE, READABLE_VERSIONS, Tick, tick_from_record, update_from_tick
+from orderflow.market.times import DAY_MS, ist_date
 from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.storage import Storage, TickPublisher
 
@@ -24,7 +25,6 @@ log = logging.getLogger(__name__)
 
 _ROOM_SECONDS: Final = 0.002
 _OTHERS: Final = {topics.FEED_EVENTS: records.FEED_EVENT, topics.REJECTS: records.REJECT}
-_DAY_MS: Final = 24 * 60 * MINUTE_MS
 _INTERRUPTIONS: Final[tuple[Phase, ...]] = ("pre_open", "opening_auction", "halt")
 
 
@@ -65,7 +65,7 @@ def valid_tick(key: str, record: Mapping[str, Any]) -> Tick | None:
         tick = tick_from_record(record)
     except msgspec.ValidationError:  # a nested part lacks a field
         return None
-    dates = [ist_date(tick.event_time_ms + days * _DAY_MS) for days in (0, 1)]
+    dates = [ist_date(tick.event_time_ms + days * DAY_MS) for days in (0, 1)]
     sane = tick.trading_date in dates and 0 <= tick.sequence <= MOST_VOLUME and 0 <= (tick.vtt or 0) <= MOST_VOLUME
     return tick if sane else None
 

@@ -19,7 +19,8 @@ from orderflow.health import Health, HealthServer
 from orderflow.market.errors import OrderflowError
 from orderflow.market.session import SessionBook
 from orderflow.market.stored_state import SEGMENT
-from orderflow.market.tick import Bar, ist_date
+from orderflow.market.tick import Bar
+from orderflow.market.times import ist_date
 from orderflow.settings import Settings
 from orderflow.upstox.client import Listener, UpstoxConnection, checked_url, tls_options
 from orderflow.upstox.clock import SYSTEM

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Final
 
 from orderflow.logs import hide
-from orderflow.market.candle import IST
 from orderflow.market.errors import SettingsError
+from orderflow.market.times import IST
 
 log = logging.getLogger(__name__)
 

@@ -17,7 +17,8 @@ from orderflow.dashboard.sources.directory import Directory
 from orderflow.dashboard.state.store import Record, Store, clock_ms, day_start_ms, trading_date
 from orderflow.dashboard.web.app import Parts, create_app
 from orderflow.market import topics
-from orderflow.market.candle import Candle, iso_from_ms
+from orderflow.market.candle import Candle
+from orderflow.market.times import iso_from_ms
 from orderflow.market.trade import Trade
 
 MINUTE = 60_000

@@ -9,7 +9,7 @@ import pytest
 
 from orderflow.dashboard.state.store import clock_ms, trading_date
 from orderflow.market import topics
-from orderflow.market.candle import iso_from_ms
+from orderflow.market.times import iso_from_ms
 from tests.browser.conftest import Page, wait_until
 from tests.browser.test_page import open_page
 

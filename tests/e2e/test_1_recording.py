@@ -9,7 +9,7 @@ import pytest
 from conftest import LocalStack, until  # type: ignore[import-not-found]
 from recording import exchange_bars, lee_ready_minutes, minute_volumes, packets
 
-from orderflow.market.candle import ms_from_iso
+from orderflow.market.times import ms_from_iso
 
 pytestmark = pytest.mark.e2e
 

@@ -15,7 +15,7 @@ from typing import Any
 import pytest
 from conftest import LocalStack, until  # type: ignore[import-not-found]
 
-from orderflow.market.candle import ms_from_iso
+from orderflow.market.times import ms_from_iso
 
 pytestmark = pytest.mark.e2e
 

@@ -14,7 +14,8 @@ from google.protobuf import json_format
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
 from orderflow.market.session import SessionBook, SessionCalendar
-from orderflow.market.tick import IST, Tick
+from orderflow.market.tick import Tick
+from orderflow.market.times import IST
 from orderflow.simulator.in_process import SimulatorServer
 from orderflow.upstox.backoff import Backoff
 from orderflow.upstox.client import Listener, UpstoxConnection

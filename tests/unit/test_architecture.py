@@ -123,3 +123,14 @@ def test_dashboard_when_its_modules_are_followed_then_none_leads_back_to_itself(
         return found
 
     assert [module for module in wanted if module in reached(module)] == []
+
+
+def test_time_helpers_when_defined_then_in_one_module_only() -> None:
+    once = {"IST", "MINUTE_MS", "DAY_MS", "IST_OFFSET_MS", "ist_date", "ist_clock", "midnight_ms", "iso_from_ms", "ms_from_iso"}
+    for path in sorted(PACKAGE.rglob("*.py")):
+        if path != PACKAGE / "market" / "times.py":
+            for node in ast.parse(path.read_text()).body:
+                name = getattr(node, "name", None) or getattr(getattr(node, "target", None), "id", "")
+                assert (name if name.islower() else name.lstrip("_")) not in once, (
+                    f"{path.relative_to(ROOT)} defines {name}, which is in market/times.py"
+                )

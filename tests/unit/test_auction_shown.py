@@ -12,7 +12,8 @@ from orderflow.dashboard.state.store import Store
 from orderflow.dashboard.views.banners import banners
 from orderflow.market import topics
 from orderflow.market.session import SessionBook, SessionCalendar
-from orderflow.market.tick import IST, tick_record
+from orderflow.market.tick import tick_record
+from orderflow.market.times import IST
 from orderflow.simulator.catalogue import choose
 from orderflow.simulator.feed_message import frame
 from orderflow.simulator.market_model import MarketModel

@@ -10,8 +10,9 @@ import pytest
 from orderflow.dashboard.sources.archive import Archive, Replay
 from orderflow.dashboard.state.rollup import Rollup
 from orderflow.dashboard.views.panels import statistics
-from orderflow.market.candle import Candle, iso_from_ms
+from orderflow.market.candle import Candle
 from orderflow.market.errors import OrderflowError
+from orderflow.market.times import iso_from_ms
 from orderflow.market.trade import Trade
 from tests.unit.test_dashboard_store import KEY, OPEN_MS, final, trade
 

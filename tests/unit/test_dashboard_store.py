@@ -9,7 +9,7 @@ from orderflow.dashboard.state.rollup import Rollup
 from orderflow.dashboard.state.store import Store
 from orderflow.dashboard.views import chart
 from orderflow.market import topics
-from orderflow.market.candle import iso_from_ms
+from orderflow.market.times import iso_from_ms
 
 KEY = "NSE_EQ|INE467B01029"
 OPEN_MS = 1_765_770_300_000  # 2025-12-15 09:15 IST

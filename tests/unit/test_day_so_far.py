@@ -21,7 +21,8 @@ from orderflow.market.engine.partition import EngineSettings, PartitionEngine
 from orderflow.market.engine.store import restored, saved
 from orderflow.market.inference import minute_tick
 from orderflow.market.session import SessionBook, SessionCalendar
-from orderflow.market.tick import MINUTE_MS, Bar, Tick, decode_tick, encode_tick
+from orderflow.market.tick import Bar, Tick, decode_tick, encode_tick
+from orderflow.market.times import MINUTE_MS
 from orderflow.market.validation import decode_sound
 from orderflow.simulator.catalogue import choose
 from orderflow.simulator.in_process import SimulatorServer

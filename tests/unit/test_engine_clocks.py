@@ -10,7 +10,8 @@ from ticks import KEY, OPEN, bar_of, quiet_tick, trade_tick
 from orderflow.market.candle import Candle
 from orderflow.market.engine.minute import FinalMinute
 from orderflow.market.engine.partition import EngineSettings, Output, PartitionEngine
-from orderflow.market.tick import MINUTE_MS, Tick, heartbeat_tick
+from orderflow.market.tick import Tick, heartbeat_tick
+from orderflow.market.times import MINUTE_MS
 
 SETTINGS = EngineSettings(rule="lee_ready")
 DAY_MS = 86_400_000

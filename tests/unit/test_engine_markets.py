@@ -14,7 +14,8 @@ from orderflow.market.engine.minute import FinalMinute
 from orderflow.market.engine.partition import EngineSettings, Output, PartitionEngine
 from orderflow.market.engine.store import Stored, caught_up, restored, saved
 from orderflow.market.records import FeedEvent
-from orderflow.market.tick import MINUTE_MS, Tick, heartbeat_tick
+from orderflow.market.tick import Tick, heartbeat_tick
+from orderflow.market.times import MINUTE_MS
 
 MARKETS = int(os.environ.get("ENGINE_MARKETS", "150"))
 FIRST_MS, LAST_MS = SESSION.start_ms + 4 * MINUTE_MS, SESSION.start_ms + 20 * MINUTE_MS

@@ -14,7 +14,8 @@ from orderflow.market.engine.minute import FinalMinute
 from orderflow.market.engine.partition import EngineSettings, Output, PartitionEngine
 from orderflow.market.engine.state import STATE_VERSION
 from orderflow.market.engine.store import StateError, caught_up, restored, saved
-from orderflow.market.tick import MINUTE_MS, Tick, heartbeat_tick
+from orderflow.market.tick import Tick, heartbeat_tick
+from orderflow.market.times import MINUTE_MS
 
 WINDOWS = EngineSettings(rule="lee_ready", window_minutes=(1, 5))
 

@@ -12,7 +12,8 @@ from ticks import OPEN, quiet_tick, trade_tick
 from orderflow.market.candle import Candle
 from orderflow.market.engine.minute import FinalMinute
 from orderflow.market.engine.partition import EngineSettings, Output, PartitionEngine
-from orderflow.market.tick import MINUTE_MS, Bar, Tick, heartbeat_tick
+from orderflow.market.tick import Bar, Tick, heartbeat_tick
+from orderflow.market.times import MINUTE_MS
 
 LEE_READY = EngineSettings(rule="lee_ready")
 BATCH = EngineSettings(rule="lee_ready", watermark_ms=None)

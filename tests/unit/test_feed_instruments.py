@@ -16,7 +16,7 @@ from typing import Any
 import pytest
 
 from orderflow.market.errors import SettingsError
-from orderflow.market.tick import IST
+from orderflow.market.times import IST
 from orderflow.upstox.calendar import equity_calendar
 from orderflow.upstox.instruments import InstrumentMaster, load_master, resolve_apart, selected, watch_list
 from orderflow.upstox.replaced import Meant

@@ -11,7 +11,7 @@ from orderflow.market.calendar import SessionCalendar
 from orderflow.market.contract import Contract
 from orderflow.market.errors import OrderflowError
 from orderflow.market.inference import InstrumentState
-from orderflow.market.tick import IST
+from orderflow.market.times import IST
 from orderflow.upstox.instruments import Resolution, Selection
 from orderflow.upstox.streamer import _change
 from orderflow.upstox.watch_list import WatchList

@@ -18,7 +18,8 @@ from orderflow.lake.archive import DayArchive
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError, Table, arrow_schema
 from orderflow.lake.maintenance import LakeFiles
-from orderflow.market.candle import Candle, iso_from_ms
+from orderflow.market.candle import Candle
+from orderflow.market.times import iso_from_ms
 from orderflow.settings import load
 
 TCS, INFY = "NSE_EQ|INE467B01029", "NSE_EQ|INE009A01021"

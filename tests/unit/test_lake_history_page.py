@@ -13,7 +13,8 @@ import pytest
 from fake_webhdfs import FakeWebHdfs
 
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, Table, arrow_schema
-from orderflow.market.candle import Candle, iso_from_ms
+from orderflow.market.candle import Candle
+from orderflow.market.times import iso_from_ms
 
 PAGE = Path(__file__).resolve().parents[2] / "docs" / "HISTORY.md"
 TCS = "NSE_EQ|INE467B01029"

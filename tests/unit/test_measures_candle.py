@@ -1,8 +1,9 @@
 import pytest
 
 from orderflow.market import records
-from orderflow.market.candle import Candle, iso_from_ms, ms_from_iso
+from orderflow.market.candle import Candle
 from orderflow.market.errors import DecodeError
+from orderflow.market.times import iso_from_ms, ms_from_iso
 from orderflow.market.trade import Trade
 
 OPEN_MS = 1_765_770_300_000

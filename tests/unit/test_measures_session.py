@@ -4,12 +4,8 @@ from hypothesis import strategies as st
 from msgspec.structs import replace
 
 from orderflow.market.candle import Candle
-from orderflow.market.measures import (
-    MINUTE_MS,
-    DeltaPath,
-    imbalance_ratio,
-    roll_up,
-)
+from orderflow.market.measures import DeltaPath, imbalance_ratio, roll_up
+from orderflow.market.times import MINUTE_MS
 
 START_MS = 1_765_770_300_000
 END_MS = START_MS + 375 * MINUTE_MS

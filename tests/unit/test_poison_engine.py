@@ -15,9 +15,10 @@ from poison import message
 from ticks import OPEN
 
 from orderflow.market import topics
-from orderflow.market.candle import Candle, ms_from_iso
+from orderflow.market.candle import Candle
 from orderflow.market.engine.messages import Message, fold
 from orderflow.market.engine.partition import EngineSettings, PartitionEngine
+from orderflow.market.times import ms_from_iso
 
 ROWS = int(os.environ.get("POISON_ROWS", "10000"))
 SEED = int(os.environ.get("POISON_SEED", "1"))

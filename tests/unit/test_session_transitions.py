@@ -15,7 +15,7 @@ from orderflow.market.contract import Contract
 from orderflow.market.errors import DecodeError
 from orderflow.market.session import SegmentState, SessionBook
 from orderflow.market.special_days import SpecialDays
-from orderflow.market.tick import ist_date
+from orderflow.market.times import ist_date
 from orderflow.market.transitions import Change
 
 GOLD, COTTON = "MCX_FO|472790", "MCX_FO|1"

@@ -12,7 +12,7 @@ from session_days import TCS, clock, ist
 from orderflow.market.calendar import SessionCalendar
 from orderflow.market.phases import CONTINUOUS, Span, Window, window, window_start, windows
 from orderflow.market.session import SessionBook
-from orderflow.market.tick import MINUTE_MS
+from orderflow.market.times import MINUTE_MS
 from orderflow.market.timetable import Group
 
 LENGTHS = (1, 2, 3, 5, 10, 15, 30, 60, 75, 125)

@@ -11,13 +11,14 @@ from itertools import groupby
 from typing import Any, Final, Protocol, TypeVar
 
 from orderflow.dashboard.state.instrument import Instrument
-from orderflow.dashboard.state.minute import MINUTE_MS, Minute
-from orderflow.dashboard.state.store import DAY_MS, Store, clock_ms, day_start_ms, trading_date
+from orderflow.dashboard.state.minute import Minute
+from orderflow.dashboard.state.store import Store, clock_ms, day_start_ms, trading_date
 from orderflow.dashboard.state.tape import PackedTrades
 from orderflow.market.calendar import sessions_of
-from orderflow.market.candle import Candle, ms_from_iso
+from orderflow.market.candle import Candle
 from orderflow.market.errors import OrderflowError
 from orderflow.market.price_unit import in_finest
+from orderflow.market.times import DAY_MS, MINUTE_MS, ms_from_iso
 from orderflow.market.trade import Trade
 
 DAYS_KEPT: Final = 8

@@ -13,12 +13,13 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final, NamedTuple
 from weakref import ref
 
-from orderflow.dashboard.state.minute import MINUTE_MS, Flow, Minute, Profile, profile_of
+from orderflow.dashboard.state.minute import Flow, Minute, Profile, profile_of
 from orderflow.dashboard.state.tape import SeenTrades, Tape
 from orderflow.market.candle import Candle
 from orderflow.market.day_so_far import EXCHANGE
 from orderflow.market.phases import CONTINUOUS, Window
 from orderflow.market.price_unit import FINEST, in_units
+from orderflow.market.times import MINUTE_MS
 from orderflow.market.trade import Trade
 
 OPEN_MINUTES: Final = 5

@@ -16,7 +16,6 @@ from orderflow.market.candle import Candle
 from orderflow.market.footprint import Level
 from orderflow.market.trade import Trade
 
-MINUTE_MS: Final = 60_000
 _CANDLE_NAMES: Final = tuple(name for name in Candle.__struct_fields__ if name != "instrument")
 _candle_values = attrgetter(*_CANDLE_NAMES)
 _SUMS: Final = ("close", "total_volume", "delta", "imbalance")

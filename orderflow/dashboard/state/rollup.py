@@ -10,13 +10,13 @@ from typing import Final
 from msgspec.structs import replace
 
 from orderflow.dashboard.state.instrument import Instrument, Unseen
-from orderflow.dashboard.state.minute import MINUTE_MS, Flow, Minute
+from orderflow.dashboard.state.minute import Flow, Minute
 from orderflow.market.candle import Candle
 from orderflow.market.footprint import Level, merge_levels
 from orderflow.market.measures import roll_up
 from orderflow.market.price_unit import FINEST
+from orderflow.market.times import DAY_MS, MINUTE_MS
 
-_DAY_MS: Final = 86_400_000
 _DEFAULT_OPEN_MS: Final = (3 * 60 + 45) * MINUTE_MS
 
 
@@ -68,7 +68,7 @@ def session_anchor_ms(instrument: Instrument) -> int:
     if instrument.session_start_ms is not None:
         return instrument.session_start_ms
     first = instrument.starts[0] if instrument.starts else 0
-    return first // _DAY_MS * _DAY_MS + _DEFAULT_OPEN_MS
+    return first // DAY_MS * DAY_MS + _DEFAULT_OPEN_MS
 
 
 class Rollup:

@@ -19,14 +19,14 @@ from weakref import WeakValueDictionary
 from orderflow.dashboard.state.alerts import AlertBook
 from orderflow.dashboard.state.freshness import STALL_MS, Streamers, is_trading
 from orderflow.dashboard.state.instrument import Instrument, is_index
-from orderflow.dashboard.state.minute import MINUTE_MS
 from orderflow.dashboard.state.rollup import Rollup
 from orderflow.dashboard.state.watch import WatchLines
 from orderflow.market import records, topics
-from orderflow.market.candle import IST, Candle, ms_from_iso
+from orderflow.market.candle import Candle
 from orderflow.market.conformity import problem
 from orderflow.market.errors import DecodeError
 from orderflow.market.price_unit import in_finest
+from orderflow.market.times import DAY_MS, IST, IST_OFFSET_MS, MINUTE_MS, ms_from_iso
 from orderflow.market.trade import Trade
 
 Record = Mapping[str, Any]
@@ -38,8 +38,6 @@ HEARTBEAT: Final = "heartbeat"
 MINUTE: Final = "minute"
 STALE_EVERY_MS: Final = 1_000
 _FUTURE_MS: Final = 300_000
-DAY_MS: Final = 86_400_000
-_IST_MS: Final = 19_800_000
 _EPOCH: Final = date(1970, 1, 1)
 _PRESENT_TIMES: Final = ("event_time_ms", "received_time_ms", "feed_time_ms", "at_ms")
 _FIELDS: Final = {
@@ -68,7 +66,7 @@ def clock_ms() -> int:
 
 def trading_date(time_ms: int) -> str:
     """Return the IST date of a time as YYYY-MM-DD."""
-    return _date_of((time_ms + _IST_MS) // DAY_MS)
+    return _date_of((time_ms + IST_OFFSET_MS) // DAY_MS)
 
 
 @lru_cache(maxsize=64)

@@ -10,8 +10,8 @@ from orderflow.dashboard.state.freshness import OPEN_STATES, STALL_MS
 from orderflow.dashboard.state.instrument import Instrument
 from orderflow.dashboard.state.numbers import grouped
 from orderflow.dashboard.state.store import Gap, Store
-from orderflow.market.candle import IST
 from orderflow.market.price_unit import decimals
+from orderflow.market.times import IST
 
 TOKEN_WARNING_MS: Final = 40 * 60_000
 TROUBLE: Final = frozenset({"kafka", "token", "disconnected", "stalled", "streamer"})

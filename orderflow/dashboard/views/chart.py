@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import lru_cache
 from math import gcd
 from typing import Any, Final
@@ -15,9 +15,9 @@ from typing import Any, Final
 from orderflow.dashboard.state.rollup import Row
 from orderflow.market.price_unit import FINEST
 from orderflow.market.profile import ValueArea, value_area
+from orderflow.market.times import IST_OFFSET_MS
 
 Columns = dict[str, Any]
-_IST_MS: Final = int(timedelta(hours=5, minutes=30).total_seconds() * 1000)
 _LARGEST_TICK: Final = 5 * FINEST
 _TICKS: Final[tuple[int, ...]] = tuple(base * 10**power for power in range(6) for base in (1, 2, 5))
 
@@ -25,7 +25,7 @@ _TICKS: Final[tuple[int, ...]] = tuple(base * 10**power for power in range(6) fo
 @lru_cache(maxsize=4096)
 def label(time_ms: int) -> str:
     """Return a time as the page's rows are labelled, in IST: 2025-12-15 09:15:00."""
-    return datetime.fromtimestamp((time_ms + _IST_MS) // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
+    return datetime.fromtimestamp((time_ms + IST_OFFSET_MS) // 1000, UTC).strftime("%Y-%m-%d %H:%M:%S")
 
 
 def facts(rows: Sequence[Row]) -> Columns:

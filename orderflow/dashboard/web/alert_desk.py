@@ -16,8 +16,8 @@ from typing import Any, Final
 import orjson
 
 from orderflow.dashboard.state.alerts import AlertBook, Fired
-from orderflow.market.candle import IST
 from orderflow.market.errors import OrderflowError
+from orderflow.market.times import IST
 
 SAVE_SECONDS: Final = 1.0
 WAITING_MOST: Final = 100

@@ -16,10 +16,10 @@ from orderflow.dashboard.state.store import Store
 from orderflow.dashboard.views import older
 from orderflow.dashboard.views.viewer import View, Viewer
 from orderflow.dashboard.web.hub import Hub
-from orderflow.market.candle import iso_from_ms
 from orderflow.market.errors import OrderflowError
 from orderflow.market.price_unit import from_finest
 from orderflow.market.records import FootprintLevel
+from orderflow.market.times import iso_from_ms
 
 POLLS_HELD: Final = 8
 

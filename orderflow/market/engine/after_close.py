@@ -16,7 +16,7 @@ from typing import Final
 import msgspec
 
 from orderflow.market.phases import CLOSING_AUCTION, POST_CLOSE
-from orderflow.market.tick import MINUTE_MS
+from orderflow.market.times import MINUTE_MS
 
 OVER_AFTER_MS: Final = {CLOSING_AUCTION: 20 * MINUTE_MS, POST_CLOSE: 60 * MINUTE_MS}
 """How long after the end of continuous trading the last trade of a phase behind it has come."""

@@ -16,7 +16,8 @@ from orderflow.market.engine.prices import NOWHERE_ELSE, elsewhere
 from orderflow.market.engine.tail import Tail
 from orderflow.market.engine.volume_axis import UNKNOWN_HIGH, UNKNOWN_LOW, Bounds, VolumeAxis
 from orderflow.market.phases import BEFORE_TRADING, CLOSING_AUCTION, CONTINUOUS
-from orderflow.market.tick import MINUTE_MS, Bar, Tick
+from orderflow.market.tick import Bar, Tick
+from orderflow.market.times import MINUTE_MS
 
 _LONGEST_PRE_OPEN_MS: Final = 120 * MINUTE_MS
 NO_DEADLINE: Final = 1 << 62

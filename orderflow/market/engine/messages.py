@@ -8,10 +8,11 @@ from typing import NamedTuple
 import msgspec
 
 from orderflow.market import topics
-from orderflow.market.candle import Candle, iso_from_ms
+from orderflow.market.candle import Candle
 from orderflow.market.engine.minute import FinalMinute
 from orderflow.market.engine.partition import Output, PartitionEngine
 from orderflow.market.records import FeedEvent, FootprintLevel
+from orderflow.market.times import iso_from_ms
 from orderflow.market.validation import decode_sound
 
 

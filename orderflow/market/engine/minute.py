@@ -12,7 +12,8 @@ from orderflow.market.confidence import band, grade
 from orderflow.market.engine.prices import NOWHERE_ELSE, Elsewhere
 from orderflow.market.phases import CONTINUOUS
 from orderflow.market.price_unit import whole_numbers
-from orderflow.market.tick import MINUTE_MS, Bar
+from orderflow.market.tick import Bar
+from orderflow.market.times import MINUTE_MS
 
 FinalBy = Literal["complete", "bar", "clock"]
 

@@ -19,12 +19,11 @@ from orderflow.market.engine.minute import FinalMinute
 from orderflow.market.engine.sides import sides_of
 from orderflow.market.engine.windows import WindowRollUp
 from orderflow.market.records import FeedEvent
-from orderflow.market.tick import HEARTBEAT, MINUTE, MINUTE_MS, Tick, ist_date
+from orderflow.market.tick import HEARTBEAT, MINUTE, Tick
+from orderflow.market.times import DAY_MS, IST_OFFSET_MS, MINUTE_MS, ist_date
 
 SILENT_STREAMER_MS: Final = 600_000
 RUNS_KEPT: Final = 32
-_DAY_MS: Final = 86_400_000
-_IST_MS: Final = 19_800_000
 
 
 @dataclass(frozen=True, slots=True)
@@ -220,7 +219,7 @@ class PartitionEngine:
             self._sweep_ms = NO_DEADLINE
             return
         now_ms = self._newest_ms - self.settings.watermark_ms - MINUTE_MS
-        self._sweep_ms = self._newest_ms + _DAY_MS - (now_ms + _IST_MS) % _DAY_MS
+        self._sweep_ms = self._newest_ms + DAY_MS - (now_ms + IST_OFFSET_MS) % DAY_MS
         today = ist_date(now_ms)
         for key in sorted(key for key, each in self.instruments.items() if each.minutes.date < today):
             self._settle(self.instruments.pop(key), None, out)

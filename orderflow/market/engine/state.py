@@ -17,7 +17,8 @@ from orderflow.market.engine.instrument import InstrumentMinutes
 from orderflow.market.engine.minute import AxisTrade, OwnTicks, Quote
 from orderflow.market.engine.partition import Instrument, Run
 from orderflow.market.engine.volume_axis import Bounds, Mark, Span, Used, VolumeAxis
-from orderflow.market.tick import MINUTE_MS, Bar
+from orderflow.market.tick import Bar
+from orderflow.market.times import MINUTE_MS
 
 STATE_VERSION: Final = 4
 """Raised whenever the shape or meaning of the state changes; 1 and 2 were those of the queries before this engine, 3 that of an

@@ -11,7 +11,7 @@ from orderflow.market.candle import Candle
 from orderflow.market.engine.tail import Tail
 from orderflow.market.measures import roll_up
 from orderflow.market.phases import CONTINUOUS
-from orderflow.market.tick import MINUTE_MS
+from orderflow.market.times import MINUTE_MS
 
 
 class WindowRollUp:
