@@ -19,21 +19,21 @@ from orderflow.upstox.instruments import load_master, master_cache, watch_list
 
 def main() -> int:
     """Serve until SIGTERM; return the exit code."""
-    chosen = load()
-    logs.configure(chosen.log_level, (chosen.access_token,))
-    source = chosen.instrument_master
-    kept = master_cache(chosen.spool_dir, source)
-    names = chosen.instruments if chosen.instrument_file is None else watch_list(chosen.instrument_file)
+    settings = load()
+    logs.configure(settings.log_level, (settings.access_token,))
+    source = settings.instrument_master
+    kept = master_cache(settings.spool_dir, source)
+    names = settings.instruments if settings.instrument_file is None else watch_list(settings.instrument_file)
     directory = Directory(names)
     store = Store(clock_ms, directory.instruments)
-    master = partial(load_master, source, kept, chosen.ca_file, names)
-    calendar = partial(load_calendar, chosen.rest_url, chosen.spool_dir, chosen.ca_file)
+    master = partial(load_master, source, kept, settings.ca_file, names)
+    calendar = partial(load_calendar, settings.rest_url, settings.spool_dir, settings.ca_file)
     directory.fetch_aside(master, calendar, lambda: tuple(store.instruments))
-    history = DayArchive(History.connect(chosen.hdfs), chosen.aggressor_rule)
-    feed = KafkaFeed(chosen.kafka, store, chosen.watermark_seconds)
+    history = DayArchive(History.connect(settings.hdfs), settings.aggressor_rule)
+    feed = KafkaFeed(settings.kafka, store, settings.watermark_seconds)
     feed.start()
-    parts = Parts.configured(chosen, store, directory, history)
-    serve(parts, chosen.dashboard_host, chosen.dashboard_port)
+    parts = Parts.configured(settings, store, directory, history)
+    serve(parts, settings.dashboard_host, settings.dashboard_port)
     feed.stop()
     return 70 if feed.broken else 0
 

@@ -22,13 +22,13 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from parts.recorded import cloned_messages, recorded_ticks
 
-from orderflow import settings
 from orderflow.market import topics
 from orderflow.market.engine.messages import fold, messages_of
 from orderflow.market.engine.partition import EngineSettings, PartitionEngine
 from orderflow.market.engine.sides import sides_of
 from orderflow.market.tick import Tick, decode_tick
 from orderflow.market.validation import decode_sound
+from orderflow.settings import load
 
 SLICE = 250
 SENT_AFTER_MS = 5
@@ -49,10 +49,10 @@ def main() -> int:
     parser.add_argument("--clones", type=int, default=4, help="instruments for each one of the recording")
     parser.add_argument("--passes", type=int, default=10)
     options = parser.parse_args()
-    chosen = settings.load({"ENV_FILE": os.devnull})
-    engine_settings = EngineSettings(chosen.aggressor_rule, chosen.watermark_seconds * 1000, chosen.exchange_bars)
+    settings = load({"ENV_FILE": os.devnull})
+    engine_settings = EngineSettings(settings.aggressor_rule, settings.watermark_seconds * 1000, settings.exchange_bars)
     records = []
-    for key, value in cloned_messages(recorded_ticks(options.recording, chosen), options.clones):
+    for key, value in cloned_messages(recorded_ticks(options.recording, settings), options.clones):
         tick = decode_tick(value)
         records.append(Record((key or "*").encode(), value, tick.received_time_ms + SENT_AFTER_MS, tick))
     slices = [records[begin : begin + SLICE] for begin in range(0, len(records), SLICE)]

@@ -26,10 +26,10 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orderflow.market.times import ms_from_iso
+from orderflow.settings import Settings, load
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
-from orderflow import settings
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, TICKS, arrow_schema
 from orderflow.market.candle import Candle
@@ -38,6 +38,7 @@ ROOT = Path(__file__).resolve().parent.parent
 QUERY = """
 import json, time
 started = time.perf_counter()
+from orderflow.settings import Settings, load
 from orderflow.lake.history import History
 imported, used = time.perf_counter(), time.process_time()
 history = History.connect({url!r})
@@ -60,14 +61,14 @@ def candles(key: str, day: str, random: np.random.Generator) -> Iterator[dict[st
         ).to_record()  # fmt: skip
 
 
-def store(chosen: settings.Settings, month: Path) -> None:
+def store(settings: Settings, month: Path) -> None:
     from orderflow.clusters import SparkCluster
     from orderflow.lake.compaction import DayRewriter
-    from orderflow.processing.session import spark_session
+    from orderflow.processing.spark_session import spark_session
 
-    spark = spark_session(replace(chosen, spark=SparkCluster("local[2]")), "benchmark-history", 2)
-    rewriter = DayRewriter(spark, chosen.namenode_url)
-    stored_before = History.connect(chosen.hdfs).dates(CANDLES)
+    spark = spark_session(replace(settings, spark=SparkCluster("local[2]")), "benchmark-history", 2)
+    rewriter = DayRewriter(spark, settings.namenode_url)
+    stored_before = History.connect(settings.hdfs).dates(CANDLES)
     with tempfile.TemporaryDirectory() as directory:
         made = Path(directory) / "candles.parquet"
         for number, path in enumerate(sorted(month.iterdir())):
@@ -102,10 +103,10 @@ def main() -> None:
     parser.add_argument("--store", type=Path, metavar="DIR", help="store the simulator's month in DIR first")
     parser.add_argument("--days", type=int, default=21, help="query so many of the newest dates")
     arguments = parser.parse_args()
-    chosen = settings.load()
+    settings = load()
     if arguments.store:
-        store(chosen, arguments.store)
-    history = History.connect(chosen.hdfs)
+        store(settings, arguments.store)
+    history = History.connect(settings.hdfs)
     days = history.dates(TICKS)[-arguments.days :]
     files = history.files(TICKS, days[0], days[-1])
     footers = history.metadata(path for path, _ in files)
@@ -114,7 +115,7 @@ def main() -> None:
     print(f"{rows} ticks of {len(days)} days, {len(files)} files, {groups} row groups: {size} bytes, {size / rows:.1f} a tick")
     keys = pc.unique(history.table(TICKS, days[0], columns=["instrument_key"]).column(0)).to_pylist()
     key, middle = keys[len(keys) // 3], days[len(days) // 2]
-    url, month = chosen.hdfs.http_url, f"{key!r}, {days[0]!r}, {days[-1]!r}"
+    url, month = settings.hdfs.http_url, f"{key!r}, {days[0]!r}, {days[-1]!r}"
     query(url, f"ticks({key!r}, {middle!r})")
     query(url, f"trades({key!r}, {middle!r})")
     query(url, f"candles({month})")

@@ -8,10 +8,10 @@ from collections.abc import Sequence
 from dataclasses import replace
 from typing import Any
 
-from orderflow import calendar_report, executor_archive, logs, replay, settings
+from orderflow import calendar_report, executor_archive, logs, replay
 from orderflow.clusters import SparkCluster
 from orderflow.lake import cli
-from orderflow.settings import Settings
+from orderflow.settings import Settings, load
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -43,52 +43,52 @@ def main(arguments: Sequence[str] | None = None) -> int:
     rejects.add_argument("--replay", action="store_true", help="judge rejected messages anew and store those that are valid")
     rejects.add_argument("--local", action="store_true", help="run Spark inside this process instead of on the cluster")
     rejects.set_defaults(run=_rejects)
-    chosen = parser.parse_args(arguments)
-    told = settings.load()
-    logs.configure(told.log_level, [told.access_token])
-    chosen.lot_sizes = lambda keys: _lot_sizes(told, keys)
-    chosen.access_token = lambda: _access_token(told)
-    chosen.spark = lambda local: _spark(told, chosen.command, local=local)
-    return int(chosen.run(chosen, told))
+    options = parser.parse_args(arguments)
+    settings = load()
+    logs.configure(settings.log_level, [settings.access_token])
+    options.lot_sizes = lambda keys: _lot_sizes(settings, keys)
+    options.access_token = lambda: _access_token(settings)
+    options.spark = lambda local: _spark(settings, options.command, local=local)
+    return int(options.run(options, settings))
 
 
-def _setup(arguments: argparse.Namespace, told: Settings) -> int:
+def _setup(arguments: argparse.Namespace, settings: Settings) -> int:
     from orderflow.broker.access import setup_acls
     from orderflow.broker.setup import setup_topics
 
     if arguments.what == "acls":
-        setup_acls(told.kafka)
+        setup_acls(settings.kafka)
         return 0
-    setup_topics(told, alter=arguments.alter)
+    setup_topics(settings, alter=arguments.alter)
     return 0
 
 
-def _login(arguments: argparse.Namespace, told: Settings) -> int:
+def _login(arguments: argparse.Namespace, settings: Settings) -> int:
     from orderflow.upstox.login import login
 
     if arguments.paste:
-        return login(told, paste=lambda: input("> "))
-    return login(told, open_browser=(lambda _: None)) if arguments.no_browser else login(told)
+        return login(settings, paste=lambda: input("> "))
+    return login(settings, open_browser=(lambda _: None)) if arguments.no_browser else login(settings)
 
 
-def _reprocess(arguments: argparse.Namespace, told: Settings) -> int:
+def _reprocess(arguments: argparse.Namespace, settings: Settings) -> int:
     from orderflow.reprocess import run
 
-    return run(told, arguments.date, apply=not arguments.dry_run)
+    return run(settings, arguments.date, apply=not arguments.dry_run)
 
 
-def _rejects(arguments: argparse.Namespace, told: Settings) -> int:
+def _rejects(arguments: argparse.Namespace, settings: Settings) -> int:
     from orderflow.rejects import run
 
-    return run(told, lambda: arguments.spark(arguments.local), replay=arguments.replay)
+    return run(settings, lambda: arguments.spark(arguments.local), replay=arguments.replay)
 
 
-def _lot_sizes(told: Settings, keys: Sequence[str]) -> dict[str, int]:
+def _lot_sizes(settings: Settings, keys: Sequence[str]) -> dict[str, int]:
     """Return the lot sizes of some keys by the instrument master; those it does not have are left out."""
     from orderflow.upstox.instruments import load_master, master_cache
 
     master, warning = load_master(
-        told.instrument_master, master_cache(told.spool_dir, told.instrument_master), told.ca_file, keys
+        settings.instrument_master, master_cache(settings.spool_dir, settings.instrument_master), settings.ca_file, keys
     )
     if warning:
         print(warning, file=sys.stderr)
@@ -96,18 +96,18 @@ def _lot_sizes(told: Settings, keys: Sequence[str]) -> dict[str, int]:
     return {key: size for key in keys if key in rows and (size := rows[key].lot_size) is not None}
 
 
-def _access_token(told: Settings) -> str | None:
+def _access_token(settings: Settings) -> str | None:
     from orderflow.upstox.token import TokenSource
 
-    token = TokenSource(told.access_token, told.access_token_file).current()
+    token = TokenSource(settings.access_token, settings.access_token_file).current()
     return None if token is None else token.value
 
 
-def _spark(told: Settings, name: str, *, local: bool) -> Any:
-    from orderflow.processing.session import spark_session
+def _spark(settings: Settings, name: str, *, local: bool) -> Any:
+    from orderflow.processing.spark_session import spark_session
 
     return spark_session(
-        replace(told, spark=SparkCluster("local[2]")) if local else told, f"orderflow-{name}", told.session_cores
+        replace(settings, spark=SparkCluster("local[2]")) if local else settings, f"orderflow-{name}", settings.session_cores
     )
 
 

@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from orderflow.lake.compaction import FILE_IS_GONE, DayChangedError, DayRewriter, StoredMeanwhileError
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError
 from orderflow.processing import reprocess as recomputation
-from orderflow.processing.session import spark_session
+from orderflow.processing.spark_session import spark_session
 from orderflow.settings import Settings
 
 ATTEMPTS: Final = 3

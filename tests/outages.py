@@ -9,7 +9,7 @@ from msgspec.structs import replace
 
 from orderflow.market.inference import InstrumentState, infer
 from orderflow.market.session import SessionCalendar
-from orderflow.market.tick import Bar, FeedUpdate, Level, Tick
+from orderflow.market.tick import Bar, BookLevel, FeedUpdate, Tick
 from orderflow.market.times import MINUTE_MS
 
 KEY = "NSE_EQ|INE118H01025"
@@ -62,8 +62,8 @@ def market(seed: int, minutes: int = 24, *, backwards: float = 0.0) -> Market:
                 ltt_ms=ltt,
                 ltq=last_quantity,
                 vtt=vtt,
-                bid=(Level(last_price - 0.1, 10),),
-                ask=(Level(last_price + 0.1, 10),),
+                bid=(BookLevel(last_price - 0.1, 10),),
+                ask=(BookLevel(last_price + 0.1, 10),),
                 minute_bar=bars[max(finished)] if finished else None,
             )
         )

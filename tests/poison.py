@@ -10,7 +10,7 @@ from typing import Any
 from msgspec.structs import replace
 from ticks import OPEN, trade_tick
 
-from orderflow.market.tick import Bar, Greeks, Level, heartbeat_tick, tick_record
+from orderflow.market.tick import Bar, BookLevel, Greeks, heartbeat_tick, tick_record
 
 INT, LONG = 2**31 - 1, 2**63 - 1
 INTEGERS = (0, -1, 1, INT, -INT - 1, LONG, -LONG - 1, LONG + 1, 10**12, 10**12 + 1, 10**15, 10**30, OPEN, OPEN * 1000)
@@ -34,8 +34,8 @@ def sound(rng: random.Random, number: int) -> dict[str, Any]:
         since=max(1.0, second - rng.uniform(0.5, 200)),
         sequence=number + 1,
         bar=bar if second >= 60 and rng.random() < 0.2 else None,
-        bid=(Level(99.9, 10), Level(99.8, 20)),
-        ask=(Level(100.1, 15), Level(None, 5)),
+        bid=(BookLevel(99.9, 10), BookLevel(99.8, 20)),
+        ask=(BookLevel(100.1, 15), BookLevel(None, 5)),
         greeks=Greeks(0.5, -1.0, 0.1, 0.2, 0.0),
         indicative_price=100.05,
         indicative_quantity=5_000,

@@ -13,11 +13,11 @@ sys.path.insert(0, str(ROOT))
 
 from pyspark.sql import SparkSession  # noqa: E402
 
-from orderflow import settings  # noqa: E402
 from orderflow.broker.changelog import CandleChangelog  # noqa: E402
 from orderflow.market import topics  # noqa: E402
 from orderflow.processing import queries  # noqa: E402
 from orderflow.processing.final_flow import engine_settings, final_messages  # noqa: E402
+from orderflow.settings import load  # noqa: E402
 
 NOT_SERVING = {"spark.ui.enabled": "false", "spark.sql.streaming.metricsEnabled": "false"}
 
@@ -30,14 +30,14 @@ def main() -> int:
     parser.add_argument("--heap", default="2g")
     parser.add_argument("--partitions", type=int, default=2)
     options = parser.parse_args()
-    chosen = settings.load({"KAFKA_BROKERS": options.brokers, "ENV_FILE": os.devnull})
+    settings = load({"KAFKA_BROKERS": options.brokers, "ENV_FILE": os.devnull})
     spark = session(options)
     began_ms = time.time() * 1000
-    messages = queries.read_messages(spark, chosen, topics.TICKS, most=queries.CANDLE_BATCH_ROWS)
+    messages = queries.read_messages(spark, settings, topics.TICKS, most=queries.CANDLE_BATCH_ROWS)
     query = (
-        final_messages(messages, engine_settings(chosen), CandleChangelog.of(chosen.kafka, options.partitions))
+        final_messages(messages, engine_settings(settings), CandleChangelog.of(settings.kafka, options.partitions))
         .writeStream.format("kafka")
-        .options(**queries.sink_options(chosen))
+        .options(**queries.sink_options(settings))
         .option("checkpointLocation", str(options.state / "checkpoint"))
         .outputMode("append")
         .trigger(availableNow=True)

@@ -58,34 +58,34 @@ def _add_period(parser: argparse.ArgumentParser) -> None:
 
 
 def _catalogue(_arguments: argparse.Namespace, settings: Settings) -> int:
-    from orderflow.lake import commands
+    from orderflow.lake import day_commands
 
-    return commands.catalogue(settings)
+    return day_commands.catalogue(settings)
 
 
 def _verify(arguments: argparse.Namespace, settings: Settings) -> int:
-    from orderflow.lake import commands
+    from orderflow.lake import day_commands
 
-    return commands.verify(settings, arguments.date)
+    return day_commands.verify(settings, arguments.date)
 
 
 def _compact(arguments: argparse.Namespace, settings: Settings) -> int:
-    from orderflow.lake import commands
+    from orderflow.lake import day_commands
 
-    return commands.compact(settings, arguments.date, arguments.spark(arguments.local))
+    return day_commands.compact(settings, arguments.date, arguments.spark(arguments.local))
 
 
 def _retain(arguments: argparse.Namespace, settings: Settings) -> int:
-    from orderflow.lake import commands
+    from orderflow.lake import day_commands
 
     keep_bytes = int(arguments.gigabytes * 1e9) if arguments.gigabytes is not None else None
-    return commands.retain(settings, arguments.days, keep_bytes, dry_run=arguments.dry_run)
+    return day_commands.retain(settings, arguments.days, keep_bytes, dry_run=arguments.dry_run)
 
 
 def _export(arguments: argparse.Namespace, settings: Settings) -> int:
-    from orderflow.lake import commands
+    from orderflow.lake import day_commands
 
-    return commands.export_period(
+    return day_commands.export_period(
         settings,
         arguments.kind,
         arguments.instrument,
@@ -98,11 +98,11 @@ def _export(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _backfill(arguments: argparse.Namespace, settings: Settings) -> int:
-    from orderflow.lake import exchange_commands
+    from orderflow.lake import backfill
 
     last = arguments.last or arguments.first
     settings = replace(settings, access_token=arguments.access_token())
-    return exchange_commands.backfill(
+    return backfill.backfill(
         settings,
         arguments.instrument,
         arguments.first,
@@ -113,8 +113,8 @@ def _backfill(arguments: argparse.Namespace, settings: Settings) -> int:
 
 
 def _reconcile(arguments: argparse.Namespace, settings: Settings) -> int:
-    from orderflow.lake import exchange_commands
+    from orderflow.lake import backfill
 
     last = arguments.last or arguments.first
     settings = replace(settings, access_token=arguments.access_token())
-    return exchange_commands.report_differences(settings, arguments.instrument, arguments.first, last, limit=arguments.limit)
+    return backfill.report_differences(settings, arguments.instrument, arguments.first, last, limit=arguments.limit)

@@ -25,7 +25,7 @@ from orderflow.market import records
 from orderflow.market.conformity import MOST_PRICE, MOST_VOLUME, problem
 from orderflow.market.errors import DecodeError
 from orderflow.market.session import may_trade_below_zero
-from orderflow.market.tick import MINUTE, SNAPSHOT, Bar, DayBar, FeedUpdate, Level, Tick
+from orderflow.market.tick import MINUTE, SNAPSHOT, Bar, BookLevel, DayBar, FeedUpdate, Tick
 from orderflow.market.times import ist_date
 from orderflow.market.volume import read_volume
 
@@ -282,7 +282,7 @@ def _absurd(state: dict[str, Any]) -> str | None:
     return None if -1 <= state["tick_direction"] <= 1 else f"tick_direction is {state['tick_direction']}"
 
 
-def _best(levels: tuple[Level, ...]) -> tuple[float | None, int | None]:
+def _best(levels: tuple[BookLevel, ...]) -> tuple[float | None, int | None]:
     """Return the first price at which somebody waits, and the quantity there.
 
     A level without a price holds an auction's market orders.

@@ -24,7 +24,7 @@ MINUTE: Final = "minute"
 """A minute from before the first update, taken from the exchange's intraday call: it has a `bar` and no other market data."""
 
 
-class Level(msgspec.Struct, frozen=True, gc=False):
+class BookLevel(msgspec.Struct, frozen=True, gc=False):
     """One level of the book."""
 
     price: Annotated[float | None, meaning("price; null for a level without one (market orders in an auction)")]
@@ -88,8 +88,8 @@ class FeedUpdate:
     iv: float | None = None
     tbq: int | None = None
     tsq: int | None = None
-    bid: tuple[Level, ...] = ()
-    ask: tuple[Level, ...] = ()
+    bid: tuple[BookLevel, ...] = ()
+    ask: tuple[BookLevel, ...] = ()
     greeks: Greeks | None = None
     minute_bar: Bar | None = None
     day_bar: DayBar | None = None
@@ -122,8 +122,8 @@ class Tick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
     iv: Annotated[float | None, meaning("implied volatility (options)")] = None
     tbq: Annotated[int | None, meaning("total pending buy quantity in the book")] = None
     tsq: Annotated[int | None, meaning("total pending sell quantity in the book")] = None
-    bid: Annotated[tuple[Level, ...], meaning("bid levels after the trade, best first")] = ()
-    ask: Annotated[tuple[Level, ...], meaning("ask levels after the trade, best first")] = ()
+    bid: Annotated[tuple[BookLevel, ...], meaning("bid levels after the trade, best first")] = ()
+    ask: Annotated[tuple[BookLevel, ...], meaning("ask levels after the trade, best first")] = ()
     greeks: Annotated[Greeks | None, meaning("option greeks")] = None
     bar: Annotated[Bar | None, meaning("the exchange's last completed minute, only when new")] = None
     day_bar: Annotated[DayBar | None, meaning("the exchange's running day, only when new")] = None

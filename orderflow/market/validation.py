@@ -13,7 +13,7 @@ import msgspec
 
 from orderflow.market.conformity import LATEST_MS, MOST, MOST_PRICE, MOST_VOLUME
 from orderflow.market.session import may_trade_below_zero
-from orderflow.market.tick import HEARTBEAT, MINUTE, READABLE_VERSIONS, SNAPSHOT, UPDATE, Bar, Level, Tick, decode_tick
+from orderflow.market.tick import HEARTBEAT, MINUTE, READABLE_VERSIONS, SNAPSHOT, UPDATE, Bar, BookLevel, Tick, decode_tick
 from orderflow.market.times import DAY_MS, IST_OFFSET_MS, MINUTE_MS, ist_date
 
 KINDS: Final = (UPDATE, SNAPSHOT, HEARTBEAT, MINUTE)
@@ -53,7 +53,7 @@ _VOLUME: Final = msgspec.Meta(ge=0, le=MOST_VOLUME)
 _BALANCE: Final = msgspec.Meta(ge=-MOST_VOLUME, le=MOST_VOLUME)
 _PRICE: Final = msgspec.Meta(gt=0.0, lt=MOST_PRICE)
 _AMOUNT: Final = msgspec.Meta(gt=-MOST, lt=MOST)
-_Level = _narrowed(Level, {"price": _PRICE, "quantity": _VOLUME})
+_Level = _narrowed(BookLevel, {"price": _PRICE, "quantity": _VOLUME})
 _USUAL: Final = msgspec.json.Decoder(
     _narrowed(
         Tick,

@@ -23,7 +23,7 @@ from pyspark.sql import types as T
 from orderflow.market import topics
 from orderflow.market.engine.messages import fold
 from orderflow.market.engine.partition import EngineSettings
-from orderflow.market.engine.store import StateError, Stored, caught_up, restored, saved
+from orderflow.market.engine.store import StateError, StoredEngine, caught_up, restored, saved
 
 
 class Changelog(Protocol):
@@ -50,7 +50,7 @@ MESSAGES: Final = T.StructType(
 _ARROW: Final = pa.schema([("topic", pa.string()), ("partition", pa.int32()), ("key", pa.string()), ("value", pa.binary())])
 _QUERY_ID: Final = "sql.streaming.queryId"
 
-_in_memory: dict[tuple[str, int], Stored] = {}
+_in_memory: dict[tuple[str, int], StoredEngine] = {}
 Row = tuple[str, int | None, str, bytes | None]
 
 
@@ -141,13 +141,13 @@ class PartitionFold:
         written += [(key, None) for key in self._outdated]
         return [(topics.CANDLE_STATE, self._changelog_partition, key, value) for key, value in written]
 
-    def _from_memory(self, settings: EngineSettings) -> Stored | None:
+    def _from_memory(self, settings: EngineSettings) -> StoredEngine | None:
         kept = _in_memory.pop(self._place, None)
         if kept is None or kept.engine.settings != settings:
             return None
         return caught_up(kept, self._offset, self._journals.read)
 
-    def _restored(self, settings: EngineSettings, changelog: Changelog) -> Stored:
+    def _restored(self, settings: EngineSettings, changelog: Changelog) -> StoredEngine:
         """Restore the engine; a query that begins removes what an earlier one, whose checkpoint is gone, has left."""
         own, outdated = [], set()
         for key, value in changelog.read(self._changelog_partition):

@@ -46,7 +46,7 @@ _HEARTBEAT: Final = "heartbeat"
 _REJECTS: Final = Counter("orderflow_rejects", "Messages sent to the rejects topic", ["source_topic", "reason"])
 
 
-class Stored(Protocol):
+class LakeTable(Protocol):
     """A table of the lake: its name is also that of its query and checkpoint."""
 
     @property
@@ -73,7 +73,7 @@ class Rules:
     reason: Column
 
 
-def rules(table: Stored) -> Rules:
+def rules(table: LakeTable) -> Rules:
     """Return the rules of a table's records; a Spark session must be running."""
     by_name = {
         "ticks": (arrow_sound.sound_tick, schemas.tick_reason),
@@ -87,7 +87,7 @@ def rules(table: Stored) -> Rules:
 def storage_query(
     spark: SparkSession,
     settings: Settings,
-    table: Stored,
+    table: LakeTable,
     *,
     extent: Callable[[], Extent],
     writer: Callable[[str], BatchWriter],
@@ -121,7 +121,7 @@ class StorageBatches:
     def __init__(
         self,
         settings: Settings,
-        table: Stored,
+        table: LakeTable,
         store: BatchWriter,
         packing: Packing,
         cores: int,

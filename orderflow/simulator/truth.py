@@ -1,4 +1,4 @@
-"""What really traded, for tests: every trade with the side that took the initiative."""
+"""What really traded, for tests: every trade with the side of its aggressor."""
 
 from __future__ import annotations
 

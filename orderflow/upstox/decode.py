@@ -18,7 +18,7 @@ from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 from orderflow.market.conformity import MOST_VOLUME
 from orderflow.market.errors import DecodeError
 from orderflow.market.session import may_trade_below_zero
-from orderflow.market.tick import SNAPSHOT, UPDATE, Bar, DayBar, FeedUpdate, Greeks, Level
+from orderflow.market.tick import SNAPSHOT, UPDATE, Bar, BookLevel, DayBar, FeedUpdate, Greeks
 from orderflow.market.times import DAY_MS, IST_OFFSET_MS, MINUTE_MS
 
 MARKET_INFO: Final = "market_info"
@@ -255,26 +255,26 @@ class _FeedReader:
             return None if ltt_ms is not None and _ist_day(ltt_ms) == _ist_day(self.feed_time_ms) else 0
         return self._quantity(vtt, "vtt")
 
-    def _book(self, quotes: Iterable[Any]) -> tuple[tuple[Level, ...], tuple[Level, ...]]:
-        bid: list[Level] = []
-        ask: list[Level] = []
+    def _book(self, quotes: Iterable[Any]) -> tuple[tuple[BookLevel, ...], tuple[BookLevel, ...]]:
+        bid: list[BookLevel] = []
+        ask: list[BookLevel] = []
         least = self.least_price
         for quote in quotes:
             price, quantity = quote.bidP, quote.bidQ
             if least < price < _MOST_PRICE and price and 0 < quantity < _MOST_QUANTITY:
-                bid.append(Level(price, quantity))
+                bid.append(BookLevel(price, quantity))
             elif price or quantity:
                 self._odd_level(bid, price, quantity, "bid")
             price, quantity = quote.askP, quote.askQ
             if least < price < _MOST_PRICE and price and 0 < quantity < _MOST_QUANTITY:
-                ask.append(Level(price, quantity))
+                ask.append(BookLevel(price, quantity))
             elif price or quantity:
                 self._odd_level(ask, price, quantity, "ask")
         return tuple(bid), tuple(ask)
 
-    def _odd_level(self, side: list[Level], price: float, quantity: int, name: str) -> None:
+    def _odd_level(self, side: list[BookLevel], price: float, quantity: int, name: str) -> None:
         if price == 0.0 and 0 < quantity < _MOST_QUANTITY:
-            side.append(Level(None, quantity))
+            side.append(BookLevel(None, quantity))
         elif quantity or not self._is_price(price):
             self._reject("bad_level", f"{name} {quantity} at {price}")
 

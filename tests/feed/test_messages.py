@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 import pytest
 
-from orderflow.market.tick import Level
+from orderflow.market.tick import BookLevel
 from orderflow.simulator.in_process import SimulatorServer
 from tests.feed.rig import INFY, NIFTY, TCS, TEN, Rig, full, message, push, wire
 
@@ -57,7 +57,7 @@ PRICELESS = full(1004, TEN + 500, marketLevel={"bidAskQuote": [{"bidQ": "5", "as
         ({NIFTY: INDEX}, lambda rig: rig.ticks(NIFTY)[0].ltp == 26000.0),
         ({TCS: DEPTH_ONLY}, lambda rig: rig.ticks(TCS)[-1].bid[0].price == 99.0 and rig.ticks(TCS)[-1].vtt is None),
         ({TCS: CROSSED}, lambda rig: rig.ticks(TCS)[-1].traded_volume == 3),
-        ({TCS: PRICELESS}, lambda rig: rig.ticks(TCS)[-1].bid[0] == Level(None, 5) and rig.ticks(TCS)[-1].traded_volume == 4),
+        ({TCS: PRICELESS}, lambda rig: rig.ticks(TCS)[-1].bid[0] == BookLevel(None, 5) and rig.ticks(TCS)[-1].traded_volume == 4),
     ],
 )
 def test_feed_when_parts_are_missing_then_what_is_there_is_used(

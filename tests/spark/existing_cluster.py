@@ -18,7 +18,6 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from sink_files import SinkFiles
 
-from orderflow import settings
 from orderflow.lake.layout import TICKS
 from orderflow.lake.packing import packs
 from orderflow.market import topics
@@ -26,8 +25,9 @@ from orderflow.market.engine.messages import messages_of
 from orderflow.market.engine.partition import EngineSettings, PartitionEngine
 from orderflow.market.tick import Tick, encode_tick
 from orderflow.processing.final_flow import final_messages
-from orderflow.processing.session import spark_session
+from orderflow.processing.spark_session import spark_session
 from orderflow.processing.storage import StorageBatches
+from orderflow.settings import Settings, load
 
 SETTINGS = EngineSettings()
 
@@ -67,9 +67,9 @@ def expected(ticks: Sequence[Tick]) -> Counter[tuple[str, str, str]]:
     return Counter((message.topic, message.key, message.value.decode()) for message in found)
 
 
-def rows_stored(spark: SparkSession, ticks: Sequence[Tick], told: settings.Settings) -> int:
+def rows_stored(spark: SparkSession, ticks: Sequence[Tick], settings: Settings) -> int:
     packed: list[Any] = []
-    batches = StorageBatches(told, TICKS, lambda found, _: packed.extend(found), partial(packs, TICKS), 1, "0a1b2c3d")
+    batches = StorageBatches(settings, TICKS, lambda found, _: packed.extend(found), partial(packs, TICKS), 1, "0a1b2c3d")
     batches(messages(spark, ticks, 0), 0)
     return sum(pack.rows for pack in packed)
 
@@ -90,14 +90,14 @@ def facts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
 
 
 def main(directory: Path) -> None:
-    told = settings.load()
-    spark = spark_session(told, "existing-cluster", cores=2)
+    settings = load()
+    spark = spark_session(settings, "existing-cluster", cores=2)
     ticks = seen_through(market(10).updates, [])
     result = {
         "candles_equal": candles(spark, ticks, directory) == expected(ticks),
         "messages": expected(ticks).total(),
         "ticks": len(ticks),
-        "stored": rows_stored(spark, ticks, told),
+        "stored": rows_stored(spark, ticks, settings),
         "worker": json.loads(spark.range(1).mapInArrow(facts, "facts string").collect()[0]["facts"]),
     }
     spark.stop()

@@ -12,9 +12,9 @@ from fsspec.implementations.local import LocalFileSystem
 from pyspark.sql import DataFrame, SparkSession
 from ticks import KEY, OPEN, quiet_tick, trade_tick
 
+from orderflow.lake.backfill import store_missing
 from orderflow.lake.catalogue import report
 from orderflow.lake.exchange_candles import ExchangeMinute, backfill_candle
-from orderflow.lake.exchange_commands import store_missing
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError, Table
 from orderflow.lake.maintenance import LakeFiles

@@ -1,4 +1,4 @@
-"""What a storage sends to the rejects topic is counted by reason, and told in one line a batch."""
+"""What a storage sends to the rejects topic is counted by reason, and settings in one line a batch."""
 
 from __future__ import annotations
 
@@ -16,13 +16,13 @@ from prometheus_client import REGISTRY
 from pyspark.sql import DataFrame, SparkSession
 from ticks import trade_tick
 
-from orderflow import settings
 from orderflow.lake.layout import TICKS
 from orderflow.lake.packing import packs
 from orderflow.market import topics
 from orderflow.market.tick import tick_record
 from orderflow.processing import storage
 from orderflow.processing.storage import StorageBatches
+from orderflow.settings import load
 
 pytestmark = pytest.mark.spark
 
@@ -73,8 +73,8 @@ def test_batch_when_some_messages_are_invalid_then_stores_the_others_and_rejects
 ) -> None:
     sink, stored = Sink(), []
     monkeypatch.setattr(storage, "message", sink.of)
-    told = settings.load({}, tmp_path / "none")
-    batches = StorageBatches(told, TICKS, lambda packs, _: stored.extend(packs), partial(packs, TICKS), 1, "0a1b2c3d")
+    settings = load({}, tmp_path / "none")
+    batches = StorageBatches(settings, TICKS, lambda packs, _: stored.extend(packs), partial(packs, TICKS), 1, "0a1b2c3d")
     before = counted("bad_json")
     with caplog.at_level(logging.WARNING, storage.__name__):
         batches(messages(spark, valid(1), valid(2), valid(0, kind="heartbeat", instrument_key="*"), valid(3)), 0)

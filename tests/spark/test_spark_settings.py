@@ -26,11 +26,11 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = '. deploy/env.sh; spark_conf tick-storage "$DRIVER_MEMORY" "$EXECUTOR_MEMORY" ""; exec "$PYTHON" -c "$0"'
 READ_BACK = """
 import json
-from orderflow import settings
-from orderflow.processing.session import spark_session
+from orderflow.processing.spark_session import spark_session
+from orderflow.settings import load
 
-known = settings.load()
-spark = spark_session(known, "read-back", known.tick_storage_cores)
+settings = load()
+spark = spark_session(settings, "read-back", settings.tick_storage_cores)
 print(json.dumps({
     "cores": spark.conf.get("spark.cores.max"),
     "parallelism": spark.sparkContext.defaultParallelism,

@@ -6,7 +6,7 @@ from hypothesis import strategies as st
 
 from orderflow.market.aggressor import RULES, Evidence, informed_lean, lean, verdict
 from orderflow.market.confidence import band, grade
-from orderflow.market.tick import Level, Tick
+from orderflow.market.tick import BookLevel, Tick
 
 NOON_MS = 1_765_780_200_000
 
@@ -273,7 +273,7 @@ def test_evidence_when_gathered_from_a_tick_then_its_fields_and_the_best_levels(
         ltp=100.1,
         ltt_ms=NOON_MS - 90,
         ltq=10,
-        bid=(Level(100.0, 700), Level(99.9, 5)),
+        bid=(BookLevel(100.0, 700), BookLevel(99.9, 5)),
         traded_volume=100,
         prev_bid=100.0,
         prev_ask=100.1,

@@ -90,11 +90,11 @@ def test_topics_when_one_has_what_is_wanted_or_more_partitions_then_nothing_is_s
 
 
 def test_topics_when_created_then_replicas_and_minimum_are_as_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = load({"KAFKA_REPLICATION_FACTOR": "3", "KAFKA_MIN_INSYNC_REPLICAS": "2"}, tmp_path / "none")
+    settings = load({"KAFKA_REPLICATION_FACTOR": "3", "KAFKA_MIN_INSYNC_REPLICAS": "2"}, tmp_path / "none")
     made: list[Any] = []
     admin = SimpleNamespace(list_topics=list, create_topics=made.extend, close=lambda: None)
     monkeypatch.setattr("orderflow.broker.setup.KafkaAdminClient", lambda **_: admin)
-    setup_topics(told)
+    setup_topics(settings)
     assert {topic.name for topic in made} == set(topics.ALL)
     assert {topic.replication_factor for topic in made} == {3}
     assert {topic.topic_configs["min.insync.replicas"] for topic in made} == {"2"}

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from upstox_client.feeder.proto import MarketDataFeedV3_pb2 as pb
 
 from orderflow.market.errors import DecodeError
-from orderflow.market.tick import Bar, DayBar, FeedUpdate, Greeks, Level
+from orderflow.market.tick import Bar, BookLevel, DayBar, FeedUpdate, Greeks
 from orderflow.upstox.decode import Decoded, Rejection, decode
 
 AT = 1_790_000_100_000
@@ -77,8 +77,8 @@ def test_decode_when_full_feed_then_every_field():
                 iv=0.12,
                 tbq=900,
                 tsq=800,
-                bid=(Level(100.4, 10), Level(100.3, 11)),
-                ask=(Level(100.6, 20), Level(100.7, 21)),
+                bid=(BookLevel(100.4, 10), BookLevel(100.3, 11)),
+                ask=(BookLevel(100.6, 20), BookLevel(100.7, 21)),
                 greeks=Greeks(0.5, -1.0, 0.001, 4.0, 1.5),
                 minute_bar=Bar(1790000040000, 100.0, 100.6, 99.9, 100.5, 70),
                 day_bar=DayBar(99.5, 101.0, 99.0, 100.5, 5000),
@@ -173,8 +173,8 @@ def test_decode_when_mode_ltpc_or_option_greeks_then_what_they_have():
         vtt=700,
         oi=1400.0,
         iv=0.2,
-        bid=(Level(4.95, 70),),
-        ask=(Level(5.05, 35),),
+        bid=(BookLevel(4.95, 70),),
+        ask=(BookLevel(5.05, 35),),
         greeks=Greeks(0.4, 0.0, 0.0, 0.0, 0.0),
     )
 
@@ -182,7 +182,7 @@ def test_decode_when_mode_ltpc_or_option_greeks_then_what_they_have():
 def test_decode_when_depth_only_then_no_last_trade_and_vtt_is_absent_not_zero():
     depth = market(marketLevel={"bidAskQuote": [{"bidQ": "1", "bidP": 10.0, "askQ": "2", "askP": 10.1}]}, tbq=5.0, tsq=6.0)
     (update,) = decoded({"feeds": {KEY: depth}}).updates
-    assert update == FeedUpdate(KEY, "update", AT, RECEIVED, tbq=5, tsq=6, bid=(Level(10.0, 1),), ask=(Level(10.1, 2),))
+    assert update == FeedUpdate(KEY, "update", AT, RECEIVED, tbq=5, tsq=6, bid=(BookLevel(10.0, 1),), ask=(BookLevel(10.1, 2),))
 
 
 def test_decode_when_vtt_is_zero_then_zero_only_if_the_last_trade_is_not_of_today():
@@ -195,8 +195,8 @@ def test_decode_when_vtt_is_zero_then_zero_only_if_the_last_trade_is_not_of_toda
 def test_decode_when_levels_lack_prices_or_are_empty_then_kept_or_left_out():
     book = market(marketLevel={"bidAskQuote": [{"bidQ": "8014", "askQ": "761"}, {}, {"bidQ": "5", "bidP": 9.5}]})
     (update,) = decoded({"feeds": {KEY: book}}).updates
-    assert update.bid == (Level(None, 8014), Level(9.5, 5))
-    assert update.ask == (Level(None, 761),)
+    assert update.bid == (BookLevel(None, 8014), BookLevel(9.5, 5))
+    assert update.ask == (BookLevel(None, 761),)
 
 
 def test_decode_when_greeks_and_bars_are_empty_objects_then_absent():

@@ -4,7 +4,7 @@ from dataclasses import replace
 
 from orderflow.market.inference import InstrumentState, infer
 from orderflow.market.session import SessionCalendar
-from orderflow.market.tick import Bar, FeedUpdate, Level, Tick, tick_from_record, tick_record, update_from_tick
+from orderflow.market.tick import Bar, BookLevel, FeedUpdate, Tick, tick_from_record, tick_record, update_from_tick
 
 KEY = "NSE_EQ|INE118H01025"
 SESSION = SessionCalendar().session(KEY, "2025-12-15")
@@ -23,8 +23,8 @@ def update(
         ltt_ms=ltt_ms,
         ltq=ltq,
         vtt=vtt,
-        bid=(Level(bid, 10),),
-        ask=(Level(ask, 10),),
+        bid=(BookLevel(bid, 10),),
+        ask=(BookLevel(ask, 10),),
     )
 
 
@@ -61,7 +61,9 @@ def test_volume_when_vtt_rises_then_it_is_the_rise_at_the_time_of_the_last_trade
 
 
 def test_tick_when_there_was_an_update_before_then_it_carries_the_quantities_of_that_ones_best_levels() -> None:
-    before = replace(update(OPEN + 60_000, ltt_ms=OPEN + 59_000, vtt=5_000), bid=(Level(99.9, 70), Level(99.8, 1)), ask=())
+    before = replace(
+        update(OPEN + 60_000, ltt_ms=OPEN + 59_000, vtt=5_000), bid=(BookLevel(99.9, 70), BookLevel(99.8, 1)), ask=()
+    )
     ticks, state, _ = run(before, update(OPEN + 61_000, ltt_ms=OPEN + 60_700, vtt=5_120))
     assert [(tick.prev_bid_quantity, tick.prev_ask_quantity) for tick in ticks] == [(None, None), (70, None)]
     assert (state.bid_quantity, state.ask_quantity) == (10, 10)

@@ -18,9 +18,9 @@ from fsspec.implementations.local import LocalFileSystem
 from msgspec.structs import replace
 
 from orderflow.__main__ import main
-from orderflow.lake import exchange_commands
+from orderflow.lake import backfill
+from orderflow.lake.backfill import asked_for, store_missing
 from orderflow.lake.exchange_candles import ExchangeCandles, ExchangeMinute, backfill_candle
-from orderflow.lake.exchange_commands import asked_for, store_missing
 from orderflow.lake.export import export
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, TICKS, LakeError, Table, arrow_schema
@@ -272,11 +272,11 @@ def test_backfill_when_the_stream_has_stored_a_later_minute_fills_all_of_the_out
     def filled(stored: list[Candle]) -> list[int]:
         found: list[Candle] = []
         day = (reconcile(TCS, "2025-12-15", stored, exchange), stored, exchange)
-        monkeypatch.setattr(exchange_commands, "_days", lambda *_: iter([day]))
-        monkeypatch.setattr(exchange_commands, "store_missing", lambda _, __, ___, candles: found.extend(candles))
+        monkeypatch.setattr(backfill, "_days", lambda *_: iter([day]))
+        monkeypatch.setattr(backfill, "store_missing", lambda _, __, ___, candles: found.extend(candles))
         monkeypatch.setattr("orderflow.lake.outages.replace_outages", lambda *_: 1)
-        monkeypatch.setattr(exchange_commands, "datetime", SimpleNamespace(now=lambda _: now))
-        exchange_commands.backfill(load({}), [TCS], "2025-12-15", "2025-12-15", dry_run=False, spark=lambda: None)
+        monkeypatch.setattr(backfill, "datetime", SimpleNamespace(now=lambda _: now))
+        backfill.backfill(load({}), [TCS], "2025-12-15", "2025-12-15", dry_run=False, spark=lambda: None)
         return [(candle.start_ms - OPEN_MS) // 60_000 for candle in found]
 
     assert filled([]) == [0, 1, 2, 3, 4]  # the others may still come

@@ -13,7 +13,7 @@ import pytest
 from fake_webhdfs import FakeWebHdfs
 from fsspec.implementations.local import LocalFileSystem
 
-from orderflow.lake import catalogue, commands
+from orderflow.lake import catalogue, day_commands
 from orderflow.lake.archive import DayArchive
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError, Table, arrow_schema
@@ -357,19 +357,19 @@ def test_catalogue_when_a_day_misses_an_update_then_its_line_and_verify_say_so(t
 
     monkeypatch.setattr(LakeFiles, "write_text", lambda _, name, text: (tmp_path / "trading" / name).write_text(text))
 
-    assert commands.catalogue(settings) == 0
+    assert day_commands.catalogue(settings) == 0
     _, unknown, *_ = capsys.readouterr().out.splitlines()
     assert unknown.split()[:8] == [DAY, "-", "4", "09:15:01", "09:15:02", "-", "2", "3"]
     assert unknown.endswith(f"not verified: lake verify --date {DAY}")
 
-    assert (commands.verify(settings, DAY), commands.verify(settings, NEXT_DAY)) == (0, 1)
+    assert (day_commands.verify(settings, DAY), day_commands.verify(settings, NEXT_DAY)) == (0, 1)
     shown = capsys.readouterr().out.splitlines()
     assert shown[2].split() == [TCS, "2", "0", "0", "200", "0", "0", "0", "0", "0", "0"]
     assert shown[5].split() == [TCS, "2", "1", "0", "200", "100", "0", "0", "1", "0", "0"]
     assert shown[6] == f"{NEXT_DAY}: 2 ticks and 0 candles, NOT SOUND"
 
     hdfs.requests.clear()
-    assert commands.catalogue(settings) == 1
+    assert day_commands.catalogue(settings) == 1
     _, sound, broken, replicas = capsys.readouterr().out.splitlines()
     assert sound.split()[:8] == [DAY, "2", "4", "09:15:01", "09:15:02", "0", "2", "3"]
     assert sound.endswith("sound")
@@ -381,7 +381,7 @@ def test_catalogue_when_a_day_misses_an_update_then_its_line_and_verify_say_so(t
     assert {path for operation, path in hdfs.requests if operation == "DATA"} == {"/trading/_catalogue.json"}
 
     write(tmp_path, TICKS, NEXT_DAY, "b.parquet", [tick(2)])
-    assert commands.catalogue(settings) == 0
+    assert day_commands.catalogue(settings) == 0
     assert capsys.readouterr().out.splitlines()[2].split()[:3] == [NEXT_DAY, "-", "3"]
 
 
@@ -389,7 +389,7 @@ def test_catalogue_when_it_is_unreadable_or_may_not_be_written_then_the_footers_
     write(tmp_path, TICKS, DAY, "a.parquet", [tick(1), tick(2)])
     (tmp_path / "trading" / "_catalogue.json").write_text('{"days": [{"date": 1')
 
-    assert commands.catalogue(load({"NAMENODE_HTTP_URL": hdfs.url}, env_file=tmp_path / "none")) == 0
+    assert day_commands.catalogue(load({"NAMENODE_HTTP_URL": hdfs.url}, env_file=tmp_path / "none")) == 0
 
     assert capsys.readouterr().out.splitlines()[1].split()[:3] == [DAY, "-", "2"]
     assert "the next listing reads the same footers again" in caplog.text
@@ -405,7 +405,7 @@ def test_verify_when_the_ticks_are_sound_and_a_candle_is_missing_then_says_what_
     write(tmp_path, TICKS, DAY, "a.parquet", [tick(1), tick(2)])
     settings = load({"NAMENODE_HTTP_URL": hdfs.url}, env_file=tmp_path / "none")
 
-    assert commands.verify(settings, DAY) == 1
+    assert day_commands.verify(settings, DAY) == 1
 
     assert capsys.readouterr().out.splitlines()[2:] == [
         f"candles do not hold what traded: python -m orderflow reprocess --date {DAY}",

@@ -19,7 +19,7 @@ from orderflow.market.engine.partition import EngineSettings, PartitionEngine
 from orderflow.market.inference import InstrumentState
 from orderflow.market.records import Field
 from orderflow.market.stored_state import POSITIONS, SEGMENT, require_usable, segment_state
-from orderflow.market.tick import READABLE_VERSIONS, SCHEMA_VERSION, Bar, DayBar, Level, decode_tick, encode_tick
+from orderflow.market.tick import READABLE_VERSIONS, SCHEMA_VERSION, Bar, BookLevel, DayBar, decode_tick, encode_tick
 from orderflow.market.trade import Trade
 from orderflow.market.validation import tick_problem
 from orderflow.upstox.resume import restored_state, valid_tick
@@ -43,7 +43,7 @@ def test_tick_when_of_either_version_then_the_engine_reads_the_same(value: str) 
     assert (tick.vtt, tick.traded_volume, tick.ltq, tick.sequence) == (1_110, 3, 2, 10)
     assert tick.bar == Bar(1_765_770_300_000, 99.8, 100.4, 99.7, 100.3, 92)
     assert tick.day_bar == DayBar(99.8, 100.4, 99.7, 100.2, 1_110)
-    assert tick.bid == (Level(100.1, 10), Level(100.0, 20))
+    assert tick.bid == (BookLevel(100.1, 10), BookLevel(100.0, 20))
     assert (tick.gap or False, tick.auction or False) == (False, False)
     assert decode_tick(encode_tick(tick)) == tick
 

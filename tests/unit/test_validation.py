@@ -11,7 +11,7 @@ from msgspec.structs import replace
 from poison import message, sound
 from ticks import KEY, OPEN, bar_of, trade_tick
 
-from orderflow.market.tick import Level, Tick, decode_tick, encode_tick, heartbeat_tick, tick_from_record
+from orderflow.market.tick import BookLevel, Tick, decode_tick, encode_tick, heartbeat_tick, tick_from_record
 from orderflow.market.validation import decode_sound, tick_problem
 
 SENT_MS = OPEN + 10_400
@@ -20,7 +20,7 @@ YEAR_MS = 365 * 86_400_000
 
 def tick(**changes: Any) -> Tick:
     """A sound tick ten seconds after the open, changed."""
-    return replace(trade_tick(10, 100.0, 50, 1_050, since=5, bid=(Level(99.9, 10),), ask=(Level(100.0, 5),)), **changes)
+    return replace(trade_tick(10, 100.0, 50, 1_050, since=5, bid=(BookLevel(99.9, 10),), ask=(BookLevel(100.0, 5),)), **changes)
 
 
 def problem(**changes: Any) -> str | None:
@@ -41,8 +41,8 @@ def problem(**changes: Any) -> str | None:
         {"traded_volume": 1_050},
         {"vtt": 10**12},
         {"bid": (), "ask": ()},
-        {"bid": (Level(None, 10),)},
-        {"bid": (Level(99.9, 10), Level(-1.0, -5))},
+        {"bid": (BookLevel(None, 10),)},
+        {"bid": (BookLevel(99.9, 10), BookLevel(-1.0, -5))},
         {"tick_direction": None},
         {"oi": -1.0},
         {"bar": bar_of(-1, None)},
@@ -88,8 +88,8 @@ def test_tick_when_it_is_sound_then_it_has_no_problem(changes: dict[str, Any]) -
         ({"atp": float("inf")}, "absurd_price"),
         ({"prev_bid": -0.05}, "absurd_price"),
         ({"prev_ask": 0.0}, "absurd_price"),
-        ({"bid": (Level(99.9, -1),)}, "absurd_volume"),
-        ({"ask": (Level(0.0, 1),)}, "absurd_price"),
+        ({"bid": (BookLevel(99.9, -1),)}, "absurd_volume"),
+        ({"ask": (BookLevel(0.0, 1),)}, "absurd_price"),
         ({"oi": 1e15}, "absurd_number"),
         ({"iv": float("nan")}, "absurd_number"),
         ({"tick_direction": 2}, "absurd_direction"),

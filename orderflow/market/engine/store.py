@@ -62,7 +62,7 @@ class Position(NamedTuple):
     journal_bytes: int = 0
 
 
-class Stored(NamedTuple):
+class StoredEngine(NamedTuple):
     """An engine and where it stands."""
 
     engine: PartitionEngine
@@ -72,7 +72,7 @@ class Stored(NamedTuple):
 class Saved(NamedTuple):
     """An engine after a batch, the records (key, value) to be written of it, and the batch's journal."""
 
-    stored: Stored
+    stored: StoredEngine
     records: list[tuple[str, bytes]]
     journal: bytes
 
@@ -81,14 +81,14 @@ _ENCODE: Final = msgspec.msgpack.Encoder().encode
 _PART: Final = msgspec.msgpack.Decoder(Part)
 
 
-def restored(records: Iterable[tuple[str, bytes]], offset: int, settings: EngineSettings) -> Stored:
+def restored(records: Iterable[tuple[str, bytes]], offset: int, settings: EngineSettings) -> StoredEngine:
     """Return the engine as of `offset` from its changelog, in which the last record of a key counts.
 
     Without any record it is a new engine. Raises StateError when the records do not lead to `offset`.
     """
     values = dict(records)
     if not values:
-        return Stored(PartitionEngine(settings), Position(offset, offset))
+        return StoredEngine(PartitionEngine(settings), Position(offset, offset))
     by_base: dict[int, list[tuple[Part, int]]] = {}
     for key, value in values.items():
         part = _part(key, value)
@@ -101,11 +101,11 @@ def restored(records: Iterable[tuple[str, bytes]], offset: int, settings: Engine
             continue
         engine = _applied(PartitionEngine(settings), [part for part, _ in pieces + chain])
         size, journal_bytes = (sum(size for _, size in each) for each in (pieces, chain))
-        return Stored(engine, Position(offset, base, parts[0][0].slot, len(pieces), size, len(chain), journal_bytes))
+        return StoredEngine(engine, Position(offset, base, parts[0][0].slot, len(pieces), size, len(chain), journal_bytes))
     raise StateError(f"the changelog of the candle state does not lead to offset {offset}; {_CURE}")
 
 
-def caught_up(stored: Stored, offset: int, journal_at: Callable[[int], bytes | None]) -> Stored | None:
+def caught_up(stored: StoredEngine, offset: int, journal_at: Callable[[int], bytes | None]) -> StoredEngine | None:
     """Return an engine that stands behind `offset` as of it, by the journals that begin where it stands.
 
     None when a journal is missing, or the engine is ahead. `stored` must not be used any more afterwards.
@@ -120,10 +120,10 @@ def caught_up(stored: Stored, offset: int, journal_at: Callable[[int], bytes | N
             return None
         engine = _applied(engine, [part])
         position = _after_journal(position, part.end, len(value))
-    return Stored(engine, position) if position.offset == offset else None
+    return StoredEngine(engine, position) if position.offset == offset else None
 
 
-def saved(stored: Stored, end: int) -> Saved:
+def saved(stored: StoredEngine, end: int) -> Saved:
     """Return the engine after a batch that ended before offset `end`, and the records to be written of it.
 
     They are in proportion to what the batch changed; now and then they hold all of the engine, so that journals stay few.
@@ -137,14 +137,14 @@ def saved(stored: Stored, end: int) -> Saved:
     after = _after_journal(position, end, len(journal))
     if after.journal_bytes > max(after.snapshot_bytes, _LEAST_SNAPSHOT_BYTES) or after.journals > _MOST_JOURNALS:
         return Saved(*_snapshot(engine, end, 1 - position.slot), journal)
-    return Saved(Stored(engine, after), [(f"{position.slot}/journal {position.journals}", journal)], journal)
+    return Saved(StoredEngine(engine, after), [(f"{position.slot}/journal {position.journals}", journal)], journal)
 
 
 def _after_journal(position: Position, end: int, size: int) -> Position:
     return position._replace(offset=end, journals=position.journals + 1, journal_bytes=position.journal_bytes + size)
 
 
-def _snapshot(engine: PartitionEngine, end: int, slot: int) -> tuple[Stored, list[tuple[str, bytes]]]:
+def _snapshot(engine: PartitionEngine, end: int, slot: int) -> tuple[StoredEngine, list[tuple[str, bytes]]]:
     keys = sorted(engine.instruments)
     begins = range(0, max(len(keys), 1), _INSTRUMENTS_A_PIECE)
     records = []
@@ -154,7 +154,7 @@ def _snapshot(engine: PartitionEngine, end: int, slot: int) -> tuple[Stored, lis
         part = Part(STATE_VERSION, slot, end, end, end, len(begins), engine.clocks, changes)
         records.append((f"{slot}/snapshot {number}", _ENCODE(part)))
     size = sum(len(value) for _, value in records)
-    return Stored(engine, Position(end, end, slot, len(records), size)), records
+    return StoredEngine(engine, Position(end, end, slot, len(records), size)), records
 
 
 def _chain(parts: Iterable[tuple[Part, int]], base: int, offset: int) -> list[tuple[Part, int]] | None:
