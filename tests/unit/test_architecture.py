@@ -107,24 +107,6 @@ def test_dashboard_when_its_modules_import_one_another_then_in_one_direction_onl
                     assert parts[2] in DASHBOARD[: level + 1], f"{path.relative_to(ROOT)} imports {name}"
 
 
-def test_dashboard_when_its_modules_are_followed_then_none_leads_back_to_itself() -> None:
-    wanted = {
-        f"orderflow.dashboard.{path.parent.name}.{path.stem}": {name for name in own_imports(path) if "dashboard" in name}
-        for path in (PACKAGE / "dashboard").rglob("*.py")
-    }
-
-    def reached(module: str) -> set[str]:
-        found: set[str] = set()
-        waiting = [module]
-        while waiting:
-            for name in wanted.get(waiting.pop(), set()) - found:
-                found.add(name)
-                waiting.append(name)
-        return found
-
-    assert [module for module in wanted if module in reached(module)] == []
-
-
 def test_time_helpers_when_defined_then_in_one_module_only() -> None:
     once = {"IST", "MINUTE_MS", "DAY_MS", "IST_OFFSET_MS", "ist_date", "ist_clock", "midnight_ms", "iso_from_ms", "ms_from_iso"}
     for path in sorted(PACKAGE.rglob("*.py")):
@@ -134,3 +116,115 @@ def test_time_helpers_when_defined_then_in_one_module_only() -> None:
                 assert (name if name.islower() else name.lstrip("_")) not in once, (
                     f"{path.relative_to(ROOT)} defines {name}, which is in market/times.py"
                 )
+
+
+def test_contributing_when_it_names_a_place_then_the_function_is_there() -> None:
+    page = (ROOT / "CONTRIBUTING.md").read_text()
+    places = {
+        "`trade_of` in `orderflow/market/trades.py`": ("market/trades.py", "def trade_of("),
+        "`verdict` in `orderflow/market/aggressor.py`": ("market/aggressor.py", "def verdict("),
+        "`InstrumentMinutes.settle` in `orderflow/market/engine/instrument.py`": ("market/engine/instrument.py", "def settle("),
+        "`Rollup._append` in `orderflow/dashboard/state/rollup.py`": ("dashboard/state/rollup.py", "def _append("),
+        "`orderflow/market/candle.py`:": ("market/candle.py", "class Candle("),
+        "`orderflow/market/engine/minute.py`, `final_minute`": ("market/engine/minute.py", "def final_minute("),
+        "`orderflow/market/measures.py`, `_join`": ("market/measures.py", "def _join("),
+        "`orderflow/dashboard/state/minute.py`, `Flow.candle`": ("dashboard/state/minute.py", "def candle("),
+    }
+    for said, (path, definition) in places.items():
+        assert said in page
+        assert definition in (PACKAGE / path).read_text(), said
+
+
+def product_imports() -> dict[str, set[str]]:
+    """Return, for each module of the product, those of the product that it imports when it runs."""
+    files = {
+        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in PACKAGE.rglob("*.py")
+    }
+
+    def imported(path: Path) -> set[str]:
+        tree = ast.parse(path.read_text())
+        for node in ast.walk(tree):
+            if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+                node.body = [ast.Pass()]
+        found: set[str] = set()
+        for node in ast.walk(tree):
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                names = {f"{node.module}.{alias.name}" for alias in node.names}
+                found |= {name if name in files else node.module for name in names}
+        return found & set(files)
+
+    return {module: imported(path) - {module} for module, path in files.items()}
+
+
+def test_product_when_its_imports_are_followed_then_no_module_leads_back_to_itself() -> None:
+    wanted = product_imports()
+
+    def reached(module: str) -> set[str]:
+        found: set[str] = set()
+        waiting = [module]
+        while waiting:
+            new = wanted[waiting.pop()] - found
+            found |= new
+            waiting += new
+        return found
+
+    assert [module for module in wanted if module in reached(module)] == []
+
+
+WIRING = {"__main__", "calendar_report", "executor_archive", "history", "rejects", "replay", "reprocess"}
+"""Commands of `python -m orderflow`: beside the entry points the only modules that may import from several rooms."""
+
+
+def test_product_when_shared_modules_and_rooms_import_then_never_upwards() -> None:
+    for module, imported_modules in product_imports().items():
+        place = module.split(".")[1:2]
+        for name in imported_modules:
+            target = name.split(".")[1:2]
+            if not place or place[0] in WIRING:
+                continue
+            assert not target or target[0] not in WIRING, f"{module} imports {name}, a command"
+            if module in SHARED:
+                assert not target or target[0] == "market" or name in SHARED, f"{module} imports {name}, which is above it"
+
+
+MOST_IMPORTS = 6
+ABOVE = {
+    "broker": {"publisher"},
+    "dashboard": {
+        "sources.archive",
+        "state.instrument",
+        "state.rollup",
+        "state.store",
+        "views.older",
+        "views.viewer",
+        "web.app",
+        "web.connection",
+        "web.endpoints",
+        "web.hub",
+    },
+    "lake": {"backfill", "day_commands", "derived", "exchange_candles"},
+    "market": {
+        "engine.instrument",
+        "engine.messages",
+        "engine.minute",
+        "engine.partition",
+        "engine.state",
+        "inference",
+        "session",
+    },
+    "processing": {"queries", "reprocess", "storage"},
+    "simulator": {"listing", "market_model", "server"},
+    "upstox": {"engine", "instruments", "resume", "streamer", "supervisor"},
+}
+"""Modules by room that import from more: none may join them, and one that no longer does leaves the list."""
+
+
+def test_product_when_imports_are_counted_then_at_most_six_but_where_listed() -> None:
+    listed = {f"orderflow.{room}.{name}" for room, names in ABOVE.items() for name in names}
+    for module, names in product_imports().items():
+        if module.split(".")[-1] != "__main__" and module.split(".")[1:2] and module.split(".")[1] not in WIRING:
+            modules = {name for name in names if name.count(".") > 0}
+            assert len(modules) <= MOST_IMPORTS or module in listed, f"{module} imports from {len(modules)} modules"
+            assert len(modules) > MOST_IMPORTS or module not in listed, f"{module} needs no exception any more"
