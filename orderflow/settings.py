@@ -45,6 +45,7 @@ class Settings:
     rest_url: str
     ca_file: Path | None
     feed_mode: str
+    connections: int
     instruments: tuple[str, ...]
     instrument_modes: Mapping[str, str]
     instrument_file: Path | None
@@ -117,6 +118,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         rest_url=read.text("UPSTOX_REST_URL", "https://api.upstox.com"),
         ca_file=read.path("UPSTOX_CA_FILE"),
         feed_mode=feed_mode,
+        connections=read.integer("UPSTOX_CONNECTIONS", 1, least=1, most=5),
         instruments=tuple(modes),
         instrument_modes=modes,
         instrument_file=read.path("INSTRUMENT_FILE"),

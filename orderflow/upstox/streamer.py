@@ -9,7 +9,7 @@ import signal
 import socket
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -17,6 +17,7 @@ from prometheus_client import REGISTRY
 
 from orderflow.health import Health, HealthServer
 from orderflow.market.errors import OrderflowError
+from orderflow.market.inference import InstrumentState
 from orderflow.market.session import SessionBook
 from orderflow.market.stored_state import SEGMENT
 from orderflow.market.tick import Bar
@@ -24,6 +25,7 @@ from orderflow.market.times import ist_date
 from orderflow.settings import Settings
 from orderflow.upstox.client import Listener, UpstoxConnection, checked_url, tls_options
 from orderflow.upstox.clock import SYSTEM
+from orderflow.upstox.connections import FeedConnections, streamer_names
 from orderflow.upstox.day_so_far import DaySoFar
 from orderflow.upstox.engine import FeedEngine, restored_segments
 from orderflow.upstox.feed_health import Figures, feed_health, with_dead
@@ -35,11 +37,11 @@ from orderflow.upstox.recording import RawRecorder
 from orderflow.upstox.resume import continue_spool, restored_state
 from orderflow.upstox.startup import announce
 from orderflow.upstox.storage import Storage, Stored, TickPublisher
-from orderflow.upstox.subscription import check_limits, volume_warning
-from orderflow.upstox.supervisor import FeedStatus, FeedSupervisor
+from orderflow.upstox.subscription import spread, volume_warning
+from orderflow.upstox.supervisor import FeedStatus
 from orderflow.upstox.token import Token, TokenSource
 from orderflow.upstox.watch_list import Change, WatchList
-from orderflow.upstox.worker import Inbox, Worker
+from orderflow.upstox.worker import Lane, Worker
 from orderflow.watchdog import Watchdog
 
 log = logging.getLogger(__name__)
@@ -54,12 +56,19 @@ NO_ZOOKEEPER: Final = "none"
 class _Running:
     """The parts of a streamer that is past its start."""
 
-    engine: FeedEngine
+    lanes: tuple[Lane, ...]
     publisher: TickPublisher
-    inbox: Inbox
     worker: Worker
-    supervisor: FeedSupervisor
+    connections: FeedConnections
     watch_list: WatchList
+
+    def sum(self, figure: str) -> int:
+        """Return a counter of `EngineFigures` over all connections."""
+        return sum(getattr(lane.engine.figures, figure) for lane in self.lanes)
+
+    def clock_behind_seconds(self) -> float:
+        """Return by how much this machine's clock is behind the feed."""
+        return max(lane.engine.clock.behind_ms for lane in self.lanes) / 1000
 
 
 class UpstoxStreamer:
@@ -87,7 +96,7 @@ class UpstoxStreamer:
         """Have `run` return soon; also the handler of SIGTERM and SIGINT."""
         self._stop.set()
         if self._running is not None:
-            self._running.supervisor.stop()
+            self._running.connections.stop()
 
     def run(self) -> int:
         """Stream until told to stop; return the exit code 0. Raises OrderflowError with what the user can do."""
@@ -120,11 +129,11 @@ class UpstoxStreamer:
             running.publisher.spool_bytes,
             running.publisher.oldest_unacknowledged_seconds(),
             running.publisher.spooling_seconds(),
-            running.engine.clock.behind_ms / 1000,
+            running.clock_behind_seconds(),
         )
         watch = running.watch_list
         return feed_health(
-            running.supervisor.status, running.worker.report, figures, watch.current.skipped, watch.failure, time.monotonic()
+            running.connections.status, running.worker.report, figures, watch.current.skipped, watch.failure, time.monotonic()
         )
 
     def _stream(self) -> None:
@@ -146,18 +155,22 @@ class UpstoxStreamer:
         self._say("reading back what is stored")
         wanted = frozenset(self._keys)
         stored = self._storage.read(lambda name: name in wanted or name.startswith(SEGMENT), wanted, self._stop.is_set)
-        engine = FeedEngine(
-            self._storage.publisher(self._owner, self._lag.observe),
-            SessionBook(resolution.calendar, resolution.with_derivatives, restored_segments(stored.states), resolution.contracts),
-            streamer=settings.streamer_name,
-        )
+        publisher = self._storage.publisher(self._owner, self._lag.observe)
+        segments = restored_segments(stored.states)
+        book = SessionBook(resolution.calendar, resolution.with_derivatives, segments, resolution.contracts)
+        states: dict[str, InstrumentState] = {}
+        names_of_lanes = streamer_names(settings.streamer_name, settings.connections)
+        lanes = tuple(Lane(FeedEngine(publisher, book, states, streamer=name)) for name in names_of_lanes)
+        engine = lanes[0].engine
         engine.refused(stored.rejects, stored.rejected)
         self._restore(engine, self._keys, stored)
         self._say("publishing what an earlier run left on disk")
         if not continue_spool(self._storage, engine, self._keys, self._stop):
             return
-        engine.own(self._keys)
-        engine.subscribed(selection.modes)
+        parts = spread(selection.modes, settings.connections)
+        for lane, part in zip(lanes, parts, strict=True):
+            lane.engine.own(part)
+            lane.engine.subscribed(part)
         resumed = sum(1 for state in engine.states.values() if state.sequence)
         engine.event("restart", _now_ms(), f"{resumed} of {len(self._keys)} instruments continue from what is stored")
         for name, cause in selection.skipped.items():
@@ -166,18 +179,8 @@ class UpstoxStreamer:
             engine.event("replaced", _now_ms(), cause, key=key)
         for name, key in selection.rolling.items():
             engine.event("rollover", _now_ms(), f"{name} is {key}", key=key)
-        inbox = Inbox()
-        publisher: TickPublisher = engine.sink  # type: ignore[assignment]
-        worker = Worker(engine, publisher, inbox, self._recorder, on_beat=self._watchdog.beat)
-        supervisor = FeedSupervisor(
-            self._connect,
-            self._tokens,
-            inbox,
-            selection.modes,
-            lambda: worker.report.continuous,
-            lambda: engine.figures.live_messages,
-            housekeeping=self._housekeep,
-        )
+        worker = Worker(lanes, publisher, self._recorder, on_beat=self._watchdog.beat)
+        connections = FeedConnections(self._connect, self._tokens, lanes, parts, self._housekeep)
         watching = WatchList(
             self._wanted_names,
             self._select,
@@ -187,27 +190,31 @@ class UpstoxStreamer:
             selection,
             names,
         )
-        self._running = _Running(engine, publisher, inbox, worker, supervisor, watching)
+        self._running = _Running(lanes, publisher, worker, connections, watching)
         if self._stop.is_set():
-            supervisor.stop()
+            connections.stop()
         worker.start()
         self._watchdog.start()
         watching.start()
         self._fetch_day_so_far(self._running, self._keys)
         announce(selection.modes, self._tokens.current(), settings.rest_url, settings.ca_file)
-        supervisor.run()
+        connections.run()
 
     def _fetch_day_so_far(self, running: _Running, keys: Iterable[str]) -> None:
         """Fetch the minutes of those of `keys` of which nothing is stored of today, once the feed's clock is known."""
-        engine, inbox, today = running.engine, running.inbox, ist_date(_now_ms())
-        known = {key: engine.states.get(key) for key in keys}
+        lanes, states, today = running.lanes, running.lanes[0].engine.states, ist_date(_now_ms())
+        known = {key: states.get(key) for key in keys}
         keys = [key for key, state in known.items() if state is None or not state.sequence or state.trading_date < today]
 
         def hand_over(key: str, bars: list[Bar]) -> None:
-            inbox.call(lambda feed: feed.minutes_before(key, bars, _now_ms()))
+            for lane in lanes:  # only the one that owns the instrument publishes them
+                lane.inbox.call(lambda feed: feed.minutes_before(key, bars, _now_ms()))
+
+        def feed_time_ms() -> int | None:
+            return max((time_ms for lane in lanes if (time_ms := lane.engine.last_feed_time_ms) is not None), default=None)
 
         token = self._tokens.current()
-        day = DaySoFar(self._settings.rest_url, self._settings.ca_file, lambda: engine.last_feed_time_ms, hand_over, self._stop)
+        day = DaySoFar(self._settings.rest_url, self._settings.ca_file, feed_time_ms, hand_over, self._stop)
         day.fetch(keys, None if token is None else token.value)
 
     def _end(self) -> None:
@@ -225,7 +232,7 @@ class UpstoxStreamer:
         settings, source = self._settings, self._settings.instrument_master
         cache = master_cache(settings.spool_dir, source)
         resolution = resolve_apart(names, source, cache, settings.ca_file, _now_ms(), settings.rest_url)
-        check_limits(resolution.selection.modes)
+        spread(resolution.selection.modes, settings.connections)
         for warning in filter(None, (*resolution.warnings, volume_warning(resolution.selection.modes))):
             log.warning("%s", warning)
         return resolution
@@ -281,7 +288,7 @@ class UpstoxStreamer:
         if running is None:
             return
         if self._stop.is_set():
-            running.supervisor.stop()
+            running.connections.stop()
         if running.worker.error is not None:
             raise running.worker.error
         now = time.monotonic()
@@ -308,9 +315,14 @@ class UpstoxStreamer:
     def _apply(self, running: _Running, change: Change) -> None:
         """Let a changed watch list take effect on the open connection."""
         keys = change.selection.keys
-        running.inbox.call(functools.partial(_change, change=change, at_ms=_now_ms(), resolution=self._resolution))
+        before = running.connections.parts
+        parts = spread(change.selection.modes, len(running.lanes), before)
+        changes = _by_connection(change, before, parts)
+        for number, (lane, own) in enumerate(zip(running.lanes, changes, strict=True)):
+            resolution = self._resolution if number == 0 else None
+            lane.inbox.call(functools.partial(_change, change=own, at_ms=_now_ms(), resolution=resolution))
         self._keys = keys
-        running.supervisor.watch(change.selection.modes)
+        running.connections.watch(parts)
         self._fetch_day_so_far(running, change.added)
         if self._leases is not None and change.removed:
             self._leases.release(change.removed)
@@ -318,8 +330,8 @@ class UpstoxStreamer:
             log.info("watch list: %d instruments, %d added, %d removed", len(keys), len(change.added), len(change.removed))
 
     def _report(self, running: _Running, now: float) -> None:
-        figures, status = running.engine.figures, running.supervisor.status
-        seen = (figures.messages, figures.ticks, figures.trades)
+        status = running.connections.status
+        seen = (running.sum("messages"), running.sum("ticks"), running.sum("trades"))
         rates = [(new - old) / (now - self._reported_at) for new, old in zip(seen, self._reported, strict=True)]
         silent = "never" if status.last_message_at is None else f"{now - status.last_message_at:.1f} s ago"
         log.info(
@@ -329,8 +341,8 @@ class UpstoxStreamer:
             *rates,
             self._lag.last_seconds * 1000,
             silent,
-            figures.rejects,
-            figures.gaps,
+            running.sum("rejects"),
+            running.sum("gaps"),
             status.connections,
             running.publisher.spool_bytes,
         )
@@ -348,39 +360,57 @@ class UpstoxStreamer:
             return lambda: 0.0 if self._running is None else float(of(self._running))
 
         def age(running: _Running) -> float:
-            last = running.supervisor.status.last_message_at
+            last = running.connections.status.last_message_at
             return -1.0 if last is None else time.monotonic() - last
 
         return {
             "orderflow_feed_connected": (
-                "1 while connected",
+                "1 while every connection is open",
                 False,
-                read(lambda run: run.supervisor.status.state == "connected"),
+                read(lambda run: run.connections.status.state == "connected"),
             ),
-            "orderflow_feed_messages": ("Messages received", True, read(lambda run: run.supervisor.status.messages)),
-            "orderflow_feed_connections": ("Connections opened", True, read(lambda run: run.supervisor.status.connections)),
-            "orderflow_feed_attempts": ("Connections tried", True, read(lambda run: run.supervisor.status.attempts)),
+            "orderflow_feed_messages": ("Messages received", True, read(lambda run: run.connections.status.messages)),
+            "orderflow_feed_connections": ("Connections opened", True, read(lambda run: run.connections.status.connections)),
+            "orderflow_feed_attempts": ("Connections tried", True, read(lambda run: run.connections.status.attempts)),
             "orderflow_feed_last_message_age_seconds": ("Age of the last message, -1 for none", False, read(age)),
-            "orderflow_feed_dropped_messages": ("Messages dropped by a full inbox", True, read(lambda run: run.inbox.dropped)),
-            "orderflow_feed_inbox_messages": ("Messages waiting for the worker", False, read(lambda run: len(run.inbox))),
-            "orderflow_ticks": ("Ticks inferred", True, read(lambda run: run.engine.figures.ticks)),
+            "orderflow_feed_dropped_messages": (
+                "Messages dropped by a full inbox",
+                True,
+                read(lambda run: sum(lane.inbox.dropped for lane in run.lanes)),
+            ),
+            "orderflow_feed_inbox_messages": (
+                "Messages waiting for the worker",
+                False,
+                read(lambda run: sum(len(lane.inbox) for lane in run.lanes)),
+            ),
+            "orderflow_ticks": ("Ticks inferred", True, read(lambda run: run.sum("ticks"))),
             "orderflow_ticks_stored": ("Ticks acknowledged by Kafka", True, read(lambda run: run.publisher.ticks_acknowledged)),
-            "orderflow_rejects": ("Messages or fields rejected", True, read(lambda run: run.engine.figures.rejects)),
-            "orderflow_gaps": ("Trades that span an outage", True, read(lambda run: run.engine.figures.gaps)),
-            "orderflow_duplicates": ("Updates that repeat the one before", True, read(lambda run: run.engine.figures.duplicates)),
+            "orderflow_rejects": ("Messages or fields rejected", True, read(lambda run: run.sum("rejects"))),
+            "orderflow_gaps": ("Trades that span an outage", True, read(lambda run: run.sum("gaps"))),
+            "orderflow_duplicates": ("Updates that repeat the one before", True, read(lambda run: run.sum("duplicates"))),
             "orderflow_out_of_order": (
                 "Updates whose vtt went backwards",
                 True,
-                read(lambda run: run.engine.figures.out_of_order),
+                read(lambda run: run.sum("out_of_order")),
             ),
             "orderflow_feed_clock_behind_seconds": (
                 "Seconds by which this machine's clock is behind the feed",
                 False,
-                read(lambda run: run.engine.clock.behind_ms / 1000),
+                read(_Running.clock_behind_seconds),
             ),
-            "orderflow_heartbeats": ("Heartbeats sent", True, read(lambda run: run.engine.figures.heartbeats)),
+            "orderflow_heartbeats": ("Heartbeats sent", True, read(lambda run: run.sum("heartbeats"))),
             "orderflow_spool_bytes": ("Size of the spool on disk", False, read(lambda run: run.publisher.spool_bytes)),
         }
+
+
+def _by_connection(change: Change, before: Sequence[Mapping[str, str]], after: Sequence[Mapping[str, str]]) -> Iterator[Change]:
+    """Yield what of a changed watch list concerns each connection; the first one's also holds what the ledger is to tell."""
+    for number, (was, now) in enumerate(zip(before, after, strict=True)):
+        added, removed = tuple(now.keys() - was.keys()), tuple(was.keys() - now.keys())
+        own = change._replace(selection=change.selection._replace(modes=dict(now)), added=added, removed=removed)
+        if number:
+            own = own._replace(selection=Selection(dict(now), {}, {}, {}), rolled={}, replaced={}, stored=None)
+        yield own
 
 
 def _change(engine: FeedEngine, *, change: Change, at_ms: int, resolution: Resolution | None = None) -> None:

@@ -6,7 +6,7 @@ has a lower limit for each of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from orderflow.market.errors import SettingsError
@@ -27,16 +27,50 @@ def by_mode(modes: Mapping[str, str]) -> dict[str, list[str]]:
     return found
 
 
-def check_limits(modes: Mapping[str, str]) -> None:
-    """Raise SettingsError when one connection may not carry all of these keys in their modes."""
-    grouped = by_mode(modes)
-    limits = KEY_LIMITS if len(grouped) == 1 else COMBINED_LIMITS
-    for mode, keys in grouped.items():
-        if len(keys) > limits[mode]:
-            beside = "" if len(grouped) == 1 else " beside other modes"
-            raise SettingsError(
-                f"{len(keys)} instruments in mode {mode} are more than the {limits[mode]} that one connection may carry{beside}"
-            )
+def spread(modes: Mapping[str, str], connections: int, before: Sequence[Mapping[str, str]] = ()) -> tuple[dict[str, str], ...]:
+    """Return the mode of each key by connection: each key on one of them, about the same number on each.
+
+    A key stays on its connection of `before` while the limits allow. Raises SettingsError when the connections may not carry
+    all keys.
+    """
+    stays = {key: number for number, part in enumerate(before) for key in part if number < connections}
+    for known, packed in ((stays, False), ({}, False), ({}, True)):
+        parts = _allotted(modes, connections, known, packed=packed)
+        if parts is not None:
+            return parts
+    counts = ", ".join(f"{len(keys)} in mode {mode} (limit {KEY_LIMITS[mode]})" for mode, keys in by_mode(modes).items())
+    several = "one connection" if connections == 1 else f"{connections} connections"
+    raise SettingsError(
+        f"{several} may not carry so many instruments: {counts}; a connection with several modes has lower limits. Upstox allows "
+        "2 connections, 5 with Plus: set UPSTOX_CONNECTIONS, or shorten the list"
+    )
+
+
+def _allotted(
+    modes: Mapping[str, str], connections: int, known: Mapping[str, int], *, packed: bool
+) -> tuple[dict[str, str], ...] | None:
+    """Return `modes` by connection, or None when a key finds no room; `packed` fills the connections one after another."""
+    parts: tuple[dict[str, str], ...] = tuple({} for _ in range(connections))
+    counts = [dict.fromkeys(KEY_LIMITS, 0) for _ in range(connections)]
+    keys = [key for group in by_mode(modes).values() for key in group]
+    for key in sorted(keys, key=lambda key: key not in known):
+        mode = modes[key]
+        open_to = [number for number in range(connections) if _has_room(counts[number], mode)]
+        if not open_to:
+            return None
+        least = open_to[0] if packed else min(open_to, key=lambda number: len(parts[number]))
+        number = known[key] if known.get(key) in open_to else least
+        parts[number][key] = mode
+        counts[number][mode] += 1
+    return parts
+
+
+def _has_room(counts: Mapping[str, int], mode: str) -> bool:
+    """Say whether a connection with so many keys by mode may take one more in `mode`."""
+    after = {each: count + (each == mode) for each, count in counts.items()}
+    used = {each: count for each, count in after.items() if count}
+    limits = KEY_LIMITS if len(used) == 1 else COMBINED_LIMITS
+    return all(count <= limits[each] for each, count in used.items())
 
 
 def volume_warning(modes: Mapping[str, str]) -> str:

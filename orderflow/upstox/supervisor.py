@@ -34,6 +34,7 @@ log = logging.getLogger(__name__)
 _REFUSED_TOKEN_SECONDS: Final = 300.0
 _ANNOUNCE_MS: Final = (3_600_000, 600_000)
 _TICK_SECONDS: Final = 0.25
+_LIMITS: Final = "too many connections or keys for the account: look at UPSTOX_CONNECTIONS, and at what else uses the account"
 
 
 class Verdict(NamedTuple):
@@ -43,6 +44,7 @@ class Verdict(NamedTuple):
     cure: str = ""
     least_seconds: float = 0.0
     token_refused: bool = False
+    limited: bool = False
 
 
 class Connection(Protocol):
@@ -75,6 +77,7 @@ class FeedStatus:
 
     state: str = "starting"
     cause: str = ""
+    # Since when it has been connected, or has not.
     since: float = field(default_factory=time.monotonic)
     attempts: int = 0
     connections: int = 0
@@ -111,7 +114,7 @@ class _Attempt(Listener):
 class FeedSupervisor:
     """Run `run` on a thread of its own (the main one); `stop` and `watch` may be called from any thread.
 
-    `modes` gives the mode of each key to subscribe.
+    `modes` gives the mode of each key to subscribe; without any there is no connection. `name` tells one of several apart.
     """
 
     def __init__(
@@ -126,6 +129,7 @@ class FeedSupervisor:
         housekeeping: Callable[[], None] = lambda: None,
         backoff: Backoff | None = None,
         liveness: Liveness | None = None,
+        name: str = "",
         now_ms: Callable[[], int] = SYSTEM.now_ms,
     ) -> None:
         self._connect, self._tokens, self._inbox = connect, tokens, inbox
@@ -139,6 +143,8 @@ class FeedSupervisor:
         self._refused: tuple[str, float] | None = None
         self._announced: set[tuple[str, int]] = set()
         self._given_up = ""
+        self._limited = ""
+        self._prefix = f"{name}: " if name else ""
         self.status = FeedStatus()
 
     def stop(self) -> None:
@@ -156,6 +162,11 @@ class FeedSupervisor:
     def run(self) -> None:
         """Keep connected until `stop`. What `housekeeping` raises ends it."""
         while not self._stop.is_set():
+            if not self._modes:
+                self._say("nothing to subscribe")
+                self._housekeeping()
+                self._stop.wait(_TICK_SECONDS)
+                continue
             token = self._await_token()
             if token is None:
                 break
@@ -242,7 +253,8 @@ class FeedSupervisor:
                 self._liveness.opened(now, self._live_messages())
                 self._say("connected")
                 modes = ", ".join(f"{len(keys)} in mode {mode}" for mode, keys in by_mode(self._subscribed).items())
-                log.info("connected: %d instruments (%s)", len(self._subscribed), modes)
+                log.info("%sconnected: %d instruments (%s)", self._prefix, len(self._subscribed), modes)
+                self._limited = ""
             self._housekeeping()
             if is_open:
                 self._subscribe(connection)
@@ -277,7 +289,11 @@ class FeedSupervisor:
             return
         delay = self._backoff.next_delay(verdict.least_seconds)
         self._say("retrying", verdict.cause)
-        log.warning("%s%s; trying again in %.1f s", verdict.cause, f": {verdict.cure}" if verdict.cure else "", delay)
+        cure = f": {verdict.cure}" if verdict.cure else ""
+        log.warning("%s%s%s; trying again in %.1f s", self._prefix, verdict.cause, cure, delay)
+        if verdict.limited and verdict.cause != self._limited:
+            self._limited = verdict.cause
+            self._tell("refused", f"{self._prefix}{verdict.cause}{cure}; instruments not streamed: {len(self._modes)}")
         until = time.monotonic() + delay
         while not self._stop.is_set() and time.monotonic() < until:
             self._housekeeping()
@@ -304,8 +320,9 @@ class FeedSupervisor:
                 return
 
     def _say(self, state: str, cause: str = "") -> None:
-        if (self.status.state, self.status.cause) != (state, cause):
-            self.status.state, self.status.cause, self.status.since = state, cause, time.monotonic()
+        if (state == "connected") != (self.status.state == "connected"):
+            self.status.since = time.monotonic()
+        self.status.state, self.status.cause = state, cause
 
 
 def judged(code: int | None, reason: str | None, error: BaseException | None) -> Verdict:
@@ -315,7 +332,7 @@ def judged(code: int | None, reason: str | None, error: BaseException | None) ->
     if code is not None:
         told = f" ({reason})" if reason else ""
         if code == 1008:
-            return Verdict(f"closed by policy, code 1008{told}", "look at the account's limits on connections and keys", 10.0)
+            return Verdict(f"closed by policy, code 1008{told}", _LIMITS, 10.0, limited=True)
         return Verdict(f"closed by the server, code {code}{told}")
     if isinstance(error, ssl.SSLCertVerificationError):
         return Verdict(
@@ -343,7 +360,7 @@ def _refusal(error: Any) -> Verdict:
     if status == 401:
         return Verdict("Upstox refused the access token (401)", token_refused=True)
     if status == 403:
-        return Verdict("refused (403)", "the account may have too many connections, or no right to this feed", 10.0)
+        return Verdict("refused (403)", f"no right to this feed, or {_LIMITS}", 10.0, limited=True)
     if status == 429:
         asked = str((error.resp_headers or {}).get("retry-after", ""))
         return Verdict("too many requests (429)", least_seconds=min(600.0, max(15.0, float(asked) if asked.isdigit() else 0.0)))

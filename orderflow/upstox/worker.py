@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import queue
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final, Protocol
 
@@ -102,31 +102,55 @@ class FeedReport:
     instruments: Mapping[str, InstrumentHealth] = field(default_factory=dict)
 
 
-class Worker:
-    """Runs the engine on its own thread; everything that touches engine or publisher happens there.
+@dataclass(slots=True)
+class Lane:
+    """What one connection fills, and what handles it. `report` is renewed every second, its `instruments` every five."""
 
-    `report` is renewed every second, its `instruments` every five; another thread may read it at any time. `on_beat` is called
-    every second as long as the thread works.
+    engine: FeedEngine
+    inbox: Inbox = field(default_factory=Inbox)
+    report: FeedReport = field(default_factory=FeedReport)
+
+    def is_continuous(self) -> bool:
+        """Say whether any of the connection's instruments should be trading."""
+        return self.report.continuous
+
+    def live_messages(self) -> int:
+        """Return the number of live messages handled."""
+        return self.engine.figures.live_messages
+
+
+class Worker:
+    """Runs the engines of all connections on one thread; everything that touches them or the publisher happens there.
+
+    Another thread may read `report` at any time. `on_beat` is called every second as long as the thread works.
     """
 
     def __init__(
         self,
-        engine: FeedEngine,
+        lanes: Sequence[Lane],
         publisher: Publisher,
-        inbox: Inbox,
         recorder: Recorder | None = None,
         *,
         now_ms: Callable[[], int] = SYSTEM.now_ms,
         on_beat: Callable[[], None] = lambda: None,
     ) -> None:
-        self._engine, self._publisher, self._inbox, self._recorder = engine, publisher, inbox, recorder
+        self._lanes, self._publisher, self._recorder = lanes, publisher, recorder
         self._now_ms, self._on_beat = now_ms, on_beat
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._run, name="feed-worker", daemon=True)
         self._close_seconds = 10.0
         self.error: BaseException | None = None
-        self.report = FeedReport()
         self._examined_ms = 0
+
+    @property
+    def report(self) -> FeedReport:
+        """Return what is known of the feed, over all connections."""
+        reports = [lane.report for lane in self._lanes]
+        return FeedReport(
+            any(report.continuous for report in reports),
+            next((report.trouble for report in reports if report.trouble), None),
+            {key: health for report in reports for key, health in report.instruments.items()},
+        )
 
     def start(self) -> None:
         """Begin to work."""
@@ -141,7 +165,8 @@ class Worker:
     def _run(self) -> None:
         try:
             self._work()
-            self._engine.close(self._now_ms(), "told to stop")
+            for lane in self._lanes:
+                lane.engine.close(self._now_ms(), "told to stop")
             self._publisher.close(self._close_seconds)
         except BaseException as error:  # noqa: BLE001 carried to the main thread, which ends the process with it
             self.error = error
@@ -152,36 +177,44 @@ class Worker:
     def _work(self) -> None:
         next_beat_ms = self._now_ms()
         while True:
-            item = self._inbox.take(_IDLE_SECONDS)
-            for _ in range(_BURST):
-                if item is None:
-                    break
-                self._handle(item)
-                item = self._inbox.take(0)
-            if item is not None:
-                self._handle(item)
-            elif self._stop.is_set():
+            waiting = [self._empty(lane) for lane in self._lanes]
+            if not any(waiting) and self._stop.is_set():
                 return
             self._publisher.poll()
             now_ms = self._now_ms()
             if now_ms >= next_beat_ms:
                 next_beat_ms = max(next_beat_ms + _BEAT_MS, now_ms + _BEAT_MS // 2)
-                self._engine.beat(now_ms)
+                for lane in self._lanes:
+                    lane.engine.beat(now_ms)
                 self._on_beat()
                 self._examine(now_ms)
 
-    def _examine(self, now_ms: int) -> None:
-        instruments = self.report.instruments
-        if now_ms - self._examined_ms >= _EXAMINE_MS:
-            self._examined_ms = now_ms
-            instruments = self._engine.examine(now_ms)
-        self.report = FeedReport(self._engine.is_in_continuous_trading(now_ms), self._engine.trouble(now_ms), instruments)
+    def _empty(self, lane: Lane) -> bool:
+        """Handle what waits in a lane, or comes shortly, up to a burst; return whether more waits."""
+        item = lane.inbox.take(_IDLE_SECONDS / len(self._lanes))
+        for _ in range(_BURST):
+            if item is None:
+                return False
+            self._handle(lane.engine, item)
+            item = lane.inbox.take(0)
+        if item is not None:
+            self._handle(lane.engine, item)
+        return item is not None
 
-    def _handle(self, item: tuple[bytes | str, int] | Call) -> None:
+    def _examine(self, now_ms: int) -> None:
+        due = now_ms - self._examined_ms >= _EXAMINE_MS
+        if due:
+            self._examined_ms = now_ms
+        for lane in self._lanes:
+            engine = lane.engine
+            instruments = engine.examine(now_ms) if due else lane.report.instruments
+            lane.report = FeedReport(engine.is_in_continuous_trading(now_ms), engine.trouble(now_ms), instruments)
+
+    def _handle(self, engine: FeedEngine, item: tuple[bytes | str, int] | Call) -> None:
         if not isinstance(item, tuple):
-            item(self._engine)
+            item(engine)
             return
         payload, received_ms = item
-        decoded: Decoded | None = self._engine.message(payload, received_ms)
+        decoded: Decoded | None = engine.message(payload, received_ms)
         if decoded is not None and self._recorder is not None and isinstance(payload, bytes):
             self._recorder.write(payload, decoded.feed_time_ms)

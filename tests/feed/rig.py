@@ -23,12 +23,21 @@ from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.liveness import Liveness
 from orderflow.upstox.supervisor import FeedSupervisor
 from orderflow.upstox.token import Token, TokenSource
-from orderflow.upstox.worker import Inbox, Recorder, Worker
+from orderflow.upstox.worker import Lane, Recorder, Worker
 
 TCS = "NSE_EQ|INE467B01029"
 INFY = "NSE_EQ|INE009A01021"
 NIFTY = "NSE_INDEX|Nifty 50"
 TEN = int(datetime(2025, 12, 15, 10, 0, tzinfo=IST).timestamp() * 1000)
+
+
+def eventually(condition: Callable[[], bool], otherwise: Callable[[], str], seconds: float = 15.0) -> None:
+    """Wait for the real sockets and threads to bring something about; `otherwise` says what did not come."""
+    deadline = time.monotonic() + seconds
+    while not condition():
+        if time.monotonic() > deadline:
+            raise AssertionError(otherwise())
+        time.sleep(0.01)
 
 
 def full(vtt: int, at_ms: int, ltp: float = 100.0, **fields: Any) -> dict[str, Any]:
@@ -137,9 +146,10 @@ class Rig:
         self.engine.own(keys)
         modes = {**dict.fromkeys(keys, "full"), **(modes or {})}
         self.engine.subscribed(modes)
-        self.inbox = Inbox()
+        self.lane = Lane(self.engine)
+        self.inbox = self.lane.inbox
         self.liveness = Liveness(stall_seconds, first_message_seconds)
-        self.worker = Worker(self.engine, self.sink, self.inbox, recorder)
+        self.worker = Worker((self.lane,), self.sink, recorder)
 
         def connect(token: Token, wanted: Mapping[str, str], listener: Listener) -> UpstoxConnection:
             return UpstoxConnection(url, ca_file, token.value, wanted, listener)
@@ -149,8 +159,8 @@ class Rig:
             tokens or TokenSource("right", None, Path("/nonexistent")),
             self.inbox,
             modes,
-            lambda: self.worker.report.continuous,
-            lambda: self.engine.figures.live_messages,
+            self.lane.is_continuous,
+            self.lane.live_messages,
             backoff=backoff or Backoff(lambda: 0.0, base_seconds=0.1, cap_seconds=cap_seconds),
             liveness=self.liveness,
         )
@@ -185,11 +195,7 @@ class Rig:
 
     def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = 15.0) -> None:
         """Wait for the real sockets and threads to bring something about."""
-        deadline = time.monotonic() + seconds
-        while not condition():
-            if time.monotonic() > deadline:
-                raise AssertionError(f"{what} did not come about; state {self.state}, events {self.told()}")
-            time.sleep(0.01)
+        eventually(condition, lambda: f"{what} did not come about; state {self.state}, events {self.told()}", seconds)
 
     def assert_volume_exact(self, baseline: int = 1000, key: str = TCS) -> None:
         """Hold sum of traded_volume = last vtt - baseline, and sequences without a hole."""

@@ -253,3 +253,17 @@ def test_tls_when_the_server_signed_its_certificate_itself_then_refused_before_t
         assert server.handshakes == 0
         with Rig(server.feed_url, ca_file=server.ca_file) as rig:
             rig.wait_for(lambda: rig.last_vtt() == 1000, "the feed, its authority trusted")
+
+
+def test_status_when_attempts_fail_one_after_another_then_it_says_since_when_there_is_no_connection(
+    server: SimulatorServer,
+) -> None:
+    with Rig(server.feed_url) as rig:
+        rig.wait_for(lambda: rig.state == "connected", "a connection")
+        server.reset_handshakes(3)
+        server.reset_all()
+        rig.wait_for(lambda: rig.state != "connected", "the loss")
+        since, attempts = rig.supervisor.status.since, rig.supervisor.status.attempts
+        rig.wait_for(lambda: rig.supervisor.status.attempts >= attempts + 2, "two more attempts")
+        assert rig.supervisor.status.since == since
+        rig.wait_for(lambda: rig.state == "connected" and rig.supervisor.status.since > since, "the next connection")

@@ -7,10 +7,14 @@ from dataclasses import replace
 from prometheus_client import CollectorRegistry, generate_latest
 
 from orderflow.health import Health
+from orderflow.upstox.connections import merged
 from orderflow.upstox.feed_health import Figures, feed_health
+from orderflow.upstox.instruments import Selection
 from orderflow.upstox.metrics import InstrumentCollector
 from orderflow.upstox.pace import InstrumentHealth
+from orderflow.upstox.streamer import _by_connection
 from orderflow.upstox.supervisor import FeedStatus
+from orderflow.upstox.watch_list import Change
 from orderflow.upstox.worker import FeedReport
 
 FIGURES = Figures(120, 0.01234, 0, 0.0, 0.0, 0.0)
@@ -76,3 +80,25 @@ def test_metrics_when_scraped_then_states_ages_and_paces_by_instrument() -> None
     assert 'orderflow_instrument_state{instrument="NSE_EQ|B",state="not served"} 1.0' in text
     assert 'orderflow_instrument_last_update_age_seconds{instrument="NSE_EQ|A"} 0.4' in text
     assert 'orderflow_instrument_usual_gap_seconds{instrument="NSE_EQ|A"} 1.1' in text
+
+
+def test_status_when_one_of_two_connections_is_away_then_it_is_the_state_and_names_how_many_instruments_it_had() -> None:
+    up = FeedStatus("connected", since=1_000.0, attempts=1, connections=1, last_message_at=1_030.0, messages=50)
+    away = FeedStatus("retrying", "refused (403)", since=1_010.0, attempts=3, connections=0)
+    found = merged([(up, 7), (away, 6)])
+    cause = "connection 2 of 2: refused (403); instruments without a connection: 6"
+    assert found == FeedStatus("retrying", cause, 1_010.0, 4, 1, 1_030.0, 50)
+    assert merged([(up, 7), (replace(away, state="nothing to subscribe"), 0)]).state == "connected"
+    assert merged([(away, 6)]) == away
+    assert merged([(FeedStatus("stopped", since=1.0), 0)]).state == "stopped"
+
+
+def test_list_when_it_changes_then_each_connection_takes_its_own_and_the_first_what_the_ledger_tells() -> None:
+    selection = Selection({"A": "full", "B": "full", "C": "ltpc"}, {"X": "expired"}, {}, {"C": "C was D"})
+    change = Change(selection, ("C",), ("D",), {}, {"C": "C was D"}, (), None)
+    before, after = ({"A": "full", "D": "full"}, {"B": "full"}), ({"A": "full"}, {"B": "full", "C": "ltpc"})
+    first, second = _by_connection(change, before, after)
+    assert (first.added, first.removed, first.selection.modes) == ((), ("D",), {"A": "full"})
+    assert (first.selection.skipped, first.replaced) == ({"X": "expired"}, {"C": "C was D"})
+    assert (second.added, second.removed) == (("C",), ())
+    assert (second.selection, second.replaced) == (Selection({"B": "full", "C": "ltpc"}, {}, {}, {}), {})

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orderflow.market.errors import SettingsError
-from orderflow.upstox.subscription import by_mode, check_limits, volume_warning
+from orderflow.upstox.subscription import by_mode, spread, volume_warning
 
 
 def keys(count: int, mode: str, segment: str = "NSE_EQ") -> dict[str, str]:
@@ -16,34 +16,58 @@ def test_keys_when_grouped_by_mode_then_in_order() -> None:
     assert by_mode({"A": "full", "B": "ltpc", "C": "full"}) == {"full": ["A", "C"], "ltpc": ["B"]}
 
 
-@pytest.mark.parametrize(
-    "modes",
-    [
-        keys(2000, "full"),
-        keys(5000, "ltpc"),
-        keys(3000, "option_greeks"),
-        keys(50, "full_d30"),
-        keys(1500, "full") | keys(2000, "ltpc") | keys(50, "full_d30"),
-    ],
-)
-def test_limits_when_kept_then_nothing_is_said(modes: dict[str, str]) -> None:
-    check_limits(modes)
+def sizes(parts: tuple[dict[str, str], ...]) -> list[int]:
+    return [len(part) for part in parts]
 
 
 @pytest.mark.parametrize(
-    ("modes", "told"),
+    ("modes", "connections", "counts"),
     [
-        (keys(2001, "full"), "2001 instruments in mode full are more than the 2000 that one connection may carry$"),
-        (
-            keys(1501, "full") | keys(1, "ltpc"),
-            "1501 instruments in mode full are more than the 1500 that one connection may carry beside other modes",
-        ),
-        (keys(51, "full_d30") | keys(1, "full"), "51 instruments in mode full_d30 are more than the 50"),
+        (keys(2000, "full"), 1, [2000]),
+        (keys(1500, "full") | keys(2000, "ltpc") | keys(50, "full_d30"), 1, [3550]),
+        (keys(5, "full"), 2, [3, 2]),
+        (keys(1, "full"), 2, [1, 0]),
+        (keys(100, "full_d30"), 2, [50, 50]),
+        (keys(2000, "full") | keys(5000, "ltpc"), 2, [2000, 5000]),
+        (keys(10_000, "full"), 5, [2000] * 5),
     ],
 )
-def test_limits_when_exceeded_then_the_error_names_mode_and_limit(modes: dict[str, str], told: str) -> None:
-    with pytest.raises(SettingsError, match=told):
-        check_limits(modes)
+def test_keys_when_they_are_within_the_limits_then_each_is_on_one_connection(
+    modes: dict[str, str], connections: int, counts: list[int]
+) -> None:
+    parts = spread(modes, connections)
+    assert sizes(parts) == counts
+    assert {key: mode for part in parts for key, mode in part.items()} == modes
+
+
+@pytest.mark.parametrize(
+    ("modes", "connections", "told"),
+    [
+        (keys(2001, "full"), 1, r"one connection may not carry so many instruments: 2001 in mode full \(limit 2000\)"),
+        (keys(1501, "full") | keys(1, "ltpc"), 1, "a connection with several modes has lower limits"),
+        (keys(101, "full_d30") | keys(1, "full"), 2, r"2 connections may not carry .* 101 in mode full_d30 \(limit 50\), 1 in"),
+    ],
+)
+def test_keys_when_they_exceed_the_limits_then_the_error_names_them_and_the_setting(
+    modes: dict[str, str], connections: int, told: str
+) -> None:
+    with pytest.raises(SettingsError, match=told) as caught:
+        spread(modes, connections)
+    assert "set UPSTOX_CONNECTIONS, or shorten the list" in str(caught.value)
+
+
+def test_keys_when_the_list_changes_then_they_stay_on_their_connection_and_new_ones_go_where_there_are_fewest() -> None:
+    before = spread(keys(4, "full"), 2)
+    assert [sorted(part) for part in before] == [["NSE_EQ|full0", "NSE_EQ|full2"], ["NSE_EQ|full1", "NSE_EQ|full3"]]
+    after = spread({"NSE_EQ|new": "ltpc"} | {key: "full" for key in ("NSE_EQ|full3", "NSE_EQ|full2", "NSE_EQ|full1")}, 2, before)
+    assert [set(part) for part in after] == [{"NSE_EQ|full2", "NSE_EQ|new"}, {"NSE_EQ|full1", "NSE_EQ|full3"}]
+
+
+def test_keys_when_they_fit_only_in_another_order_then_they_move() -> None:
+    before = spread(keys(2000, "full"), 2)
+    assert sizes(before) == [1000, 1000]
+    parts = spread(keys(2000, "full") | keys(5000, "ltpc"), 2, before)
+    assert [set(part.values()) for part in parts] == [{"full"}, {"ltpc"}]
 
 
 def test_volume_when_a_mode_has_none_then_its_keys_are_named_except_indices() -> None:

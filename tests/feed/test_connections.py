@@ -1,0 +1,111 @@
+"""One watch list over two connections of the real SDK."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Self
+
+from orderflow.market.session import SessionBook, SessionCalendar
+from orderflow.simulator.in_process import SimulatorServer
+from orderflow.upstox.client import Listener, UpstoxConnection
+from orderflow.upstox.connections import FeedConnections, streamer_names
+from orderflow.upstox.engine import FeedEngine
+from orderflow.upstox.feed_health import Figures, feed_health
+from orderflow.upstox.token import Token, TokenSource
+from orderflow.upstox.worker import Lane, Worker
+from tests.feed.rig import INFY, TCS, TEN, ListSink, eventually, push
+from tests.feed.test_modes import asked
+
+
+class Two:
+    """A running streamer with two connections and without Kafka; a context manager."""
+
+    def __init__(self, url: str, *parts: Mapping[str, str]) -> None:
+        self.sink = ListSink()
+        book = SessionBook(SessionCalendar())
+        self.lanes = tuple(Lane(FeedEngine(self.sink, book, streamer=name)) for name in streamer_names("mumbai", 2))
+        for lane, part in zip(self.lanes, parts, strict=True):
+            lane.engine.own(part)
+            lane.engine.subscribed(part)
+        self.worker = Worker(self.lanes, self.sink)
+
+        def connect(token: Token, modes: Mapping[str, str], listener: Listener) -> UpstoxConnection:
+            return UpstoxConnection(url, None, token.value, modes, listener)
+
+        tokens = TokenSource("right", None, Path("/nonexistent"))
+        self.connections = FeedConnections(connect, tokens, self.lanes, parts)
+        self._thread = threading.Thread(target=self.connections.run, name="connections")
+
+    def __enter__(self) -> Self:
+        self.worker.start()
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.connections.stop()
+        self._thread.join(15)
+        self.worker.stop(1.0)
+        assert not self._thread.is_alive()
+        assert self.worker.error is None
+
+    def wait_for(self, condition: Callable[[], bool], what: str) -> None:
+        eventually(condition, lambda: f"{what} did not come about; {self.connections.status}, {self.sink.events}")
+
+    def streamers(self) -> dict[str, set[str | None]]:
+        """Return by instrument the names under which its ticks came."""
+        found: dict[str, set[str | None]] = {}
+        for tick in self.sink.ticks:
+            found.setdefault(tick.instrument_key, set()).add(tick.streamer)
+        return found
+
+
+def test_list_when_spread_over_two_connections_then_each_key_is_on_one_with_a_clock_of_its_own(server: SimulatorServer) -> None:
+    with Two(server.feed_url, {TCS: "full"}, {INFY: "full"}) as two:
+        two.wait_for(lambda: len(two.sink.ticks) == 2, "the snapshots")
+        assert server.connections == 2
+        assert sorted(keys for _, keys, _ in asked(server)) == [[INFY], [TCS]]
+        push(server, 1010, TEN + 1000)
+        push(server, 505, TEN + 1000, INFY)
+        two.wait_for(lambda: len(two.sink.ticks) == 4, "the updates")
+        assert two.streamers() == {TCS: {"mumbai"}, INFY: {"mumbai/2"}}
+        assert sorted((tick.instrument_key, tick.sequence, tick.traded_volume) for tick in two.sink.ticks) == [
+            (INFY, 1, None),
+            (INFY, 2, 5),
+            (TCS, 1, None),
+            (TCS, 2, 10),
+        ]
+        two.wait_for(lambda: {beat.streamer for beat in two.sink.heartbeats} == {"mumbai", "mumbai/2"}, "both clocks")
+        two.wait_for(lambda: set(two.worker.report.instruments) == {TCS, INFY}, "the health of all")
+        assert (two.connections.status.state, two.connections.status.connections) == ("connected", 2)
+
+
+def test_connection_when_the_server_refuses_a_further_one_then_told_with_the_number_of_instruments_and_the_other_goes_on(
+    server: SimulatorServer,
+) -> None:
+    server.fail_handshakes(403)
+    with Two(server.feed_url, {TCS: "full"}, {INFY: "full"}) as two:
+        two.wait_for(lambda: len(two.sink.ticks) == 1 and two.connections.status.state == "retrying", "one of the two")
+        status = two.connections.status
+        two.wait_for(lambda: "refused" in [event["event"] for event in two.sink.events], "the ledger")
+        (refused,) = [event for event in two.sink.events if event["event"] == "refused"]
+        number = 2 if two.sink.ticks[0].instrument_key == TCS else 1
+        assert status.cause == f"connection {number} of 2: refused (403); instruments without a connection: 1"
+        assert refused["streamer"] == streamer_names("mumbai", 2)[number - 1]
+        assert refused["cause"] == (
+            f"connection {number} of 2: refused (403): no right to this feed, or too many connections or keys for the account: "
+            "look at UPSTOX_CONNECTIONS, and at what else uses the account; instruments not streamed: 1"
+        )
+        health = feed_health(status, two.worker.report, Figures(1, 0.0, 0, 0.0, 0.0, 0.0), {}, "", status.since + 31.0)
+        assert (health.healthy, health.state, health.detail["cause"]) == (False, "retrying", status.cause)
+
+
+def test_list_when_it_grows_then_an_idle_connection_opens_and_the_other_is_left_alone(server: SimulatorServer) -> None:
+    with Two(server.feed_url, {TCS: "full"}, {}) as two:
+        two.wait_for(lambda: len(two.sink.ticks) == 1, "the first snapshot")
+        assert (server.handshakes, two.connections.status.state) == (1, "connected")
+        two.lanes[1].inbox.call(lambda engine: engine.own((INFY,)))
+        two.connections.watch(({TCS: "full"}, {INFY: "full"}))
+        two.wait_for(lambda: len(two.sink.ticks) == 2, "the other snapshot")
+        assert (server.handshakes, two.streamers()) == (2, {TCS: {"mumbai"}, INFY: {"mumbai/2"}})
