@@ -102,14 +102,14 @@ def main() -> int:
 
 def compare(options: argparse.Namespace, names: list[str], brokers: str, directory: Path) -> int:
     """Fill the topic, run the engines in turn, print the table; returns the exit code."""
-    chosen = {name: engines(options, brokers)[name]() for name in names}
+    by_name = {name: engines(options, brokers)[name]() for name in names}
     count, size, instruments = fill(options, brokers)
     print(f"{count:,} ticks of {size / count:.0f} bytes, {instruments} instruments, {PARTITIONS} partitions", flush=True)
     runs: dict[str, list[Run]] = {name: [] for name in names}
     wrong = ""
     for number in range(options.rounds):
         for name in names:
-            run = run_engine(name, chosen[name], brokers, directory / f"{name}-{number}")
+            run = run_engine(name, by_name[name], brokers, directory / f"{name}-{number}")
             rate = count / run.seconds
             print(
                 f"round {number + 1}: {name} {run.seconds:.1f} s, {rate:,.0f} ticks/s, {len(run.candles):,} candles", flush=True

@@ -83,26 +83,26 @@ def open_browser(url: str) -> Any:
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--url", default="http://127.0.0.1:8050")
-    arguments.add_argument("--clients", type=int, default=20, help="viewers in all, one of them Chromium")
-    arguments.add_argument("--seconds", type=float, default=60)
-    arguments.add_argument("--mode", choices=("chart", "footprint"), default="chart", help="what all viewers look at")
-    arguments.add_argument("--no-browser", action="store_true", help="only viewers that speak the protocol")
-    chosen = arguments.parse_args()
-    with urllib.request.urlopen(f"{chosen.url}/api/instruments", timeout=10) as answer:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--url", default="http://127.0.0.1:8050")
+    parser.add_argument("--clients", type=int, default=20, help="viewers in all, one of them Chromium")
+    parser.add_argument("--seconds", type=float, default=60)
+    parser.add_argument("--mode", choices=("chart", "footprint"), default="chart", help="what all viewers look at")
+    parser.add_argument("--no-browser", action="store_true", help="only viewers that speak the protocol")
+    options = parser.parse_args()
+    with urllib.request.urlopen(f"{options.url}/api/instruments", timeout=10) as answer:
         instruments = [one["key"] for one in json.load(answer)]
     if not instruments:
-        print(f"{chosen.url} shows no instrument yet; start a feed first (make demo)", file=sys.stderr)
+        print(f"{options.url} shows no instrument yet; start a feed first (make demo)", file=sys.stderr)
         return 1
-    driver = None if chosen.no_browser else open_browser(f"{chosen.url}/?mode={chosen.mode}")
+    driver = None if options.no_browser else open_browser(f"{options.url}/?mode={options.mode}")
     tally = Tally()
     counted_from = time.time() + WARM_UP_SECONDS
-    until = counted_from + chosen.seconds
-    others = chosen.clients if driver is None else chosen.clients - 1
+    until = counted_from + options.seconds
+    others = options.clients if driver is None else options.clients - 1
 
     async def run() -> None:
-        watching = asyncio.create_task(viewers(chosen.url, instruments, others, chosen.mode, until, counted_from, tally))
+        watching = asyncio.create_task(viewers(options.url, instruments, others, options.mode, until, counted_from, tally))
         await asyncio.sleep(max(counted_from - time.time(), 0))
         if driver is not None:
             await asyncio.to_thread(driver.execute_script, "orderflow.latency.samples.length = 0")
@@ -111,12 +111,12 @@ def main() -> int:
 
     try:
         asyncio.run(run())
-        print(f"{len(instruments)} instruments, {chosen.clients} viewers of the {chosen.mode}, {chosen.seconds:g} s")
+        print(f"{len(instruments)} instruments, {options.clients} viewers of the {options.mode}, {options.seconds:g} s")
         if driver is not None:
             print("receipt to screen (Chromium)  ", quantiles(driver.execute_script("return orderflow.latency.samples")))
         print("receipt to protocol viewers   ", quantiles(tally.latencies))
         if others:
-            rate, size = tally.messages / chosen.seconds / others, tally.bytes / max(tally.messages, 1)
+            rate, size = tally.messages / options.seconds / others, tally.bytes / max(tally.messages, 1)
             print(f"messages per viewer {rate:.1f} a second, {size:.0f} bytes each")
     finally:
         if driver is not None:

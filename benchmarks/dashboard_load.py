@@ -33,19 +33,19 @@ def first_chart(driver: Any, url: str) -> float:
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--url", default="http://127.0.0.1:8050")
-    arguments.add_argument("--times", type=int, default=5)
-    chosen = arguments.parse_args()
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--url", default="http://127.0.0.1:8050")
+    parser.add_argument("--times", type=int, default=5)
+    options = parser.parse_args()
     options = Options()
     for argument in (*ARGUMENTS.split(), "--window-size=1440,900"):
         options.add_argument(argument)
     found: dict[str, list[float]] = {"cold": [], "cached": []}
-    for _ in range(chosen.times):
+    for _ in range(options.times):
         driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
         try:
             for kind, times in found.items():
-                times.append(first_chart(driver, chosen.url))
+                times.append(first_chart(driver, options.url))
                 print(f"{kind:6} {times[-1]:6.0f} ms   load average {os.getloadavg()[0]:.1f}", flush=True)
         finally:
             driver.quit()

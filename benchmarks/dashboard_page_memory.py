@@ -24,17 +24,17 @@ def sample(driver: Any) -> tuple[float, int, int]:
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--url", default="http://127.0.0.1:8050")
-    arguments.add_argument("--minutes", type=float, default=20)
-    chosen = arguments.parse_args()
-    pages = {mode: open_page(f"{chosen.url}/?{urlencode({'mode': mode})}", 1440, 860) for mode in MODES}
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--url", default="http://127.0.0.1:8050")
+    parser.add_argument("--minutes", type=float, default=20)
+    options = parser.parse_args()
+    pages = {mode: open_page(f"{options.url}/?{urlencode({'mode': mode})}", 1440, 860) for mode in MODES}
     try:
         for driver in pages.values():
             driver.execute_cdp_cmd("Performance.enable", {})
         print("minute  mode       heap MB  nodes  listeners  candles")
         start = time.monotonic()
-        while (passed := (time.monotonic() - start) / 60) <= chosen.minutes:
+        while (passed := (time.monotonic() - start) / 60) <= options.minutes:
             for mode, driver in pages.items():
                 heap, nodes, listeners = sample(driver)
                 candles = driver.execute_script("return orderflow.rows.x.length")

@@ -81,14 +81,14 @@ def tightest(url: str) -> str:
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--url", default="http://127.0.0.1:8050")
-    arguments.add_argument("--out", type=Path, default=Path("docs/images"))
-    arguments.add_argument("--instrument", default="", help="a key; else the one whose footprint shows most")
-    arguments.add_argument("--date", default="", help="a past day in HDFS, for its picture")
-    chosen = arguments.parse_args()
-    chosen.out.mkdir(parents=True, exist_ok=True)
-    instrument = chosen.instrument or tightest(chosen.url)
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--url", default="http://127.0.0.1:8050")
+    parser.add_argument("--out", type=Path, default=Path("docs/images"))
+    parser.add_argument("--instrument", default="", help="a key; else the one whose footprint shows most")
+    parser.add_argument("--date", default="", help="a past day in HDFS, for its picture")
+    options = parser.parse_args()
+    options.out.mkdir(parents=True, exist_ok=True)
+    instrument = options.instrument or tightest(options.url)
     far = "orderflow.zoomTime(2.6, Infinity)"
     pictures: list[tuple[str, int, int, dict[str, str], str]] = [
         ("dashboard", 1440, 860, {}, ""),
@@ -98,20 +98,20 @@ def main() -> int:
         ("phone", 412, 915, {}, ""),
         ("colour-blind", 1440, 860, {"palette": "safe"}, ""),
     ]
-    if chosen.date:
-        pictures.append(("past-day", 1440, 860, {"date": chosen.date, "buffer": "375"}, ""))
+    if options.date:
+        pictures.append(("past-day", 1440, 860, {"date": options.date, "buffer": "375"}, ""))
     for name, width, height, query, script in pictures:
         if instrument:
             query["instrument"] = instrument
-        driver = open_page(f"{chosen.url}/?{urlencode(query)}", width, height)
+        driver = open_page(f"{options.url}/?{urlencode(query)}", width, height)
         try:
             wait_full(driver)
             driver.execute_script(script)
             time.sleep(SETTLE_SECONDS)
-            driver.save_screenshot(str(chosen.out / f"{name}.png"))
+            driver.save_screenshot(str(options.out / f"{name}.png"))
         finally:
             driver.quit()
-        print(chosen.out / f"{name}.png")
+        print(options.out / f"{name}.png")
     return 0
 
 

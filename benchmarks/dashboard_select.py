@@ -33,19 +33,19 @@ look();
 
 
 def main() -> int:
-    arguments = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    arguments.add_argument("--url", default="http://127.0.0.1:8050")
-    arguments.add_argument("--choices", type=int, default=20, help="instruments chosen in each round")
-    chosen = arguments.parse_args()
-    with urllib.request.urlopen(f"{chosen.url}/api/instruments", timeout=10) as answer:
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--url", default="http://127.0.0.1:8050")
+    parser.add_argument("--choices", type=int, default=20, help="instruments chosen in each round")
+    options = parser.parse_args()
+    with urllib.request.urlopen(f"{options.url}/api/instruments", timeout=10) as answer:
         listed = json.load(answer)
-    keys = [one["key"] for one in listed][: chosen.choices]
-    with urllib.request.urlopen(f"{chosen.url}/api/dates", timeout=30) as answer:
+    keys = [one["key"] for one in listed][: options.choices]
+    with urllib.request.urlopen(f"{options.url}/api/dates", timeout=30) as answer:
         dates = [date for date in json.load(answer) if date not in {one["date"] for one in listed}]
     if len(keys) < 2:
-        print(f"{chosen.url} shows fewer than two instruments; choosing needs another one", file=sys.stderr)
+        print(f"{options.url} shows fewer than two instruments; choosing needs another one", file=sys.stderr)
         return 1
-    driver = open_browser(f"{chosen.url}/?buffer=2000")
+    driver = open_browser(f"{options.url}/?buffer=2000")
     driver.set_script_timeout(60)
     try:
         driver.execute_async_script(READY)

@@ -211,11 +211,11 @@ def main() -> None:
     parser.add_argument("--minutes", type=int, default=375)
     parser.add_argument("--rate", type=float, default=1.0, help="updates a second and instrument")
     parser.add_argument("--viewers", type=int, default=5)
-    chosen = parser.parse_args()
-    day = Day(chosen.instruments, chosen.minutes, chosen.rate, chosen.viewers)
+    options = parser.parse_args()
+    day = Day(options.instruments, options.minutes, options.rate, options.viewers)
     gc.collect()
     base = resident_mib()
-    print(f"{len(day.starts)} minutes of {chosen.instruments} instruments; before the first: {base:.0f} MiB", flush=True)
+    print(f"{len(day.starts)} minutes of {options.instruments} instruments; before the first: {base:.0f} MiB", flush=True)
     marks = {round(len(day.starts) * part / 8) - 1 for part in range(1, 9)}
     seen: list[tuple[int, float]] = []
     for at in range(len(day.starts)):
@@ -224,7 +224,7 @@ def main() -> None:
             seen.append((at + 1, resident_mib()))
             print(f"after {at + 1:3d} minutes: {seen[-1][1]:6.0f} MiB, {seen[-1][1] - base:+.0f}", flush=True)
     early, late = seen[len(seen) // 4], seen[-1]
-    grown = (late[1] - early[1]) * 2**20 / ((late[0] - early[0]) * chosen.instruments)
+    grown = (late[1] - early[1]) * 2**20 / ((late[0] - early[0]) * options.instruments)
     print(f"grown from minute {early[0]} to {late[0]}: {grown:.0f} bytes per instrument-minute")
     print(f"applying a record: {median(day.trade_seconds) * 1e6:.1f} us of processor time")
     print(f"encoding a viewer's update: {median(day.encode_seconds) * 1e3:.2f} ms")

@@ -210,9 +210,10 @@ def main() -> int:
     parser.add_argument("--offset", type=int, default=9_000, help="added to every port")
     arguments = parser.parse_args()
     with tempfile.TemporaryDirectory() as directory:
-        told = {**os.environ, "DATA_DIR": directory, "PORT_OFFSET": str(arguments.offset), "ENV_FILE": os.devnull}
-        told |= {"KAFKA_PARTITIONS": str(arguments.partitions), "KAFKA_RETENTION_BYTES": str(16 << 30), "PYTHON": sys.executable}
-        env = dict(open_stack(told).env)
+        environ = {**os.environ, "DATA_DIR": directory, "PORT_OFFSET": str(arguments.offset), "ENV_FILE": os.devnull}
+        environ |= {"KAFKA_PARTITIONS": str(arguments.partitions), "KAFKA_RETENTION_BYTES": str(16 << 30)}
+        environ |= {"PYTHON": sys.executable}
+        env = dict(open_stack(environ).env)
         os.environ |= {
             "HADOOP_USER_NAME": "root",
             "PYSPARK_PYTHON": sys.executable,

@@ -32,17 +32,17 @@ def up(stack: Stack) -> int:
     return start(stack, {"FEED": "live"})
 
 
-def start(stack: Stack, told: dict[str, str]) -> int:
+def start(stack: Stack, options: dict[str, str]) -> int:
     """Start every service, wait until all are healthy, and show where to look."""
-    feed = feed_name(told)
-    wanted = services(told["FEED"])
+    feed = feed_name(options)
+    wanted = services(options["FEED"])
     if supervision.processes(stack):
         running = stack.record().get("name")
         if running != feed:
             raise StackError(f"a stack with another feed ({running}) is running in {stack.data_dir}: make stop first")
         step("the stack is running already")
         return wait(stack)
-    preflight.check(stack, wanted, told["FEED"])
+    preflight.check(stack, wanted, options["FEED"])
     record = stack.record()
     refuse_other_profile(record, stack.env["SECURE"])
     seen = [str(name) for name in record.get("seen", [])]  # type: ignore[attr-defined]
@@ -51,9 +51,9 @@ def start(stack: Stack, told: dict[str, str]) -> int:
     stack.record_file.write_text(
         json.dumps(
             {
-                "feed": told["FEED"],
+                "feed": options["FEED"],
                 "name": feed,
-                "told": told,
+                "told": options,
                 "seen": [*(name for name in seen if name != feed), feed],
                 "secure": stack.env["SECURE"],
             }
@@ -64,7 +64,7 @@ def start(stack: Stack, told: dict[str, str]) -> int:
         step(f"certificates and passwords are in {stack.env['SECURITY_DIR']}")
     (stack.data_dir / "port-offset").write_text(f"{stack.env['PORT_OFFSET']}\n")
     same = {name: stack.env[name] for name in ("DATA_DIR", "PORT_OFFSET", "SECURE")}
-    explicit = {**os.environ, **told, **same}
+    explicit = {**os.environ, **options, **same}
     supervision.start(stack, wanted, explicit)
     step(f"started {len(wanted)} services; logs are in {stack.logs}")
     return wait(stack)

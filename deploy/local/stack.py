@@ -69,26 +69,26 @@ def demo_feed(environ: Mapping[str, str]) -> dict[str, str]:
 
     Raises StackError for a recording that is not there and for times or a speed that mean nothing.
     """
-    told = {"FEED": "simulator", "SIM_SPEED": environ.get("FEED_SPEED") or "1"}
+    options = {"FEED": "simulator", "SIM_SPEED": environ.get("FEED_SPEED") or "1"}
     try:
-        if float(told["SIM_SPEED"]) <= 0:
+        if float(options["SIM_SPEED"]) <= 0:
             raise ValueError
     except ValueError:
-        raise StackError(f"FEED_SPEED={told['SIM_SPEED']} is no speed; for example FEED_SPEED=20") from None
+        raise StackError(f"FEED_SPEED={options['SIM_SPEED']} is no speed; for example FEED_SPEED=20") from None
     if not environ.get("FEED_RECORDING"):
         if session := environ.get("FEED_SESSION"):
-            return told | {"SIM_SESSION": session, "SIM_TIMES": environ.get("FEED_TIMES") or "original"}
-        if float(told["SIM_SPEED"]) != 1:
+            return options | {"SIM_SESSION": session, "SIM_TIMES": environ.get("FEED_TIMES") or "original"}
+        if float(options["SIM_SPEED"]) != 1:
             raise StackError(
                 "the simulated market is live, at speed 1; FEED_SPEED goes with FEED_RECORDING=FILE or FEED_SESSION=2025-12-15"
             )
-        return told
+        return options
     recording = Path(environ["FEED_RECORDING"]).expanduser().resolve()
     times = environ.get("FEED_TIMES") or "original"
     if times not in ("original", "now"):
         raise StackError(f"FEED_TIMES={times} is neither original nor now; for example FEED_TIMES=now")
     instruments = environ.get("INSTRUMENT") or ",".join(recorded_instruments(recording))
-    return told | {"SIM_RECORDING": str(recording), "SIM_TIMES": times, "INSTRUMENT": instruments}
+    return options | {"SIM_RECORDING": str(recording), "SIM_TIMES": times, "INSTRUMENT": instruments}
 
 
 def recorded_instruments(recording: Path) -> tuple[str, ...]:
@@ -106,16 +106,16 @@ def recorded_instruments(recording: Path) -> tuple[str, ...]:
     return tuple(keys)
 
 
-def feed_name(told: Mapping[str, str]) -> str:
+def feed_name(options: Mapping[str, str]) -> str:
     """Name the source of a stack's ticks, as it is remembered: `live`, `model`, `session DATE original|now` or
     `recording FILE original|now`."""
-    if told["FEED"] == "live":
+    if options["FEED"] == "live":
         return "live"
-    if "SIM_SESSION" in told:
-        return f"session {told['SIM_SESSION']} {told['SIM_TIMES']}"
-    if "SIM_RECORDING" not in told:
+    if "SIM_SESSION" in options:
+        return f"session {options['SIM_SESSION']} {options['SIM_TIMES']}"
+    if "SIM_RECORDING" not in options:
         return "model"
-    return f"recording {Path(told['SIM_RECORDING']).name} {told['SIM_TIMES']}"
+    return f"recording {Path(options['SIM_RECORDING']).name} {options['SIM_TIMES']}"
 
 
 def refuse_other_profile(record: Mapping[str, object], secure: str) -> None:

@@ -183,10 +183,10 @@ def _starts(consumer: Consumer, positions: list[dict[str, int]], newest_ms: int,
     starts: dict[int, int] = {}
     for found in consumer.offsets_for_times(partitions, timeout=CALL_SECONDS) if partitions else ():
         end = consumer.get_watermark_offsets(found, timeout=CALL_SECONDS)[1]
-        told = [position[str(found.partition)] for position in positions if str(found.partition) in position]
-        told = [offset for offset in told if offset <= end]
+        offsets = [position[str(found.partition)] for position in positions if str(found.partition) in position]
+        offsets = [offset for offset in offsets if offset <= end]
         by_time = found.offset if found.offset >= 0 else end
-        if told and doubtful_ms is not None:
-            told.append(by_time)
-        starts[found.partition] = min(told, default=by_time)
+        if offsets and doubtful_ms is not None:
+            offsets.append(by_time)
+        starts[found.partition] = min(offsets, default=by_time)
     return starts

@@ -76,7 +76,7 @@ def setup_topics(
     OrderflowError when no broker answers in that time, saying where it was sought.
     """
     deadline = time.monotonic() + wait_seconds
-    told = False
+    reported = False
     while True:
         try:
             _create(settings, alter=alter)
@@ -87,9 +87,9 @@ def setup_topics(
                     f"Kafka at {settings.kafka} did not answer within {wait_seconds:.0f} s ({type(error).__name__}); "
                     "start it or set KAFKA_BROKERS"
                 ) from error
-            if not told:
+            if not reported:
                 log.warning("Kafka at %s is not reachable (%s); trying again until it is", settings.kafka, type(error).__name__)
-                told = True
+                reported = True
             time.sleep(1.0)
 
 

@@ -36,9 +36,9 @@ class DayArchive:
 
     def previous_close(self, instrument_key: str, date: str) -> float | None:
         """Return the close before a date: the feed's own of its first tick that has one, else the last stored before it."""
-        told = self._history.ticks(instrument_key, date, columns=["close_price"]).column("close_price").drop_null()
-        if len(told):
-            return float(told[0].as_py())
+        closes = self._history.ticks(instrument_key, date, columns=["close_price"]).column("close_price").drop_null()
+        if len(closes):
+            return float(closes[0].as_py())
         before = [stored for stored in self._history.dates(CANDLES) if stored < date]
         candles = self.candles(instrument_key, before[-1], 1) if before else []
         return next((candle.close for candle in reversed(candles) if candle.close is not None), None)

@@ -167,15 +167,15 @@ def changelog_partitions(files: Files, query: str, changelog: Extent) -> int:
 
 def _afterwards(names: list[str]) -> str:
     """Return what to run for the days that were overtaken: derived rows are made of stored ticks, ticks of nothing."""
-    told = ""
+    text = ""
     if any(name != _STORED_TICKS for name in names):
-        told += ", then python -m orderflow reprocess --date YYYY-MM-DD for the days concerned"
+        text += ", then python -m orderflow reprocess --date YYYY-MM-DD for the days concerned"
     if _STORED_TICKS in names:
-        told += (
+        text += (
             "; no command brings the ticks back: python -m orderflow lake verify --date YYYY-MM-DD says what a day lacks, and "
             "python -m orderflow backfill --from YYYY-MM-DD fetches its candles from Upstox"
         )
-    return told
+    return text
 
 
 def _version(text: str | None) -> Any:
