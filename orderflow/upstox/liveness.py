@@ -14,6 +14,7 @@ FIRST_MESSAGE_SECONDS: Final = 20.0
 MOST_STALL_SECONDS: Final = 900.0
 
 _UNKNOWN: Final = 10.0
+_ENOUGH_GAPS: Final = 20
 _UNUSUAL: Final = 4.0
 _HALF_LIFE_SECONDS: Final = 1_800.0
 
@@ -22,14 +23,17 @@ _HALF_LIFE_SECONDS: Final = 1_800.0
 class Liveness:
     """Judge silences against the longest recent gap between two live messages, which is remembered across connections.
 
-    Until a gap is known ten times `stall_seconds` are allowed. A connection that ends as stalled without a live message doubles
-    what the next one is allowed: then it is the market that is silent (a halt), and another connection would not change that.
+    Until twenty gaps are known ten times `stall_seconds` are allowed: three contracts that speak every minute or two may begin
+    with a gap of a few seconds. A list of liquid shares shows its pace within seconds. A connection that ends as stalled without
+    a live message doubles what the next one is allowed: then it is the market that is silent (a halt), and another connection
+    would not change that.
     """
 
     stall_seconds: float = STALL_SECONDS
     first_message_seconds: float = FIRST_MESSAGE_SECONDS
     most_seconds: float = MOST_STALL_SECONDS
-    usual_seconds: float | None = None
+    usual_seconds: float = 0.0
+    gaps: int = 0
     fruitless: int = 0
     _opened_at: float = 0.0
     _live: int = 0
@@ -64,14 +68,17 @@ class Liveness:
 
     def limit_seconds(self) -> float:
         """Return the silence that is allowed now."""
-        usual = self.stall_seconds * _UNKNOWN if self.usual_seconds is None else self.usual_seconds * _UNUSUAL
+        usual = self.usual_seconds * _UNUSUAL
+        if self.gaps < _ENOUGH_GAPS:
+            usual = max(usual, self.stall_seconds * _UNKNOWN)
         most = max(self.stall_seconds, self.most_seconds)
         return min(max(self.stall_seconds, usual) * 2.0 ** min(self.fruitless, 20), most)
 
     def _heard(self, at: float, live_messages: int) -> None:
         if self._live_at is not None:
             gap = max(0.0, at - self._live_at)
-            remembered = (self.usual_seconds or 0.0) * 0.5 ** (gap / _HALF_LIFE_SECONDS)
+            remembered = self.usual_seconds * 0.5 ** (gap / _HALF_LIFE_SECONDS)
             self.usual_seconds = max(gap, remembered)
+            self.gaps += 1
             self.fruitless = 0
         self._live, self._live_at = live_messages, at

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import random
 
+import pytest
+
 from orderflow.upstox.clock import FeedClock, SteadyClock
 from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.liveness import Liveness
@@ -56,6 +58,22 @@ def test_connection_when_a_list_of_quiet_options_trades_for_three_hours_then_it_
         updates.append(at)
     assert feed.run(updates, feed.now + 3 * HOUR) == []
     assert feed.connections == 1
+
+
+@pytest.mark.parametrize("contracts", [1, 2, 3, 5, 8])
+def test_connection_when_each_of_some_contracts_speaks_every_minute_or_two_then_it_is_one(contracts: int) -> None:
+    """Two contracts may speak within seconds of each other and then both be silent for a minute."""
+    for seed in range(20):
+        randomly = random.Random(seed)
+        feed = Watched()
+        feed.open()
+        updates = []
+        for _ in range(contracts):
+            at = feed.now + randomly.uniform(0, 150)
+            while at < feed.now + HOUR:
+                updates.append(at)
+                at += randomly.uniform(60, 150)
+        assert feed.run(updates, feed.now + HOUR) == [], seed
 
 
 def test_connection_when_liquid_shares_go_mute_then_given_up_after_half_a_minute() -> None:
