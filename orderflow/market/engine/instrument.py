@@ -244,7 +244,7 @@ class InstrumentMinutes:
             return ready
         if after_close:
             self._count(tick, minute, sides)
-        if minute < self.first_minute and self._covers_none_yet():
+        if self.session_start_ms // MINUTE_MS <= minute < self.first_minute and self._covers_none_yet():
             self._begin_at(minute)
         if low < axis.origin and minute >= self.first_minute == self.closed:
             axis.origin = low
