@@ -12,7 +12,7 @@ from outages import BASELINE, KEY, SESSION, Market, market, seen_through
 from orderflow.market.candle import Candle
 from orderflow.market.engine.minute import FinalMinute
 from orderflow.market.engine.partition import EngineSettings, Output, PartitionEngine
-from orderflow.market.engine.store import Stored, caught_up, restored, saved
+from orderflow.market.engine.store import StoredEngine, caught_up, restored, saved
 from orderflow.market.records import FeedEvent
 from orderflow.market.tick import Tick, heartbeat_tick
 from orderflow.market.times import MINUTE_MS
@@ -114,7 +114,7 @@ def test_result_when_records_come_in_batches_and_workers_change_then_the_same(se
     ]
     log: dict[str, bytes] = {}
     journals: dict[int, bytes] = {}
-    workers: list[Stored | None] = [None, None]
+    workers: list[StoredEngine | None] = [None, None]
     outputs: list[Output] = []
     at = 0
     while at < len(records):
