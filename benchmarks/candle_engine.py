@@ -32,8 +32,6 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple
 
-from orderflow.market.times import iso_from_ms
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 import msgspec
@@ -47,6 +45,7 @@ from parts.recorded import cloned_messages, recorded_ticks
 
 from orderflow import settings
 from orderflow.market import topics
+from orderflow.market.times import iso_from_ms
 
 ROOT = Path(__file__).resolve().parents[1]
 SCRIPTS = Path(__file__).resolve().parent / "candle_engines"

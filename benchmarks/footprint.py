@@ -22,8 +22,6 @@ from pathlib import Path
 from statistics import fmean
 from typing import NamedTuple
 
-from orderflow.market.times import MINUTE_MS
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from parts.spreading import RULES, Move, Rule
@@ -36,6 +34,7 @@ from orderflow.market.price_unit import PAISE, in_units
 from orderflow.market.profile import point_of_control
 from orderflow.market.session import SessionCalendar
 from orderflow.market.tick import Tick
+from orderflow.market.times import MINUTE_MS
 from orderflow.simulator import feed_message
 from orderflow.simulator.catalogue import DEMO, Instrument
 from orderflow.simulator.market_model import MarketModel

@@ -25,14 +25,13 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from orderflow.market.times import ms_from_iso
-from orderflow.settings import Settings, load
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, TICKS, arrow_schema
 from orderflow.market.candle import Candle
+from orderflow.market.times import ms_from_iso
+from orderflow.settings import Settings, load
 
 ROOT = Path(__file__).resolve().parent.parent
 QUERY = """

@@ -29,7 +29,7 @@ from storage import servers  # noqa: E402
 
 from deploy.local.stack import open_stack  # noqa: E402
 from orderflow import settings  # noqa: E402
-from orderflow.lake import commands  # noqa: E402
+from orderflow.lake import day_commands  # noqa: E402
 from orderflow.lake.history import History  # noqa: E402
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, arrow_schema  # noqa: E402
 from orderflow.lake.maintenance import LakeFiles  # noqa: E402
@@ -95,8 +95,8 @@ def main() -> int:
                         files.add(table, day.isoformat(), "synthetic", out.getvalue())
                 stored = count
                 print(f"{count} days of {len(stocks)} instruments", flush=True)
-                timed("python -m orderflow lake", lambda: commands.catalogue(found))
-                timed("lake verify of one day", lambda: commands.verify(found, date))
+                timed("python -m orderflow lake", lambda: day_commands.catalogue(found))
+                timed("lake verify of one day", lambda: day_commands.verify(found, date))
                 timed("one share's day, a new connection", lambda: History.connect(found.hdfs).ticks(key, date))
     return 0
 

@@ -25,8 +25,6 @@ from statistics import median
 
 import orjson
 
-from orderflow.market.times import MINUTE_MS, iso_from_ms
-
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
 from orderflow.dashboard.sources.directory import Directory
@@ -39,6 +37,7 @@ from orderflow.market.inference import InstrumentState, infer
 from orderflow.market.price_unit import PAISE, in_units
 from orderflow.market.session import Session, SessionCalendar
 from orderflow.market.tick import Tick, tick_record
+from orderflow.market.times import MINUTE_MS, iso_from_ms
 from orderflow.simulator import feed_message
 from orderflow.simulator.catalogue import DEMO, Instrument
 from orderflow.simulator.market_model import MarketModel
