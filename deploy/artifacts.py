@@ -212,7 +212,7 @@ def _downloaded(
                 lines = "\n".join(log.read_text(errors="replace").splitlines()[-15:])
                 raise ArtifactsError(
                     f"{lines}\nJVM artifacts: fetching failed (whole log: {log}). Check the network and run the same command "
-                    "again: it goes on where it stopped."
+                    "again: it continues where it stopped."
                 )
     finally:
         for process, _ in running:
@@ -228,7 +228,7 @@ def _verified(path: Path, artifact: Artifact, downloads: Path) -> Path:
         copy.unlink()
     raise ArtifactsError(
         f"JVM artifacts: {artifact.file_name} is not the file that deploy/artifacts.lock names, and was deleted. Run the same "
-        "command again; if it stays so, something between here and the registry changes files."
+        "command again; if it fails again, something between this machine and the registry changes files."
     )
 
 
@@ -294,7 +294,7 @@ def main(arguments: Sequence[str]) -> int:
         print(error, file=sys.stderr)
         return 1
     except KeyboardInterrupt:
-        print("JVM artifacts: interrupted; run the same command again, and it goes on where it stopped.", file=sys.stderr)
+        print("JVM artifacts: interrupted; run the same command again, and it continues where it stopped.", file=sys.stderr)
         return 130
     return 0
 

@@ -30,7 +30,7 @@ def main(directory: str) -> None:
         for candidate in client.get_children(election):
             client.delete(f"{election}/{candidate}")
     except (KazooException, KazooTimeoutError) as error:
-        print(f"the last master's leadership is left to expire: {error!r}", file=sys.stderr)
+        print(f"the last master's leadership will expire by itself: {error!r}", file=sys.stderr)
     finally:
         client.stop()
         client.close()

@@ -25,7 +25,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     login = commands.add_parser(
         "login",
         help="log in at Upstox and write the token file",
-        description="Log in at Upstox and write UPSTOX_ACCESS_TOKEN_FILE, which a running streamer takes by itself. The token "
+        description="Log in at Upstox and write UPSTOX_ACCESS_TOKEN_FILE, which a running streamer picks up. The token "
         "lasts until 03:30 IST. An Analytics Token lasts a year and needs no login: docs/DEPLOYMENT.md.",
     )
     login.add_argument("--no-browser", action="store_true", help="only print the address to open")
@@ -39,8 +39,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     reprocess.set_defaults(run=_reprocess)
     replay.add_parser(commands)
     executor_archive.add_parser(commands)
-    rejects = commands.add_parser("rejects", help="list what was rejected and why; store what is valid by now")
-    rejects.add_argument("--replay", action="store_true", help="judge rejected messages anew and store those that are valid")
+    rejects = commands.add_parser("rejects", help="list what was rejected and why; store what the present rules accept")
+    rejects.add_argument("--replay", action="store_true", help="check rejected messages again and store the valid ones")
     rejects.add_argument("--local", action="store_true", help="run Spark inside this process instead of on the cluster")
     rejects.set_defaults(run=_rejects)
     options = parser.parse_args(arguments)

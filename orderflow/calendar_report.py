@@ -123,4 +123,4 @@ def _date(text: str | None) -> str:
     try:
         return date.fromisoformat(text).isoformat()
     except ValueError as error:
-        raise SettingsError(f"--date {text} is no date; for example --date 2026-11-27") from error
+        raise SettingsError(f"--date {text} is not a date; for example --date 2026-11-27") from error

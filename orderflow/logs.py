@@ -84,5 +84,5 @@ def exit_code(application: Callable[[], int]) -> int:
     except Exception:
         if not logging.getLogger().handlers:
             configure()
-        logging.getLogger("orderflow").exception("unforeseen error; the process ends so that it can be started again")
+        logging.getLogger("orderflow").exception("unforeseen error; the process ends and is restarted")
         return 70

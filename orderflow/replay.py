@@ -183,7 +183,7 @@ def _object(recording: Path, number: int, line: bytes) -> dict[str, Any]:
     try:
         message = json.loads(line)
     except ValueError as error:
-        raise RecordingError(f"{recording.name}, line {number} is no JSON: {error}") from error
+        raise RecordingError(f"{recording.name}, line {number} is not JSON: {error}") from error
     if not isinstance(message, dict):
         raise RecordingError(f"{recording.name}, line {number} is no message of the feed but {str(message)[:40]!r}")
     return message

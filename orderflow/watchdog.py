@@ -56,7 +56,7 @@ class Watchdog:
         if now - looked_at > _STOPPED_SECONDS:
             self.beat()
         elif silent > self._seconds:
-            log.critical("%s for %.0f s: the process ends to be started again", self._problem, silent)
+            log.critical("%s for %.0f s: the process ends and is restarted", self._problem, silent)
             self._end(HUNG_CODE)
 
     def _watch(self) -> None:

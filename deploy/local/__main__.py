@@ -129,7 +129,7 @@ def logs(stack: Stack) -> int:
     wanted = stack.env.get("S", "")
     names = [service.name for service in stack.services()]
     if wanted and wanted not in names:
-        raise StackError(f"S={wanted} is no service; choose one of {', '.join(names)}")
+        raise StackError(f"S={wanted} is not a service; choose one of {', '.join(names)}")
     files = [str(file) for name in names if (not wanted or name == wanted) and (file := stack.logs / f"{name}.log").is_file()]
     if not files:
         raise StackError(f"no logs in {stack.logs}: start the stack with make demo or make up")

@@ -54,7 +54,7 @@ def check_artifacts(env: Mapping[str, str]) -> None:
 def check_data_dir(directory: Path) -> None:
     """Want a writable directory with 1 GiB free and a path without spaces (Hadoop and Kafka take it as a URI)."""
     if re.search(r"\s", str(directory)):
-        raise StackError(f"DATA_DIR={directory} holds a space, which Hadoop cannot take; choose another DATA_DIR")
+        raise StackError(f"DATA_DIR={directory} contains a space, which Hadoop does not support; choose another DATA_DIR")
     try:
         directory.mkdir(parents=True, exist_ok=True)
         probe = directory / ".writable"
@@ -62,12 +62,12 @@ def check_data_dir(directory: Path) -> None:
         probe.unlink()
     except OSError as error:
         raise StackError(
-            f"DATA_DIR={directory} cannot be written: {error.strerror}. Make room or set DATA_DIR to another one"
+            f"DATA_DIR={directory} cannot be written: {error.strerror}. Free some space or choose another DATA_DIR"
         ) from error
     free = shutil.disk_usage(directory).free
     if free < LEAST_FREE_BYTES:
         raise StackError(
-            f"DATA_DIR={directory} has {free >> 20} MiB free, and 1024 MiB are needed. Make room or set DATA_DIR to another one"
+            f"DATA_DIR={directory} has {free >> 20} MiB free, and 1024 MiB are needed. Free some space or choose another DATA_DIR"
         )
 
 

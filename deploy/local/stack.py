@@ -74,7 +74,7 @@ def demo_feed(environ: Mapping[str, str]) -> dict[str, str]:
         if float(options["SIM_SPEED"]) <= 0:
             raise ValueError
     except ValueError:
-        raise StackError(f"FEED_SPEED={options['SIM_SPEED']} is no speed; for example FEED_SPEED=20") from None
+        raise StackError(f"FEED_SPEED={options['SIM_SPEED']} is not a speed; for example FEED_SPEED=20") from None
     if not environ.get("FEED_RECORDING"):
         if session := environ.get("FEED_SESSION"):
             return options | {"SIM_SESSION": session, "SIM_TIMES": environ.get("FEED_TIMES") or "original"}
@@ -123,7 +123,8 @@ def refuse_other_profile(record: Mapping[str, object], secure: str) -> None:
     before = str(record.get("secure", "no")) if record else secure
     if before != secure:
         raise StackError(
-            f"this data directory was made with SECURE={before}: start it so, choose another DATA_DIR=…, or run make clean first"
+            f"this data directory was made with SECURE={before}: start it with the same value, choose another DATA_DIR=…, "
+            "or run make clean first"
         )
 
 

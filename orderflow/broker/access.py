@@ -81,7 +81,7 @@ def setup_acls(kafka: KafkaCluster) -> None:
         finally:
             admin.close()
     except KafkaError as error:
-        raise OrderflowError(f"Kafka at {kafka} takes no access control lists: {error}") from error
+        raise OrderflowError(f"Kafka at {kafka} accepts no access control lists: {error}") from error
     if failed:
         raise OrderflowError(f"Kafka at {kafka} refuses {len(failed)} access control lists, the first with {failed[0][1]!r}")
     log.info("access control lists of %s are set", ", ".join(ACCESS))

@@ -194,7 +194,7 @@ class KafkaTickPublisher:
             producer.fatal = "nothing was confirmed for a minute in which Kafka answered others"
         if producer.fatal:
             raise OrderflowError(
-                f"the Kafka producer cannot go on ({producer.fatal}); the process ends and resumes from what is stored"
+                f"the Kafka producer cannot continue ({producer.fatal}); the process ends and resumes from what is stored"
             )
         if self.is_spooling:
             self._spool.flush()

@@ -54,12 +54,12 @@ def records_to_end(
     deadline = time.monotonic() + _PATIENCE_SECONDS
     while ends:
         if stopped():
-            raise OrderflowError(f"told to stop while {topic} was read")
+            raise OrderflowError(f"stopped while {topic} was read")
         batch = consumer.consume(_BATCH, 0.2)
         if batch:
             deadline = time.monotonic() + _PATIENCE_SECONDS
         elif time.monotonic() > deadline:
-            raise OrderflowError(f"Kafka gave nothing of {topic} for {_PATIENCE_SECONDS:.0f} s; look at the broker's log")
+            raise OrderflowError(f"Kafka sent nothing of {topic} for {_PATIENCE_SECONDS:.0f} s; check the broker's log")
         for record in batch:
             error, partition, offset = record.error(), record.partition(), record.offset()
             if error is not None:

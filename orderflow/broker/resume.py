@@ -105,7 +105,7 @@ class StateReader:
         if len(self.stored.rejects) >= _REJECTS_KEPT:
             return
         self.stored.rejects.append(reject_record(error.reason, source, stored_ms, value))
-        log.warning("the record under %s at %s is left out, and the one before it counts: %s", key[:80], source, error)
+        log.warning("the record under %s at %s is ignored, and the one before it is used: %s", key[:80], source, error)
 
 
 def read_stored(

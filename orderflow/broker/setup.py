@@ -137,7 +137,7 @@ def compare(admin: Any, wanted: Mapping[str, tuple[int, Mapping[str, str]]], rep
         if copies != replicas:
             log.warning("topic %s has %d replicas, not %d: kafka-reassign-partitions.sh changes that", name, copies, replicas)
         if words and not alter:
-            log.warning("topic %s exists and is left as it is: %s; to change it: %s", name, "; ".join(words), _ALTER)
+            log.warning("topic %s exists and stays unchanged: %s; to change it: %s", name, "; ".join(words), _ALTER)
         elif words:
             log.info("topic %s is changed: %s", name, "; ".join(words))
             if len(partitions) < count:

@@ -85,7 +85,7 @@ def store_missing(history: History, files: LakeFiles, date: str, candles: Sequen
             return len(fresh)
         files.delete(CANDLES, date, name)
         time.sleep(random.uniform(0.0, attempt))
-    raise LakeError(f"{CANDLES.day(date)}: the same minutes are stored by others all the time; is another backfill running?")
+    raise LakeError(f"{CANDLES.day(date)}: another process keeps storing the same minutes; is another backfill running?")
 
 
 def report_differences(settings: Settings, instruments: Sequence[str] | None, first: str, last: str, *, limit: int) -> int:
@@ -112,7 +112,7 @@ def asked_for(history: History, settings: Settings, first: str, last: str) -> li
     configured = settings.instruments if settings.instrument_file is None else ()
     keys = {*stored_instruments(history, first, last), *(name for name in configured if "|" in name)}
     if not keys:
-        raise LakeError(f"nothing is stored from {first} to {last}: name what is missed, --instrument 'NSE_EQ|INE467B01029'")
+        raise LakeError(f"nothing is stored from {first} to {last}: name the instruments, --instrument 'NSE_EQ|INE467B01029'")
     return sorted(keys)
 
 

@@ -139,4 +139,4 @@ def _bean(hdfs: HdfsCluster, name: str) -> dict[str, Any]:
         beans: list[dict[str, Any]] = answer.json()["beans"]
         return beans[0]
     except (requests.RequestException, ValueError, KeyError, IndexError) as error:
-        raise LakeError(f"the NameNode at {hdfs} does not tell its state ({error}); is HDFS running?") from error
+        raise LakeError(f"the NameNode at {hdfs} does not report its state ({error}); is HDFS running?") from error

@@ -123,7 +123,7 @@ class DayRewriter:
             except DayChangedError:
                 if not set(names) <= set(self._parquet(table, date)):
                     raise
-        raise DayChangedError(f"{table.day(date)} is written to all the time; it is left as it was")
+        raise DayChangedError(f"{table.day(date)} is written to continuously and stays unchanged")
 
     def _rewrite(self, table: Table, date: str, names: tuple[str, ...], frame: DataFrame, rows: int | None) -> Rewritten:
         day, mark = table.day(date), uuid.uuid4().hex[:8]
@@ -140,7 +140,7 @@ class DayRewriter:
                 self._files.delete(new)
             raise
         if not self._swaps.replace(table, date, new, [*names, *present, *(lists_of(names) & sizes.keys())], beside):
-            raise DayChangedError(f"{day} was rewritten by someone else meanwhile; their result stands")
+            raise DayChangedError(f"{day} was rewritten by someone else meanwhile; their result is kept")
         result = Rewritten(len(names), len(after), sum(sizes.get(name, 0) for name in names), sum(after), written)
         log.info("%s: %d files, %d bytes became %d files, %d bytes; %d rows", day, result.files_before,
                  result.bytes_before, result.files_after, result.bytes_after, written)  # fmt: skip
@@ -162,7 +162,7 @@ class DayRewriter:
         )
         written: int = self._spark.read.schema(spark_schema(table.fields)).parquet(self._files.url(new)).count()
         if rows is not None and written != rows:
-            raise LakeError(f"{day}: {rows} rows were read but {written} written; the day is left as it was")
+            raise LakeError(f"{day}: {rows} rows were read but {written} written; the day stays unchanged")
         covered = covered_by(self._files, day, (COVERED, *names))
         mark = new.rpartition("-")[2]
         for number, name in enumerate(self._files.names(new) or ()):
@@ -239,7 +239,7 @@ class Upkeep:
             try:
                 step()
             except Exception:  # whatever it was, storing must go on
-                log.exception("stored days could not be looked after; it is tried again later")
+                log.exception("maintenance of stored days failed and is tried again later")
 
     def finish_swaps(self) -> None:
         """Bring back the days of swaps whose owner died: mostly one look into an empty directory, to be taken often."""
@@ -291,7 +291,7 @@ class Upkeep:
         try:
             self._rewriter.compact(table, date)
         except Exception:  # one day that fails must not keep the others from it
-            log.exception("%s could not be compacted; it is tried again later", table.day(date))
+            log.exception("%s could not be compacted and is tried again later", table.day(date))
 
     def _age_ms(self, file: StoredFile) -> int:
         return self._now_ms() - file.modified_ms

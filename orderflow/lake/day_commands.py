@@ -67,7 +67,7 @@ def verify(settings: Settings, date: str) -> int:
     if len(day.faults) > 20:
         print(f"… and {len(day.faults) - 20} more candles or footprints that are wrong")
     if any(one.repairable for one in day.instruments):
-        print(f"candles do not hold what traded: python -m orderflow reprocess --date {date}")
+        print(f"candles do not add up to the traded volume: python -m orderflow reprocess --date {date}")
     print(f"{date}: {day.rows} ticks and {day.candles} candles, {'all sound' if day.sound else 'NOT SOUND'}")
     return 0 if day.sound else 1
 

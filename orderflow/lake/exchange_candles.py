@@ -73,14 +73,14 @@ class ExchangeCandles:
             raise LakeError(f"Upstox does not answer at {self._url} ({error}); try again, or check UPSTOX_REST_URL") from error
         if answer.status_code == 429:
             raise TooManyCallsError(
-                "Upstox allows no more calls for now (429); wait half an hour, or ask for fewer instruments at once"
+                "Upstox allows no more calls at the moment (429); wait half an hour, or ask for fewer instruments at once"
             )
         if answer.status_code != 200:
             raise LakeError(f"Upstox refused the candles of {instrument_key}: {answer.status_code} {_cause(answer)}")
         try:
             return [_minute(row) for row in answer.json()["data"]["candles"]]
         except (ValueError, KeyError, TypeError, IndexError, DecodeError) as error:
-            raise LakeError(f"Upstox's candles of {instrument_key} are not what its documentation says: {error}") from error
+            raise LakeError(f"Upstox's candles of {instrument_key} do not match its documentation: {error}") from error
 
 
 def backfill_candle(instrument_key: str, minute: ExchangeMinute) -> Candle:

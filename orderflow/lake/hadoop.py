@@ -72,7 +72,7 @@ class HadoopFiles:
     def make_directory(self, path: str) -> None:
         """Create a directory and its parents; one that exists is left as it is."""
         if not self._fs.mkdirs(self._path(path)):
-            raise LakeError(f"cannot create {self.url(path)}: is something else of that name in the way?")
+            raise LakeError(f"cannot create {self.url(path)}: does something else have that name?")
 
     def rename(self, source: str, target: str) -> bool:
         """Move a file or directory atomically; False, and nothing moved, if the target exists or source or parent do not."""

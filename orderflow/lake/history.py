@@ -243,6 +243,6 @@ def check_period(first: str, last: str | None) -> None:
         try:
             calendar_date.fromisoformat(text)
         except ValueError:
-            raise LakeError(f"{text!r} is no date; write YYYY-MM-DD, for example 2025-12-15") from None
+            raise LakeError(f"{text!r} is not a date; write YYYY-MM-DD, for example 2025-12-15") from None
     if last is not None and last < first:
         raise LakeError(f"the period {first}…{last} ends before it begins")

@@ -74,7 +74,7 @@ class Swaps:
                 # A swap may have ended between the two look-ups.
                 return self._files.names(table.day(date)) or ()
             self._wait(table, date, poll)
-        raise LakeError(f"{table.day(date)} is absent and its swap does not end: see {_marker(table, date)}")
+        raise LakeError(f"{table.day(date)} is missing and its swap does not finish: see {_marker(table, date)}")
 
     def place(self, table: Table, date: str, written: str, name: str) -> None:
         """Move a finished file into a date's directory; a file of that name already there means that it was done before."""

@@ -30,7 +30,7 @@ def web_hdfs(namenode: HdfsCluster | str) -> WebHdfs:
     hdfs = namenode if isinstance(namenode, HdfsCluster) else HdfsCluster(namenode)
     parts = urlsplit(hdfs.http_url)
     if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise LakeError(f"NAMENODE_HTTP_URL={hdfs.http_url!r} is no HTTP address; for example http://namenode:50070")
+        raise LakeError(f"NAMENODE_HTTP_URL={hdfs.http_url!r} is not an HTTP address; for example http://namenode:50070")
     port = parts.port or (443 if parts.scheme == "https" else 80)
     return WebHdfs(
         parts.hostname,
@@ -116,7 +116,7 @@ class WebHdfs(WebHDFS):  # type: ignore[misc]
             return super()._call(op, method, path, **options)
         except requests.ConnectionError as error:
             raise LakeError(
-                f"no NameNode answers at {self.url} ({error}); is HDFS running, and NAMENODE_HTTP_URL right?"
+                f"no NameNode answers at {self.url} ({error}); is HDFS running, and is NAMENODE_HTTP_URL correct?"
             ) from error
 
     def _open(self, path: str, mode: str = "rb", **options: Any) -> Any:

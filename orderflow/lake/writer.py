@@ -86,7 +86,7 @@ class HdfsParquetSink:
             self._files.delete(f"{STAGING}/{table.name}")
         except Py4JJavaError as error:
             cause = str(error.java_exception.getMessage()).splitlines()[0]
-            raise LakeError(f"HDFS at {url} does not take files yet ({cause}); storing begins when it does") from error
+            raise LakeError(f"HDFS at {url} does not accept files yet ({cause}); storing begins when it does") from error
 
     def __call__(self, packs: Sequence[Pack], batch_id: int) -> None:
         """Store one batch; returning means that every row of it is in place."""
@@ -109,10 +109,8 @@ class HdfsParquetSink:
                 self._commit(fresh)
                 return fresh.rows
             except _DayChangedError as changed:
-                log.info("%s: looking for repeats anew", changed)
-        raise LakeError(
-            f"{self._table.directory}: days of a batch are rewritten again and again; is a loop of reprocess running?"
-        )
+                log.info("%s: looking for repeats again", changed)
+        raise LakeError(f"{self._table.directory}: days of a batch are rewritten continuously; is reprocess running in a loop?")
 
     def _fresh(self, one: Pack) -> Pack | None:
         """Keep the rows that are not stored yet, None when all are; the offsets of the others need no look any more either."""

@@ -110,16 +110,16 @@ def require_reachable_offsets(files: Files, extents: Mapping[str, Extent]) -> No
         at = _resumes_at(files, query)
         known = files.read_text(f"{query}/{_TOPIC}")
         if at and known is not None and known != extent.identity:
-            _start_afresh(files, query, f"topic {extent.topic} was created anew; nothing is left of the old one")
+            _start_afresh(files, query, f"topic {extent.topic} was created again; nothing is left of the old one")
         elif at:
             cut = [number for number, offset in at.items() if offset > extent.ends.get(number, 0)]
             gone = {n: extent.starts[n] - offset for n, offset in at.items() if extent.starts.get(n, 0) > offset}
             if cut and known is None:
-                _start_afresh(files, query, f"topic {extent.topic} ends before the checkpoint, so it was created anew")
+                _start_afresh(files, query, f"topic {extent.topic} ends before the checkpoint, so it was created again")
             elif cut:
                 raise SettingsError(_cut_short(query, extent, at, cut[0]))
             elif gone and query == _LIVE:
-                log.warning("query %s: %s; it goes on with what is left", query, _overtaken(extent, at, gone))
+                log.warning("query %s: %s; it continues with what is left", query, _overtaken(extent, at, gone))
             elif gone:
                 refused.append(f"query {query}, last at work on {_last_day(files, query)}: {_overtaken(extent, at, gone)}")
                 names.append(query)
@@ -128,8 +128,8 @@ def require_reachable_offsets(files: Files, extents: Mapping[str, Extent]) -> No
     if refused:
         paths = " ".join(f"/trading/checkpoints/{name}" for name in names)
         raise SettingsError(
-            f"{'; '.join(refused)}. To go on with what Kafka still holds: hdfs dfs -rm -r {paths} (what is stored stays, and is "
-            f"not stored again){_afterwards(names)}; see docs/TROUBLESHOOTING.md, 'Retention overtook'"
+            f"{'; '.join(refused)}. To continue with what Kafka still holds: hdfs dfs -rm -r {paths} (what is stored stays, and "
+            f"is not stored again){_afterwards(names)}; see docs/TROUBLESHOOTING.md, 'Retention overtook'"
         )
 
 
@@ -160,7 +160,7 @@ def changelog_partitions(files: Files, query: str, changelog: Extent) -> int:
     known = json.loads(text or "{}")
     if known.get("topic") != changelog.identity:
         raise SettingsError(
-            f"topic {changelog.topic} was created anew, and with the old one the state of query {query} is gone. {_START_AFRESH}"
+            f"topic {changelog.topic} was created again, and with the old one the state of query {query} is gone. {_START_AFRESH}"
         )
     return int(known["partitions"])
 

@@ -66,7 +66,7 @@ _PASSING: Final = (
     "SocketTimeoutException",
     "EOFException",
     "SafeMode",
-    "does not take files yet",
+    "does not accept files yet",
     "StandbyException",
     "could only be written to 0",
     "NameSpace quota",
@@ -164,7 +164,7 @@ class QueryWatch:
         except Py4JNetworkError as error:
             if not self._stop.is_set():
                 raise OrderflowError(
-                    "Spark's JVM is gone: killed, or out of memory; this process ends to be started again"
+                    "Spark's JVM is gone: killed, or out of memory; this process ends and is restarted"
                 ) from error
         log.info("stopping: %s", ", ".join(self._active))
         # The process manager ends the JVM beside this process, too, and may be first.
@@ -196,11 +196,11 @@ class QueryWatch:
     def _end_if_hung(self, name: str) -> None:
         silent, limit = self._silent_seconds(name), self._limit_seconds(name)
         if self._active[name] and silent > _HUNG_LIMITS * limit:
-            raise OrderflowError(f"query {name} hangs: no progress for {silent:.0f} s; this process ends to be started again")
+            raise OrderflowError(f"query {name} hangs: no progress for {silent:.0f} s; this process ends and is restarted")
         if self._empty_batches.get(name, 0) >= 2 * _EMPTY_BATCHES:
             raise OrderflowError(
                 f"query {name} has read nothing in {self._empty_batches[name]} batches, while other queries read ticks; "
-                "this process ends to be started again"
+                "this process ends and is restarted"
             )
 
     def _silent_seconds(self, name: str) -> float:
@@ -280,7 +280,7 @@ class QueryWatch:
             except (Py4JError, PySparkException, OrderflowError) as error:
                 self._ended(name, str(error))
             else:
-                log.info("query %s was started again", name)
+                log.info("query %s was restarted", name)
 
     def _record(self, name: str, values: dict[str, Any]) -> None:
         _INPUT.labels(name).set(values.get("inputRowsPerSecond") or 0.0)

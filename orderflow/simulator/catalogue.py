@@ -148,5 +148,5 @@ def choose(wanted: str) -> tuple[Instrument, ...]:
     keys |= dict.fromkeys(part.strip() for part in text.removeprefix("+").split(",") if part.strip())
     bad = [key for key in keys if not all(part.strip() for part in key.partition("|"))]
     if bad:
-        raise SettingsError(f"SIM_INSTRUMENTS holds {bad[0]!r}, which is no key; for example NSE_EQ|INE467B01029")
+        raise SettingsError(f"SIM_INSTRUMENTS holds {bad[0]!r}, which is not a key; for example NSE_EQ|INE467B01029")
     return tuple(known.get(key) or _made_up(key, key.partition("|")[2].replace(" ", "").upper()) for key in keys)

@@ -193,7 +193,7 @@ def _read(path: Path) -> list[Any]:
                 try:
                     lines.append(json_format.ParseDict(json.loads(text), pb.FeedResponse()))
                 except (ValueError, json_format.ParseError) as error:
-                    raise SettingsError(f"SIM_RECORDING={path} line {number} is no decoded FeedResponse: {error}") from error
+                    raise SettingsError(f"SIM_RECORDING={path} line {number} is not a decoded FeedResponse: {error}") from error
     except (OSError, EOFError, UnicodeDecodeError) as error:
         raise SettingsError(f"SIM_RECORDING={path} cannot be read: {error}; give a .jsonl or .jsonl.gz file") from error
     return lines

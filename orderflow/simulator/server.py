@@ -233,7 +233,7 @@ class FeedServer:
         for subscriber in tuple(self.subscribers):
             while subscriber.backlog_bytes() > _SLOW_BYTES and not subscriber.muted:
                 if time.monotonic() > deadline:
-                    log.warning("dropped a subscriber that took nothing for %.0f s", _SLOW_SECONDS)
+                    log.warning("dropped a subscriber that read nothing for %.0f s", _SLOW_SECONDS)
                     subscriber.connection.transport.abort()
                     break
                 await asyncio.sleep(0.005)
@@ -346,7 +346,7 @@ class FeedServer:
         if method in ("sub", "change_mode") and mode in MODES:
             unknown = [key for key in keys if key not in self.source.keys]
             if unknown:
-                log.warning("no such instrument here, nothing will come for it: %s", ", ".join(unknown[:5]))
+                log.warning("no such instrument here, no messages will come for it: %s", ", ".join(unknown[:5]))
             known = [key for key in keys if key in self.source.keys and (method == "sub" or key in subscriber.modes)]
             subscriber.modes.update(dict.fromkeys(known, mode))
             if known:

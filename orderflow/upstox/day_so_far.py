@@ -104,7 +104,7 @@ def minutes_of(api: upstox_client.HistoryV3Api, key: str, before_ms: int) -> lis
     try:
         bars = [_bar(row, without_volume=is_index(key)) for row in answer.data.candles]
     except (AttributeError, TypeError, ValueError, IndexError) as error:
-        raise DecodeError("bad_candles", f"Upstox's candles are not what its documentation says: {error}") from error
+        raise DecodeError("bad_candles", f"Upstox's candles do not match its documentation: {error}") from error
     return sorted((bar for bar in bars if bar.end_ms <= before_ms), key=lambda bar: bar.start_ms)
 
 

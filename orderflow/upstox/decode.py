@@ -74,7 +74,7 @@ def decode(payload: bytes | str, received_time_ms: int) -> Decoded:
     AheadOfClockError when it is of the future.
     """
     if isinstance(payload, str):
-        raise DecodeError("text_frame", f"a text frame of {len(payload)} characters where protobuf was due")
+        raise DecodeError("text_frame", f"a text frame of {len(payload)} characters where protobuf was expected")
     try:
         message: Any = pb.FeedResponse.FromString(payload)
     except ProtobufDecodeError as error:

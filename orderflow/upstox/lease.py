@@ -93,7 +93,7 @@ class InstrumentLeases:
                 try:
                     self._client.delete_async(self._path(key)).get(timeout=_CALL_SECONDS)
                 except (NoNodeError, KazooException, KazooTimeoutError):
-                    log.debug("the lease of %s is gone already", key)
+                    log.debug("the lease of %s no longer exists", key)
 
     def renew(self) -> None:
         """Begin anew after a lost session: nothing is held."""
@@ -132,7 +132,7 @@ class InstrumentLeases:
             log.error("the ZooKeeper session expired: the leases are lost")
             self.lost.set()
         elif state == KazooState.SUSPENDED:
-            log.warning("ZooKeeper at %s does not answer; the leases stand until its session ends", self._hosts)
+            log.warning("ZooKeeper at %s does not answer; the leases stay valid until its session ends", self._hosts)
         elif state == KazooState.CONNECTED:
             log.info("connected to ZooKeeper at %s", self._hosts)
 

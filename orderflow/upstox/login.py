@@ -41,7 +41,7 @@ WAIT_SECONDS: Final = 300.0
 _TIMEOUT_SECONDS: Final = (5.0, 30.0)
 _API_VERSION: Final = "2.0"
 _CURES: Final = {
-    "UDAPI100057": "it is wrong, used or too old; run the command again and log in anew",
+    "UDAPI100057": "it is wrong, used or too old; run the command again and log in again",
     "UDAPI100016": "look at UPSTOX_CLIENT_ID and UPSTOX_CLIENT_SECRET",
     "UDAPI100068": "UPSTOX_CLIENT_ID and UPSTOX_REDIRECT_URI must be the app's own, letter by letter",
     "UDAPI100069": "look at UPSTOX_CLIENT_ID and UPSTOX_CLIENT_SECRET",
@@ -82,7 +82,7 @@ def login(
             code = code_in(paste(), app.redirect_uri, state)
         else:
             with RedirectListener(app.redirect_uri) as listener:
-                say(f"Opening this address; if no browser comes up, open it yourself on this machine:\n\n  {address}\n")
+                say(f"Opening this address; if no browser opens, open it yourself on this machine:\n\n  {address}\n")
                 open_browser(address)
                 say(f"Waiting for Upstox at {app.redirect_uri} for {wait_seconds / 60:.0f} minutes (Ctrl+C cancels).")
                 code = listener.received(lambda target: code_in(target, app.redirect_uri, state), wait_seconds)
@@ -90,9 +90,9 @@ def login(
         raise LoginError("the login was cancelled; nothing has changed") from None
     token = exchanged(settings.rest_url, settings.ca_file, app, code)
     if token.is_expired(now_ms()):
-        raise LoginError(f"Upstox gave a token that has ended already, {token.end()}: set this machine's clock and try again")
+        raise LoginError(f"Upstox gave a token that has already expired, {token.end()}: set this machine's clock and try again")
     write_token(file, token)
-    say(f"The token is in {file}, and good until {token.end()}. A running streamer takes it by itself.")
+    say(f"The token is in {file}, and good until {token.end()}. A running streamer picks it up.")
     return 0
 
 
@@ -157,7 +157,7 @@ def code_in(address: str, redirect_uri: str, state: str) -> str:
         detail = answer.get("error_description", answer["error"])
         raise LoginError(f"the login was cancelled or refused ({detail}); nothing has changed. Run the command again to retry")
     if not answer.get("code"):
-        raise LoginError("Upstox's answer carries no code; run the command again and log in anew")
+        raise LoginError("Upstox's answer carries no code; run the command again and log in again")
     hide(answer["code"])
     return answer["code"]
 
@@ -179,10 +179,10 @@ def exchanged(rest_url: str, ca_file: Path | None, app: UpstoxApp, code: str) ->
         raise LoginError(_refusal(error)) from error
     except (urllib3.exceptions.HTTPError, OSError) as error:
         raise LoginError(
-            f"Upstox does not answer at {rest_url} ({type(error).__name__}); try again, or look at the network"
+            f"Upstox does not answer at {rest_url} ({type(error).__name__}); try again, or check the network"
         ) from error
     if not answer.access_token:
-        raise LoginError("Upstox's answer carries no access token; run the command again and log in anew")
+        raise LoginError("Upstox's answer carries no access token; run the command again and log in again")
     hide(answer.access_token)
     return Token(answer.access_token, expiry_ms(answer.access_token))
 

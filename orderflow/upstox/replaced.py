@@ -57,7 +57,7 @@ def remember(directory: Path, meant: Mapping[str, Meant]) -> None:
         part.write_bytes(msgspec.json.encode({**remembered(directory), **meant}))
         part.replace(path)
     except OSError as error:
-        log.warning("what instruments are called cannot be kept at %s: %s", path, error.strerror)
+        log.warning("the names of instruments cannot be saved at %s: %s", path, error.strerror)
 
 
 def successor(before: Meant, rows: Iterable[Row]) -> str | None:

@@ -106,7 +106,7 @@ class WatchList:
             change = self._prepared(self.select(names))
         except OrderflowError as error:
             if str(error) != self.failure:
-                log.error("the watch list stays as it was, and is tried again: %s", error)
+                log.error("the watch list stays unchanged and is tried again: %s", error)
             self.failure = str(error)
             return False
         self._succeeded()

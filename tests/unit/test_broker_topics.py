@@ -69,7 +69,7 @@ def test_topics_when_one_exists_with_other_settings_then_it_is_reported_and_left
     assert admin.altered == []
     assert caplog.messages == [
         "topic upstox_ticks has 1 replicas, not 3: kafka-reassign-partitions.sh changes that",
-        "topic upstox_ticks exists and is left as it is: 1 partitions, not 2; retention.ms is 1, not 9; to change it: "
+        "topic upstox_ticks exists and stays unchanged: 1 partitions, not 2; retention.ms is 1, not 9; to change it: "
         "python -m orderflow setup topics --alter",
     ]
 

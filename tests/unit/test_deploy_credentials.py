@@ -139,7 +139,7 @@ def test_commands_when_the_directory_was_made_secure_then_they_are_too(tmp_path:
 def test_stack_when_its_directory_was_made_with_the_other_profile_then_refused() -> None:
     refuse_other_profile({}, "yes")
     refuse_other_profile({"secure": "yes"}, "yes")
-    with pytest.raises(StackError, match="made with SECURE=no: start it so, choose another DATA_DIR"):
+    with pytest.raises(StackError, match="made with SECURE=no: start it with the same value, choose another DATA_DIR"):
         refuse_other_profile({"feed": "simulator"}, "yes")
 
 

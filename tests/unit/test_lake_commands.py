@@ -134,7 +134,7 @@ def test_asked_for_when_nothing_is_named_then_takes_what_is_stored_and_the_keys_
     week = ("2025-12-15", "2025-12-19")
     assert asked_for(history, told(INSTRUMENT="TCS,NSE_EQ|INE009A01021"), *week) == ["NSE_EQ|INE009A01021", TCS]
     assert asked_for(history, told(INSTRUMENT="TCS"), *week) == [TCS]
-    with pytest.raises(LakeError, match="name what is missed, --instrument"):
+    with pytest.raises(LakeError, match="name the instruments, --instrument"):
         asked_for(history, told(INSTRUMENT_FILE="some.txt"), "2025-12-17", "2025-12-17")
 
 
@@ -362,7 +362,7 @@ def test_exchange_candles_when_period_is_past_then_today_is_not_asked(upstox) ->
     ("key", "said"),
     [
         ("UNKNOWN", "refused the candles of UNKNOWN: 400 UDAPI100011 Invalid Instrument key"),
-        ("BROKEN", "not what its documentation says"),
+        ("BROKEN", "do not match its documentation"),
         ("TOOMANY", "wait half an hour"),
     ],
 )

@@ -138,7 +138,7 @@ def test_read_when_a_datanode_fails_once_then_asks_again(tmp_path, hdfs) -> None
 
 
 def test_read_when_no_namenode_answers_then_says_what_to_check() -> None:
-    with pytest.raises(LakeError, match="is HDFS running, and NAMENODE_HTTP_URL right"):
+    with pytest.raises(LakeError, match="is HDFS running, and is NAMENODE_HTTP_URL correct"):
         History.connect("http://127.0.0.1:9").dates()
 
 
@@ -408,7 +408,7 @@ def test_verify_when_the_ticks_are_sound_and_a_candle_is_missing_then_says_what_
     assert day_commands.verify(settings, DAY) == 1
 
     assert capsys.readouterr().out.splitlines()[2:] == [
-        f"candles do not hold what traded: python -m orderflow reprocess --date {DAY}",
+        f"candles do not add up to the traded volume: python -m orderflow reprocess --date {DAY}",
         f"{DAY}: 2 ticks and 0 candles, NOT SOUND",
     ]
 

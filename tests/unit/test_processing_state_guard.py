@@ -167,7 +167,7 @@ def test_changelog_when_its_topic_was_created_anew_then_the_query_is_refused_wit
     files = FakeFiles()
     changelog_partitions(files, "orderflow", changelog("aaaaaaaa", 2))
     files.texts.update(query("orderflow", 500, 600))
-    with pytest.raises(SettingsError, match=r"topic upstox_candle_state was created anew, and with .* hdfs dfs -rm -r"):
+    with pytest.raises(SettingsError, match=r"topic upstox_candle_state was created again, and with .* hdfs dfs -rm -r"):
         changelog_partitions(files, "orderflow", changelog("bbbbbbbb", 2))
 
 
@@ -180,7 +180,7 @@ def test_offsets_when_live_trades_were_overtaken_then_they_go_on_and_it_is_told(
     files = FakeFiles(query("trades", 500, 600))
     with caplog.at_level(logging.WARNING):
         require_reachable_offsets(files, {"trades": kafka((700, 700))})
-    assert "goes on with what is left" in caplog.text
+    assert "continues with what is left" in caplog.text
     assert "commits" in files.names("trades")
 
 

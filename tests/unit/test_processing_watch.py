@@ -190,7 +190,7 @@ def failed(name: str, text: str = AWAY) -> FakeQuery:
     [
         "The NameSpace quota (directories and files) of directory /trading/checkpoints is exceeded: quota=1 file count=93",
         "The DiskSpace quota of /trading is exceeded: quota = 1048576 B = 1 MB but diskspace consumed = 9 MB",
-        "HDFS at hdfs://x:9000 does not take files yet (Cannot delete /trading/_staging/ticks. Name node is in safe mode.)",
+        "HDFS at hdfs://x:9000 does not accept files yet (Cannot delete /trading/_staging/ticks. Name node is in safe mode.)",
         "[CANNOT_WRITE_STATE_STORE.CANNOT_COMMIT] Error writing state store files for provider HDFSStateStore",
         "[FAILED_READ_FILE.FILE_NOT_EXIST] Encountered error while reading file hdfs://x:9000/trading/candles/date=2025-12-15/a.parquet",
     ],

@@ -125,7 +125,7 @@ def test_recording_when_it_is_missing_then_the_error_names_it(tmp_path: Path, ca
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{no json", "recording.jsonl, line 3 is no JSON"),
+        ("{no json", "recording.jsonl, line 3 is not JSON"),
         ("[1, 2]", "recording.jsonl, line 3 is no message of the feed but '[1, 2]'"),
         ("null", "recording.jsonl, line 3 is no message of the feed but 'None'"),
     ],

@@ -57,4 +57,4 @@ def test_watchdog_when_a_real_process_hangs_then_it_ends_with_the_code_that_rest
     )
     answer = subprocess.run([sys.executable, "-c", hanging], cwd=ROOT, capture_output=True, text=True, timeout=30)
     assert answer.returncode == 70
-    assert "nothing happens for 0 s: the process ends to be started again" in answer.stderr
+    assert "nothing happens for 0 s: the process ends and is restarted" in answer.stderr

@@ -75,7 +75,7 @@ class KafkaFeed:
         try:
             self._read()
         except Exception:
-            log.exception("the Kafka feed failed; the process ends so that it can be started again")
+            log.exception("the Kafka feed failed; the process ends and is restarted")
             self._broken = True
             os.kill(os.getpid(), signal.SIGTERM)
 

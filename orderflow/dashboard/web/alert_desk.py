@@ -42,10 +42,10 @@ class AlertFile:
         try:
             self._book.restore(json.loads(self._path.read_bytes()))
         except FileNotFoundError:
-            log.info("no alerts are kept yet in %s", self._path)
+            log.info("no alerts are saved yet in %s", self._path)
         except (OSError, ValueError, KeyError, TypeError, AttributeError, OrderflowError) as error:
             aside = self._path.with_suffix(".broken")
-            log.warning("the alerts in %s cannot be read (%s); they are set aside as %s", self._path, error, aside)
+            log.warning("the alerts in %s cannot be read (%s); they are moved to %s", self._path, error, aside)
             if self._path.exists():
                 self._path.replace(aside)
         self._saved = self._book.revision
@@ -75,7 +75,7 @@ class AlertFile:
                 os.fsync(out.fileno())
             beside.replace(self._path)
         except OSError as error:
-            log.warning("alerts cannot be kept in %s: %s", self._path, error)
+            log.warning("alerts cannot be saved in %s: %s", self._path, error)
             return
         self._saved = revision
 

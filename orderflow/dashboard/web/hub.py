@@ -99,7 +99,7 @@ class Hub:
         try:
             calendar_date.fromisoformat(date)
         except ValueError:
-            raise OrderflowError(f"{date} is no day of the calendar") from None
+            raise OrderflowError(f"{date} is not a date of the calendar") from None
         while not self._archive_lock.acquire(timeout=SUPERSEDED_SECONDS):
             if superseded():
                 raise SupersededError(f"{date} is wanted no more")
