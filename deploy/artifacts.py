@@ -179,7 +179,7 @@ def resolve(ivy: Ivy, wanted: Path) -> list[Artifact]:
 def _downloaded(
     directory: Path, artifacts: list[Artifact], ivy: Ivy, say: Callable[[str], None], lock: int
 ) -> dict[Artifact, Path]:
-    """Download the artifacts in several processes; each keeps a cache, so that a second run goes on where the first stopped."""
+    """Download the artifacts in several processes; each keeps a cache, so that a second run continues where the first stopped."""
     directory.mkdir(exist_ok=True)
     (directory / "settings.xml").write_text(_SETTINGS)
     running: list[tuple[subprocess.Popen[bytes], Path]] = []

@@ -9,7 +9,7 @@ Each service has a directory of its own, which is all that it must be able to re
                   server.pem                        both, as Java's servers want them
                   kafka_password spark_secret       where it has a Kafka user, or runs Spark
 
-What is there stays, but a certificate that ends within 30 days is issued anew.
+What is there stays, but a certificate that expires within 30 days is renewed.
 """
 
 from __future__ import annotations
@@ -72,7 +72,7 @@ def ensure(directory: Path) -> None:
 
 
 def renew(directory: Path, service: str, set_password: Callable[[str, str], None]) -> None:
-    """Make a service's certificate and password anew; `set_password(user, password)` tells Kafka first.
+    """Renew a service's certificate and password; `set_password(user, password)` changes it in Kafka first.
 
     When that raises, everything stays as it is.
     """
@@ -86,7 +86,7 @@ def renew(directory: Path, service: str, set_password: Callable[[str, str], None
 
 
 def renew_spark(directory: Path) -> None:
-    """Make the secret anew that Spark's processes share."""
+    """Renew the secret that Spark's processes share."""
     secret = _secret()
     for service in SPARK_SERVICES:
         write_private(directory / service / "spark_secret", secret)
@@ -105,7 +105,7 @@ def _list_users(directory: Path) -> None:
 
 
 def scram_arguments(passwords: Mapping[str, bytes]) -> Iterator[str]:
-    """Yield arguments with which `kafka-storage format` makes these users; it is not told the passwords themselves."""
+    """Yield arguments with which `kafka-storage format` makes these users; it does not receive the passwords themselves."""
     for user, password in passwords.items():
         salt = secrets.token_bytes(32)
         salted = hashlib.pbkdf2_hmac("sha512", password, salt, SCRAM_ITERATIONS)

@@ -1,7 +1,7 @@
 """Take leadership from a Spark master that has ended: `release_leadership.py DIRECTORY`.
 
 A master that was killed keeps its place in ZooKeeper's election until its session expires (15 s), also over a restart of
-ZooKeeper. One launcher starts the stack's one master, so whoever is in the election when it runs is gone.
+ZooKeeper. One launcher starts the stack's one master, so every other participant in the election is gone.
 """
 
 import logging

@@ -23,7 +23,7 @@ _AT_ONCE: Final = 5_000
 
 
 def run(settings: Settings, spark: Callable[[], Any], *, replay: bool) -> int:
-    """List rejects by topic and reason; with `replay`, judge them anew and store those that are valid. Returns the exit code."""
+    """List rejects by topic and reason; with `replay`, check them again and store the valid ones. Returns the exit code."""
     found = list(read_rejects(settings.kafka))
     for (topic, reason), number in sorted(Counter((one.topic or "feed", one.reason) for one in found).items()):
         print(f"{number:>8}  {topic:<20} {reason}")

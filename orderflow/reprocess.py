@@ -19,7 +19,7 @@ ATTEMPTS: Final = 3
 
 
 def run(settings: Settings, date: str, *, apply: bool) -> int:
-    """Print the difference of candles and footprint of `date`, and apply it unless told not to; returns the exit code.
+    """Print the difference of candles and footprint of `date`, and apply it unless `dry_run`; returns the exit code.
 
     Of today only minutes older than twice the watermark are taken, counted from the newest stored tick where that is earlier:
     younger ones are the stream's to finish, or not all their ticks are stored yet.

@@ -1,6 +1,6 @@
 """One frozen, validated settings object from the environment and `.env`; the only module that reads either.
 
-The explicit environment wins over `.env`. Empty values count as absent. Secrets never appear in `repr`.
+The environment takes precedence over `.env`. Empty values count as absent. Secrets never appear in `repr`.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ FEED_MODES: Final = ("full", "full_d30", "ltpc", "option_greeks")
 
 @dataclass(frozen=True, slots=True)
 class Settings:
-    """Everything a service can be told; build it with `load`."""
+    """Every setting of a service; build it with `load`."""
 
     access_token: str | None = field(repr=False)
     access_token_file: Path | None

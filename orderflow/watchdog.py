@@ -36,7 +36,7 @@ class Watchdog:
         self._stop = threading.Event()
 
     def beat(self) -> None:
-        """Say that the loop goes on; safe from any thread."""
+        """Report that the loop is alive; safe from any thread."""
         self._beaten_at = self._clock()
 
     def start(self) -> None:
@@ -49,7 +49,7 @@ class Watchdog:
         self._stop.set()
 
     def look(self) -> None:
-        """End the process if the last beat is too long ago; one that was stopped as a whole (SIGSTOP) gets its time anew."""
+        """End the process if the last beat is too long ago; after a SIGSTOP of the whole process the time starts again."""
         now, looked_at = self._clock(), self._looked_at
         self._looked_at = now
         silent = now - self._beaten_at

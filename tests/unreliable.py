@@ -257,7 +257,7 @@ class Process:
             self.client.die()
             self._spool.close()
             return
-        self.engine.close(self._day.now_ms, "told to stop")
+        self.engine.close(self._day.now_ms, "asked to stop")
         self.publisher_made.close(3.0)
 
 

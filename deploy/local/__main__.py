@@ -138,7 +138,7 @@ def logs(stack: Stack) -> int:
 
 
 def rotate(stack: Stack) -> int:
-    """Make the credentials of the service in S anew (or S=spark: the secret that Spark's processes share), and restart it."""
+    """Renew the credentials of the service in S (or S=spark: the secret that Spark's processes share), and restart it."""
     wanted = stack.env.get("S", "")
     if stack.env["SECURE"] != "yes":
         raise StackError(f"{stack.data_dir} has no credentials: it was not made with SECURE=yes")

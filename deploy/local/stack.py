@@ -1,4 +1,4 @@
-"""What a stack is told and remembers: its environment, its feed, and which feeds its data directory has seen."""
+"""A stack's settings and memory: its environment, its feed, and which feeds its data directory has seen."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def open_stack(environ: Mapping[str, str] | None = None) -> Stack:
 
 
 def demo_feed(environ: Mapping[str, str]) -> dict[str, str]:
-    """Translate the FEED_… variables and INSTRUMENT into what the simulator and the streamer are told.
+    """Translate the FEED_… variables and INSTRUMENT into settings of the simulator and the streamer.
 
     Raises StackError for a recording that is not there and for times or a speed that mean nothing.
     """

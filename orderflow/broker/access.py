@@ -88,7 +88,7 @@ def setup_acls(kafka: KafkaCluster) -> None:
 
 
 def set_password(kafka: KafkaCluster, user: str, password: str) -> None:
-    """Give a user of the broker another password; connections that stand go on. Raises OrderflowError when Kafka refuses."""
+    """Give a user of the broker another password; open connections continue. Raises OrderflowError when Kafka refuses."""
     change = UserScramCredentialUpsertion(user, ScramCredentialInfo(ScramMechanism.SCRAM_SHA_512, 8192), password.encode())
     admin = AdminClient({**kafka.librdkafka(), "log_level": 0})
     try:

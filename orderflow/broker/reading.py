@@ -40,7 +40,7 @@ def records_to_end(
 ) -> Iterator[Message]:
     """Yield every record of a topic, or `only` of one partition, from `starts` (default: its beginning) to its present end.
 
-    Raises OrderflowError when nothing comes for a minute or when told to stop, KafkaException on an error of Kafka's.
+    Raises OrderflowError when nothing comes for a minute or when asked to stop, KafkaException on an error of Kafka's.
     """
     assigned: list[TopicPartition] = []
     ends: dict[int, int] = {}

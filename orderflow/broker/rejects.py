@@ -1,4 +1,4 @@
-"""Read the rejects topic: what could not be used, with the message as it was."""
+"""Read the rejects topic: what could not be used, with the original message."""
 
 from __future__ import annotations
 

@@ -52,7 +52,7 @@ class StateReader:
     doubtful: set[str] = field(default_factory=set)
 
     def take(self, key: str, value: bytes | None, stored_ms: int, source: str) -> None:
-        """Take one record; what is under a wanted key and no state is left out, told, and kept for the rejects topic."""
+        """Take one record; a record under a wanted key that is not a state is skipped, logged, and kept for the rejects topic."""
         is_position = key.startswith(POSITIONS)
         if not is_position and not self.wanted(key):
             return
@@ -118,7 +118,7 @@ def read_stored(
 
     A flush tells where the tick topic stood when it was made (`positions|owner`), so only the ticks since then are read;
     without it, those of the last quarter of an hour. A record that is no state is left out, and ticks are read since the last
-    state before it. Raises OrderflowError when Kafka stops answering half-way, or when told to stop.
+    state before it. Raises OrderflowError when Kafka stops answering half-way, or when asked to stop.
     """
     names = tuple(instrument_keys)
     keys = {key.encode() for key in names}

@@ -31,7 +31,7 @@ class KafkaStorage:
         self._spool = Spool(settings.spool_dir, settings.spool_max_bytes, names)
 
     def prepare(self, stopped: Callable[[], bool]) -> None:
-        """Wait for Kafka, saying so, and create the topics. Raises OrderflowError when told to stop meanwhile."""
+        """Wait for Kafka, saying so, and create the topics. Raises OrderflowError when asked to stop meanwhile."""
         setup_topics(self._settings, wait_seconds=math.inf, stopped=stopped)
 
     def read(self, wanted: Callable[[str], bool], instrument_keys: Iterable[str], stopped: Callable[[], bool]) -> Stored:

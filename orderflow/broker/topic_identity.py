@@ -1,4 +1,4 @@
-"""Tell one life of a topic from the next: offsets start again at 0 when a topic is created anew; and what it holds now."""
+"""Distinguish a topic from one created again under its name, whose offsets start at 0; and say what it holds now."""
 
 from __future__ import annotations
 

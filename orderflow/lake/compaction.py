@@ -40,7 +40,7 @@ FILE_BYTES: Final = 96 << 20
 # take 0.9 MB in the file.
 ROW_GROUP_BYTES: Final = {"ticks": 8 << 20, "candles": 1 << 20, "footprint": 1 << 20}
 ZSTD_LEVEL: Final = 9
-# When a date is taken for complete: nothing new for so long, and of today, which may only be quiet, for longer.
+# When a date counts as complete: nothing new for so long, and of today, which may only be quiet, for longer.
 IDLE_MS: Final = 15 * 60 * 1000
 IDLE_TODAY_MS: Final = 60 * 60 * 1000
 TASKS_PER_READ: Final = 8
@@ -59,7 +59,7 @@ log = logging.getLogger(__name__)
 
 
 class DayChangedError(LakeError):
-    """The day got other files while it was rewritten; it is left as it was."""
+    """The day got other files while it was rewritten; it stays unchanged."""
 
 
 class StoredMeanwhileError(LakeError):
@@ -90,7 +90,7 @@ class DayRewriter:
         """Merge a day's new files, sorted by instrument and time; None when there is nothing new.
 
         What was merged before, and what the sink commits meanwhile, stays beside them. Raises LakeError when the merged files do
-        not hold exactly the rows of the new ones, or another rewrite of the day was faster; the day is then as it was.
+        not hold exactly the rows of the new ones, or another rewrite of the day was faster; the day is then unchanged.
         """
         names = tuple(name for name in self._parquet(table, date) if not name.startswith(_MERGED))
         if not names:
@@ -135,7 +135,7 @@ class DayRewriter:
             present = [COVERED] if COVERED in sizes else []
             beside = None if rows is not None else self._added(table, date, names, new)
         except Exception:
-            # Once a swap is announced, whoever finishes it needs the directory.
+            # Once a swap is announced, the process that finishes it needs the directory.
             with contextlib.suppress(Exception):
                 self._files.delete(new)
             raise
@@ -206,7 +206,7 @@ class Upkeep:
     """Keep stored days in order: compact those not written to any more or of too many files, delete the oldest beyond a limit.
 
     The deletion, which concerns every table, is off unless `keep_days` or `keep_bytes` is given. Files that a rewrite replaced
-    are kept for `trash_hours`. A failure is logged and tried again at the next call: storing goes on.
+    are kept for `trash_hours`. A failure is logged and tried again at the next call; storing continues.
     """
 
     def __init__(
@@ -238,7 +238,7 @@ class Upkeep:
         for step in steps:
             try:
                 step()
-            except Exception:  # whatever it was, storing must go on
+            except Exception:  # whatever the cause, storing must continue
                 log.exception("maintenance of stored days failed and is tried again later")
 
     def finish_swaps(self) -> None:

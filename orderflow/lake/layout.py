@@ -131,7 +131,7 @@ def is_date(text: str) -> bool:
 def ranges(topic: str, topic_id: str, runs: Mapping[int, tuple[tuple[int, int], ...]]) -> Ranges:
     """Return offsets by source, from runs by Kafka partition.
 
-    `topic_id` is eight hex digits of Kafka's topic id: offsets start again when a topic is created anew.
+    `topic_id` is eight hex digits of Kafka's topic id: offsets start again when a topic is created again.
     """
     return {f"{topic}-{topic_id}-p{partition}": tuple(pairs) for partition, pairs in sorted(runs.items())}
 

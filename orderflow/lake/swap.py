@@ -21,7 +21,7 @@ SWAPS: Final = f"{ROOT}/_staging/swaps"
 REPLACED: Final = f"{ROOT}/_staging/replaced"
 TRASH: Final = f"{ROOT}/_staging/trash"
 POLL_SECONDS: Final = 0.1
-# A swap takes milliseconds: after so many polls its owner is taken for dead.
+# A swap takes milliseconds: after so many polls its owner counts as dead.
 POLLS_BEFORE_TAKEOVER: Final = 30
 POLLS_BEFORE_GIVING_UP: Final = 100
 
@@ -92,7 +92,7 @@ class Swaps:
         """Put the directory `new` in the place of a date's `replaced` files.
 
         What was added since stays; with `beside` only those names may have been added. False, with `new` deleted, when some
-        of the replaced files are gone or others were added: the day is as it was. Raises LakeError when another swap of the
+        of the replaced files are gone or others were added: the day is unchanged. Raises LakeError when another swap of the
         date was under way.
         """
         self._files.make_directory(SWAPS)
@@ -131,7 +131,7 @@ class Swaps:
         """Every step is one that a second process may do at the same time, or do again long after.
 
         `old` stays as an empty directory, so that the day cannot be moved away twice. Nothing is given up once `old` is there,
-        and what `old` holds no longer changes: whoever looks comes to the same judgement.
+        and what `old` holds no longer changes: every process that looks decides the same.
         """
         day = table.day(date)
         present = set(self._files.names(day) or ())

@@ -1,4 +1,4 @@
-"""Store streaming batches as Parquet, each row exactly once, whatever is retried, split anew or repeated in the topic.
+"""Store streaming batches as Parquet, each row exactly once, whether it is retried, split differently or repeated in the topic.
 
 A batch comes packed, a Parquet file in memory for each date, and is put below `/trading/_staging`, then renamed into its `date=`
 directory under a name that tells the Kafka offsets it covers. A retried batch finds them and skips them; a repeat in the topic

@@ -268,7 +268,7 @@ def _new_bar(state: InstrumentState, update: FeedUpdate, session: Session) -> Ba
 
 
 def _absurd(state: dict[str, Any]) -> str | None:
-    """Return which number of a state's record cannot be true: with it, ticks would be rejected, or taken for old ones."""
+    """Return which number of a state's record cannot be true: with it, ticks would be rejected, or treated as old ones."""
     at_ms = state["feed_time_ms"]
     if state["trading_date"] != ("" if at_ms is None else ist_date(at_ms)):
         return "trading_date is not that of feed_time_ms"

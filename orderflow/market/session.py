@@ -148,7 +148,7 @@ class SessionBook:
         return tuple(changes)
 
     def renew(self, calendar: SessionCalendar, closing_auction_keys: frozenset[str], contracts: Mapping[str, Contract]) -> None:
-        """Take calendar and master anew; what the feed has announced stays."""
+        """Replace calendar and master; what the feed has announced stays."""
         self.calendar, self.contracts = calendar, contracts
         self.closing_auction_keys |= closing_auction_keys
         self._forget()

@@ -10,7 +10,7 @@ The forecast stands unless an announcement contradicts it:
 3. *Delay.* PRE_OPEN_START or PRE_OPEN_END that comes after the scheduled start, before any NORMAL_OPEN of that date,
    means that the market has yet to open: the session begins with NORMAL_OPEN.
 4. *Unscheduled.* NORMAL_OPEN outside the forecast's hours opens the market until NORMAL_CLOSE, or to the end of that
-   IST date, and then from midnight on. It is a session of its own unless the session before goes on: one that was
+   IST date, and then from midnight on. It is a session of its own unless the session before continues: one that was
    halted, one that was unscheduled as well, one whose close is withdrawn within a minute, or the scheduled one when no
    other status was heard.
 5. The first status heard on a date says whether the market is open, not when it opened. From an hour before a scheduled

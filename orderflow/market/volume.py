@@ -76,7 +76,7 @@ def stated_volume(update: FeedUpdate, session: Session) -> int | None:
     if update.ltt_ms is None or update.ltp is None:
         return None
     today = _day(session.trading_date)
-    # No exchange trades through midnight; a replay does, and its volume goes on.
+    # No exchange trades through midnight; a replay does, and its volume continues.
     if (update.ltt_ms + IST_OFFSET_MS) // DAY_MS != today and session.start_ms + IST_OFFSET_MS != today * DAY_MS:
         return 0
     return update.vtt

@@ -1,8 +1,8 @@
-"""Decides at start what becomes of checkpoints that meet other code or other data in Kafka: go on, start afresh, or be refused.
+"""Decides at start what to do with checkpoints of other code or other data in Kafka: continue, start afresh, or refuse.
 
 Code: rule, watermark and window lengths apply from the next batch on, and Spark keeps the number of state partitions it began
 with; state of another version is refused with the command to run, and so is a topic that has gained partitions.
-Kafka: a query whose topic was created anew starts afresh by itself, since its offsets mean nothing there. Messages that
+Kafka: a query whose topic was created again starts afresh by itself, since its offsets mean nothing there. Messages that
 retention removed before they were read are a loss: it is refused with the command to run for the queries that store or sum,
 and reported for the one that can do without (trades are live).
 """
@@ -100,7 +100,7 @@ def require_compatible_state(files: Files) -> None:
 
 
 def require_reachable_offsets(files: Files, extents: Mapping[str, Extent]) -> None:
-    """Compare where each query would go on with what Kafka holds of its topic, and decide.
+    """Compare where each query would continue with what Kafka holds of its topic, and decide.
 
     Raises SettingsError that says how much is gone and has the command to run.
     """
@@ -186,7 +186,7 @@ def _version(text: str | None) -> Any:
 
 
 def _resumes_at(files: Files, query: str) -> dict[int, int]:
-    """Return the offsets a query would go on from: those its last committed batch ended at; none before its first start."""
+    """Return the offsets a query would continue from: those its last committed batch ended at; none before its first start."""
     committed = _last_commit(files, query)
     text = files.read_text(f"{query}/sources/0/0" if committed is None else f"{query}/offsets/{committed}")
     offsets: dict[int, int] = {}
@@ -237,7 +237,7 @@ def _cut_short(query: str, extent: Extent, at: Mapping[int, int], number: int) -
     return (
         f"Kafka's partition {number} of {extent.topic} ends at offset {extent.ends.get(number, 0)}, but query {query} has read "
         f"up to {at[number]}: Kafka lost the end of it, as in a power failure, and will give those offsets to other messages. "
-        f"Create the topic anew, and every query starts afresh by itself: {_first(query, extent, at)}kafka-topics.sh "
+        f"Create the topic again, and every query starts afresh by itself: {_first(query, extent, at)}kafka-topics.sh "
         f"--bootstrap-server kafka:29092 --delete --topic {extent.topic}, then python -m orderflow setup topics; see "
         "docs/TROUBLESHOOTING.md, 'Kafka lost the end of its log'"
     )

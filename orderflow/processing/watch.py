@@ -54,7 +54,7 @@ _HINTS: Final = (
     ("could only be written to 0", "no DataNode takes blocks: see hdfs dfsadmin -report for free space and live nodes"),
     ("NameSpace quota", "an HDFS quota is full: hdfs dfs -count -q /trading"),
     ("DiskSpace quota", "an HDFS quota is full: hdfs dfs -count -q /trading"),
-    ("Connection refused", "a service is away; the query starts again when it is back"),
+    ("Connection refused", "a service is unreachable; the query restarts when it is back"),
 )
 # What passes when a server is back or an operator has made room. The query starts again from its checkpoint, in this process:
 # a new Spark application would take half a minute more.
@@ -105,7 +105,7 @@ class _Failure:
 class QueryWatch:
     """Runs queries until SIGTERM; each is started by its function of `starts`, and again after a failure that passes.
 
-    Its name in `starts` is the query's. A start makes whatever the query holds anew, so that nothing of a failed batch is left.
+    Its name in `starts` is the query's. A start creates what the query holds again, so nothing of a failed batch is left.
     `real_time` names the queries in real-time mode, with their trigger's interval in seconds.
     """
 
@@ -149,7 +149,7 @@ class QueryWatch:
 
         `upkeep` is called every five minutes and `look`, which must be cheap, every ten seconds, each on a thread of its own. A
         failure is logged, and it is called again; the end does not wait for it, so it must bear being cut off.
-        A query that ends because a server is away, or HDFS full, is started again, at first after a second, then less often.
+        A query that ends because a server is unreachable or HDFS is full restarts, first after a second, then less often.
         Raises OrderflowError with the cause and what to do when one ends otherwise, does not work again within five minutes,
         hangs or reads nothing, or when Spark's JVM is gone. When Spark itself does not answer, a watchdog ends the process.
         """
@@ -216,11 +216,11 @@ class QueryWatch:
                 task()
                 failed = False
             except Exception as error:
-                # While HDFS is away each call fails.
+                # While HDFS is unreachable each call fails.
                 if not failed and not self._stop.is_set():
                     text = str(error)
                     why = f": {_reason(text)}" if any(sign in text for sign in _PASSING) else ""
-                    words = "%s failed; it is tried again every %.0f s, and storing goes on%s"
+                    words = "%s failed; it is tried again every %.0f s, and storing continues%s"
                     log.warning(words, name, seconds, why, exc_info=not why)
                 failed = True
 

@@ -49,7 +49,7 @@ def market_info(
 
 
 def greeting(feed_time_ms: int, segments: Mapping[str, str], now: bytes, *, insists: bool) -> list[bytes]:
-    """Return what a new connection is told: `now`, after a close of all where the streamer would doubt a mere NORMAL_OPEN."""
+    """Return what a new connection receives: `now`, after a close of all where the streamer would doubt a mere NORMAL_OPEN."""
     if insists and session_plan.is_before_real_open(feed_time_ms):
         closed = {s: "NORMAL_CLOSE" if status == "NORMAL_OPEN" else status for s, status in segments.items()}
         return [market_info(feed_time_ms, closed), now]

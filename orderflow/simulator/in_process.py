@@ -150,7 +150,7 @@ class SimulatorServer:
         self.send_binary(json_format.ParseDict(message, pb.FeedResponse()).SerializeToString())
 
     def push(self, message: dict[str, Any]) -> None:
-        """Let a Recording go on with one more decoded message: subscribers get it, snapshots after it show its state."""
+        """Continue a Recording with one more decoded message: subscribers get it, snapshots after it show its state."""
 
         async def publish() -> None:
             if not isinstance(self.source, Recording):
@@ -180,7 +180,7 @@ class SimulatorServer:
         self._add_faults(HandshakeFault(Outcome.CLOSE, code), count)
 
     def stop_listening(self) -> None:
-        """Close the port and every connection, as a server that is down; the market goes on."""
+        """Close the port and every connection, as a server that is down; the market continues."""
         self._call(self.server.refuse())
 
     def listen_again(self) -> None:

@@ -112,7 +112,7 @@ class StockListing:
         market.day_low = round(min(bar[3] for bar in market.bars) / market.tick)
         market.volume = sum(bar[5] for bar in market.bars)
         market.turnover = sum(round((bar[2] + bar[3]) / 2 / market.tick) * bar[5] for bar in market.bars)
-        # A market that is started again went on meanwhile: volume grows with the time of day, faster than it can trade.
+        # A restarted market has continued in the meantime: volume grows with the time of day, faster than it can trade.
         earlier = (plan.start_ms - plan.day_start_ms) * instrument.typical_order * _EARLIER_PER_MINUTE // MINUTE_MS
         earlier -= earlier % instrument.lot_size
         market.turnover += earlier * market.turnover // max(market.volume, 1)

@@ -144,7 +144,7 @@ class MarketModel:
         return feed_message.market_info(self._now_ms, self._segments, self._closing_auction, self._pre_open)
 
     def greeting(self) -> Sequence[bytes]:
-        """Return the current statuses, told so that they are believed at any hour."""
+        """Return the current statuses, phrased so that they are believed at any hour."""
         return feed_message.greeting(self._now_ms, self._segments, self.market_info(), insists=self._insists)
 
     def entry(self, key: str, mode: str) -> bytes | None:

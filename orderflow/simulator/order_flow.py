@@ -94,7 +94,7 @@ class InstrumentMarket:
         self.simulated_ms = until_ms
 
     def close_minute(self, at_ms: int) -> None:
-        """Complete the running minute if it ended by `at_ms`, when no trading goes on that would."""
+        """Complete the running minute if it ended by `at_ms`, when no trade would."""
         if at_ms >= self.minute_end_ms:
             self._end_minute(at_ms)
         self.simulated_ms = max(self.simulated_ms, at_ms)

@@ -29,7 +29,7 @@ class Recording:
     minutes, so that bars stay aligned and no message runs ahead of the wall clock: at `speed` 1 the first message is up to
     a minute old, at a higher speed the last one is. Moved times stay open beyond the real hours; at original times a recording
     with one market status, which its recorder made up, closes when the real session of its date does. With `wait` the replay
-    begins when somebody has subscribed. Without `announce_close` it stays open at its end, for tests that go on with `inject`.
+    begins when somebody has subscribed. Without `announce_close` it stays open at its end, for tests that continue with `inject`.
     """
 
     lossless = True
@@ -148,7 +148,7 @@ class Recording:
         return feed_message.market_info(self._now_ms, self._segments)
 
     def greeting(self) -> Sequence[bytes]:
-        """Return the segments' statuses, told so that moved ones are believed at any hour."""
+        """Return the segments' statuses, phrased so that moved ones are believed at any hour."""
         return feed_message.greeting(self._now_ms, self._segments, self.market_info(), insists=self._times == "now")
 
     def entry(self, key: str, mode: str) -> bytes | None:

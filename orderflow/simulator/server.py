@@ -239,7 +239,7 @@ class FeedServer:
                 await asyncio.sleep(0.005)
 
     async def _answer(self, connection: ServerConnection, request: Request) -> Response | None:
-        """Answer HTTP requests; None lets the WebSocket handshake go on."""
+        """Answer HTTP requests; None lets the WebSocket handshake continue."""
         parts = urlsplit(request.path)
         if parts.path == STREAM_PATH:
             ticket = self._tickets.pop(parse_qs(parts.query).get("code", [""])[0], None)

@@ -13,7 +13,7 @@ _TOLERATED_MS: Final = 10_000
 
 
 def _elapsed_ns() -> int:
-    """Return nanoseconds that go on while the machine is suspended, where the system has such a clock."""
+    """Return nanoseconds that count on while the machine is suspended, where the system has such a clock."""
     boot_time: int | None = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic_ns() if boot_time is None else time.clock_gettime_ns(boot_time)
 
@@ -21,7 +21,7 @@ def _elapsed_ns() -> int:
 class SteadyClock:
     """Epoch milliseconds that never go back: the wall clock's, unless it steps back. Safe from any thread.
 
-    A step forward is followed, since that is how a wrong clock is set; after a step back time goes on as it was.
+    A step forward is followed, since that is how a wrong clock is set; after a step back time continues as before.
     """
 
     def __init__(self, wall_ns: Callable[[], int] = time.time_ns, elapsed_ns: Callable[[], int] = _elapsed_ns) -> None:

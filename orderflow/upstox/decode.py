@@ -2,7 +2,7 @@
 
 What is absent on the wire reads as zero (proto3), so a zero price, time or quantity is taken as absent, and a level of the
 book at which nobody waits is none. A value that cannot be true (negative where the exchange knows no such price, NaN, absurdly
-large, more than a minute in the future) is left out and told as a rejection; the rest of its update, and every other
+large, more than a minute in the future) is left out and reported as a rejection; the rest of its update, and every other
 instrument of the message, is kept.
 """
 

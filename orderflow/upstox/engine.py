@@ -259,7 +259,7 @@ class FeedEngine:
         return self.paces.health(sorted(self.keys), feed_now_ms, continuous)
 
     def examine(self, now_ms: int) -> dict[str, InstrumentHealth]:
-        """Return the health of every instrument, and tell of those that have stalled, or speak again, on a feed that goes on."""
+        """Return the health of every instrument, and report those that have stalled, or send again, on a live feed."""
         found = self.health(now_ms)
         stalled = {key for key, each in found.items() if each.state == "stalled"}
         if not self._connected or 2 * len(stalled) > len(found):

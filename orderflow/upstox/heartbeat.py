@@ -1,4 +1,4 @@
-"""When a heartbeat may be sent, and which time of the feed it carries: a pure function of what it is told."""
+"""When a heartbeat may be sent, and which time of the feed it carries: a pure function of its arguments."""
 
 from __future__ import annotations
 

@@ -96,7 +96,7 @@ class InstrumentLeases:
                     log.debug("the lease of %s no longer exists", key)
 
     def renew(self) -> None:
-        """Begin anew after a lost session: nothing is held."""
+        """Start again after a lost session: nothing is held."""
         with self._lock:
             self._held.clear()
             self.lost.clear()

@@ -1,4 +1,4 @@
-"""The gap ledger: one record for what happened to the feed, repeats told together once a minute."""
+"""The gap ledger: one record for what happened to the feed, repeats reported together once a minute."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _TOGETHER_MS: Final = 60_000
 
 @dataclass(slots=True)
 class _Repeats:
-    """Repeats of one instrument that are told together."""
+    """Repeats of one instrument that are reported together."""
 
     count: int
     from_ms: int | None

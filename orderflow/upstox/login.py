@@ -97,7 +97,7 @@ def login(
 
 
 def app_of(settings: Settings) -> UpstoxApp:
-    """Return the settings' app. Raises SettingsError naming what is missing; the secret's file wins over the setting."""
+    """Return the settings' app. Raises SettingsError naming what is missing; the secret's file comes before the setting."""
     secret = settings.client_secret
     if settings.client_secret_file is not None:
         try:

@@ -75,7 +75,7 @@ class PaceBook:
         return found
 
     def is_served_again(self, key: str) -> bool:
-        """Return whether this key had been told not to be served, and take it as served from now on."""
+        """Return whether this key had been reported as not served, and count it as served from now on."""
         if key not in self.not_served:
             return False
         self.not_served.discard(key)

@@ -19,11 +19,11 @@ _PAGE: Final = "<!doctype html><meta charset=utf-8><title>orderflow</title><h1>{
 
 
 class LoginError(OrderflowError):
-    """The login did not end with a token; the text says why, and what to do. The token file is as it was."""
+    """The login did not end with a token; the text says why, and what to do. The token file is unchanged."""
 
 
 class ForeignAnswerError(LoginError):
-    """An answer that is not this login's: at another address, or with another login's state. The login goes on."""
+    """An answer that is not this login's: at another address, or with another login's state. The login continues."""
 
 
 class RedirectListener:
@@ -70,7 +70,7 @@ class RedirectListener:
     def received(self, read: Callable[[str], str], wait_seconds: float) -> str:
         """Return what `read` makes of the first answer that is this login's.
 
-        The browser shows what `read` raises. After ForeignAnswerError the wait goes on, since anybody can call a local port;
+        The browser shows what `read` raises. After ForeignAnswerError the wait continues, since anybody can call a local port;
         any other LoginError is raised, and so is one when the time is up.
         """
         self._read = read

@@ -71,7 +71,7 @@ def valid_tick(key: str, record: Mapping[str, Any]) -> Tick | None:
 
 
 def continued(state: InstrumentState, tick: Tick, *, after_hole: bool = False) -> Continued:
-    """Infer a spooled tick anew from what is really stored: drop it if it is, and let its volume span what is missing.
+    """Infer a spooled tick again from what is really stored: drop it if it is, and let its volume span what is missing.
 
     `after_hole` says that ticks were missing before an earlier one, whose volume is not booked yet.
     """
@@ -84,9 +84,9 @@ def continued(state: InstrumentState, tick: Tick, *, after_hole: bool = False) -
 
 
 def continue_spool(storage: Storage, engine: FeedEngine, keys: Iterable[str], stop: threading.Event) -> bool:
-    """Publish what an earlier process left on disk, ticks inferred anew from what is really stored; delete it once Kafka has it.
+    """Publish what an earlier process left on disk, ticks inferred again from what is really stored; delete it once Kafka has it.
 
-    Waits for room in Kafka, never in the new spool. False when told to stop first: all of it is then left for the next start.
+    Waits for room in Kafka, never in the new spool. False when asked to stop first: all of it is then left for the next start.
     """
     publisher: TickPublisher = engine.sink  # type: ignore[assignment]
     own = frozenset(keys)

@@ -1,7 +1,7 @@
 """What the streamer says once at its start: what is subscribed, in which mode, how long the token lasts, and markets' status.
 
 The status comes by REST, so that a start at any hour says it before the feed does. The call never delays the feed and
-never fails the start: what cannot be had is said to be unknown, with the cause.
+never fails the start: what it cannot learn is reported as unknown, with the cause.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The streamer as a whole: settings in, ticks out, until it is told to stop."""
+"""The streamer as a whole: settings in, ticks out, until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -99,7 +99,7 @@ class UpstoxStreamer:
             self._running.connections.stop()
 
     def run(self) -> int:
-        """Stream until told to stop; return the exit code 0. Raises OrderflowError with what the user can do."""
+        """Stream until asked to stop; return the exit code 0. Raises OrderflowError with what the user can do."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.stop)
         REGISTRY.register(FigureCollector(self._figures()))
@@ -247,7 +247,7 @@ class UpstoxStreamer:
         return self._settings.instrument_modes if path is None else watch_list(path, self._settings.feed_mode)
 
     def _acquire(self) -> bool:
-        """Take the leases: wait for ZooKeeper, wait for the owner in standby, else refuse; False when told to stop."""
+        """Take the leases: wait for ZooKeeper, wait for the owner in standby, else refuse; False when asked to stop."""
         leases = self._leases
         if leases is None:
             return True

@@ -194,7 +194,7 @@ class FeedSupervisor:
             log.info("the connection ended while instruments changed (%s)", type(error).__name__)
 
     def _await_token(self) -> Token | None:
-        """Return a token worth trying, waiting for it in a visible state; None when told to stop."""
+        """Return a token worth trying, waiting for it in a visible state; None when asked to stop."""
         told = ""
         while not self._stop.is_set():
             token = self._tokens.current()
@@ -279,8 +279,8 @@ class FeedSupervisor:
                 self._backoff.steady()
             self._announce_expiry(token, self._now_ms())
         if is_open:
-            self._lose("told to stop")
-        return Verdict("told to stop")
+            self._lose("asked to stop")
+        return Verdict("asked to stop")
 
     def _after(self, token: Token, verdict: Verdict) -> None:
         """Wait for as long as the verdict and the back-off say."""

@@ -89,7 +89,7 @@ class TokenSource:
 
     @staticmethod
     def _token_in(path: Path) -> str:
-        """Return the file's token, "" when it holds none; what is no token is told once for each content."""
+        """Return the file's token, "" when it holds none; content that is not a token is reported once."""
         content = path.read_bytes()
         encoding = "utf-16" if content[:2] in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE) else "utf-8-sig"
         try:

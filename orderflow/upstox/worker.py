@@ -25,7 +25,7 @@ _BURST: Final = 200
 
 
 class Inbox:
-    """A bounded queue that never blocks the one who puts; what does not fit is dropped, counted and told to the engine.
+    """A bounded queue that never blocks the one who puts; what does not fit is dropped, counted and reported to the engine.
 
     A dropped message costs detail, not volume: the next difference of vtt spans it. One thread puts messages, one takes.
     """
@@ -166,7 +166,7 @@ class Worker:
         try:
             self._work()
             for lane in self._lanes:
-                lane.engine.close(self._now_ms(), "told to stop")
+                lane.engine.close(self._now_ms(), "asked to stop")
             self._publisher.close(self._close_seconds)
         except BaseException as error:  # noqa: BLE001 carried to the main thread, which ends the process with it
             self.error = error

@@ -252,7 +252,7 @@ class Replay:
             return self._apply()
 
     def seek(self, position_ms: float) -> None:
-        """Go to a time of the day; backwards starts the day anew."""
+        """Go to a time of the day; backwards restarts the day."""
         wanted = min(max(position_ms, self.start_ms), self.end_ms)
         with self.store.lock:
             if wanted < self.position_ms:

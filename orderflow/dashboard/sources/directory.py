@@ -92,7 +92,7 @@ def fetch(
 ) -> Fetched:
     """Ask both sources, which may block for seconds; what fails becomes a warning and is done without.
 
-    `seen` are keys that only the feed told of: they are named, too. `year` is the one that contract names leave out.
+    `seen` are keys known only from the feed: they are named, too. `year` is the one that contract names leave out.
     """
     year = year if year is not None else date.today().year
     found: Master | None = None

@@ -31,8 +31,8 @@ QUIET_POLLS: Final = 5
 POLL_SECONDS: Final = 0.1
 METADATA_SECONDS: Final = 5.0
 CHECK_SECONDS: Final = 10.0
-# A client that asks a broker which is ending is told of no broker at all, and may never look for one again
-# (confluentinc/librdkafka#5301): after so many checks in a row without an answer another one goes on where it stopped.
+# A client that asks a broker which is ending learns of no broker at all, and may never look for one again
+# (confluentinc/librdkafka#5301): after so many checks in a row without an answer another one continues where it stopped.
 LOST_AFTER_CHECKS: Final = 2
 
 log = logging.getLogger(__name__)
@@ -68,7 +68,7 @@ class KafkaFeed:
 
     @property
     def broken(self) -> bool:
-        """Return whether the thread ended by something unforeseen; the process then has been told to end, too."""
+        """Return whether the thread ended by something unforeseen; the process has then been asked to end, too."""
         return self._broken
 
     def _run(self) -> None:
@@ -95,7 +95,7 @@ class KafkaFeed:
             self._stop.wait(RETRY_SECONDS)
 
     def _consume(self, consumer: Consumer, start: dict[tuple[str, int], int]) -> list[TopicPartition]:
-        """Read until the feed stops or the consumer is lost; return where the next one goes on."""
+        """Read until the feed stops or the consumer is lost; return where the next one continues."""
         waiting = {
             one
             for one, offset in start.items()

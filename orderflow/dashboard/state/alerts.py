@@ -1,7 +1,7 @@
 """Alert rules of every viewer, judged on every trade, and what fired.
 
 A viewer is named by a token of its browser. Price rules fire when a trade crosses their price, the others once in a minute.
-Nothing here knows a socket, a file or a webhook: what fires is told to the subscribers, on the writer's thread.
+Nothing here knows a socket, a file or a webhook: subscribers receive what fires, on the writer's thread.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ Minute = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a viewer wants to be told of; `least` is the volume from which an imbalance counts, None half the average minute's."""
+    """What a viewer wants to be notified of; `least` is the least volume of an imbalance, None half the average minute's."""
 
     id: str
     key: str

@@ -1,4 +1,4 @@
-"""How fresh what is shown is: per instrument and per streamer, for one may stop while others go on.
+"""How fresh what is shown is: per instrument and per streamer, because one may stop while others continue.
 
 Records name their streamer since several can share the subscription; those without a name are of one streamer, "".
 """

@@ -94,7 +94,7 @@ class Instrument:
 
     @property
     def profile(self) -> Profile:
-        """Return the day's profile: kept up to date while somebody holds it, else added up anew."""
+        """Return the day's profile: kept up to date while somebody holds it, otherwise added up again."""
         found = self._profile() if self._profile is not None else None
         if found is None:
             found = profile_of(self.minutes.values())
@@ -225,7 +225,7 @@ class Instrument:
         return any(begin <= time_ms < close for begin, close in self.earlier_sessions)
 
     def take_unseen(self, unseen: Unseen) -> None:
-        """Note what traded on this day outside the records held; the day's running figures start anew from it."""
+        """Note what traded on this day outside the records held; the day's running figures start again from it."""
         self.unseen = unseen
         self.epoch = self.revision = self.revision + 1
 

@@ -149,7 +149,7 @@ _flow_values = attrgetter(*_FLOW_NAMES)
 
 
 class Minute:
-    """One minute of one instrument; its flow is at hand while it changes, and packed when it rests.
+    """One minute of one instrument; its flow is unpacked while it changes, and packed afterwards.
 
     With `after_close` it stands for all that traded in a phase after continuous trading, and is a window of its own.
     """

@@ -1,4 +1,4 @@
-"""Alerts between viewers, a file and a webhook: keeps the rules over a restart and tells a trader who is away."""
+"""Alerts between viewers, a file and a webhook: keeps the rules over a restart and notifies absent traders."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class AlertFile:
         self._thread = threading.Thread(target=self._run, name="alert-file", daemon=True)
 
     def start(self) -> None:
-        """Read what is kept, and keep it from now on. A file that cannot be read is set aside, and said."""
+        """Read what is kept, and keep it from now on. A file that cannot be read is moved aside, and reported."""
         try:
             self._book.restore(json.loads(self._path.read_bytes()))
         except FileNotFoundError:

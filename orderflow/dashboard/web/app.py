@@ -1,7 +1,7 @@
 """The Dash page on FastAPI: the shell, the viewers' WebSocket, and the HTTP endpoints.
 
 Dash's own WebSocket callbacks queue every update for every client without bound; the viewers' socket here sends what has
-changed since the viewer's last acknowledgement instead, so that a slow browser skips states and holds up nobody.
+changed since the viewer's last acknowledgement instead, so that a slow browser skips states and delays nobody.
 """
 
 from __future__ import annotations

@@ -133,7 +133,7 @@ class Connection:
         self.wake.set()
 
     async def _change_alerts(self, message: Mapping[str, Any]) -> None:
-        """Take a viewer's token and what it adds and removes; every page of the viewer is told its rules."""
+        """Take a viewer's token and what it adds and removes; every page of the viewer receives its rules."""
         viewer = message.get("viewer")
         if not isinstance(viewer, str) or not TOKEN_LEAST <= len(viewer) <= TOKEN_MOST:
             return
@@ -286,7 +286,7 @@ class Connection:
     async def _send_next(self, viewer: Viewer) -> bool:
         now_ms = self._hub.store.clock_ms()
         async with self._viewing:
-            # A whole figure, and any of a day that a thread may be changing, would hold up the other viewers.
+            # A whole figure, and any of a day that a thread may be changing, would delay the other viewers.
             heavy = viewer.unseen or viewer.store is not self._hub.store
             message = await asyncio.to_thread(viewer.message, now_ms) if heavy else viewer.message(now_ms)
             request = self._request

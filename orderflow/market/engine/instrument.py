@@ -218,7 +218,7 @@ class InstrumentMinutes:
     def _place(self, tick: Tick, vtt: int, ltt_ms: int, sides: Sides | None) -> bool:
         """Put the tick on the axis; returns whether it began a new minute there or came out of order.
 
-        An auction after a halt, or before a later session, is of the minute in which trading goes on, as the opening auction is:
+        An auction after a halt, or before a later session, is of the minute in which trading resumes, as the opening auction is:
         its own time says nothing of where a minute ends.
         """
         volume = (0 if sides is None else tick.traded_volume) or 0

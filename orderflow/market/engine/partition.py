@@ -150,7 +150,7 @@ class PartitionEngine:
             self._set_deadline(known)
 
     def _rest(self, streamer: str) -> None:
-        """Compute anew when the next minute of the streamer's instruments is final because time ran out."""
+        """Compute again when the next minute of the streamer's instruments is final because time ran out."""
         deadlines = (each.deadline_ms for each in self.instruments.values() if each.streamer == streamer)
         self._deadlines[streamer] = min(deadlines, default=NO_DEADLINE)
 
