@@ -233,7 +233,7 @@ def _verified(path: Path, artifact: Artifact, downloads: Path) -> Path:
 
 
 def _kept(directory: Path, artifact: Artifact) -> Path | None:
-    """Return where a sound copy of the artifact is already."""
+    """Return where an intact copy of the artifact is already."""
     places = (*(directory / name for name in CONFIGURATIONS), directory / "ivy" / "jars")
     return next((path for place in places if _is_sound(path := place / artifact.file_name, artifact)), None)
 

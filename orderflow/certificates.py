@@ -1,4 +1,4 @@
-"""A certificate authority of one's own and the certificates it signs, as PEM."""
+"""A private certificate authority and the certificates it signs, as PEM."""
 
 from __future__ import annotations
 
@@ -75,7 +75,7 @@ class Authority:
 
 
 def is_valid_for(path: Path, time: dt.timedelta) -> bool:
-    """Say whether a certificate is still valid after `time`. Raises ValueError when the file is no certificate."""
+    """Say whether a certificate is still valid after `time`. Raises ValueError when the file is not a certificate."""
     certificate = x509.load_pem_x509_certificate(path.read_bytes())
     return certificate.not_valid_after_utc > dt.datetime.now(dt.UTC) + time
 

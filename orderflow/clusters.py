@@ -233,7 +233,7 @@ class HdfsCluster:
 
 @dataclass(frozen=True, slots=True)
 class SparkCluster:
-    """A Spark master and, when it wants one, the secret that all of its cluster share."""
+    """A Spark master and, if it requires one, the secret that its whole cluster shares."""
 
     master_url: str
     auth_secret_file: Path | None = None
@@ -242,7 +242,7 @@ class SparkCluster:
         return self.master_url
 
     def options(self) -> dict[str, str]:
-        """Return the Spark options of a cluster that authenticates: RPC, shuffle and spilled files are encrypted, too.
+        """Return the Spark options of a cluster that authenticates: RPC, shuffle and spilled files are also encrypted.
 
         They belong into a file, not into a session's builder, whose options become a command line that everybody on the machine
         can read. Raises SettingsError when the secret cannot be read.

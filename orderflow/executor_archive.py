@@ -153,7 +153,7 @@ def _copy_libraries(home: Path) -> None:
 
 
 def _check(home: Path) -> None:
-    """Start the copy by itself, in an empty environment, and import what workers import (which compiles it, too)."""
+    """Start the copy alone, in an empty environment, and import what workers import (which also compiles it)."""
     command = [str(home / "bin" / "python3"), "-W", "ignore", "-c", _CHECK]
     ended = subprocess.run(command, env={}, cwd="/", capture_output=True, text=True, check=False)
     if ended.returncode:

@@ -121,7 +121,7 @@ class ReplaySink:
 def run(
     recording: Path, out: Path, *, rule: str, windows: tuple[int, ...], settings: Settings, status_made_up: bool = False
 ) -> int:
-    """Replay `recording` into `out`; returns the exit code. Raises RecordingError on a file that is no recording.
+    """Replay `recording` into `out`; returns the exit code. Raises RecordingError on a file that is not a recording.
 
     With `status_made_up`, sessions follow the calendar alone: the market status is the recorder's and not the exchange's.
     """

@@ -94,7 +94,7 @@ def wait(stack: Stack) -> int:
 
 
 def complain(stack: Stack, missing: Sequence[condition.Condition]) -> None:
-    """Name what is not healthy, why, and the last thing it said of an error."""
+    """Name unhealthy services, the reason, and the last error of their logs."""
     for one in missing:
         print(f"not healthy: {one.service.name}: {one.reason.splitlines()[-1]}", file=sys.stderr)
         if complaint := condition.last_complaint(stack.logs / f"{one.service.name}.log"):

@@ -188,7 +188,7 @@ class RecordProducer:
         return self._partitions
 
     def give_up(self) -> list[Spooled]:
-        """Give up what is not stored; return what must be kept: ticks that were never sent, and events and rejects.
+        """Give up unstored records; return those that must be kept: ticks that were never sent, and events and rejects.
 
         A tick on its way may be stored, and its volume comes with the next one if it is not; an event that is lost is lost.
         """

@@ -59,7 +59,7 @@ def rejected(record: Mapping[str, Any]) -> Rejected:
 
 
 def read_rejects(kafka: KafkaCluster) -> Iterator[Rejected]:
-    """Yield every reject that Kafka holds now, oldest first; what is none itself is skipped.
+    """Yield every reject that Kafka holds now, oldest first; messages that are not rejects are skipped.
 
     Raises OrderflowError when Kafka stops answering.
     """

@@ -117,7 +117,7 @@ def _create(settings: Settings, *, alter: bool) -> None:
 def compare(admin: Any, wanted: Mapping[str, tuple[int, Mapping[str, str]]], replicas: int, *, alter: bool) -> None:
     """Report how existing topics differ from `wanted` (topic -> (partitions, settings)); change them with `alter` only.
 
-    A topic with more partitions is no difference. Settings that are not among the wanted ones stay as they are.
+    A topic with more partitions does not count as different. Settings that are not among the wanted ones stay unchanged.
     """
     if not wanted:
         return

@@ -50,7 +50,7 @@ class KafkaStorage:
         )
 
     def spooled(self) -> Iterator[tuple[str, Any]]:
-        """Yield the topic and the record of all that an earlier process left on disk, in order; the bytes of what is no JSON."""
+        """Yield the topic and the record of all that an earlier process left on disk, in order; bytes for what is not JSON."""
         for record in self._spool.leftovers():
             try:
                 yield record.topic, orjson.loads(record.value)

@@ -55,7 +55,7 @@ def _spans(candles: pa.Table, settled_ms: int) -> dict[str, tuple[int, int, int]
 
 
 def _bounds(ticks: pa.Table, edges: dict[str, int]) -> tuple[dict[str, int], dict[str, int]]:
-    """Return the least and the most cumulative volume at each instrument's edge, as far as ticks tell."""
+    """Return the least and the most cumulative volume at each instrument's edge, as far as ticks show it."""
     if not edges:
         return {}, {}
     place = pc.index_in(ticks.column("instrument_key"), value_set=pa.array(list(edges)))

@@ -248,7 +248,7 @@ class Upkeep:
                 self._swaps.finish_all(table)
 
     def _clear(self) -> None:
-        """Delete what is left of rewrites."""
+        """Delete the remains of rewrites."""
         for left in self._files.files(STAGING):
             if self._age_ms(left) >= LEFTOVER_MS:
                 self._files.delete(f"{STAGING}/{left.name}")

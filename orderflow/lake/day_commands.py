@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 
 def catalogue(settings: Settings) -> int:
-    """Print a line for each stored date and the state of the replicas; 1 when a date is known not to be sound.
+    """Print a line for each stored date and the state of the replicas; 1 when a date is known to have defects.
 
     No rows are read: what takes them is as `verify` found it, and unknown where the date has changed since.
     """

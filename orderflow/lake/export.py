@@ -88,7 +88,7 @@ def require_lots(kind: str, instruments: Sequence[str], lot_sizes: Mapping[str, 
 
 
 def in_lots(table: pa.Table, lot_size: int) -> pa.Table:
-    """Return a table whose volumes, deltas and pending quantities are in lots, as fractions where they are no whole ones."""
+    """Return a table whose volumes, deltas and pending quantities are in lots, as fractions where they are not whole."""
     for at, name in enumerate(table.schema.names):
         if name in _QUANTITIES or name.endswith("volume"):
             lots = pc.divide(pc.cast(table.column(at), pa.float64()), float(lot_size))

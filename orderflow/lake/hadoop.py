@@ -85,7 +85,7 @@ class HadoopFiles:
         return True
 
     def delete(self, path: str) -> None:
-        """Delete a file or a whole directory; one that is absent is no error."""
+        """Delete a file or a whole directory; a missing one is not an error."""
         self._fs.delete(self._path(path), True)
 
     def delete_empty(self, directory: str) -> None:

@@ -47,7 +47,7 @@ class LakeFiles:
             raise LakeError(f"cannot write {ROOT}/{name}: {error}") from error
 
     def delete(self, table: Table, date: str, name: str) -> None:
-        """Delete one file of a date; one that is absent is no error."""
+        """Delete one file of a date; a missing one is not an error."""
         self._delete(f"{table.day(date)}/{name}")
 
     def delete_day(self, table: Table, date: str) -> None:

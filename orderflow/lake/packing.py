@@ -28,7 +28,7 @@ Runs = dict[int, tuple[tuple[int, int], ...]]
 
 @dataclass(frozen=True, slots=True)
 class Pack:
-    """Rows of one date. `places` is Parquet, too: each row's Kafka partition and offset, in the order of `content`.
+    """Rows of one date. `places` is Parquet as well: each row's Kafka partition and offset, in the order of `content`.
 
     `covered` are the offsets that need no look any more once the rows are stored: those of the rows and, between them, of what is
     never stored; not those of messages that were set aside. `least` and `greatest` are the orders by series.

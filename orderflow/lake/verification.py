@@ -72,7 +72,7 @@ class InstrumentDay:
 
     @property
     def repairable(self) -> bool:
-        """Tell whether `reprocess` can help: the ticks are sound, the candles are not."""
+        """Return whether `reprocess` can help: the ticks are right, the candles are not."""
         return not self.sound and self.missing == self.doubled == self.unaccounted_volume == 0
 
 

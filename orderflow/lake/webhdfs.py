@@ -95,7 +95,7 @@ class WebHdfs(WebHDFS):  # type: ignore[misc]
             self._sizes.update(sizes)
 
     def info(self, path: str) -> dict[str, Any]:
-        """Return what is known of a file, from memory where it was listed before."""
+        """Return a file's properties, from memory if it was listed before."""
         path = self._strip_protocol(path)
         size = self._sizes.get(path)
         if size is not None:

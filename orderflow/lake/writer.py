@@ -134,7 +134,7 @@ class HdfsParquetSink:
         return replace(pack(table, one.date, rows), covered=one.covered) if rows.num_rows else None
 
     def _stored(self, date: str, names: tuple[str, ...]) -> _StoredDay:
-        """Bring what is known of a date up to its directory's present files; other processes may have changed them."""
+        """Update the knowledge of a date from its directory's present files; other processes may have changed them."""
         files = frozenset(name for name in names if name.endswith(".parquet"))
         known = self._days.pop(date, None)
         if known is None or not known.files <= files:

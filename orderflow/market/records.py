@@ -1,4 +1,4 @@
-"""Every record that travels on a topic or rests in HDFS, as fields derived from its one definition.
+"""Every record of a topic or of HDFS, as fields derived from its one definition.
 
 Spark schemas (processing/schemas.py), Arrow schemas (lake/layout.py) and docs/API_REFERENCE.md are made from these tuples;
 a test holds the documentation to them. Ticks, trades and candles are the structs `tick.Tick`, `trade.Trade`, `candle.Candle`;

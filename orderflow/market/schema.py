@@ -58,7 +58,7 @@ def meaning(text: str, *, required: bool = False, scalar: Scalar | None = None, 
 
 
 def fields_of(struct: type[msgspec.Struct]) -> tuple[Field, ...]:
-    """Return the fields of a struct in order. Raises TypeError on an annotation that is no field of a record."""
+    """Return the fields of a struct in order. Raises TypeError on an annotation that is not a field of a record."""
     hints = get_type_hints(struct, include_extras=True)
     return tuple(_field(field, hints[field.name]) for field in msgspec.structs.fields(struct))
 

@@ -171,7 +171,7 @@ def encode_tick(tick: Tick) -> bytes:
 def decode_tick(value: bytes | str) -> Tick:
     """Read a tick's JSON of this version or the one before; fields it does not know are ignored.
 
-    Raises msgspec.MsgspecError (`DecodeError` on what is no JSON, `ValidationError` on a missing field or a wrong type).
+    Raises msgspec.MsgspecError (`DecodeError` on invalid JSON, `ValidationError` on a missing field or a wrong type).
     """
     try:
         return _DECODER.decode(value)

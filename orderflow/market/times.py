@@ -37,7 +37,7 @@ def iso_from_ms(time_ms: int) -> str:
 
 
 def ms_from_iso(text: str) -> int:
-    """Read ISO 8601 with an offset as epoch milliseconds; raise DecodeError when it is no such time."""
+    """Read ISO 8601 with an offset as epoch milliseconds; raise DecodeError when it is not such a time."""
     try:
         moment = datetime.fromisoformat(text)
     except (TypeError, ValueError):

@@ -190,7 +190,7 @@ class _Timeline:
         self._current = None
 
     def _agrees(self, at_ms: int, withdrawn: bool) -> bool:
-        """Say whether the forecast has the market open at an instant, give or take the tolerance."""
+        """Say whether the forecast has the market open at an instant, within the tolerance."""
         after_ms = 0 if withdrawn else TOLERANCE_MS
         trading = (span for span in self._forecast.spans if span.phase in (CONTINUOUS, "closing_auction"))
         return any(span.start_ms - TOLERANCE_MS <= at_ms < span.end_ms + after_ms for span in trading)

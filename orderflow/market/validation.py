@@ -71,7 +71,7 @@ _USUAL: Final = msgspec.json.Decoder(
         },
     )
 )
-"""Reads ticks of which no single value can be wrong. What it refuses may still be sound: prices below zero, for example."""
+"""Reads ticks of which no single value can be wrong. What it refuses may still be valid: prices below zero, for example."""
 
 
 def decode_sound(value: bytes | str, key: str | None, sent_ms: int) -> Tick | None:

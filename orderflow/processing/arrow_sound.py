@@ -152,7 +152,7 @@ def _windows(rows: pa.Table, window_minutes: Any) -> list[Any]:
 
 
 def _window_ms(edge: pa.ChunkedArray) -> Any:
-    """Return the time of a window's edge, null when it is written otherwise or is no time."""
+    """Return the time of a window's edge, null when it is written differently or is not a time."""
     local = pc.utf8_slice_codeunits(edge, 0, 19)
     read = pc.strptime(local, format=_WINDOW_FORMAT, unit="s", error_is_null=True)
     exact = pc.and_kleene(pc.equal(pc.strftime(read, format=_WINDOW_FORMAT), local), pc.match_substring_regex(edge, _WINDOW_EDGE))
@@ -170,7 +170,7 @@ def _levels(side: pa.ChunkedArray) -> Any:
 
 
 def _ist_date(milliseconds: pa.ChunkedArray) -> Any:
-    """Return the date in India, YYYY-MM-DD, of times within the range that is sound; null for others."""
+    """Return the date in India, YYYY-MM-DD, of times within the valid range; null for others."""
     bounded = pc.if_else(_between(milliseconds, 0, _LATEST_MS), milliseconds, pa.scalar(0, pa.int64()))
     days = pc.cast(pc.divide(pc.add(bounded, IST_OFFSET_MS), DAY_MS), pa.int32())
     return pc.cast(pc.cast(days, pa.date32()), pa.string())

@@ -250,7 +250,7 @@ def _amounts(record: Column) -> list[Column]:
 
 
 def _any_absurd(values: Iterable[Column], is_sound: Callable[[Column], Column]) -> Column:
-    """Say whether one of `values` is there and not sound; null when none is."""
+    """Return whether one of `values` is present and invalid; null when none is present."""
     found = F.lit(False)
     for value in values:
         found = found | ~is_sound(value)

@@ -98,7 +98,7 @@ def storage_query(
     """Hand each micro-batch of a table's topic to a writer, as packed by `packing` in up to `cores` tasks, with its id.
 
     The writer is made at each start, of the identity of the topic's present life; `extent` tells what Kafka holds of it.
-    Heartbeats are left out. Messages that are no valid records, by their types or by the rules, go to the rejects topic: one copy
+    Heartbeats are left out. Messages that are not valid records by types or rules go to the rejects topic: one copy
     each, whoever else skipped them, and a second one when a batch is tried again. They are counted by reason.
     """
     present = extent()

@@ -167,7 +167,7 @@ class QueryWatch:
                     "Spark's JVM is gone: killed, or out of memory; this process ends and is restarted"
                 ) from error
         log.info("stopping: %s", ", ".join(self._active))
-        # The process manager ends the JVM beside this process, too, and may be first.
+        # The process manager also ends the JVM, and may do so before this process.
         with contextlib.suppress(Py4JError, ConnectionError):
             self._finish_batches()
             for query in self._queries.values():

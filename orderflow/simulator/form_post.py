@@ -44,7 +44,7 @@ class FormPostConnection(ServerConnection):
             self.transport.close()
 
     def _response(self) -> Response | None:
-        """Return the answer once the whole request is there, or refuse what is no small form."""
+        """Return the answer once the whole request is there, or refuse anything that is not a small form."""
         head, end, body = self._received.partition(b"\r\n\r\n")
         if len(self._received) > _MOST_BYTES:
             return _refused(HTTPStatus.REQUEST_ENTITY_TOO_LARGE)

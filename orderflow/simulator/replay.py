@@ -60,7 +60,7 @@ class Recording:
 
     @classmethod
     def open(cls, path: Path, *, speed: float = 1.0, times: str = "original", wait: bool = True) -> Recording:
-        """Read a .jsonl or .jsonl.gz file. Raises SettingsError naming file and line for an input that is no recording."""
+        """Read a .jsonl or .jsonl.gz file. Raises SettingsError naming file and line for an input that is not a recording."""
         lines = _read(path)
         if not lines:
             raise SettingsError(f"SIM_RECORDING={path} is empty; give a file with one decoded FeedResponse a line")

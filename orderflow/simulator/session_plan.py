@@ -80,7 +80,7 @@ def next_real_end(after_ms: int) -> tuple[int, tuple[str, ...]]:
 def reopening(at_ms: int, segments: Iterable[str]) -> list[Announcement]:
     """Announce that segments close and open again at one moment: that is how a simulated market outlives the real hours.
 
-    A status that merely stands is no reason for the streamer to think its calendar wrong (`orderflow.market.session`).
+    A status that merely persists does not make the streamer think its calendar wrong (`orderflow.market.session`).
     """
     return [Announcement(at_ms, dict.fromkeys(segments, status)) for status in ("NORMAL_CLOSE", "NORMAL_OPEN")]
 

@@ -123,7 +123,7 @@ class FeedEngine:
                     self.paces.subscribed((key,), self.last_message_ms or self._opened_ms)
 
     def disown(self, keys: Iterable[str]) -> None:
-        """Ignore updates of instruments that are no longer watched; their states stay known, for they may come back."""
+        """Ignore updates of instruments that are no longer watched; their states are kept, because they may come back."""
         for key in keys:
             self.keys.discard(key)
             self._heartbeat.unseen.discard(key)

@@ -253,7 +253,7 @@ def selected(
 
 
 def meanings(names: Iterable[str], selection: Selection, master: InstrumentMaster, at_ms: int) -> dict[str, Meant]:
-    """Return what each name of a selection means that is no contract: these end, and are not replaced."""
+    """Return what each name of a selection means, except contracts, which expire and are not replaced."""
     found: dict[str, Meant] = {}
     for name in names:
         if name not in selection.skipped and master.knows((name,)):

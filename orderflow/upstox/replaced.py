@@ -50,7 +50,7 @@ def remembered(directory: Path) -> dict[str, Meant]:
 
 
 def remember(directory: Path, meant: Mapping[str, Meant]) -> None:
-    """Keep what names mean, beside what is kept of others; a file that cannot be written is warned of."""
+    """Store what names mean, next to those stored earlier; warn when the file cannot be written."""
     path = directory / _FILE
     part = path.with_suffix(f".{os.getpid()}.part")
     try:

@@ -42,7 +42,7 @@ class Continued(NamedTuple):
 def restored_state(key: str, record: Mapping[str, Any] | None, newer: Iterable[Mapping[str, Any]]) -> InstrumentState:
     """Return the state of one instrument: the stored one, carried on by the stored ticks that are newer.
 
-    Trading date and sequence decide which are; the order is that of the topic. Records that are no valid tick of `key` are left
+    Trading date and sequence decide which are; the order is that of the topic. Records that are not valid ticks of `key` are left
     out, as everywhere. Raises DecodeError when `record` is none of a state.
     """
     state = InstrumentState(key)

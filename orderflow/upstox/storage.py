@@ -56,7 +56,7 @@ class Storage(Protocol):
         ...
 
     def spooled(self) -> Iterator[tuple[str, Any]]:
-        """Yield topic and record of what an earlier process left on disk; bytes for what is no JSON."""
+        """Yield topic and record of what an earlier process left on disk; bytes for what is not JSON."""
         ...
 
     def discard_spooled(self, keys: Iterable[str]) -> None:

@@ -68,7 +68,7 @@ class KafkaFeed:
 
     @property
     def broken(self) -> bool:
-        """Return whether the thread ended by something unforeseen; the process has then been asked to end, too."""
+        """Return whether the thread ended unexpectedly; the process has then been asked to end as well."""
         return self._broken
 
     def _run(self) -> None:

@@ -27,7 +27,7 @@ class Streamer:
 
     @property
     def disconnected(self) -> bool:
-        """Return whether its connection to the feed is down, by its own word."""
+        """Return whether it reports its connection to the feed as down."""
         return self.lost_ms > self.connected_ms
 
     def note(self, event: str, at_ms: int) -> None:

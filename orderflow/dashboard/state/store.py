@@ -249,7 +249,7 @@ class Store:
                 self._judge(found, float(record["ltp"]), int(record["ltt_ms"]))
 
     def _judge(self, instrument: Instrument, price: float, at_ms: int) -> None:
-        """Judge alerts by a trade, or an index's value; what is read again at the start is no news."""
+        """Judge alerts by a trade, or an index's value; values read again at the start do not count."""
         if self.caught_up and self.alerts.concerns(instrument.key):
             minute = self.watch.row(instrument)["minute"]
             own = minute is not None and minute["start_ms"] == at_ms // MINUTE_MS * MINUTE_MS

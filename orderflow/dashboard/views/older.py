@@ -52,7 +52,7 @@ class Wish:
 
     @classmethod
     def parse(cls, wish: Mapping[str, Any], default_instrument: str) -> Wish:
-        """Build a wish from untrusted values; what is not valid becomes the default."""
+        """Build a request from untrusted values; invalid ones become the default."""
         view = View.parse(wish, default_instrument, ROWS)
         default, most = (FOOTPRINTS, FOOTPRINTS_MOST) if view.mode == "footprint" else (ROWS, ROWS_MOST)
         count = _number(wish.get("count"), default)

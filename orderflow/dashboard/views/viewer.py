@@ -48,7 +48,7 @@ class View:
 
     @classmethod
     def parse(cls, wish: Mapping[str, Any], default_instrument: str, default_buffer: int) -> View:
-        """Build a view from untrusted values; what is not valid becomes the default: of a past day all its candles."""
+        """Build a view from untrusted values; invalid ones become the default: of a past day all its candles."""
         minutes, buffer = _whole(wish.get("minutes")), _whole(wish.get("buffer"))
         date = wish.get("date")
         date = date if isinstance(date, str) and _DATE.fullmatch(date) else None

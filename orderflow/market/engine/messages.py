@@ -27,7 +27,7 @@ class Message(NamedTuple):
 def fold(engine: PartitionEngine, records: Iterable[tuple[bytes | None, bytes | None, int]]) -> Iterator[Message]:
     """Yield the messages of what became final; `records` are (key, value, when it was sent) in the order of offsets.
 
-    Messages that are no valid ticks are passed over: tick storage sends them to the rejects topic.
+    Messages that are not valid ticks are skipped: tick storage sends them to the rejects topic.
     """
     for key, value, sent_ms in records:
         if value is None:

@@ -1,4 +1,4 @@
-"""Where an update's volume traded, as far as the update and the one before it say."""
+"""Where an update's volume traded, as far as it and the update before it show."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Where minutes begin and end on the axis of one instrument's cumulative volume, as far as updates and exchange bars tell.
+"""Where minutes begin and end on the axis of one instrument's cumulative volume, as far as updates and exchange bars allow.
 
 Every update says how much has traded until the time of its last trade (`vtt` at `ltt`), and how much of that the last trade was
 (`ltq`). A minute's bar says how much traded in it, not where on the axis. Together they bound the cumulative volume C at each

@@ -17,7 +17,7 @@ from orderflow.market.times import MINUTE_MS
 class WindowRollUp:
     """Gathers one instrument's final minutes into windows of several lengths; a window is final when none of its minutes is open.
 
-    `minutes` holds those of windows that are open. `closed_ms` says for each length until when its windows are published.
+    `minutes` holds those of windows that are open. `closed_ms` says for each length up to which time its windows are published.
     """
 
     __slots__ = ("closed_ms", "minutes")
