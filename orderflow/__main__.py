@@ -18,7 +18,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one sub-command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m orderflow", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    setup = commands.add_parser("setup", help="create the Kafka topics, or who may read and write them")
+    setup = commands.add_parser("setup", help="create the Kafka topics, or their access control lists")
     setup.add_argument("what", choices=["topics", "acls"])
     setup.add_argument("--alter", action="store_true", help="also change existing topics: partitions and settings that differ")
     setup.set_defaults(run=_setup)

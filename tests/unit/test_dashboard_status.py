@@ -121,7 +121,7 @@ def test_banners_when_a_session_is_on_and_the_feed_silent_do_not_repeat_yesterda
 def test_live_trouble_when_another_day_is_looked_at_keeps_what_ends_alerts() -> None:
     found = banners.banners(live_store(event("disconnected", NOW - 5_000)), KEY, NOW)
     (banner,) = banners.live_trouble(found)
-    assert banner.text.startswith("Live: The feed is disconnected since ")
+    assert banner.text.startswith("Live: The feed has been disconnected since ")
     assert banners.live_trouble(banners.banners(live_store(segment="NORMAL_CLOSE"), KEY, NOW)) == []
 
 

@@ -60,7 +60,7 @@ def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None
             if now_ms - at_ms < TOKEN_WARNING_MS:
                 found.append(Banner("warning", "token_expiring", _sentence(cause)))
         elif at_ms > store.last_event.get("connected", 0):
-            found.append(Banner("error", "token", f"No valid Upstox token: {cause}. Tokens end at 03:30 IST."))
+            found.append(Banner("error", "token", f"No valid Upstox token: {cause}. Daily tokens expire at 03:30 IST."))
     auction = auction_banner(store.instrument(key), now_ms)
     status = store.segment_status.get(key.partition("|")[0])
     open_now = status is None or status in OPEN_STATES
@@ -101,7 +101,9 @@ def _feed(store: Store, key: str, now_ms: int) -> list[Banner]:
     found: list[Banner] = []
     if serving is not None and serving.disconnected:
         since = clock(serving.lost_ms)
-        found.append(Banner("error", "disconnected", f"The feed is disconnected since {since} IST; it reconnects by itself."))
+        found.append(
+            Banner("error", "disconnected", f"The feed has been disconnected since {since} IST; it reconnects by itself.")
+        )
     elif store.last_update_ms is None:
         if store.caught_up:
             found.append(Banner("info", "waiting", "Connected to Kafka; no update has come from the feed yet."))
