@@ -12,7 +12,7 @@ fi
 export ORDERFLOW_HOME PYTHON PYTHONUNBUFFERED=1 PYTHONPATH=$ORDERFLOW_HOME
 export ENV_FILE=${ENV_FILE:-$ORDERFLOW_HOME/.env}
 
-# Settings of .env that the environment does not give. Health checks run often: most need none of them, and the others only an
+# Settings of .env that the environment lacks. Health checks run often; most need none of them, the others only an
 # address, if .env has one.
 reads_env() {
   [[ -f $ENV_FILE ]] || return 1
@@ -30,7 +30,7 @@ elif [[ -z ${ORDERFLOW_PROBE:-} && -d ${ENV_FILE%/*} && ! -x ${ENV_FILE%/*} ]]; 
   echo "WARNING ${ENV_FILE%/*} cannot be entered by $(id -un), so .env is not read: chmod a+rx the project's directory" >&2
 fi
 
-# Which service this is: told by its launcher, or by its health check when that runs by itself. Commands are people's.
+# Which service this is: set by its launcher, or by its health check when that runs alone. People's commands are `admin`.
 case ${BASH_SOURCE[1]:-} in
   *bin/*) export SERVICE=${SERVICE:-admin} ;;
   *deploy/launch/datanode) export SERVICE=datanode${1:-} ;;
@@ -38,7 +38,7 @@ case ${BASH_SOURCE[1]:-} in
   *deploy/health/*) export SERVICE=${SERVICE:-${0##*/}} ;;
 esac
 
-# Each process is given the secrets that it needs: what is in the environment, others of this account can read.
+# Each process gets only the secrets that it needs, because other processes of this account can read its environment.
 if [[ ${UPSTOX_ACCESS_TOKEN:-your_access_token_here} != your_access_token_here ]]; then export HAS_TOKEN=yes; fi
 if [[ -n ${SERVICE:-} ]]; then
   unset UPSTOX_CLIENT_SECRET
@@ -63,7 +63,7 @@ export DATA_DIR=${DATA_DIR:-$ORDERFLOW_HOME/.data}
 export ARTIFACTS_DIR=${ARTIFACTS_DIR:-$ORDERFLOW_HOME/.cache/artifacts}
 export CONF_DIR=${CONF_DIR:-$DATA_DIR/conf}
 
-# A stack remembers its offset, so that commands need to be told DATA_DIR only.
+# A stack remembers its offset, so commands need only DATA_DIR.
 if [[ -z ${PORT_OFFSET:-} ]]; then
   PORT_OFFSET=0
   [[ ! -r $DATA_DIR/port-offset ]] || read -r PORT_OFFSET <"$DATA_DIR/port-offset"
@@ -85,7 +85,7 @@ elif [[ $SECURE != no ]]; then
   exit 1
 fi
 
-# Hosts: BIND_HOST is where servers listen, the others are where they are found.
+# Hosts: servers listen on BIND_HOST; the others are the names under which they are reached.
 export PYSPARK_PYTHON=${PYSPARK_PYTHON:-$PYTHON}
 export BIND_HOST=${BIND_HOST:-127.0.0.1}
 export ZOOKEEPER_HOST=${ZOOKEEPER_HOST:-127.0.0.1}
@@ -124,7 +124,7 @@ port PROCESSOR_HEALTH_PORT 9102
 port TICK_STORAGE_HEALTH_PORT 9103
 port CANDLE_STORAGE_HEALTH_PORT 9104
 
-# What the applications are told: orderflow/settings.py.
+# The applications' settings: orderflow/settings.py.
 export KAFKA_BROKERS=${KAFKA_BROKERS:-$KAFKA_HOST:$KAFKA_PORT}
 export ZOOKEEPER_HOSTS=${ZOOKEEPER_HOSTS:-$ZOOKEEPER_HOST:$ZOOKEEPER_PORT}
 export NAMENODE_URL=${NAMENODE_URL:-hdfs://$NAMENODE_HOST:$NAMENODE_PORT}
@@ -231,7 +231,7 @@ wait_for() { # SERVICE...: return when each is healthy; a service that starts ea
       spark-master) address=$SPARK_MASTER_HOST:$SPARK_MASTER_UI_PORT ;;
     esac
     told=
-    # The port first, which costs nothing: health checks start a Python, and many services wait at once.
+    # Check the port first, which costs nothing: health checks start a Python, and many services wait at once.
     until if (exec 3<>"/dev/tcp/${address%:*}/${address##*:}") 2>/dev/null; then
       problem=$("$ORDERFLOW_HOME/deploy/health/$service" 2>&1)
     else

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# Health checks run all the time, and starting a Python costs ten times what the answer does. So Bash itself asks first; only
-# what does not plainly look healthy is judged by deploy/probe.py, which knows the rules and gives the reason.
+# Health checks run all the time, and starting a Python costs ten times as much as the check. So Bash asks first. Only
+# services that do not clearly look healthy are checked by deploy/probe.py, which knows the rules and gives the reason.
 
 probe() { # KIND ADDRESS…: end with exit code 0 when healthy, else 1 with the reason
   if (quick "$@") 2>/dev/null; then exit 0; fi

@@ -1,6 +1,6 @@
 # shellcheck shell=bash
-# The secure profile's settings of one service: who it is, and the files that say so. SERVICE is told by the launchers, and by
-# docker-compose's environment; people's commands are `admin`.
+# The secure profile's settings of one service: its identity, and the files that prove it. Launchers and
+# docker-compose's environment set SERVICE; commands that people run are `admin`.
 export SERVICE=${SERVICE:-admin}
 export SECURITY_DIR=${SECURITY_DIR:-$DATA_DIR/security}
 export CREDENTIALS=$SECURITY_DIR/$SERVICE
@@ -11,7 +11,7 @@ export ZOOKEEPER_SSL_CA_FILE=$CREDENTIALS/ca.pem
 export ZOOKEEPER_SSL_CERTIFICATE_FILE=$CREDENTIALS/certificate.pem ZOOKEEPER_SSL_KEY_FILE=$CREDENTIALS/key.pem
 if [[ -r $CREDENTIALS/spark_secret ]]; then export SPARK_AUTH_SECRET_FILE=$CREDENTIALS/spark_secret; fi
 
-# The key of /trading on HDFS, for whoever writes and reads there: decision 16.
+# The key of /trading on HDFS, for services that read or write there: decision 16.
 export HDFS_KEY_PROVIDER=jceks://file$SECURITY_DIR/hdfs-key/keys.jceks
 
 # ZooKeeper's Java client, for the Spark master.

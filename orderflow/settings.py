@@ -197,7 +197,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
         spool_dir=read.path("SPOOL_DIR") or Path("/var/lib/orderflow/spool"),
         spool_max_bytes=read.integer("SPOOL_MAX_BYTES", 2 << 30, least=1 << 20),
         record_dir=read.path("RECORD_DIR"),
-        # The port tells two streamers on one host apart, and is the same after a restart.
+        # The port distinguishes two streamers on one host, and stays the same after a restart.
         streamer_name=read.text("STREAMER_NAME", f"{socket.gethostname()}:{health_port}"),
         standby=read.choice("STANDBY", "false", ("true", "false")) == "true",
         log_level=read.choice("LOG_LEVEL", "INFO", ("DEBUG", "INFO", "WARNING", "ERROR")),

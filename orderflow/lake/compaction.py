@@ -49,7 +49,7 @@ LEFTOVER_MS: Final = 6 * 60 * 60 * 1000
 DEAD_SWAP_MS: Final = 8 * 1000
 RETENTION_MS: Final = 60 * 60 * 1000
 HOUR_MS: Final = 60 * 60 * 1000
-# The running day is merged only beyond so many files: eight hours of a batch every 30 s.
+# The running day is merged only above this number of files: eight hours of a batch every 30 s.
 MOST_BATCH_FILES: Final = 1_000
 ATTEMPTS: Final = 3
 # What Spark says when a compaction took files away that it had listed.

@@ -48,7 +48,7 @@ class HadoopFiles:
         statuses = self._statuses(directory)
         if statuses is None:
             return None
-        # One call for the whole listing: a call a file would take a tenth of a second each 300 files.
+        # One call for the whole listing: a call for each file would take a tenth of a second for 300 files.
         paths = self._jvm.org.apache.hadoop.fs.FileUtil.stat2Paths(statuses)
         text: str = self._jvm.org.apache.commons.lang3.ArrayUtils.toString(paths)
         return tuple(sorted(path.rpartition("/")[2] for path in text[1:-1].split(",") if path))

@@ -180,7 +180,7 @@ class History:
     def _stored_dates(self, table: Table, first: str, last: str) -> list[str]:
         stored = {date for date in self.dates(table) if first <= date <= last}
         if not set(_days(first, last)) <= stored:
-            # Is a date really absent, or in the middle of a swap? One whose marker is gone again is back by now.
+            # Is the date really missing, or in the middle of a swap? If its marker has disappeared, it is back by now.
             swaps = (path.rpartition("/")[2] for path, _ in self._list_if_there(f"{self._root}/_staging/swaps"))
             dates = {name.removesuffix(".json").removeprefix(f"{table.name}-") for name in swaps}
             stored |= {date for date in self.dates(table) if first <= date <= last}

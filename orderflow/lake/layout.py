@@ -75,7 +75,7 @@ class Table:
         return f"{self.directory}/date={date}"
 
 
-# A tick's sequence restarts at 1 if the streamer's state was lost: the feed's time tells such a tick from a repeat.
+# A tick's sequence restarts at 1 if the streamer's state was lost: the feed's time distinguishes such a tick from a repeat.
 TICKS: Final = Table(
     name="ticks",
     topic=topics.TICKS,

@@ -43,7 +43,7 @@ def common(ranges: Ranges, others: Ranges) -> Ranges:
 def _read(files: HadoopFiles, directory: str, name: str) -> Ranges:
     text = files.read_text(f"{directory}/{name}")
     if text is None:
-        # A compaction may have taken a list away with its file; without one, offsets are covered by nothing.
+        # A compaction may have removed a list together with its file; without a list, no offsets are covered.
         return {}
     try:
         return covered_from_json(text, name)

@@ -165,7 +165,7 @@ class HdfsParquetSink:
         day = self._days[one.date]
         try:
             if listed is not None:
-                # First: a batch file without its list would cover nothing.
+                # Written first, because a batch file without its list would cover nothing.
                 self._place(one.date, listed, staging, covered_to_json(covered).encode())
             self._files.create(f"{staging}/{name}", one.content)
             self._check_unchanged(one.date)

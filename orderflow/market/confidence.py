@@ -10,7 +10,8 @@ from typing import Final
 
 # Updates err in runs, so the plain variance is too small: widened until the band held.
 CLUSTERING: Final = 4.0
-# Share of volume traded against a one-sided quote that counts as doubtful: all of it that way is never `high`.
+# Share of the volume traded against a one-sided quote that counts as doubtful, so that a candle of such volume only is never
+# `high`.
 ONE_SIDED_DOUBT: Final = 0.4
 HIGH_AT_MOST: Final = 0.3
 MEDIUM_AT_MOST: Final = 0.5

@@ -18,9 +18,9 @@ from orderflow.market.candle import Candle
 from orderflow.market.tick import Bar
 
 EXCHANGE: Final = "exchange"
-# Sources whose candles rest on the exchange's minutes instead of ticks.
+# Sources whose candles are based on the exchange's minutes instead of ticks.
 WITHOUT_TICKS: Final = frozenset({EXCHANGE, "backfill"})
-# The exchange's minute is complete so long after its start.
+# The exchange's minute is complete this long after its start.
 COMPLETE_MS: Final = 2 * 60 * 1000
 
 

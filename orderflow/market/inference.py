@@ -248,8 +248,8 @@ def infer(
     )
     if update.kind != SNAPSHOT and repeats:
         events.append(Event("duplicate", state.feed_time_ms, update.feed_time_ms, None))
-    # An instrument without volume (an index) misses none; without a baseline nothing is known to be missing.
-    # A snapshot may be older than it says, unless its last trade is of just now; before the session an older one says the same.
+    # An instrument without volume (an index) cannot miss any; without a baseline nothing is known to be missing. A snapshot
+    # may be older than it claims, unless its last trade is recent; before the session an older one says the same.
     fresh = (
         update.kind != SNAPSHOT
         or (update.ltt_ms is not None and update.feed_time_ms - update.ltt_ms <= _FRESH_MS)

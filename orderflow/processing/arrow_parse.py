@@ -69,7 +69,7 @@ def _rows(values: Sequence[bytes | None], fields: tuple[Field, ...]) -> tuple[li
         numbers += part
         tables.append(parsed)
     whole = pa.concat_tables(tables) if tables else schema.empty_table()
-    # A message that is `null` has a record of nulls, which lacks what is required.
+    # A message that is `null` gives a record of nulls, which lacks the required fields.
     flat = whole.select(["record"]).flatten()
     return numbers, flat.rename_columns([field.name for field in fields])
 

@@ -36,7 +36,7 @@ BatchWriter = Callable[[Sequence[Any], int], None]
 
 MESSAGE: Final = ("key", "value", "topic", "partition", "offset", "timestamp")
 MESSAGE_SCHEMA: Final = "key BINARY, value BINARY, topic STRING, `partition` INT, offset BIGINT, timestamp TIMESTAMP"
-# A worker holds a batch: 60,000 ticks take about 60 MB as they come, and as much parsed.
+# A worker holds a whole batch: 60,000 ticks take about 60 MB as messages, and as much parsed.
 _BATCH_ROWS: Final = 60_000
 # How soon a full batch follows another. Sooner than a table's own trigger, or storage could never catch up.
 _LOOK_SECONDS: Final = 2.0

@@ -31,14 +31,14 @@ _SILENT_SECONDS: Final = 180.0
 _RETRY_SECONDS: Final = (1.0, 2.0, 4.0, 8.0)
 _GIVE_UP_SECONDS: Final = 300.0
 _SETTLED_SECONDS: Final = 60.0
-# A real-time query reports once a batch, which lasts its trigger's interval.
+# A real-time query reports once for each batch, which lasts its trigger's interval.
 _REAL_TIME_BATCHES: Final = 2
 # What has been silent so many times its limit is hung, and the process ends.
 _HUNG_LIMITS: Final = 3
-# A real-time query that reads no row in so many batches in a row, while others read some, reads nothing any more.
-# One batch proves little: what the others read at its edge may belong to the batch before.
+# A real-time query that reads no row in this many consecutive batches, while others do, has stopped reading. One batch
+# proves little: rows that the others read at its edge may belong to the batch before.
 _EMPTY_BATCHES: Final = 2
-# A call to Spark may take this long; after it the process is hung.
+# A call to Spark may take this long; after that the process counts as hung.
 _CALL_SECONDS: Final = 300.0
 # How long a batch that is under way at SIGTERM may take to its end; cut off, it would be done again at the next start.
 _LAST_BATCH_SECONDS: Final = 8.0

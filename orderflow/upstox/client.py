@@ -261,7 +261,7 @@ def _connect(url: str, *arguments: Any) -> Any:
     return _follow(url, *arguments)
 
 
-# websocket-client follows redirects by itself, token and all, and asks nobody; this is the one place it must pass.
+# websocket-client follows redirects by itself and sends the token along; this is the only place where that can be stopped.
 websocket._core.connect = _connect
 
 

@@ -153,7 +153,7 @@ class Rollup:
         closed = flows[-1].end_ms >= end or instrument.starts[-1] >= end or instrument.closed_ms >= end
         final = closed and all(flow.final is not None for flow in flows)
         if self._minutes > 1 and not final:
-            # The parts that are final say nothing of the error of the one that forms.
+            # The final parts say nothing about the error of the forming one.
             candle = replace(candle, delta_band=None, confidence=None)
         before = self._rows[-1] if self._rows else None
         priced, turnover, squares = 0, 0.0, 0.0

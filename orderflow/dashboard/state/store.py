@@ -32,7 +32,7 @@ from orderflow.market.trade import Trade
 Record = Mapping[str, Any]
 FEED_EVENTS_KEPT: Final = 200
 GAPS_KEPT: Final = 200
-# Twice the watermark of two minutes: after that no final candle of a minute is to come.
+# Twice the watermark of two minutes: after that no final candle of a minute can still arrive.
 FINAL_MS: Final = 240_000
 HEARTBEAT: Final = "heartbeat"
 MINUTE: Final = "minute"
