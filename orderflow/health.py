@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Health:
-    """What an application says of itself: healthy or not, a state in a word or two, and figures."""
+    """An application's report about itself: healthy or not, a state in a word or two, and figures."""
 
     healthy: bool
     state: str

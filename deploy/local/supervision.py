@@ -122,7 +122,7 @@ def stop(stack: Stack) -> bool:
 
 
 def restart(stack: Stack, name: str) -> None:
-    """Stop a service as it wants to be stopped, and start it again."""
+    """Stop a service in the way it asks for, and start it again."""
     with control(stack) as supervisor:
         supervisor.stopProcess(name)
         supervisor.startProcess(name, False)

@@ -47,7 +47,7 @@ class Client(Protocol):
         ...
 
     def list_topics(self, topic: str, timeout: float) -> Any:
-        """Return what the cluster says of a topic."""
+        """Return the cluster's metadata of a topic."""
         ...
 
     def __len__(self) -> int:

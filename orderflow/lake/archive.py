@@ -1,4 +1,4 @@
-"""Past days in the domain's own types, as the dashboard wants them."""
+"""Past days in the domain's own types, as the dashboard needs them."""
 
 from __future__ import annotations
 

@@ -40,7 +40,7 @@ class HadoopFiles:
         self._no_options = spark.sparkContext._gateway.new_array(self._jvm.org.apache.hadoop.fs.Options.Rename, 0)
 
     def url(self, path: str) -> str:
-        """Return the full URL of `path`, as Spark wants it."""
+        """Return the full URL of `path`, as Spark needs it."""
         return self._url + path
 
     def names(self, directory: str) -> tuple[str, ...] | None:
@@ -97,7 +97,7 @@ class HadoopFiles:
                 raise
 
     def keep_copies(self, path: str) -> None:
-        """Ask for two replicas of a file, whatever the client's default was."""
+        """Ask for two replicas of a file, regardless of the client's default."""
         self._fs.setReplication(self._path(path), REPLICATION)
 
     def read_text(self, path: str) -> str | None:

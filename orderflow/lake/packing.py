@@ -30,7 +30,7 @@ Runs = dict[int, tuple[tuple[int, int], ...]]
 class Pack:
     """Rows of one date. `places` is Parquet as well: each row's Kafka partition and offset, in the order of `content`.
 
-    `covered` are the offsets that need no look any more once the rows are stored: those of the rows and, between them, of what is
+    `covered` are the offsets that need no further check once the rows are stored: those of the rows and, between them, of what is
     never stored; not those of messages that were set aside. `least` and `greatest` are the orders by series.
     """
 

@@ -43,7 +43,7 @@ def web_hdfs(namenode: HdfsCluster | str) -> WebHdfs:
 
 
 def http_session(hdfs: HdfsCluster) -> requests.Session:
-    """Return a session that trusts the cluster's authority and logs in as the cluster wants.
+    """Return a session that trusts the cluster's authority and logs in as the cluster requires.
 
     Raises LakeError when a library for Kerberos is missing.
     """

@@ -15,7 +15,7 @@ MOST_PRICE: Final = 1e9
 
 
 def problem(fields: tuple[Field, ...], record: Mapping[str, Any], *, exact: bool = False) -> str | None:
-    """Return which value cannot be, in words, or None.
+    """Return in words which value is impossible, or None.
 
     What is absent, or not in `fields`, is left to the record's reader; with `exact` neither may be, at any depth.
     """

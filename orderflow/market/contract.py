@@ -1,4 +1,4 @@
-"""What the instrument master says of a contract that decides its hours."""
+"""The properties of a contract in the instrument master that decide its hours."""
 
 from __future__ import annotations
 

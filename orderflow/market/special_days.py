@@ -17,7 +17,7 @@ SOURCE: Final = "sessions.toml"
 
 @dataclass(frozen=True, slots=True)
 class Special:
-    """What the file says of one date and segment; `plan` is given for the kind `phases` only."""
+    """The file's entry for one date and segment; `plan` is given for the kind `phases` only."""
 
     kind: Kind
     why: str
@@ -36,7 +36,7 @@ class SpecialDays:
     cross_pairs: frozenset[str] = frozenset()
 
     def of(self, segment: str, trading_date: str) -> Special | None:
-        """Return what the file says of a date, or None."""
+        """Return the file's entry for a date, or None."""
         return self.days.get((trading_date, segment))
 
 

@@ -244,7 +244,7 @@ def _cut_short(query: str, extent: Extent, at: Mapping[int, int], number: int) -
 
 
 def _first(query: str, extent: Extent, at: Mapping[int, int]) -> str:
-    """Return what to do, or to know, before a topic is deleted: what storage has not read of it goes with it."""
+    """Return what to do, or to know, before a topic is deleted: messages that storage has not read are lost with it."""
     if extent.topic != topics.TICKS:
         return ""
     if query == _STORED_TICKS:

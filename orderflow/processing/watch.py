@@ -187,7 +187,7 @@ class QueryWatch:
                 log.info("queries: %s", "; ".join(map(self._line, self._queries)))
 
     def _finish_batches(self) -> None:
-        """Let the batches that are under way come to their end, for a while; a real-time one has none of its own accord."""
+        """Let running batches finish, for a while; a real-time batch does not end on its own."""
         until = time.monotonic() + _LAST_BATCH_SECONDS
         for query in [query for name, query in self._queries.items() if name not in self._real_time]:
             while time.monotonic() < until and query.isActive and query.status["isTriggerActive"]:

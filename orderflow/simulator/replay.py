@@ -119,7 +119,7 @@ class Recording:
         return self._play(line)
 
     def _look_ahead(self) -> None:
-        """Announce the ends of real sessions that come before the next line: of what is moved also that it stays open."""
+        """Announce the ends of real sessions that come before the next line: when moved, also that the market stays open."""
         moved, due_ms = self._times == "now", self._line_due_ms()
         while not self._pending and (moved or self._made_up) and due_ms is not None and self._real_end_ms <= due_ms:
             at_ms, ending = self._real_end_ms, self._ending

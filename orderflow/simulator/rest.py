@@ -47,7 +47,7 @@ class RestApi:
 
     @staticmethod
     def needs_token(path: str) -> bool:
-        """Tell whether the call wants a bearer token: candles, holidays and timings are public, as the SDK calls them."""
+        """Return whether the call requires a bearer token: candles, holidays and timings are public, as the SDK calls them."""
         return not path.startswith(("/v3/historical-candle/", "/v2/market/holidays", "/v2/market/timings/"))
 
     def answer(self, path: str) -> Answer:

@@ -1,4 +1,4 @@
-"""What the streamer says of itself on /healthz: pure, from what its parts report."""
+"""The streamer's report about itself on /healthz: a pure function of what its parts report."""
 
 from __future__ import annotations
 

@@ -19,7 +19,7 @@ class Stored(Protocol):
 
 
 class TickPublisher(Sink, Publisher, Protocol):
-    """The sink, and what health wants to know of it."""
+    """The sink, and what health checks need from it."""
 
     @property
     def spool_bytes(self) -> int:

@@ -33,7 +33,7 @@ class Token:
         return self.expires_ms is not None and at_ms >= self.expires_ms
 
     def end(self) -> str:
-        """Say when it ends, in words."""
+        """Return in words when it expires."""
         if self.expires_ms is None:
             return "an hour that it does not tell (daily tokens end at 03:30 IST)"
         return f"{datetime.fromtimestamp(self.expires_ms / 1000, IST):%d %B %Y, %H:%M} IST"

@@ -57,7 +57,7 @@ class Master(Protocol):
         """Return the stocks that close by auction."""
 
     def resolve(self, name: str) -> str:
-        """Return the key of what a person wrote; raise OrderflowError when it is unknown."""
+        """Return the key that a person's words mean; raise OrderflowError when it is unknown."""
 
 
 MasterSource = Callable[[], tuple[Master | None, str]]
@@ -90,7 +90,7 @@ def contract_name(symbol: str, year: int) -> str:
 def fetch(
     configured: Sequence[str], master: MasterSource, calendar: CalendarSource, seen: Sequence[str] = (), year: int | None = None
 ) -> Fetched:
-    """Ask both sources, which may block for seconds; what fails becomes a warning and is done without.
+    """Ask both sources, which may block for seconds; a source that fails is skipped with a warning.
 
     `seen` are keys known only from the feed: they are named, too. `year` is the one that contract names leave out.
     """

@@ -200,7 +200,7 @@ class KafkaFeed:
 
 
 def _one_then_all(consumer: Consumer) -> list[Message]:
-    """Wait for one record, then take what else is there without waiting: `consume(n)` alone would wait to fill n."""
+    """Wait for one record, then take all others that are there without waiting: `consume(n)` alone would wait to fill n."""
     first = consumer.poll(POLL_SECONDS)
     return [] if first is None else [first, *consumer.consume(BATCH, 0)]
 

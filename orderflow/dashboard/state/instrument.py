@@ -230,7 +230,7 @@ class Instrument:
         self.epoch = self.revision = self.revision + 1
 
     def close_until(self, time_ms: int) -> None:
-        """Note that nothing is to come of what ended by `time_ms`: a window whose last minutes saw no trade is over by then."""
+        """Note that windows that ended by `time_ms` are complete: one whose last minutes saw no trade is over by then."""
         if time_ms <= self.closed_ms:
             return
         self.closed_ms = time_ms

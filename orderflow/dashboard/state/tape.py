@@ -1,4 +1,4 @@
-"""The last trades of an instrument, and which have been seen: held packed, for every instrument has them all day."""
+"""The last trades of an instrument, and which have been seen: held packed, because every instrument has them all day."""
 
 from __future__ import annotations
 

@@ -47,7 +47,7 @@ class Imbalances:
         return MEASURED_PRECISION if self == Imbalances() else None
 
     def words(self) -> dict[str, Any]:
-        """Return what the page's legend says of them."""
+        """Return the page's legend for them."""
         return {**asdict(self), "precision": self.precision}
 
 

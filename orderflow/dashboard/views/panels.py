@@ -1,4 +1,4 @@
-"""What stands beside the chart, as plain values: statistics, depth, time and sales."""
+"""The panels beside the chart, as plain values: statistics, depth, time and sales."""
 
 from __future__ import annotations
 

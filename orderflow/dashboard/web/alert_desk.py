@@ -95,7 +95,7 @@ class Webhook:
         self._thread.start()
 
     def stop(self) -> None:
-        """Post what waits, for at most five seconds."""
+        """Post waiting alerts, for at most five seconds."""
         self._waiting.put(None)
         self._thread.join(5)
 

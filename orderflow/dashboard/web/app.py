@@ -59,7 +59,7 @@ class Parts:
 
     @classmethod
     def configured(cls, settings: Settings, store: Store, directory: Directory, history: History) -> Parts:
-        """Return the parts as the settings want them."""
+        """Return the parts that the settings ask for."""
         marked = Imbalances(settings.imbalance_ratio, settings.imbalance_floor, settings.imbalance_ignore_zero)
         return cls(
             store,

@@ -1,4 +1,4 @@
-"""The engine between Kafka messages: what a partition's messages say goes in, the messages of what became final come out."""
+"""Connect the engine to Kafka: a partition's messages go in, messages of final records come out."""
 
 from __future__ import annotations
 
