@@ -32,7 +32,7 @@ class CandleChangelog:
         return cls(kafka.librdkafka(), partitions)
 
     def read(self, partition: int) -> Iterator[tuple[str, bytes]]:
-        """Yield the records (key, value) of one of its partitions that have a value, in order.
+        """Yield the records (key, value) of one of its partitions that have a value, in order; foreign ones included.
 
         Raises OrderflowError when Kafka does not answer.
         """
@@ -40,7 +40,7 @@ class CandleChangelog:
         try:
             for message in records_to_end(consumer, topics.CANDLE_STATE, only=partition):
                 if message.value() is not None:
-                    yield (message.key() or b"").decode(), message.value()
+                    yield (message.key() or b"").decode(errors="replace"), message.value()
         except KafkaException as error:
             raise OrderflowError(
                 f"Kafka stopped answering while {topics.CANDLE_STATE}[{partition}] was read: {error.args[0]}"

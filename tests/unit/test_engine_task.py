@@ -172,3 +172,13 @@ def test_journal_files_when_a_snapshot_was_made_then_those_before_it_go(tmp_path
     files.write(4, b"later", 4)
     assert files.read(4) == b"later"
     assert KEY.startswith("NSE_EQ")
+
+
+def test_task_when_its_changelog_has_foreign_records_then_they_are_passed_over(
+    topic: Topic, workers: Workers, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first = workers.run(0, batch(0, 9))
+    topic.records |= {"": b"\xff", "NSE_EQ|INE467B01029": b"{not json", "\ufffd\ufffd/0/0/journal 0": b""}
+    other = Workers(topic, tmp_path / "other", monkeypatch)
+    assert first + other.run(0, batch(9, 24)) == expected()
+    assert len(topic.records) == 5
