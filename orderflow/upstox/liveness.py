@@ -66,10 +66,15 @@ class Liveness:
         """Note that the connection is given up for its silence."""
         self.fruitless = self.fruitless + 1 if self._live_at is None else 0
 
+    @property
+    def knows_pace(self) -> bool:
+        """Whether enough gaps are known to judge a silence by them."""
+        return self.gaps >= _ENOUGH_GAPS
+
     def limit_seconds(self) -> float:
         """Return the silence that is allowed now."""
         usual = self.usual_seconds * _UNUSUAL
-        if self.gaps < _ENOUGH_GAPS:
+        if not self.knows_pace:
             usual = max(usual, self.stall_seconds * _UNKNOWN)
         most = max(self.stall_seconds, self.most_seconds)
         return min(max(self.stall_seconds, usual) * 2.0 ** min(self.fruitless, 20), most)

@@ -68,7 +68,7 @@ def test_stall_when_open_but_mute_in_continuous_trading_then_told_and_reconnecte
 
         def paced() -> bool:
             push(server, 1000, TEN)
-            return rig.liveness.usual_seconds is not None
+            return rig.liveness.knows_pace
 
         rig.wait_for(paced, "a usual pace")
         through(server, rig, server.mute)
