@@ -13,6 +13,7 @@ const RULES = {
 };
 
 export default [
+  { ignores: [".venv/", ".cache/", ".data/"] },
   { files: ["orderflow/dashboard/page/**/*.js"], rules: RULES, languageOptions: { globals: globals.browser } },
   { files: ["tests/page/**/*.js", "eslint.config.js"], rules: RULES, languageOptions: { globals: globals.node } },
   /* What decides knows no page, no socket and no clock. */
