@@ -51,11 +51,11 @@ def main() -> int:
             count, size, instruments = fill(options, broker.address)
             print(f"{count:,} ticks of {size / count:.0f} bytes, {instruments} instruments, heap {options.heap}", flush=True)
             whole, seconds = run(options, broker.address, directory / "whole", [])
-            print(f"without a break: {seconds:.0f} s, {count / seconds:,.0f} ticks/s; {told(whole)}", flush=True)
+            print(f"without a break: {seconds:.0f} s, {count / seconds:,.0f} ticks/s; {counts(whole)}", flush=True)
             rng = random.Random(options.seed)
             after = [rng.uniform(0.3, 0.9) * seconds / (options.kills + 1) + 20 for _ in range(options.kills)]
             killed, seconds = run(options, broker.address, directory / "killed", after)
-            print(f"killed after {', '.join(f'{each:.0f}' for each in after)} s: {seconds:.0f} s; {told(killed)}", flush=True)
+            print(f"killed after {', '.join(f'{each:.0f}' for each in after)} s: {seconds:.0f} s; {counts(killed)}", flush=True)
         finally:
             broker.kill()
     if whole != killed:
@@ -93,7 +93,7 @@ def run(options: argparse.Namespace, brokers: str, state: Path, kill_after: list
     return tuple(set(read(brokers, topic, begin)) for topic, begin in zip(RESULTS, before, strict=True)), took
 
 
-def told(published: Published) -> str:
+def counts(published: Published) -> str:
     """Say how many different messages each topic got."""
     return ", ".join(f"{len(messages):,} of {topic}" for topic, messages in zip(RESULTS, published, strict=True))
 

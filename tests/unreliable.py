@@ -26,7 +26,8 @@ from orderflow.broker.spool import Spool
 from orderflow.clusters import KafkaCluster
 from orderflow.market import topics
 from orderflow.market.session import SessionBook, SessionCalendar
-from orderflow.upstox.engine import FeedEngine, restored_segments
+from orderflow.market.stored_state import restored_segments
+from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.resume import continue_spool, restored_state
 from tests.feed.rig import INFY, TCS, TEN
 

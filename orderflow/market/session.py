@@ -70,6 +70,19 @@ class SegmentState:
         unscheduled = is_unscheduled(announced(reference, changes, carried=state.carried))
         return replace(state, status=status, changes=changes, unscheduled=unscheduled)
 
+    def open_since(self, at_ms: int, reference: Day) -> SegmentState:
+        """Return the state after it was learned that the segment traded at `at_ms`, before its first status was heard.
+
+        Only an unscheduled session began then: nothing that was scheduled may lie between.
+        """
+        first = self.changes[0] if self.changes else None
+        if first is None or first.status != NORMAL_OPEN or not self.unscheduled or ist_date(at_ms) != self.trading_date:
+            return self
+        between = (span.start_ms < first.at_ms and at_ms < span.end_ms for span in reference.spans if span.phase == CONTINUOUS)
+        if at_ms >= first.at_ms or any(between):
+            return self
+        return replace(self, changes=(Change(at_ms, NORMAL_OPEN), *self.changes[1:]))
+
     def on(self, trading_date: str) -> SegmentState:
         """Return what of this state holds on a date: all of it, that the segment traded over midnight, or nothing."""
         if self.trading_date == trading_date:
@@ -168,6 +181,18 @@ class SessionBook:
             listing = self.calendar.day(segment, trading_date, "listing")
             if listing.phase(at_ms) in BEFORE_TRADING:
                 self.announce_listing(instrument_key, trading_date)
+
+    def announce_minute(self, instrument_key: str, at_ms: int) -> bool:
+        """Note that the exchange has a minute of today that begins at `at_ms`; return whether that moves a session's start."""
+        segment, state = segment_of(instrument_key), self.segments.get(segment_of(instrument_key))
+        if state is None:
+            return False
+        moved = state.open_since(at_ms, self.calendar.day(segment, state.trading_date))
+        if moved == state:
+            return False
+        self.segments[segment] = moved
+        self._forget()
+        return True
 
     def announce_trade(self, instrument_key: str, at_ms: int) -> None:
         """Note the time of a share's last trade: nothing trades while orders are entered, so it may have no special pre-open."""

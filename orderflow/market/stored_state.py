@@ -57,3 +57,8 @@ def _require_positions(record: Mapping[str, Any]) -> None:
     for partition, offset in positions.items():
         if not partition.isdecimal() or not isinstance(offset, int) or isinstance(offset, bool) or not 0 <= offset < MOST:
             raise DecodeError("bad_state", f"position {str(offset)[:40]!r} of partition {partition[:40]!r}")
+
+
+def restored_segments(states: Mapping[str, Mapping[str, Any]]) -> dict[str, SegmentState]:
+    """Return the announcements kept on the state topic, by segment. Raises DecodeError when one of `states` is none."""
+    return {key.removeprefix(SEGMENT): segment_state(record) for key, record in states.items() if key.startswith(SEGMENT)}

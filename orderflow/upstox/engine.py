@@ -15,8 +15,8 @@ from typing import Any, Final, Protocol
 from orderflow.market.errors import DecodeError
 from orderflow.market.inference import Inference, InstrumentState, infer, minute_tick
 from orderflow.market.rejects import reject_record
-from orderflow.market.session import SegmentState, Session, SessionBook, segment_of
-from orderflow.market.stored_state import SEGMENT, segment_state
+from orderflow.market.session import Session, SessionBook, segment_of
+from orderflow.market.stored_state import SEGMENT
 from orderflow.market.tick import UPDATE, Bar, FeedUpdate, Tick, heartbeat_tick
 from orderflow.market.volume import stated_volume
 from orderflow.upstox.clock import FeedClock
@@ -150,7 +150,10 @@ class FeedEngine:
         feed_time_ms = self.last_feed_time_ms
         if key not in self.keys or feed_time_ms is None:
             return
-        for bar in bars:
+        minutes = list(bars)
+        if any([self.book.announce_minute(key, bar.start_ms) for bar in minutes]):
+            self._store_segments([segment_of(key)])
+        for bar in minutes:
             session = self.book.session(key, bar.start_ms)
             self.sink.tick(minute_tick(key, bar, session, feed_time_ms, self.clock.corrected(received_ms), self._streamer))
 
@@ -387,12 +390,15 @@ class FeedEngine:
 
     def _announced(self, decoded: Decoded, at_ms: int) -> None:
         changes = self.book.announce(decoded.segment_status or {}, decoded.feed_time_ms)
-        for segment in decoded.segment_status or {}:
-            self.sink.state(SEGMENT + segment, lambda segment=segment: self.book.segments[segment].to_record())  # type: ignore[misc]
+        self._store_segments(decoded.segment_status or {})
         if changes:
             log.info("market status: %s", ", ".join(f"{segment} {after}" for segment, _, after in changes))
             detail = {segment: after for segment, _, after in changes}
             self._event("market_status", at_ms, to_ms=decoded.feed_time_ms, detail=detail)
+
+    def _store_segments(self, segments: Iterable[str]) -> None:
+        for segment in segments:
+            self.sink.state(SEGMENT + segment, lambda segment=segment: self.book.segments[segment].to_record())  # type: ignore[misc]
 
     def _continuous(self, now_ms: int) -> dict[str, bool]:
         """Say by segment whether its instruments should be trading."""
@@ -442,8 +448,3 @@ class FeedEngine:
             log.warning("rejected: %s (%d rejected so far)", text, self.figures.rejects)
         raw = payload.encode() if isinstance(payload, str) else payload
         self.sink.reject(reject_record(reason, "feed", at_ms, raw))
-
-
-def restored_segments(states: dict[str, dict[str, Any]]) -> dict[str, SegmentState]:
-    """Return the announcements kept on the state topic, by segment. Raises DecodeError when one of `states` is none."""
-    return {key.removeprefix(SEGMENT): segment_state(record) for key, record in states.items() if key.startswith(SEGMENT)}

@@ -19,7 +19,7 @@ from orderflow.health import Health, HealthServer
 from orderflow.market.errors import OrderflowError
 from orderflow.market.inference import InstrumentState
 from orderflow.market.session import SessionBook
-from orderflow.market.stored_state import SEGMENT
+from orderflow.market.stored_state import SEGMENT, restored_segments
 from orderflow.market.tick import Bar
 from orderflow.market.times import ist_date
 from orderflow.settings import Settings
@@ -27,7 +27,7 @@ from orderflow.upstox.client import Listener, UpstoxConnection, checked_url, tls
 from orderflow.upstox.clock import SYSTEM
 from orderflow.upstox.connections import FeedConnections, streamer_names
 from orderflow.upstox.day_so_far import DaySoFar
-from orderflow.upstox.engine import FeedEngine, restored_segments
+from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.feed_health import Figures, feed_health, with_dead
 from orderflow.upstox.instruments import Resolution, Selection, master_cache, resolve_apart, watch_list
 from orderflow.upstox.lease import InstrumentLeases

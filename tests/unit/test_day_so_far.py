@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Iterable
+from datetime import datetime
 from typing import Any
 
 import msgspec
@@ -20,16 +21,19 @@ from orderflow.market.engine.minute import FinalMinute
 from orderflow.market.engine.partition import EngineSettings, PartitionEngine
 from orderflow.market.engine.store import restored, saved
 from orderflow.market.inference import minute_tick
-from orderflow.market.session import SessionBook, SessionCalendar
+from orderflow.market.session import SegmentState, SessionBook, SessionCalendar
 from orderflow.market.tick import Bar, Tick, decode_tick, encode_tick
-from orderflow.market.times import MINUTE_MS
+from orderflow.market.times import IST, MINUTE_MS
+from orderflow.market.transitions import Change
 from orderflow.market.validation import decode_sound
 from orderflow.simulator.catalogue import choose
 from orderflow.simulator.in_process import SimulatorServer
 from orderflow.simulator.market_model import MarketModel
 from orderflow.upstox import day_so_far
 from orderflow.upstox.day_so_far import DaySoFar, minutes_of
+from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.rest import rest_client
+from tests.feed.rig import ListSink, full, message, wire
 
 INFY = "NSE_EQ|INE009A01021"
 NIFTY = "NSE_INDEX|Nifty 50"
@@ -233,3 +237,43 @@ def test_fetch_when_upstox_takes_no_more_calls_then_none_is_made(monkeypatch: py
     answers = Answers({KEY: 429, INFY: []})
     assert fetched(monkeypatch, answers, [KEY, INFY]) == []
     assert answers.asked == [KEY]
+
+
+def on_a_saturday(first: datetime, bars: list[datetime]) -> tuple[ListSink, FeedEngine]:
+    """A streamer that hears NORMAL_OPEN at `first`, of a session that no calendar knows, and fetches the minutes of `bars`."""
+    sink = ListSink()
+    engine = FeedEngine(sink, SessionBook(SessionCalendar()))
+    engine.own((KEY,))
+    at_ms = int(first.timestamp() * 1000)
+    engine.opened(at_ms)
+    status = {"type": "market_info", "currentTs": str(at_ms), "marketInfo": {"segmentStatus": {"NSE_EQ": "NORMAL_OPEN"}}}
+    snapshot = message(at_ms + 100, {KEY: full(9_000, at_ms + 100)}, None)
+    for content in (status, snapshot):
+        engine.message(wire(content), int(content["currentTs"]) + 30)
+    starts_ms = [int(bar.timestamp() * 1000) for bar in bars]
+    engine.minutes_before(KEY, [Bar(start, 100.0, 101.0, 99.0, 100.0, 70) for start in starts_ms], at_ms + 10_000)
+    return sink, engine
+
+
+def test_minutes_when_the_session_is_not_in_the_calendar_then_it_began_with_the_first_of_them() -> None:
+    saturday = datetime(2025, 12, 20, 11, 0, 20, tzinfo=IST)
+    sink, engine = on_a_saturday(saturday, [datetime(2025, 12, 20, 10, number, tzinfo=IST) for number in range(60)])
+    found = candles(sink.ticks, EngineSettings(window_minutes=(15,)))
+    assert [c.start_ms for c in found if c.source == EXCHANGE and c.window_minutes == 1] == [
+        int(datetime(2025, 12, 20, 10, number, tzinfo=IST).timestamp() * 1000) for number in range(60)
+    ]
+    ten_ms = int(datetime(2025, 12, 20, 10, 0, tzinfo=IST).timestamp() * 1000)
+    assert [(c.start_ms - ten_ms) // MINUTE_MS for c in found if c.window_minutes == 15] == [0, 15, 30, 45]
+    assert engine.book.session(KEY, ten_ms).start_ms == ten_ms
+    assert sink.states["segment|NSE_EQ"]()["changes"] == [{"at_ms": ten_ms, "status": "NORMAL_OPEN"}]
+
+
+def test_minutes_when_a_scheduled_session_lies_between_then_the_unscheduled_one_keeps_its_start() -> None:
+    day, evening_ms = (
+        SessionCalendar().day("NSE_EQ", "2025-12-16"),
+        int(datetime(2025, 12, 16, 20, tzinfo=IST).timestamp() * 1000),
+    )
+    opened = SegmentState("NORMAL_OPEN", "2025-12-16", (Change(evening_ms, "NORMAL_OPEN"),), unscheduled=True)
+    for hour, moved in ((10, False), (15, False), (19, True), (21, False)):
+        at_ms = int(datetime(2025, 12, 16, hour, tzinfo=IST).timestamp() * 1000)
+        assert (opened.open_since(at_ms, day).changes[0].at_ms == at_ms) is moved

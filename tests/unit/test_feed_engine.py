@@ -9,8 +9,9 @@ from hypothesis import strategies as st
 
 from orderflow.market.inference import InstrumentState
 from orderflow.market.session import SessionBook, SessionCalendar
+from orderflow.market.stored_state import restored_segments
 from orderflow.market.tick import Tick, tick_record
-from orderflow.upstox.engine import FeedEngine, restored_segments
+from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.resume import continued, restored_state
 from tests.feed.rig import INFY, TCS, TEN, ListSink, full, message, opening, wire
 

@@ -15,9 +15,10 @@ from orderflow.broker.resume import StateReader, _record, _starts
 from orderflow.market import records
 from orderflow.market.conformity import problem
 from orderflow.market.session import SegmentState, SessionBook, SessionCalendar
+from orderflow.market.stored_state import restored_segments
 from orderflow.market.tick import DayBar, Tick, tick_record
 from orderflow.market.transitions import Change
-from orderflow.upstox.engine import FeedEngine, restored_segments
+from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.resume import restored_state
 from tests.feed.rig import TCS, TEN, ListSink, full, message, opening, wire
 

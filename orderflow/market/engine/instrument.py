@@ -94,9 +94,8 @@ class InstrumentMinutes:
 
         Ticks come in the order of their topic, without repeats; one out of order still finds its place on the axis.
         """
-        start_ms, end_ms, phase = tick.session_start_ms, tick.session_end_ms, tick.session_phase
-        if start_ms is not None and end_ms is not None and (start_ms != self.session_start_ms or end_ms != self.session_end_ms):
-            self._take_session(start_ms, end_ms)
+        self._take_session(tick)
+        phase = tick.session_phase
         if phase in BEFORE_TRADING:
             self._take_auction(tick)
         ready = False
@@ -122,11 +121,13 @@ class InstrumentMinutes:
             self.last_sequence = sequence
         return ready
 
-    def fill(self, bar: Bar) -> FinalMinute | None:
+    def fill(self, tick: Tick, bar: Bar) -> FinalMinute | None:
         """Take an exchange's minute from before the first update, oldest first; returns it as final, once, if anything traded.
 
+        Its tick may tell that the session began earlier than the first status of the feed said.
         Such minutes have no place on the axis of cumulative volume: what traded before the first update lies below its origin.
         """
+        self._take_session(tick)
         minute = bar.start_ms // MINUTE_MS
         in_session = self.session_start_ms <= bar.start_ms < self.session_end_ms
         if not in_session or not self.filled_to < minute < self.first_minute:
@@ -134,9 +135,11 @@ class InstrumentMinutes:
         self.filled_to = minute
         return None if bar.volume == 0 else FinalMinute(exchange_candle(self.key, bar, EXCHANGE), ())
 
-    def _take_session(self, start_ms: int, end_ms: int) -> None:
+    def _take_session(self, tick: Tick) -> None:
         """Note the session's edges, which the feed may move; a first tick may have named none, a late one an earlier session."""
-        if end_ms <= self.session_start_ms:
+        start_ms, end_ms = tick.session_start_ms, tick.session_end_ms
+        known = self.session_start_ms, self.session_end_ms
+        if start_ms is None or end_ms is None or (start_ms, end_ms) == known or end_ms <= self.session_start_ms:
             return
         self.set_session(start_ms, end_ms)
         begin = start_ms // MINUTE_MS

@@ -190,7 +190,7 @@ class PartitionEngine:
     def _fill(self, known: Instrument, tick: Tick, out: list[Output]) -> None:
         """Publish a minute from before the first update as the exchange reports it."""
         self.changed.add(tick.instrument_key)
-        final = None if tick.bar is None else known.minutes.fill(tick.bar)
+        final = None if tick.bar is None else known.minutes.fill(tick, tick.bar)
         if final is not None:
             out.append(final)
             known.windows.add(final.candle)
