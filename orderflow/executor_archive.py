@@ -52,10 +52,9 @@ _NO_PACKAGE_OF_A_WORKER: Final = (
 )
 # The C library is the worker's own: it belongs to the kernel and the loader.
 _C_LIBRARY: Final = ("libc", "libm", "libdl", "libpthread", "librt", "libutil", "libresolv")
-# Spark imports its test tools when a stateful processor's first key arrives.
 _CHECK: Final = """
-import pyspark.daemon, pyspark.worker, pyspark.testing.utils, pyspark.sql.streaming.stateful_processor_api_client
-import orderflow.processing.final_flow, orderflow.processing.storage, orderflow.lake.packing
+import pyspark.daemon, pyspark.worker
+import orderflow.broker.changelog, orderflow.processing.final_flow, orderflow.processing.storage, orderflow.lake.packing
 import zoneinfo
 zoneinfo.ZoneInfo("Asia/Kolkata")
 """

@@ -5,15 +5,10 @@
 
 from __future__ import annotations
 
-import atexit
-import contextlib
 import hashlib
 import re
-import shutil
 import sys
 import tarfile
-import tempfile
-from collections.abc import Iterator
 from importlib import metadata
 from pathlib import Path
 from typing import Final
@@ -94,17 +89,3 @@ def require_same_contents(archive: Path) -> None:
     different = [name for name in Contents.__struct_fields__ if getattr(packed, name) != getattr(ours, name)]
     if different:
         raise SettingsError(f"EXECUTOR_PYTHON_ARCHIVE={archive} differs from this driver in {', '.join(different)}; {cure}")
-
-
-@contextlib.contextmanager
-def driver_directory() -> Iterator[None]:
-    """Let a JVM that is started in this context find the driver's own Python as INTERPRETER.
-
-    Spark knows one path of Python only, and takes it on the driver, too: there a Python process tells the states that a stateful
-    processor declares. The path is relative to the JVM's directory, where `python` is therefore a link to this Python.
-    """
-    directory = tempfile.mkdtemp(prefix="orderflow-driver-")
-    atexit.register(shutil.rmtree, directory, ignore_errors=True)
-    (Path(directory) / DIRECTORY).symlink_to(sys.prefix)
-    with contextlib.chdir(directory):
-        yield

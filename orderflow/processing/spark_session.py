@@ -6,7 +6,7 @@ from pathlib import Path
 
 from pyspark.sql import SparkSession
 
-from orderflow.processing.executor_python import DIRECTORY, INTERPRETER, driver_directory, require_same_contents
+from orderflow.processing.executor_python import DIRECTORY, INTERPRETER, require_same_contents
 from orderflow.settings import Settings
 
 
@@ -37,7 +37,6 @@ def _is_local(settings: Settings) -> bool:
 def _with_archive(builder: SparkSession.Builder, archive: Path) -> SparkSession:
     require_same_contents(archive)
     builder = builder.config("spark.archives", f"{archive.resolve().as_uri()}#{DIRECTORY}")
-    with driver_directory():
-        spark = builder.getOrCreate()
+    spark = builder.getOrCreate()
     spark.sparkContext.pythonExec = INTERPRETER
     return spark

@@ -80,7 +80,7 @@ _PASSING: Final = (
     "org.apache.kafka.common.errors.TimeoutException",
     "cannot look up topic",
     "stopped answering",
-    # Spark waits ten seconds for the driver's own Python worker; on a machine that starts everything at once that may not do.
+    # Spark waits ten seconds for a Python worker; on a machine that starts everything at once that may not do.
     "Python worker failed to connect back",
 )
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 
@@ -17,11 +15,9 @@ from orderflow.executor_archive import ArchiveError
 from orderflow.market.errors import SettingsError
 from orderflow.processing.executor_python import (
     CONTENTS,
-    INTERPRETER,
     Contents,
     contents,
     distributions,
-    driver_directory,
     require_same_contents,
 )
 from orderflow.settings import load
@@ -88,16 +84,6 @@ def test_distributions_when_listed_then_hold_what_workers_import_and_what_that_r
         "tzdata",
     }
     assert not found & {"dash", "plotly", "pytest"}
-
-
-def test_driver_directory_when_a_program_starts_in_it_then_the_interpreter_is_the_drivers(tmp_path: Path) -> None:
-    before = Path.cwd()
-    with driver_directory():
-        told = subprocess.run(
-            [INTERPRETER, "-c", "import sys, pyspark; print(sys.version)"], capture_output=True, text=True, check=True
-        )
-    assert told.stdout.strip() == sys.version
-    assert Path.cwd() == before
 
 
 def test_pack_when_the_name_is_no_archives_then_refuses(tmp_path: Path) -> None:
