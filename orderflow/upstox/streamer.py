@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
 
-from prometheus_client import REGISTRY
+from prometheus_client import REGISTRY, CollectorRegistry
 
 from orderflow.health import Health, HealthServer
 from orderflow.market.errors import OrderflowError
@@ -72,10 +72,10 @@ class _Running:
 
 
 class UpstoxStreamer:
-    """Stream the settings' instruments into `storage` until SIGTERM or SIGINT."""
+    """Stream the settings' instruments into `storage` until SIGTERM or SIGINT; its metrics are `registry`'s."""
 
-    def __init__(self, settings: Settings, storage: Storage) -> None:
-        self._settings, self._storage = settings, storage
+    def __init__(self, settings: Settings, storage: Storage, registry: CollectorRegistry = REGISTRY) -> None:
+        self._settings, self._storage, self._registry = settings, storage, registry
         self._url = checked_url(settings.feed_url)
         tls_options(settings.ca_file)
         self._tokens = TokenSource(settings.access_token, settings.access_token_file)
@@ -86,7 +86,7 @@ class UpstoxStreamer:
         self._running: _Running | None = None
         self._resolution: Resolution | None = None
         self._leases = None if settings.zookeeper.hosts == NO_ZOOKEEPER else InstrumentLeases(settings.zookeeper, self._owner)
-        self._lag = PublishLag(REGISTRY)
+        self._lag = PublishLag(registry)
         self._watchdog = Watchdog(_HUNG_SECONDS, "no update has been handled")
         self._keys: tuple[str, ...] = ()
         self._reported_at = time.monotonic()
@@ -102,9 +102,9 @@ class UpstoxStreamer:
         """Stream until asked to stop; return the exit code 0. Raises OrderflowError with what the user can do."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.stop)
-        REGISTRY.register(FigureCollector(self._figures()))
-        REGISTRY.register(InstrumentCollector(self._instruments))
-        with HealthServer(self._settings.health_host, self._settings.health_port, self.health):
+        self._registry.register(FigureCollector(self._figures()))
+        self._registry.register(InstrumentCollector(self._instruments))
+        with HealthServer(self._settings.health_host, self._settings.health_port, self.health, self._registry):
             try:
                 self._stream()
             except OrderflowError:

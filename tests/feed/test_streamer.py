@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client import REGISTRY
+from prometheus_client import CollectorRegistry
 
 from orderflow.settings import load
 from orderflow.simulator.in_process import SimulatorServer
@@ -89,8 +89,8 @@ def test_streamer_when_two_connections_and_modes_are_set_then_ticks_of_all_come_
         "SPOOL_DIR": str(tmp_path),
         "HEALTH_PORT": "0",
     }
-    storage = ListStorage()
-    streamer = UpstoxStreamer(load(environ, tmp_path / "none"), storage)
+    storage, registry = ListStorage(), CollectorRegistry()
+    streamer = UpstoxStreamer(load(environ, tmp_path / "none"), storage, registry)
     ticks = storage.sink.ticks
     seen: dict[str, Any] = {}
 
@@ -98,8 +98,8 @@ def test_streamer_when_two_connections_and_modes_are_set_then_ticks_of_all_come_
         try:
             eventually(lambda: len(ticks) == 2 and streamer.health().healthy, lambda: f"no ticks: {streamer.health()}", 30.0)
             seen["requests"] = sorted(asked(server))
-            seen["connected"] = REGISTRY.get_sample_value("orderflow_feed_connected")
-            seen["connections"] = REGISTRY.get_sample_value("orderflow_feed_connections_total")
+            seen["connected"] = registry.get_sample_value("orderflow_feed_connected")
+            seen["connections"] = registry.get_sample_value("orderflow_feed_connections_total")
             watch_list.write_text(f"{TCS}\n{INFY}\n")
             eventually(lambda: len(ticks) == 3, lambda: f"no change of mode: {streamer.health()}", 30.0)
         finally:
