@@ -119,18 +119,18 @@ def estimate(rule: str, packet: Packet) -> Verdict:
     return verdict(LEE_READY, evidence._replace(prev_bid=evidence.bid, prev_ask=evidence.ask))
 
 
-def figures(found: Sequence[Packet], splits: Sequence[Verdict]) -> Figures:
-    volume = sum(packet.true_buy + packet.true_sell for packet in found)
+def figures(recorded: Sequence[Packet], splits: Sequence[Verdict]) -> Figures:
+    volume = sum(packet.true_buy + packet.true_sell for packet in recorded)
     wrong, minutes = 0, defaultdict(int)
-    for packet, (buy, sell, *_) in zip(found, splits, strict=True):
+    for packet, (buy, sell, *_) in zip(recorded, splits, strict=True):
         wrong += abs(buy - packet.true_buy) + abs(sell - packet.true_sell)
         minutes[(packet.time_ms - 1) // 60_000] += (buy - sell) - (packet.true_buy - packet.true_sell)
     return Figures(1 - wrong / (2 * volume), sum(map(abs, minutes.values())) / volume)
 
 
-def full_minutes(found: Sequence[Packet], splits: Sequence[Verdict], shortest_ms: int) -> Iterator[Minute]:
+def full_minutes(recorded: Sequence[Packet], splits: Sequence[Verdict], shortest_ms: int) -> Iterator[Minute]:
     """Yield the minutes whose packets span at least `shortest_ms`."""
-    for _, group in groupby(zip(found, splits, strict=True), lambda pair: (pair[0].time_ms - 1) // 60_000):
+    for _, group in groupby(zip(recorded, splits, strict=True), lambda pair: (pair[0].time_ms - 1) // 60_000):
         rows = list(group)
         volume = sum(packet.true_buy + packet.true_sell for packet, _ in rows)
         if volume == 0 or rows[-1][0].time_ms - rows[0][0].time_ms < shortest_ms:
@@ -149,10 +149,10 @@ def paid_spread(evidence: Evidence) -> float:
     return evidence.traded_volume * (evidence.prev_ask - evidence.prev_bid) / evidence.ltp * 10_000
 
 
-def write(path: Path, found: Sequence[Packet], splits: Sequence[Verdict]) -> None:
+def write(path: Path, recorded: Sequence[Packet], splits: Sequence[Verdict]) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     columns = {
-        "packet_time_ms": [packet.time_ms for packet in found],
+        "packet_time_ms": [packet.time_ms for packet in recorded],
         "est_buy_volume": [s.buy for s in splits],
         "est_sell_volume": [s.sell for s in splits],
     }
@@ -185,15 +185,15 @@ def main() -> None:
             continue
         rows = pq.read_table(path).to_pylist()
         for interval_ms in [1_000 * seconds for seconds in args.conflate or ()] or [int(match[2])]:
-            found = list(packets(conflated(rows, interval_ms) if args.conflate else rows))
-            if not any(packet.true_buy + packet.true_sell for packet in found):
+            recorded = list(packets(conflated(rows, interval_ms) if args.conflate else rows))
+            if not any(packet.true_buy + packet.true_sell for packet in recorded):
                 continue
-            splits = {rule: [estimate(rule, packet) for packet in found] for rule in RULES}
-            sets[interval_ms, match[1]].append((path.stem, {rule: figures(found, splits[rule]) for rule in RULES}))
-            minutes[interval_ms] += full_minutes(found, splits[ESTIMATOR], FULL_MINUTE_MS if interval_ms < 10_000 else 0)
+            splits = {rule: [estimate(rule, packet) for packet in recorded] for rule in RULES}
+            sets[interval_ms, match[1]].append((path.stem, {rule: figures(recorded, splits[rule]) for rule in RULES}))
+            minutes[interval_ms] += full_minutes(recorded, splits[ESTIMATOR], FULL_MINUTE_MS if interval_ms < 10_000 else 0)
             for rule in RULES if args.write else ():
                 name = path.name.replace(f"_{match[2]}ms_", f"_{interval_ms}ms_")
-                write(args.write / rule.replace(" ", "_") / name, found, splits[rule])
+                write(args.write / rule.replace(" ", "_") / name, recorded, splits[rule])
     if not sets:
         parser.error(f"{args.data} holds no <name>_<ms>ms_p<phase>.parquet")
     print_tables(sets, with_files=args.files)
@@ -219,19 +219,19 @@ def print_tables(sets: dict[tuple[int, str], list[tuple[str, dict[str, Figures]]
 
 def print_bands(minutes: dict[int, list[Minute]]) -> None:
     """Print how often the band held, by interval, by spread and by grade."""
-    every = [minute for found in minutes.values() for minute in found]
-    classes = [(f"{interval_ms} ms", found) for interval_ms, found in sorted(minutes.items())]
+    every = [minute for of_class in minutes.values() for minute in of_class]
+    classes = [(f"{interval_ms} ms", of_class) for interval_ms, of_class in sorted(minutes.items())]
     for name, least, most in SPREADS:
         classes.append((f"spread {name} bp", [minute for minute in every if least <= minute.spread < most]))
     for name in ("high", "medium", "low"):
         classes.append((f"grade {name}", [minute for minute in every if minute.grade == name]))
     print("\n| minutes | number | band held | median band / volume | mean error / volume | error above 0.3 of the volume |")
     print("|---|---|---|---|---|---|")
-    for name, found in classes:
-        if found:
-            held, error = fmean(minute.held for minute in found), fmean(minute.error for minute in found)
-            width, bad = median(minute.width for minute in found), fmean(minute.error > 0.3 for minute in found)
-            print(f"| {name} | {len(found)} | {held:.1%} | {width:.1%} | {error:.1%} | {bad:.1%} |")
+    for name, of_class in classes:
+        if of_class:
+            held, error = fmean(minute.held for minute in of_class), fmean(minute.error for minute in of_class)
+            width, bad = median(minute.width for minute in of_class), fmean(minute.error > 0.3 for minute in of_class)
+            print(f"| {name} | {len(of_class)} | {held:.1%} | {width:.1%} | {error:.1%} | {bad:.1%} |")
 
 
 if __name__ == "__main__":

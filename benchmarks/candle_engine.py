@@ -276,11 +276,11 @@ def read(brokers: str, topic: str, begin: list[int]) -> Iterator[tuple[str, byte
     consumer.close()
 
 
-def difference(found: dict[str, Candles]) -> str:
+def difference(by_engine: dict[str, Candles]) -> str:
     """Return how the candles of the engines differ, or nothing."""
-    names = list(found)
+    names = list(by_engine)
     for name in names[1:]:
-        first, other = found[names[0]], found[name]
+        first, other = by_engine[names[0]], by_engine[name]
         unequal = sorted(each for each in first.keys() | other.keys() if first.get(each) != other.get(each))
         if unequal:
             shown = "; ".join(f"{each}: {first.get(each)} and {other.get(each)}" for each in unequal[:3])

@@ -91,7 +91,7 @@ def main() -> int:
     parser.add_argument("--no-browser", action="store_true", help="only viewers that speak the protocol")
     options = parser.parse_args()
     with urllib.request.urlopen(f"{options.url}/api/instruments", timeout=10) as answer:
-        instruments = [one["key"] for one in json.load(answer)]
+        instruments = [listing["key"] for listing in json.load(answer)]
     if not instruments:
         print(f"{options.url} shows no instrument yet; start a feed first (make demo)", file=sys.stderr)
         return 1

@@ -25,11 +25,11 @@ def first_chart(driver: Any, url: str) -> float:
     """Open the page and return when its first chart was drawn."""
     driver.get(url)
     deadline = time.monotonic() + PATIENCE_SECONDS
-    while (found := driver.execute_script(MARK)) is None:
+    while (milliseconds := driver.execute_script(MARK)) is None:
         if time.monotonic() > deadline:
             raise SystemExit(f"{url} shows no chart within {PATIENCE_SECONDS:.0f} s")
         time.sleep(0.02)
-    return float(found)
+    return float(milliseconds)
 
 
 def main() -> int:
@@ -40,17 +40,17 @@ def main() -> int:
     options = Options()
     for argument in (*ARGUMENTS.split(), "--window-size=1440,900"):
         options.add_argument(argument)
-    found: dict[str, list[float]] = {"cold": [], "cached": []}
+    times: dict[str, list[float]] = {"cold": [], "cached": []}
     for _ in range(options.times):
         driver = webdriver.Chrome(options=options, service=Service("/usr/bin/chromedriver"))
         try:
-            for kind, times in found.items():
-                times.append(first_chart(driver, options.url))
-                print(f"{kind:6} {times[-1]:6.0f} ms   load average {os.getloadavg()[0]:.1f}", flush=True)
+            for kind, measured in times.items():
+                measured.append(first_chart(driver, options.url))
+                print(f"{kind:6} {measured[-1]:6.0f} ms   load average {os.getloadavg()[0]:.1f}", flush=True)
         finally:
             driver.quit()
-    for kind, times in found.items():
-        print(f"{kind:6} median {statistics.median(times):.0f} ms, worst {max(times):.0f} ms")
+    for kind, measured in times.items():
+        print(f"{kind:6} median {statistics.median(measured):.0f} ms, worst {max(measured):.0f} ms")
     return 0
 
 

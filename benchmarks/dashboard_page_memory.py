@@ -19,7 +19,7 @@ MODES = ("chart", "footprint")
 def sample(driver: Any) -> tuple[float, int, int]:
     """Return the JavaScript heap in MB after a collection, the document's nodes, and the listeners."""
     driver.execute_cdp_cmd("HeapProfiler.collectGarbage", {})
-    metrics = {one["name"]: one["value"] for one in driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]}
+    metrics = {metric["name"]: metric["value"] for metric in driver.execute_cdp_cmd("Performance.getMetrics", {})["metrics"]}
     return metrics["JSHeapUsedSize"] / 1e6, int(metrics["Nodes"]), int(metrics["JSEventListeners"])
 
 

@@ -39,9 +39,9 @@ def main() -> int:
     options = parser.parse_args()
     with urllib.request.urlopen(f"{options.url}/api/instruments", timeout=10) as answer:
         listed = json.load(answer)
-    keys = [one["key"] for one in listed][: options.choices]
+    keys = [listing["key"] for listing in listed][: options.choices]
     with urllib.request.urlopen(f"{options.url}/api/dates", timeout=30) as answer:
-        dates = [date for date in json.load(answer) if date not in {one["date"] for one in listed}]
+        dates = [date for date in json.load(answer) if date not in {listing["date"] for listing in listed}]
     if len(keys) < 2:
         print(f"{options.url} shows fewer than two instruments; choosing needs another one", file=sys.stderr)
         return 1
@@ -56,13 +56,13 @@ def main() -> int:
         past = [{"instrument": key, "mode": "chart", "date": date} for date in dates[-1:] for key in keys]
         rounds |= {"past day, first": past, "past day, again": past}
         for name, changes in rounds.items():
-            found = [driver.execute_async_script(CHOOSE, change) for change in changes]
-            if not found:
+            choices = [driver.execute_async_script(CHOOSE, change) for change in changes]
+            if not choices:
                 continue
-            times = sorted(time for time, _ in found)
-            most = max(rows for _, rows in found)
+            times = sorted(time for time, _ in choices)
+            most = max(rows for _, rows in choices)
             shown = f"median {statistics.median(times):.0f} ms, slowest {times[-1]:.0f} ms"
-            print(f"{name:16} {len(found)} choices, up to {most} candles: {shown}")
+            print(f"{name:16} {len(times)} choices, up to {most} candles: {shown}")
     finally:
         driver.quit()
     return 0

@@ -186,11 +186,11 @@ def true_booking(trades: Iterable[Trade]) -> Booking:
 
 
 def minute_ranges(trades: Iterable[Trade]) -> dict[int, tuple[int, int]]:
-    found: dict[int, tuple[int, int]] = {}
+    ranges: dict[int, tuple[int, int]] = {}
     for trade in trades:
-        low, high = found.get(trade.minute, (trade.price, trade.price))
-        found[trade.minute] = (min(low, trade.price), max(high, trade.price))
-    return found
+        low, high = ranges.get(trade.minute, (trade.price, trade.price))
+        ranges[trade.minute] = (min(low, trade.price), max(high, trade.price))
+    return ranges
 
 
 def hidden(day: Day, step: int) -> Hidden:
@@ -224,12 +224,12 @@ def misplaced(estimated: Booking, truth: Booking, places: Sequence[int]) -> floa
 
 
 def minutes(booking: Booking) -> dict[int, list[Level]]:
-    found: dict[int, dict[int, Counter[str]]] = {}
+    levels_by_minute: dict[int, dict[int, Counter[str]]] = {}
     for (minute, price, side), volume in booking.items():
-        found.setdefault(minute, {}).setdefault(price, Counter())[side] += volume
+        levels_by_minute.setdefault(minute, {}).setdefault(price, Counter())[side] += volume
     return {
         minute: [Level(price, sides["buy"], sides["sell"], sides["unclassified"]) for price, sides in sorted(prices.items())]
-        for minute, prices in found.items()
+        for minute, prices in levels_by_minute.items()
     }
 
 
@@ -237,8 +237,8 @@ def compare(estimated: Booking, truth: Booking, tick_paise: int) -> Errors:
     ours, theirs = minutes(estimated), minutes(truth)
     both = ours.keys() & theirs.keys()
     off = [abs(control(ours[minute]) - control(theirs[minute])) for minute in both]
-    found = {(minute, *one) for minute in both for one in imbalances(ours[minute], tick_paise)}
-    real = {(minute, *one) for minute in both for one in imbalances(theirs[minute], tick_paise)}
+    ours_marked = {(minute, *imbalance) for minute in both for imbalance in imbalances(ours[minute], tick_paise)}
+    real = {(minute, *imbalance) for minute in both for imbalance in imbalances(theirs[minute], tick_paise)}
     return Errors(
         misplaced(estimated, truth, (0, 2)),
         misplaced(estimated, truth, (0, 1)),
@@ -246,8 +246,8 @@ def compare(estimated: Booking, truth: Booking, tick_paise: int) -> Errors:
         misplaced(estimated, truth, (1,)),
         fmean(ticks == 0 for ticks in off),
         fmean(ticks <= tick_paise for ticks in off),
-        len(found & real) / max(len(real), 1),
-        len(found & real) / max(len(found), 1),
+        len(ours_marked & real) / max(len(real), 1),
+        len(ours_marked & real) / max(len(ours_marked), 1),
     )
 
 
@@ -257,7 +257,7 @@ def control(levels: Iterable[Level]) -> int:
 
 def imbalances(levels: Sequence[Level], tick_paise: int) -> list[tuple[int, str]]:
     least = max(1, round(IMBALANCE_VOLUME_SHARE * sum(level.volume for level in levels)))
-    return [tuple(one) for one in diagonal_imbalances(levels, tick_paise, min_volume=least)]
+    return [tuple(imbalance) for imbalance in diagonal_imbalances(levels, tick_paise, min_volume=least)]
 
 
 def main() -> None:

@@ -88,11 +88,11 @@ def store(settings: Settings, month: Path) -> None:
 
 def query(url: str, call: str, runs: int = 5) -> None:
     code = QUERY.format(url=url, call=call)
-    found = [json.loads(subprocess.check_output([sys.executable, "-c", code], cwd=ROOT)) for _ in range(runs)]
-    seconds = [run[1] for run in found]
-    importing, computing = (statistics.median(run[column] for run in found) for column in (0, 4))
+    timings = [json.loads(subprocess.check_output([sys.executable, "-c", code], cwd=ROOT)) for _ in range(runs)]
+    seconds = [run[1] for run in timings]
+    importing, computing = (statistics.median(run[column] for run in timings) for column in (0, 4))
     print(
-        f"{call}: {found[0][2]} rows, {found[0][3]} bytes read; first {seconds[0]:.2f} s, median of {runs} processes "
+        f"{call}: {timings[0][2]} rows, {timings[0][3]} bytes read; first {seconds[0]:.2f} s, median of {runs} processes "
         f"{statistics.median(seconds):.2f} s with {computing:.2f} s of CPU, slowest {max(seconds):.2f} s, import {importing:.2f}"
     )
 

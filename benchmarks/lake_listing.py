@@ -77,14 +77,14 @@ def main() -> int:
     parser.add_argument("--instruments", type=int, default=50)
     parser.add_argument("--offset", type=int, default=9_000, help="added to every port")
     arguments = parser.parse_args()
-    stocks = [one for one in choose(str(arguments.instruments + 1)) if not one.is_index]
+    stocks = [model for model in choose(str(arguments.instruments + 1)) if not model.is_index]
     date, key = LAST_DAY.isoformat(), stocks[0].key
     with tempfile.TemporaryDirectory() as directory:
         environment = {**os.environ, "DATA_DIR": directory, "PORT_OFFSET": str(arguments.offset), "PYTHON": sys.executable}
         env = dict(open_stack({**environment, "ENV_FILE": os.devnull}).env)
-        found = settings.load(env)
+        config = settings.load(env)
         with servers(env, Path(directory)):
-            files, stored = LakeFiles(found.hdfs), 0
+            files, stored = LakeFiles(config.hdfs), 0
             empty = {table: io.BytesIO() for table in (CANDLES, FOOTPRINT)}
             for table, out in empty.items():
                 pq.write_table(arrow_schema(table.fields).empty_table(), out)
@@ -95,9 +95,9 @@ def main() -> int:
                         files.add(table, day.isoformat(), "synthetic", out.getvalue())
                 stored = count
                 print(f"{count} days of {len(stocks)} instruments", flush=True)
-                timed("python -m orderflow lake", lambda: day_commands.catalogue(found))
-                timed("lake verify of one day", lambda: day_commands.verify(found, date))
-                timed("one share's day, a new connection", lambda: History.connect(found.hdfs).ticks(key, date))
+                timed("python -m orderflow lake", lambda: day_commands.catalogue(config))
+                timed("lake verify of one day", lambda: day_commands.verify(config, date))
+                timed("one share's day, a new connection", lambda: History.connect(config.hdfs).ticks(key, date))
     return 0
 
 

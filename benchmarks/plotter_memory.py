@@ -44,7 +44,7 @@ from orderflow.simulator.market_model import MarketModel
 from orderflow.upstox.decode import decode
 
 DAY = "2025-12-15"
-MODELS = tuple(one for one in DEMO if not one.is_index)[:4]
+MODELS = tuple(model for model in DEMO if not model.is_index)[:4]
 FINAL_AFTER = 2
 COMINGS = 20
 Records = list[tuple[str, bytes]]
@@ -91,11 +91,11 @@ def trade(tick: Tick, session: Session) -> dict[str, object]:
 
 def minute_records(start: int, trades: list[dict[str, object]]) -> Records:
     """Return the final candle and the footprint of one minute's trades."""
-    prices = [float(one["price"]) for one in trades]
+    prices = [float(traded["price"]) for traded in trades]
     buy, sell, none, total = (
-        sum(int(one[name]) for one in trades) for name in ("buy_volume", "sell_volume", "unclassified_volume", "volume")
+        sum(int(traded[name]) for traded in trades) for name in ("buy_volume", "sell_volume", "unclassified_volume", "volume")
     )
-    mean = sum(price * int(one["volume"]) for price, one in zip(prices, trades, strict=True)) / max(total, 1)
+    mean = sum(price * int(traded["volume"]) for price, traded in zip(prices, trades, strict=True)) / max(total, 1)
     key = str(trades[0]["instrument_key"])
     candle = Candle(
         start_ms=start, end_ms=start + MINUTE_MS, instrument=key, open=prices[0], high=max(prices), low=min(prices),
@@ -106,12 +106,12 @@ def minute_records(start: int, trades: list[dict[str, object]]) -> Records:
         tick_low=min(prices), tick_close=prices[-1], tick_buy_volume=buy, tick_sell_volume=sell,
     )  # fmt: skip
     levels: dict[int, Counter[str]] = defaultdict(Counter)
-    for one, price in zip(trades, prices, strict=True):
+    for traded, price in zip(trades, prices, strict=True):
         for side in ("buy_volume", "sell_volume", "unclassified_volume"):
-            levels[in_units(price, PAISE)][side] += int(one[side])
+            levels[in_units(price, PAISE)][side] += int(traded[side])
     edges = {"window_start": iso_from_ms(start), "window_end": iso_from_ms(start + MINUTE_MS), "instrument": key}
     sides = ("buy_volume", "sell_volume", "unclassified_volume")
-    rows = [{**edges, "price": price, **{side: found[side] for side in sides}} for price, found in sorted(levels.items())]
+    rows = [{**edges, "price": price, **{side: volumes[side] for side in sides}} for price, volumes in sorted(levels.items())]
     return [(topics.ORDERFLOW, orjson.dumps(candle.to_record())), *((topics.FOOTPRINT, orjson.dumps(row)) for row in rows)]
 
 
@@ -131,7 +131,7 @@ def model_minutes(instrument: Instrument, minutes: int, rate: float) -> dict[int
             running[start].append((topics.TRADES, orjson.dumps(trades[start][-1])))
         if len(running[start]) % 10 == 0:
             running[start].append((topics.TICKS, orjson.dumps(tick_record(tick))))
-    return {start: (found, minute_records(start, trades[start]) if trades[start] else []) for start, found in running.items()}
+    return {start: (forming, minute_records(start, trades[start]) if trades[start] else []) for start, forming in running.items()}
 
 
 def resident_mib() -> float:

@@ -81,9 +81,9 @@ def behind(stack: Stack) -> str:
         with urllib.request.urlopen(f"http://127.0.0.1:{stack.env[service + '_HEALTH_PORT']}/metrics", timeout=10) as response:
             text = response.read().decode()
         name = f'orderflow_query_offsets_behind_latest{{query="{query}"}} '
-        found = [float(line.removeprefix(name)) for line in text.splitlines() if line.startswith(name)]
-        if not found or found[0] > 100:
-            lines.append(f"{query} {found[0] if found else '?'}")
+        values = [float(line.removeprefix(name)) for line in text.splitlines() if line.startswith(name)]
+        if not values or values[0] > 100:
+            lines.append(f"{query} {values[0] if values else '?'}")
     return ", ".join(lines)
 
 
@@ -108,11 +108,11 @@ def sample(stack: Stack, began: float) -> dict[str, float]:
     web = f"{stack.env['NAMENODE_HTTP_URL']}/webhdfs/v1/trading"
     for part in ("ticks", "candles", "footprint", "checkpoints"):
         try:
-            found = answer(f"{web}/{part}?op=GETCONTENTSUMMARY")["ContentSummary"]
+            summary = answer(f"{web}/{part}?op=GETCONTENTSUMMARY")["ContentSummary"]
         except OSError:
             continue
-        row[f"{part} files"] = found["fileCount"]
-        row[f"{part} HDFS MiB"] = round(found["length"] / MIB, 2)
+        row[f"{part} files"] = summary["fileCount"]
+        row[f"{part} HDFS MiB"] = round(summary["length"] / MIB, 2)
     row["Kafka disk MiB"] = round(directory_bytes(stack.data_dir / "kafka") / MIB, 1)
     row["data directory GiB"] = round(directory_bytes(stack.data_dir) / (1 << 30), 3)
     try:
@@ -165,7 +165,7 @@ def main() -> int:
         "FEED_SESSION": options.session,
         "FEED_SPEED": str(options.speed),
         "SIM_RATE": str(options.rate),
-        "INSTRUMENT": ",".join(one.key for one in catalogue.choose(str(options.instruments))),
+        "INSTRUMENT": ",".join(model.key for model in catalogue.choose(str(options.instruments))),
         "TIMEOUT": "600",
     }
 

@@ -190,7 +190,7 @@ def health(port: str) -> str:
 def ticks_in(brokers: str) -> list[dict[str, Any]]:
     """Return every tick that Kafka has, heartbeats left out."""
     consumer = Consumer({"bootstrap.servers": brokers, "group.id": "soak", "enable.auto.commit": False})
-    found = []
+    ticks = []
     for partition in consumer.list_topics(topics.TICKS, timeout=20).topics[topics.TICKS].partitions:
         low, high = consumer.get_watermark_offsets(TopicPartition(topics.TICKS, partition), timeout=20)
         consumer.assign([TopicPartition(topics.TICKS, partition, low)])
@@ -198,14 +198,14 @@ def ticks_in(brokers: str) -> list[dict[str, Any]]:
         while at < high:
             for message in consumer.consume(1_000, 1.0):
                 at = message.offset() + 1
-                found.append(json.loads(message.value()))
+                ticks.append(json.loads(message.value()))
     consumer.close()
-    return [tick for tick in found if tick["kind"] in ("snapshot", "update")]
+    return [tick for tick in ticks if tick["kind"] in ("snapshot", "update")]
 
 
 def judged(messages: list[dict[str, Any]], ticks: list[dict[str, Any]], handshakes: int) -> str:
     """Return what is wrong, or nothing."""
-    sent = {(key, int(one["fullFeed"]["marketFF"]["vtt"])) for each in messages for key, one in each.get("feeds", {}).items()}
+    sent = {(key, int(feed["fullFeed"]["marketFF"]["vtt"])) for each in messages for key, feed in each.get("feeds", {}).items()}
     stored = {(tick["instrument_key"], tick["vtt"]) for tick in ticks}
     wrong = [] if handshakes == 1 else [f"{handshakes} handshakes instead of one"]
     if stored != sent:

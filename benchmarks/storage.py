@@ -137,7 +137,7 @@ def cpu_seconds() -> dict[str, float]:
     return used
 
 
-def store(found: settings.Settings, arguments: argparse.Namespace, jars: Path) -> None:
+def store(config: settings.Settings, arguments: argparse.Namespace, jars: Path) -> None:
     """Run the query over all that is there, and print what each batch took."""
     from pyspark.sql import SparkSession
 
@@ -156,10 +156,10 @@ def store(found: settings.Settings, arguments: argparse.Namespace, jars: Path) -
     before, began = cpu_seconds(), time.monotonic()
     query = storage_query(
         spark,
-        found,
+        config,
         TICKS,
-        extent=partial(topic_extent, found.kafka, TICKS.topic),
-        writer=partial(HdfsParquetSink, spark, found.namenode_url, TICKS),
+        extent=partial(topic_extent, config.kafka, TICKS.topic),
+        writer=partial(HdfsParquetSink, spark, config.namenode_url, TICKS),
         packing=partial(packs, TICKS),
         trigger_seconds=1,
         cores=arguments.cores,
@@ -187,9 +187,9 @@ def store(found: settings.Settings, arguments: argparse.Namespace, jars: Path) -
     spark.stop()
 
 
-def verified(found: settings.Settings, count: int, instruments: int, size: int) -> bool:
+def verified(config: settings.Settings, count: int, instruments: int, size: int) -> bool:
     """Print what is stored, and tell whether each tick is there once."""
-    history = History.connect(found.hdfs)
+    history = History.connect(config.hdfs)
     rows = history.table(TICKS, DATE, columns=["instrument_key", "sequence", "vtt"])
     distinct = rows.group_by(["instrument_key", "sequence"]).aggregate([]).num_rows
     files = history.files(TICKS, DATE)
@@ -220,14 +220,14 @@ def main() -> int:
             "PYTHONPATH": str(ROOT),
             "SPARK_LOCAL_IP": "127.0.0.1",
         }
-        found = settings.load(env)
+        config = settings.load(env)
         with servers(env, Path(directory)):
-            used, size = fill(found.kafka.brokers, arguments.ticks, arguments.instruments, arguments.codec)
+            used, size = fill(config.kafka.brokers, arguments.ticks, arguments.instruments, arguments.codec)
             log = sum(file.stat().st_size for file in Path(directory).glob("kafka/log/upstox_ticks-*/*.log"))
             each = f"{log / arguments.ticks:.0f} bytes a tick; made and produced in {used:.1f} s of CPU"
             print(f"{arguments.ticks} ticks in Kafka, {arguments.codec}: {each}")
-            store(found, arguments, Path(env["ARTIFACTS_DIR"]) / "spark")
-            return 0 if verified(found, arguments.ticks, arguments.instruments, size) else 1
+            store(config, arguments, Path(env["ARTIFACTS_DIR"]) / "spark")
+            return 0 if verified(config, arguments.ticks, arguments.instruments, size) else 1
 
 
 if __name__ == "__main__":

@@ -80,11 +80,11 @@ class Ivy:
 
     def command(self, arguments: Sequence[str]) -> list[str]:
         """Return the command line. Raises ArtifactsError when pyspark has no Ivy."""
-        found = sorted(self.jars.glob("ivy-*.jar"))
-        if not found:
+        ivy_jars = sorted(self.jars.glob("ivy-*.jar"))
+        if not ivy_jars:
             raise ArtifactsError(f"no Ivy in {self.jars}: pyspark is not installed; run make setup")
         options = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1", "-Xmx128m", "-Djava.net.preferIPv4Stack=true")
-        return [self.java, *options, "-cp", str(found[-1]), "org.apache.ivy.Main", *arguments]
+        return [self.java, *options, "-cp", str(ivy_jars[-1]), "org.apache.ivy.Main", *arguments]
 
 
 def read_lock(text: str) -> list[Artifact]:
@@ -94,7 +94,7 @@ def read_lock(text: str) -> list[Artifact]:
 
 def lock_text(artifacts: Iterable[Artifact], wanted: bytes) -> str:
     """Return a lock file for what `wanted`, the content of ivy.xml, comes to."""
-    lines = (artifact.to_line() for artifact in sorted(artifacts, key=lambda one: (*_module_of(one), one.classifier)))
+    lines = (artifact.to_line() for artifact in sorted(artifacts, key=lambda each: (*_module_of(each), each.classifier)))
     return "\n".join((f"# Of deploy/ivy.xml {_sha256(wanted)}; made by: python -m deploy.artifacts lock", *lines, ""))
 
 
@@ -163,15 +163,15 @@ def resolve(ivy: Ivy, wanted: Path) -> list[Artifact]:
         run = subprocess.run(ivy.command(arguments), capture_output=True, text=True, check=False)
         if run.returncode:
             raise ArtifactsError(f"Ivy could not resolve {wanted}:\n{run.stdout[-2000:]}{run.stderr[-2000:]}")
-        found: dict[tuple[str, ...], dict[str, Path]] = {}
+        by_coordinates: dict[tuple[str, ...], dict[str, Path]] = {}
         for configuration in CONFIGURATIONS:
             for path in Path(scratch, configuration).rglob("*.jar"):
                 organisation, module, revision = path.relative_to(Path(scratch, configuration)).parts[:3]
                 classifier = path.stem.removeprefix(f"{module}-{revision}").removeprefix("-")
-                found.setdefault((organisation, module, revision, classifier), {})[configuration] = path
+                by_coordinates.setdefault((organisation, module, revision, classifier), {})[configuration] = path
         return [
             Artifact(_sha256(path.read_bytes()), path.stat().st_size, tuple(places), *coordinates)
-            for coordinates, places in sorted(found.items())
+            for coordinates, places in sorted(by_coordinates.items())
             for path in (next(iter(places.values())),)
         ]
 

@@ -51,20 +51,20 @@ def jars(lock: str) -> Iterator[Jar]:
 
 def packages(requirements: str) -> dict[str, str]:
     """Return name -> installed version of the Python packages that the requirements bring along, sorted by name."""
-    found: dict[str, str] = {}
+    versions: dict[str, str] = {}
     wanted = [Requirement(line) for line in requirements.splitlines() if line[:1].isalpha()]
     while wanted:
         requirement = wanted.pop()
         name = canonicalize_name(requirement.name)
         installed = distribution(name)
-        known = name in found and not requirement.extras
-        found[name] = installed.version
+        known = name in versions and not requirement.extras
+        versions[name] = installed.version
         if not known:
             extras = requirement.extras or {""}
             for need in map(Requirement, installed.requires or ()):
-                if need.marker is None or any(need.marker.evaluate({"extra": one}) for one in extras):
+                if need.marker is None or any(need.marker.evaluate({"extra": extra}) for extra in extras):
                     wanted.append(need)
-    return dict(sorted(found.items()))
+    return dict(sorted(versions.items()))
 
 
 def bill_of_materials(python: Mapping[str, str], java: Iterator[Jar]) -> str:
@@ -100,16 +100,16 @@ def check(python: Mapping[str, str], command: tuple[str, ...] = (sys.executable,
         options = ("--disable-pip", "--no-deps", "--progress-spinner=off", "--format=json", "--requirement", file.name)
         answer = subprocess.run([*command, *options], capture_output=True, text=True, check=False)
     try:
-        found = json.loads(answer.stdout)["dependencies"]
+        dependencies = json.loads(answer.stdout)["dependencies"]
     except (ValueError, KeyError):
         lines = answer.stderr.strip().splitlines() or ["it says nothing"]
         print(f"NOT CHECKED for known vulnerabilities, pip-audit got no answer: {lines[-1]}")
         return 0
-    vulnerable = [(one, problem) for one in found for problem in one.get("vulns", ())]
-    for one, problem in vulnerable:
+    vulnerable = [(package, problem) for package in dependencies for problem in package.get("vulns", ())]
+    for package, problem in vulnerable:
         cure = ", ".join(problem["fix_versions"]) or "no version yet"
-        print(f"{one['name']} {one['version']}: {problem['id']}, mended in {cure}")
-    print(f"{len(vulnerable)} known vulnerabilities in {len(found)} Python packages")
+        print(f"{package['name']} {package['version']}: {problem['id']}, mended in {cure}")
+    print(f"{len(vulnerable)} known vulnerabilities in {len(dependencies)} Python packages")
     return 1 if vulnerable else 0
 
 

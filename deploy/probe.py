@@ -34,10 +34,10 @@ def fetch(url: str, ca_file: str | None = None) -> bytes:
 
 def beans(address: str, query: str) -> dict[str, Any]:
     """Return a Hadoop server's management bean."""
-    found = json.loads(fetch(f"{address}/jmx?{query}"))["beans"]
-    if not found:
+    beans = json.loads(fetch(f"{address}/jmx?{query}"))["beans"]
+    if not beans:
         raise UnhealthyError(f"{address} has not started {query} yet")
-    return dict(found[0])
+    return dict(beans[0])
 
 
 def zookeeper(hosts: str) -> None:

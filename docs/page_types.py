@@ -25,13 +25,13 @@ def type_name(kind: Any, *, expand: bool = False) -> str:
         inner = type_name(arguments[0])
         return f"({inner})[]" if " | " in inner else f"{inner}[]"
     if origin is tuple:
-        return f"[{', '.join(type_name(one) for one in arguments)}]"
+        return f"[{', '.join(type_name(argument) for argument in arguments)}]"
     if origin is dict:
         return f"Record<string, {type_name(arguments[1])}>"
     if origin is Literal:
-        return " | ".join(f'"{one}"' for one in arguments)
+        return " | ".join(f'"{argument}"' for argument in arguments)
     if origin in (Union, UnionType):
-        return " | ".join(dict.fromkeys(type_name(one) for one in arguments))
+        return " | ".join(dict.fromkeys(type_name(argument) for argument in arguments))
     return PLAIN[kind] if kind in PLAIN else str(kind.__name__)
 
 
@@ -48,9 +48,9 @@ def interface(message: Any) -> str:
 
 def rendered() -> str:
     """Return the file."""
-    found = [one for _, one in inspect.getmembers(messages, is_typeddict)]
+    message_types = [member for _, member in inspect.getmembers(messages, is_typeddict)]
     aliases = [f"export type {name} = {type_name(kind, expand=True)};\n" for kind, name in ALIASES.items()]
-    return "\n".join([HEAD, *aliases, *map(interface, found)])
+    return "\n".join([HEAD, *aliases, *map(interface, message_types)])
 
 
 def main() -> int:

@@ -47,8 +47,8 @@ def rendered(page: str) -> str:
     """Return the page with every block between `<!-- record: TOPIC -->` and `<!-- end -->` written anew."""
     for topic, fields in TABLES.items():
         pattern = rf"(<!-- record: {topic} -->\n).*?(<!-- end -->)"
-        page, found = re.subn(pattern, lambda m, f=fields: f"{m[1]}{table(f)}\n{m[2]}", page, flags=re.DOTALL)
-        if found != 1:
+        page, blocks = re.subn(pattern, lambda m, f=fields: f"{m[1]}{table(f)}\n{m[2]}", page, flags=re.DOTALL)
+        if blocks != 1:
             raise SystemExit(f"{PAGE.name} has no block for {topic}")
     return page
 

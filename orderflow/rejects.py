@@ -24,14 +24,14 @@ _AT_ONCE: Final = 5_000
 
 def run(settings: Settings, spark: Callable[[], Any], *, replay: bool) -> int:
     """List rejects by topic and reason; with `replay`, check them again and store the valid ones. Returns the exit code."""
-    found = list(read_rejects(settings.kafka))
-    for (topic, reason), number in sorted(Counter((one.topic or "feed", one.reason) for one in found).items()):
+    rejects = list(read_rejects(settings.kafka))
+    for (topic, reason), number in sorted(Counter((reject.topic or "feed", reject.reason) for reject in rejects).items()):
         print(f"{number:>8}  {topic:<20} {reason}")
-    print(f"{len(found)} rejects")
+    print(f"{len(rejects)} rejects")
     if not replay:
         return 0
     for table in TABLES.values():
-        own = [one for one in found if one.topic == table.topic]
+        own = [reject for reject in rejects if reject.topic == table.topic]
         if own:
             stored, dates = replay_table(spark(), settings.namenode_url, table, topic_id(settings.kafka, table.topic), own)
             print(
@@ -42,19 +42,19 @@ def run(settings: Settings, spark: Callable[[], Any], *, replay: bool) -> int:
     return 0
 
 
-def replay_table(spark: Any, url: str, table: Table, identity: str, found: Iterable[Rejected]) -> tuple[int, list[str]]:
+def replay_table(spark: Any, url: str, table: Table, identity: str, rejects: Iterable[Rejected]) -> tuple[int, list[str]]:
     """Store those rejects of a table that are valid now; return how many are, and their dates. May be repeated.
 
     A message is stored at its own offset, which the files around it leave open. One of another life of the topic, or one that was
     cut short, is left.
     """
-    usable = [one for one in found if one.whole and one.topic_id == identity]
+    usable = [reject for reject in rejects if reject.whole and reject.topic_id == identity]
     sink = HdfsParquetSink(spark, url, table, identity)
     count: dict[str, int] = defaultdict(int)
     for number, first in enumerate(range(0, len(usable), _AT_ONCE)):
         part = usable[first : first + _AT_ONCE]
         judged = schemas.parse(
-            spark.createDataFrame([_message(one) for one in part], MESSAGE_SCHEMA), table.fields, rules(table).reason
+            spark.createDataFrame([_message(reject) for reject in part], MESSAGE_SCHEMA), table.fields, rules(table).reason
         )
         packed = packs(table, valid_rows(judged, table.fields))
         sink(packed, number)
@@ -63,6 +63,6 @@ def replay_table(spark: Any, url: str, table: Table, identity: str, found: Itera
     return sum(count.values()), sorted(count)
 
 
-def _message(one: Rejected) -> tuple[Any, ...]:
-    sent = datetime.fromtimestamp(one.received_time_ms / 1000, UTC)
-    return one.key, one.payload, one.topic, one.partition, one.offset, sent
+def _message(reject: Rejected) -> tuple[Any, ...]:
+    sent = datetime.fromtimestamp(reject.received_time_ms / 1000, UTC)
+    return reject.key, reject.payload, reject.topic, reject.partition, reject.offset, sent

@@ -67,16 +67,16 @@ def reprocess(spark: SparkSession, settings: Settings, date: str, *, apply: bool
         (CANDLES, by_candle, recomputation.difference(by_candle, recomputation.CANDLE_KEY)),
         (FOOTPRINT, by_level, recomputation.difference(by_level, recomputation.FOOTPRINT_KEY)),
     )
-    for table, judgement, found in judgements:
-        print(f"{table.name} {date}: {found}")
-        for example in found.examples:
+    for table, judgement, difference in judgements:
+        print(f"{table.name} {date}: {difference}")
+        for example in difference.examples:
             print(f"    {example}")
-        if found.to_apply and apply:
+        if difference.to_apply and apply:
             rewritten = rewriter.replace(table, date, recomputation.merged(judgement))
             print(f"{table.name} {date}: applied, {rewritten}")
     by_level.unpersist()
     by_candle.unpersist()
-    if not any(found.to_apply for _, _, found in judgements):
+    if not any(difference.to_apply for _, _, difference in judgements):
         print("nothing to apply")
     elif not apply:
         print("not applied: leave out --dry-run to apply it")

@@ -251,10 +251,10 @@ class _Reader:
         return Path(value).expanduser() if value else None
 
     def names(self, name: str, default: str) -> tuple[str, ...]:
-        found = tuple(dict.fromkeys(part.strip() for part in self.text(name, default).split(",") if part.strip()))
-        if not found:
+        names = tuple(dict.fromkeys(part.strip() for part in self.text(name, default).split(",") if part.strip()))
+        if not names:
             raise SettingsError(f"{name} names no instrument; for example {name}={default}")
-        return found
+        return names
 
     def optional_names(self, name: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(part.strip() for part in self.text(name, "").split(",") if part.strip()))
@@ -280,11 +280,11 @@ class _Reader:
 
     def choices(self, name: str, default: str, valid: tuple[int, ...]) -> tuple[int, ...]:
         value = self.text(name, default)
-        found = sorted({part.strip() for part in value.split(",") if part.strip()}, key=lambda part: (len(part), part))
-        if not found or any(part not in map(str, valid) for part in found):
+        parts = sorted({part.strip() for part in value.split(",") if part.strip()}, key=lambda part: (len(part), part))
+        if not parts or any(part not in map(str, valid) for part in parts):
             shown = ", ".join(map(str, valid))
             raise SettingsError(f"{name}={value!r} must be one or more of {shown}; for example {name}=1,5,15")
-        return tuple(map(int, found))
+        return tuple(map(int, parts))
 
     def integer(self, name: str, default: int, *, least: int, most: int | None = None) -> int:
         value = self.text(name, str(default))

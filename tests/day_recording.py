@@ -112,10 +112,10 @@ class Replayed:
 
     def tick_volumes(self) -> dict[str, int]:
         """Return the volume of ticks by phase, but for phases without any."""
-        found: Counter[str] = Counter()
+        volumes: Counter[str] = Counter()
         for tick in self.ticks:
-            found[tick["session_phase"]] += tick.get("traded_volume") or 0
-        return dict(+found)
+            volumes[tick["session_phase"]] += tick.get("traded_volume") or 0
+        return dict(+volumes)
 
 
 def _shown(candle: dict[str, Any]) -> str:

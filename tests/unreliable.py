@@ -230,7 +230,7 @@ class Process:
         assert reader.stored.rejected == 0
         positions = reader.told_positions()
         for record in self._day.broker.read(topics.TICKS):
-            start = min((told.get(str(record.number), 0) for told in positions), default=0)
+            start = min((position.get(str(record.number), 0) for position in positions), default=0)
             if record.offset() >= start and record.key() != b"*":
                 reader.stored.ticks.setdefault(record.key().decode(), []).append(orjson.loads(record.value()))
         return reader.stored
@@ -349,12 +349,12 @@ class Day:
 
     def _check_ledger(self) -> None:
         events = [orjson.loads(record.value()) for record in self.broker.read(topics.FEED_EVENTS)]
-        told = {(event["instrument_key"], event["to_ms"], event["volume"]) for event in events if event["event"] == "gap"}
+        reported = {(event["instrument_key"], event["to_ms"], event["volume"]) for event in events if event["event"] == "gap"}
         for key in KEYS:
             for record in self.broker.read(topics.TICKS):
                 tick = orjson.loads(record.value())
                 if record.key() == key.encode() and tick["gap"] and self._lives == 1:
-                    assert (key, tick["feed_time_ms"], tick["traded_volume"]) in told, "a gap that the ledger does not know"
+                    assert (key, tick["feed_time_ms"], tick["traded_volume"]) in reported, "a gap that the ledger does not know"
         assert all(event["streamer"].startswith("owner-") for event in events)
 
     def _miss(self) -> None:

@@ -92,12 +92,12 @@ def queue(move: Move) -> Bookings:
 
 def swept_other_side(move: Move) -> Bookings:
     """Book the smaller side's volume at its touch, the larger side's queue at its price and the rest evenly on to the last."""
-    found = other_touch(move)
-    if not found:
+    touch = other_touch(move)
+    if not touch:
         return with_sides(move, sweep(move))
-    _, buy, sell, _ = found[0]
+    _, buy, sell, _ = touch[0]
     rest = move._replace(buy=buy, sell=sell)
-    return with_sides(rest, sweep(rest)) + found[1:]
+    return with_sides(rest, sweep(rest)) + touch[1:]
 
 
 def engine(move: Move) -> Bookings:
@@ -166,15 +166,15 @@ def other_touch(move: Move) -> Bookings:
     return [(move.ltp, move.buy - small, move.sell, 0), (max(touch, move.ltp), small, 0, 0)]
 
 
-def with_sides(move: Move, away: Prices) -> Bookings:
+def with_sides(move: Move, distances: Prices) -> Bookings:
     """Give each price its share of either side; what is not `away` is at the last price."""
-    volume, done, bought, found = move.volume, 0, 0, []
-    at_last = volume - sum(part for _, part in away)
-    for price, part in [*away, (move.ltp, at_last)]:
+    volume, done, bought, bookings = move.volume, 0, 0, []
+    at_last = volume - sum(part for _, part in distances)
+    for price, part in [*distances, (move.ltp, at_last)]:
         if part:
             done += part
             upto = move.buy * done // volume
             buy = upto - bought
             bought = upto
-            found.append((price, 0, 0, part) if move.unclassified else (price, buy, part - buy, 0))
-    return found
+            bookings.append((price, 0, 0, part) if move.unclassified else (price, buy, part - buy, 0))
+    return bookings

@@ -77,27 +77,27 @@ def wait(stack: Stack) -> int:
     healthy: set[str] = set()
     while True:
         seen = condition.survey(stack, settled=healthy)
-        for one in seen:
-            if one.healthy:
-                healthy.add(one.service.name)
-                step(f"{time.monotonic() - began:5.0f} s  {one.service.name} is healthy")
+        for status in seen:
+            if status.healthy:
+                healthy.add(status.service.name)
+                step(f"{time.monotonic() - began:5.0f} s  {status.service.name} is healthy")
         if len(healthy) == len(stack.services()):
             seen = condition.survey(stack)
-            if all(one.healthy for one in seen):
+            if all(status.healthy for status in seen):
                 show(stack, seen)
                 return 0
-            healthy = {one.service.name for one in seen if one.healthy}
-        if time.monotonic() - began > timeout or all(one.process == "absent" for one in seen):
-            complain(stack, [one for one in seen if not one.healthy])
+            healthy = {status.service.name for status in seen if status.healthy}
+        if time.monotonic() - began > timeout or all(status.process == "absent" for status in seen):
+            complain(stack, [status for status in seen if not status.healthy])
             return 1
         time.sleep(1)
 
 
 def complain(stack: Stack, missing: Sequence[condition.Condition]) -> None:
     """Name unhealthy services, the reason, and the last error of their logs."""
-    for one in missing:
-        print(f"not healthy: {one.service.name}: {one.reason.splitlines()[-1]}", file=sys.stderr)
-        if complaint := condition.last_complaint(stack.logs / f"{one.service.name}.log"):
+    for status in missing:
+        print(f"not healthy: {status.service.name}: {status.reason.splitlines()[-1]}", file=sys.stderr)
+        if complaint := condition.last_complaint(stack.logs / f"{status.service.name}.log"):
             print(f"    its log: {complaint}", file=sys.stderr)
 
 

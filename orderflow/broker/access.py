@@ -57,19 +57,19 @@ ACCESS: Final = {
 
 def rules() -> list[ACL]:
     """Return the table as Kafka's access control lists."""
-    found = []
+    acls = []
     for user, access in ACCESS.items():
         principal = f"User:{user}"
         for topic in topics.ALL:
-            found += [
+            acls += [
                 _allow(principal, ACLOperation.DESCRIBE, ResourceType.TOPIC, topic),
                 _allow(principal, ACLOperation.DESCRIBE_CONFIGS, ResourceType.TOPIC, topic),
             ]
-        found += [_allow(principal, ACLOperation.READ, ResourceType.TOPIC, topic) for topic in access.reads]
-        found += [_allow(principal, ACLOperation.WRITE, ResourceType.TOPIC, topic) for topic in access.writes]
+        acls += [_allow(principal, ACLOperation.READ, ResourceType.TOPIC, topic) for topic in access.reads]
+        acls += [_allow(principal, ACLOperation.WRITE, ResourceType.TOPIC, topic) for topic in access.writes]
         groups = ResourcePattern(ResourceType.GROUP, access.groups, ACLResourcePatternType.PREFIXED)
-        found.append(ACL(principal, "*", ACLOperation.READ, ACLPermissionType.ALLOW, groups))
-    return found
+        acls.append(ACL(principal, "*", ACLOperation.READ, ACLPermissionType.ALLOW, groups))
+    return acls
 
 
 def setup_acls(kafka: KafkaCluster) -> None:

@@ -25,11 +25,11 @@ _PATIENCE_SECONDS: Final = 60.0
 def leaders_answer(kafka: KafkaCluster) -> bool:
     """Say whether a client of its own finds a leader for every partition of the tick topic."""
     try:
-        found = AdminClient({**kafka.librdkafka(), "log_level": 0}).list_topics(topics.TICKS, timeout=5.0)
+        metadata = AdminClient({**kafka.librdkafka(), "log_level": 0}).list_topics(topics.TICKS, timeout=5.0)
     except KafkaException:
         return False
-    partitions = found.topics[topics.TICKS].partitions
-    return bool(partitions) and all(one.leader >= 0 for one in partitions.values())
+    partitions = metadata.topics[topics.TICKS].partitions
+    return bool(partitions) and all(partition.leader >= 0 for partition in partitions.values())
 
 
 def _in_thread(call: Callable[[], None]) -> None:

@@ -181,10 +181,10 @@ class RecordProducer:
         """Return the number of partitions of the tick topic; 0 while Kafka does not say."""
         if self._partitions == 0:
             try:
-                found = self._client.list_topics(topics.TICKS, timeout=2.0).topics[topics.TICKS]
+                topic = self._client.list_topics(topics.TICKS, timeout=2.0).topics[topics.TICKS]
             except KafkaException:
                 return 0
-            self._partitions = len(found.partitions)
+            self._partitions = len(topic.partitions)
         return self._partitions
 
     def give_up(self) -> list[Spooled]:
@@ -245,6 +245,6 @@ class RecordProducer:
         elif error.code() == KafkaError._ALL_BROKERS_DOWN:
             if self._unreachable_since is None:
                 self._unreachable_since = self._clock()
-            away = self._clock() - self._unreachable_since
-            text = f"Kafka at {self._brokers} is not reachable for {away:.0f} s; ticks are kept until it is"
+            unreachable_seconds = self._clock() - self._unreachable_since
+            text = f"Kafka at {self._brokers} is not reachable for {unreachable_seconds:.0f} s; ticks are kept until it is"
             self._notices.tell("down", logging.WARNING, text)

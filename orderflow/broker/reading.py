@@ -26,8 +26,8 @@ _BATCH: Final = 2_000
 
 def partitions_of(consumer: Consumer, topic: str) -> tuple[int, ...]:
     """Return the numbers of a topic's partitions; none where there is no such topic."""
-    found = consumer.list_topics(topic, timeout=CALL_SECONDS).topics[topic]
-    return () if found.error is not None else tuple(found.partitions)
+    metadata = consumer.list_topics(topic, timeout=CALL_SECONDS).topics[topic]
+    return () if metadata.error is not None else tuple(metadata.partitions)
 
 
 def records_to_end(

@@ -181,12 +181,12 @@ def _starts(consumer: Consumer, positions: list[dict[str, int]], newest_ms: int,
     since_ms = max(0, since_ms if doubtful_ms is None else min(since_ms, doubtful_ms))
     partitions = [TopicPartition(topics.TICKS, number, since_ms) for number in partitions_of(consumer, topics.TICKS)]
     starts: dict[int, int] = {}
-    for found in consumer.offsets_for_times(partitions, timeout=CALL_SECONDS) if partitions else ():
-        end = consumer.get_watermark_offsets(found, timeout=CALL_SECONDS)[1]
-        offsets = [position[str(found.partition)] for position in positions if str(found.partition) in position]
+    for place in consumer.offsets_for_times(partitions, timeout=CALL_SECONDS) if partitions else ():
+        end = consumer.get_watermark_offsets(place, timeout=CALL_SECONDS)[1]
+        offsets = [position[str(place.partition)] for position in positions if str(place.partition) in position]
         offsets = [offset for offset in offsets if offset <= end]
-        by_time = found.offset if found.offset >= 0 else end
+        by_time = place.offset if place.offset >= 0 else end
         if offsets and doubtful_ms is not None:
             offsets.append(by_time)
-        starts[found.partition] = min(offsets, default=by_time)
+        starts[place.partition] = min(offsets, default=by_time)
     return starts

@@ -38,8 +38,8 @@ def topic_settings(settings: Settings) -> dict[str, tuple[int, dict[str, str]]]:
         "min.cleanable.dirty.ratio": "0.2",
         **_durable(settings),
     }
-    one = {topics.FEED_EVENTS, topics.REJECTS}
-    wanted = {name: (1 if name in one else settings.kafka_partitions, by_size) for name in topics.ALL}
+    single_partition = {topics.FEED_EVENTS, topics.REJECTS}
+    wanted = {name: (1 if name in single_partition else settings.kafka_partitions, by_size) for name in topics.ALL}
     wanted[topics.TICKS] = (settings.kafka_partitions, _by_size(settings, settings.kafka_retention_bytes))
     wanted[topics.REJECTS] = (1, {**by_size, "max.message.bytes": str(2 << 20)})
     expiring = {"cleanup.policy": "compact,delete", "retention.ms": str(_STATE_RETENTION_MS)}
@@ -121,14 +121,14 @@ def compare(admin: Any, wanted: Mapping[str, tuple[int, Mapping[str, str]]], rep
     """
     if not wanted:
         return
-    found: dict[str, dict[str, Any]] = {}
+    settings_by_topic: dict[str, dict[str, Any]] = {}
     for by_name in admin.describe_configs([ConfigResource(ConfigResourceType.TOPIC, name) for name in wanted]).values():
-        found.update(by_name)
+        settings_by_topic.update(by_name)
     changed = []
     for description in admin.describe_topics(list(wanted)):
         name, partitions = description["name"], description["partitions"]
         count, config = wanted[name]
-        present = {setting: found.get(name, {}).get(setting, {}).get("value") for setting in config}
+        present = {setting: settings_by_topic.get(name, {}).get(setting, {}).get("value") for setting in config}
         differs = {setting: value for setting, value in config.items() if present[setting] != value}
         words = [f"{setting} is {present[setting]}, not {value}" for setting, value in differs.items()]
         if len(partitions) < count:

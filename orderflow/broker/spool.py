@@ -226,7 +226,7 @@ def _locked_slot(directory: Path, names: frozenset[str]) -> tuple[Path, int]:
 
 def _adopted(directory: Path, own: Path, names: frozenset[str]) -> tuple[list[list[Path]], list[int]]:
     """Lock the slots that nobody uses and that may hold records of `names`: another set of instruments was streamed then."""
-    found: list[list[Path]] = []
+    adopted: list[list[Path]] = []
     locks: list[int] = []
     for slot in sorted(directory.glob("slot-*")):
         segments = sorted(slot.glob("*.spool"))
@@ -235,9 +235,9 @@ def _adopted(directory: Path, own: Path, names: frozenset[str]) -> tuple[list[li
             continue
         lock = _lock(slot)
         if lock is not None:
-            found.append(segments)
+            adopted.append(segments)
             locks.append(lock)
-    return found, locks
+    return adopted, locks
 
 
 def _lock(slot: Path) -> int | None:

@@ -33,14 +33,14 @@ def topic_extent(kafka: KafkaCluster, topic: str) -> TopicExtent:
     consumer = Consumer({**kafka.librdkafka(), "group.id": "orderflow-extent", "log_level": 2})
     try:
         numbers = consumer.list_topics(topic, timeout=_CALL_SECONDS).topics[topic].partitions
-        found = {
+        edges_by_partition = {
             number: consumer.get_watermark_offsets(TopicPartition(topic, number), timeout=_CALL_SECONDS) for number in numbers
         }
     except KafkaException as error:
         raise OrderflowError(f"Kafka at {kafka} stopped answering while {topic} was looked up: {error.args[0]}") from error
     finally:
         consumer.close()
-    starts, ends = ({number: edges[side] for number, edges in found.items()} for side in (0, 1))
+    starts, ends = ({number: edges[side] for number, edges in edges_by_partition.items()} for side in (0, 1))
     return TopicExtent(topic, identity, starts, ends)
 
 
@@ -52,10 +52,10 @@ def topic_id(kafka: KafkaCluster, topic: str) -> str:
     try:
         admin = KafkaAdminClient(**kafka.kafka_python())
         try:
-            found = admin.describe_topics([topic])
+            descriptions = admin.describe_topics([topic])
         finally:
             admin.close()
-        identity = uuid.UUID(str(found[0]["topic_id"]))
+        identity = uuid.UUID(str(descriptions[0]["topic_id"]))
     except (KafkaError, KeyError, IndexError, ValueError) as error:
         raise OrderflowError(
             f"cannot look up topic {topic} at {kafka} ({error}); is Kafka running, and did `python -m orderflow setup topics` "

@@ -30,8 +30,8 @@ class DayArchive:
 
     def trades(self, instrument_key: str, date: str) -> Iterator[Trade]:
         """Return the trades of one day in order, read now but made one by one: a day may have hundreds of thousands."""
-        found = self._history.trades(instrument_key, date, rule=self._rule)
-        rows = (row for batch in found.to_batches(max_chunksize=_BATCH) for row in batch.to_pylist())
+        trades = self._history.trades(instrument_key, date, rule=self._rule)
+        rows = (row for batch in trades.to_batches(max_chunksize=_BATCH) for row in batch.to_pylist())
         return (Trade.from_record(row) for row in rows if row["price"] is not None)
 
     def previous_close(self, instrument_key: str, date: str) -> float | None:
@@ -45,5 +45,5 @@ class DayArchive:
 
     def footprint(self, instrument_key: str, date: str) -> list[Mapping[str, Any]]:
         """Return the footprint rows of one day, as mappings of `records.FOOTPRINT`."""
-        found: list[Mapping[str, Any]] = self._history.footprint(instrument_key, date).to_pylist()
-        return found
+        rows: list[Mapping[str, Any]] = self._history.footprint(instrument_key, date).to_pylist()
+        return rows

@@ -47,17 +47,17 @@ def backfill(
     now_ms = int(now.timestamp() * 1000)
     missing: dict[str, list[Candle]] = {}
     doubled: dict[str, dict[str, list[ExchangeMinute]]] = {}
-    for found, stored, exchange in _days(settings, instruments, first, last, now):
+    for comparison, stored, exchange in _days(settings, instruments, first, last, now):
         streamed_ms = max((candle.start_ms for candle in stored if candle.source not in WITHOUT_TICKS), default=0)
-        holes = [minute for minute in found.missing if minute.start_ms < max(now_ms - SETTLED_MS, streamed_ms)]
-        print(f"{found.date} {found.instrument}: {len(holes)} of {found.minutes} minutes missing")
-        filling = [backfill_candle(found.instrument, minute) for minute in holes]
-        missing.setdefault(found.date, []).extend(filling)
+        holes = [minute for minute in comparison.missing if minute.start_ms < max(now_ms - SETTLED_MS, streamed_ms)]
+        print(f"{comparison.date} {comparison.instrument}: {len(holes)} of {comparison.minutes} minutes missing")
+        filling = [backfill_candle(comparison.instrument, minute) for minute in holes]
+        missing.setdefault(comparison.date, []).extend(filling)
         ended = [minute for minute in exchange if minute.start_ms < now_ms - COMPLETE_MS]
         replaced = without_outages([*stored, *filling], ended)
         if replaced:
-            doubled.setdefault(found.date, {})[found.instrument] = ended
-            print(f"{found.date} {found.instrument}: {len(replaced)} candles around outages become the exchange's")
+            doubled.setdefault(comparison.date, {})[comparison.instrument] = ended
+            print(f"{comparison.date} {comparison.instrument}: {len(replaced)} candles around outages become the exchange's")
     for date, candles in missing.items() if not dry_run else ():
         stored_rows = store_missing(history, files, date, candles)
         if stored_rows:
@@ -91,14 +91,14 @@ def store_missing(history: History, files: LakeFiles, date: str, candles: Sequen
 def report_differences(settings: Settings, instruments: Sequence[str] | None, first: str, last: str, *, limit: int) -> int:
     """Print how stored candles differ from the exchange's; 1 when they do."""
     equal = True
-    for found, _, _ in _days(settings, instruments, first, last, datetime.now(UTC)):
-        equal &= found.equal
+    for comparison, _, _ in _days(settings, instruments, first, last, datetime.now(UTC)):
+        equal &= comparison.equal
         print(
-            f"{found.date} {found.instrument}: {found.minutes} minutes, {len(found.missing)} missing, {len(found.surplus)} "
-            f"only stored, {len(found.differences)} fields differ; volume {found.stored_volume} stored, "
-            f"{found.exchange_volume} at the exchange"
+            f"{comparison.date} {comparison.instrument}: {comparison.minutes} minutes, {len(comparison.missing)} missing, "
+            f"{len(comparison.surplus)} only stored, {len(comparison.differences)} fields differ; volume "
+            f"{comparison.stored_volume} stored, {comparison.exchange_volume} at the exchange"
         )
-        for difference in found.differences[:limit]:
+        for difference in comparison.differences[:limit]:
             print(f"  {difference}")
     return 0 if equal else 1
 

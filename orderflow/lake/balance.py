@@ -31,13 +31,13 @@ def unbalanced_volumes(ticks: pa.Table, candles: pa.Table, settled_ms: int) -> d
     ends = {key: span[1] for key, span in spans.items()}
     least_at_begin, most_at_begin = _bounds(ticks, begins)
     least_at_end, most_at_end = _bounds(ticks, ends)
-    found: dict[str, int] = {}
+    unbalanced: dict[str, int] = {}
     for key, (_, _, total) in spans.items():
         least = least_at_end.get(key, 0) - most_at_begin.get(key, least_at_end.get(key, 0))
         most = most_at_end.get(key, least_at_end.get(key, 0)) - least_at_begin.get(key, 0)
         if key in least_at_begin or key in most_at_begin:
-            found[key] = total - most if total > most else min(total - least, 0)
-    return found
+            unbalanced[key] = total - most if total > most else min(total - least, 0)
+    return unbalanced
 
 
 def _spans(candles: pa.Table, settled_ms: int) -> dict[str, tuple[int, int, int]]:

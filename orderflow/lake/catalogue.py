@@ -97,11 +97,11 @@ def report(history: History, date: str, now_ms: int | None = None) -> DayReport:
 
 def stored_instruments(history: History, first: str, last: str) -> list[str]:
     """Return the keys of every instrument with a tick or candle in a period."""
-    found: set[str] = set()
+    keys: set[str] = set()
     for table, column in ((TICKS, "instrument_key"), (CANDLES, "instrument")):
         for date in (date for date in history.dates(table) if first <= date <= last):
-            found |= set(pc.unique(history.table(table, date, columns=[column]).column(0)).to_pylist())
-    return sorted(found)
+            keys |= set(pc.unique(history.table(table, date, columns=[column]).column(0)).to_pylist())
+    return sorted(keys)
 
 
 def replicas(hdfs: HdfsCluster) -> Replicas:

@@ -56,17 +56,17 @@ def verify(settings: Settings, date: str) -> int:
         "instrument                      ticks  missing  doubled       volume  unaccounted  in gaps  "
         "late for candles  minutes without  in no tick  unbalanced"
     )
-    for one in day.instruments:
+    for row in day.instruments:
         print(
-            f"{one.instrument:<28} {one.rows:>8}  {one.missing:>7}  {one.doubled:>7}  {one.traded_volume:>11}  "
-            f"{one.unaccounted_volume:>11}  {one.gap_volume:>7}  {one.late_volume:>16}  {one.without_candle:>15}  "
-            f"{one.surplus_volume:>10}  {one.unbalanced_volume:>10}"
+            f"{row.instrument:<28} {row.rows:>8}  {row.missing:>7}  {row.doubled:>7}  {row.traded_volume:>11}  "
+            f"{row.unaccounted_volume:>11}  {row.gap_volume:>7}  {row.late_volume:>16}  {row.without_candle:>15}  "
+            f"{row.surplus_volume:>10}  {row.unbalanced_volume:>10}"
         )
     for fault in day.faults[:20]:
         print(fault)
     if len(day.faults) > 20:
         print(f"… and {len(day.faults) - 20} more candles or footprints that are wrong")
-    if any(one.repairable for one in day.instruments):
+    if any(row.repairable for row in day.instruments):
         print(f"candles do not add up to the traded volume: python -m orderflow reprocess --date {date}")
     print(f"{date}: {day.rows} ticks and {day.candles} candles, {'all sound' if day.sound else 'NOT SOUND'}")
     return 0 if day.sound else 1

@@ -124,10 +124,10 @@ def _lists(table: pa.Table, *names: str) -> list[list[Any]]:
 
 def _best(levels: pa.ChunkedArray, field: str) -> list[Any]:
     """Return the first level's price or quantity of each book; None for an empty one."""
-    found: list[Any] = []
+    values: list[Any] = []
     for chunk in levels.chunks:
         starts = chunk.offsets.slice(0, len(chunk))
         lengths = pc.fill_null(pc.list_value_length(chunk), 0)
         positions = pc.if_else(pc.greater(lengths, 0), starts, None)
-        found += pc.take(pc.struct_field(chunk.values, field), positions).to_pylist()
-    return found
+        values += pc.take(pc.struct_field(chunk.values, field), positions).to_pylist()
+    return values

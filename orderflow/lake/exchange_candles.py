@@ -60,11 +60,11 @@ class ExchangeCandles:
         paths = [f"{key}/minutes/1/{to}/{since}" for since, to in _months(first, min(last, _day_before(today)))]
         if first <= today <= last:
             paths.append(f"intraday/{key}/minutes/1")
-        found: dict[str, list[ExchangeMinute]] = {}
+        by_date: dict[str, list[ExchangeMinute]] = {}
         for path in paths:
             for minute in self._call(path, instrument_key):
-                found.setdefault(iso_from_ms(minute.start_ms)[:10], []).append(minute)
-        return {date: sorted(minutes, key=lambda minute: minute.start_ms) for date, minutes in sorted(found.items())}
+                by_date.setdefault(iso_from_ms(minute.start_ms)[:10], []).append(minute)
+        return {date: sorted(minutes, key=lambda minute: minute.start_ms) for date, minutes in sorted(by_date.items())}
 
     def _call(self, path: str, instrument_key: str) -> list[ExchangeMinute]:
         try:

@@ -58,13 +58,13 @@ def export(
         with tqdm(total=len(dates) * len(instruments), unit="day", disable=not progress, file=sys.stderr) as bar:
             for date in dates:
                 for instrument in instruments:
-                    found = read(instrument, date)
-                    found = found if lot_sizes is None else in_lots(found, lot_sizes[instrument])
-                    found = flattened(found) if file_format == "csv" else found
+                    table = read(instrument, date)
+                    table = table if lot_sizes is None else in_lots(table, lot_sizes[instrument])
+                    table = flattened(table) if file_format == "csv" else table
                     if writer is None:
-                        writer = _writer(file_format, partial, found.schema)
-                    writer.write_table(found)
-                    rows += found.num_rows
+                        writer = _writer(file_format, partial, table.schema)
+                    writer.write_table(table)
+                    rows += table.num_rows
                     bar.set_postfix(rows=rows, refresh=False)
                     bar.update()
         if writer is not None:

@@ -57,11 +57,11 @@ def all_facts(history: History, known: Mapping[str, DayFacts]) -> dict[str, DayF
 
 def changed(history: History) -> dict[str, dict[str, int]]:
     """Return when the tables' directories of each date last changed: date -> table -> epoch milliseconds."""
-    found: dict[str, dict[str, int]] = {}
+    by_date: dict[str, dict[str, int]] = {}
     for table in _TABLES:
         for date, at_ms in history.changed(table).items():
-            found.setdefault(date, {})[table.name] = at_ms
-    return found
+            by_date.setdefault(date, {})[table.name] = at_ms
+    return by_date
 
 
 def day_facts(history: History, date: str, tables: Mapping[str, int]) -> DayFacts:
@@ -90,7 +90,7 @@ def day_facts(history: History, date: str, tables: Mapping[str, int]) -> DayFact
 
 def judged(facts: DayFacts, day: DayReport) -> DayFacts:
     """Add what `lake verify` found."""
-    return replace(facts, verdict=Verdict(day.sound, len(day.instruments), sum(one.gaps for one in day.instruments)))
+    return replace(facts, verdict=Verdict(day.sound, len(day.instruments), sum(row.gaps for row in day.instruments)))
 
 
 def to_json(days: Mapping[str, DayFacts]) -> str:
@@ -107,8 +107,8 @@ def from_json(text: str) -> dict[str, DayFacts]:
     return {day.date: day for day in days}
 
 
-def _verdict(found: Mapping[str, Any] | None) -> Verdict | None:
-    return None if found is None else Verdict(**found)
+def _verdict(record: Mapping[str, Any] | None) -> Verdict | None:
+    return None if record is None else Verdict(**record)
 
 
 def _spans(footer: pq.FileMetaData) -> list[tuple[int, int]]:
@@ -116,5 +116,5 @@ def _spans(footer: pq.FileMetaData) -> list[tuple[int, int]]:
     names = [footer.schema.column(number).path for number in range(footer.num_columns)]
     if _TIME not in names:
         return []
-    found = [footer.row_group(number).column(names.index(_TIME)).statistics for number in range(footer.num_row_groups)]
-    return [(int(one.min), int(one.max)) for one in found if one is not None and one.has_min_max]
+    statistics = [footer.row_group(number).column(names.index(_TIME)).statistics for number in range(footer.num_row_groups)]
+    return [(int(group.min), int(group.max)) for group in statistics if group is not None and group.has_min_max]

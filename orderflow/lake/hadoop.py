@@ -55,11 +55,11 @@ class HadoopFiles:
 
     def files(self, directory: str) -> tuple[StoredFile, ...]:
         """Return what a directory holds, sorted by name; empty when there is no such directory."""
-        found = (
+        files = (
             StoredFile(status.getPath().getName(), status.getLen(), status.getModificationTime(), status.isDirectory())
             for status in self._statuses(directory) or ()
         )
-        return tuple(sorted(found, key=lambda file: file.name))
+        return tuple(sorted(files, key=lambda file: file.name))
 
     def size_bytes(self, path: str) -> int:
         """Return the bytes of all files below a directory that is there, replicas not counted."""

@@ -62,10 +62,10 @@ class History:
     def changed(self, table: Table) -> dict[str, int]:
         """Return when each trading date's directory last got or lost a file, in epoch milliseconds."""
         try:
-            found = self._fs.ls(f"{self._root}/{table.name}", detail=True)
+            entries = self._fs.ls(f"{self._root}/{table.name}", detail=True)
         except FileNotFoundError:
             return {}
-        dated = ((str(entry["name"]).rpartition("/")[2].removeprefix("date="), entry) for entry in found)
+        dated = ((str(entry["name"]).rpartition("/")[2].removeprefix("date="), entry) for entry in entries)
         return {date: _modified_ms(entry) for date, entry in dated if is_date(date)}
 
     def text(self, name: str) -> str | None:
@@ -80,9 +80,9 @@ class History:
         """Return an instrument's ticks by event time; `columns` limits them to those named, see records.TICK."""
         order = ["event_time_ms", "sequence"]
         wanted = list(dict.fromkeys([*columns, *order])) if columns is not None else None
-        found = self._rows(TICKS, first, last, pc.field("instrument_key") == instrument_key, wanted)
-        found = _sorted(found, order)
-        return found.select(columns) if columns is not None else found
+        ticks = self._rows(TICKS, first, last, pc.field("instrument_key") == instrument_key, wanted)
+        ticks = _sorted(ticks, order)
+        return ticks.select(columns) if columns is not None else ticks
 
     def trades(self, instrument_key: str, first: str, last: str | None = None, rule: str = "split") -> pa.Table:
         """Return an instrument's trades with their buy/sell split by `rule` (`market.aggressor.RULES`), see records.TRADE."""
@@ -102,8 +102,8 @@ class History:
 
     def footprint(self, instrument_key: str, first: str, last: str | None = None) -> pa.Table:
         """Return an instrument's volume by minute and price, see records.FOOTPRINT."""
-        found = self._rows(FOOTPRINT, first, last, pc.field("instrument") == instrument_key, None)
-        return _sorted(derived.with_price_unit(found), ["window_start", "price"])
+        levels = self._rows(FOOTPRINT, first, last, pc.field("instrument") == instrument_key, None)
+        return _sorted(derived.with_price_unit(levels), ["window_start", "price"])
 
     def profile(self, instrument_key: str, first: str, last: str | None = None) -> pa.Table:
         """Return the period's volume by price, lowest first, see `derived.profile`."""
@@ -196,8 +196,8 @@ class History:
             return []
 
     def _list(self, directory: str) -> list[tuple[str, int]]:
-        found = self._fs.ls(directory, detail=True)
-        listed = [(str(entry["name"]), int(entry["size"] or 0)) for entry in found]
+        entries = self._fs.ls(directory, detail=True)
+        listed = [(str(entry["name"]), int(entry["size"] or 0)) for entry in entries]
         if isinstance(self._fs, WebHdfs):
             self._fs.remember((name, size) for name, size in listed if _is_stored(name))
         return sorted(listed)

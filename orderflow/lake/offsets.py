@@ -25,7 +25,7 @@ def lists_of(names: Iterable[str]) -> set[str]:
 
 def common(ranges: Ranges, others: Ranges) -> Ranges:
     """Return those of `others`' pairs that share an offset with `ranges`; both are sorted and free of overlaps."""
-    found = {}
+    shared = {}
     for source, pairs in ranges.items():
         known = others.get(source, ())
         lasts = [last for _, last in known]
@@ -36,8 +36,8 @@ def common(ranges: Ranges, others: Ranges) -> Ranges:
                 hit[number] = known[number]
                 number += 1
         if hit:
-            found[source] = tuple(hit[number] for number in sorted(hit))
-    return found
+            shared[source] = tuple(hit[number] for number in sorted(hit))
+    return shared
 
 
 def _read(files: HadoopFiles, directory: str, name: str) -> Ranges:

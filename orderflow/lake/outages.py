@@ -43,24 +43,24 @@ def _replace_outages(
     minutes: dict[str, list[Candle]] = {}
     for row in stored.where(F.col("instrument").isin(list(exchange)) & (F.col("window_minutes") == 1)).collect():
         minutes.setdefault(row["instrument"], []).append(Candle.from_record(row.asDict()))
-    found = [candle for key, candles in minutes.items() for candle in without_outages(candles, exchange[key])]
-    if not found:
+    replaced = [candle for key, candles in minutes.items() for candle in without_outages(candles, exchange[key])]
+    if not replaced:
         return 0
-    records = [candle.to_record() for candle in found]
+    records = [candle.to_record() for candle in replaced]
     places = [(record["instrument"], record["window_start"]) for record in records]
     named = F.broadcast(spark.createDataFrame(places, "instrument STRING, window_start STRING"))
     levels: dict[tuple[str, str], list[dict[str, Any]]] = {place: [] for place in places}
     footprint = rewriter.rows(FOOTPRINT, date)
     for row in footprint.join(named, ["instrument", "window_start"], "left_semi").collect():
         levels[row["instrument"], row["window_start"]].append(row.asDict())
-    kept = [level for place, candle in zip(places, found, strict=True) for level in levels_within(levels[place], candle)]
+    kept = [level for place, candle in zip(places, replaced, strict=True) for level in levels_within(levels[place], candle)]
     if len(kept) < sum(map(len, levels.values())) or any(level not in levels[_place(level)] for level in kept):
         others = footprint.join(named, ["instrument", "window_start"], "left_anti")
         rewriter.replace(FOOTPRINT, date, others.unionByName(_frame(spark, FOOTPRINT, kept)))
     own = named.withColumn("window_minutes", F.lit(1))
     others = stored.join(own, ["instrument", "window_start", "window_minutes"], "left_anti")
     rewriter.replace(CANDLES, date, others.unionByName(_frame(spark, CANDLES, records)))
-    return len(found)
+    return len(replaced)
 
 
 def _place(row: Mapping[str, Any]) -> tuple[str, str]:

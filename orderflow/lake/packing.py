@@ -106,7 +106,7 @@ def without_repeats(table: Table, rows: pa.Table, stored: pa.Table) -> pa.Table:
 
 def _covered(rows: pa.Table, aside: pa.Table | None) -> Runs:
     partitions, offsets = (rows.column(name).to_numpy() for name in _PLACES.names)
-    found = {}
+    runs = {}
     for partition in np.unique(partitions).tolist():
         own = np.sort(offsets[partitions == partition])
         if aside is None:
@@ -116,8 +116,8 @@ def _covered(rows: pa.Table, aside: pa.Table | None) -> Runs:
             holes = aside.column("offset").to_numpy()[aside.column("partition").to_numpy() == partition]
             holes = np.sort(holes[(holes > own[0]) & (holes < own[-1])])
             firsts, lasts = np.append(own[0], holes + 1), np.append(holes - 1, own[-1])
-        found[partition] = tuple((a, b) for a, b in zip(firsts.tolist(), lasts.tolist(), strict=True) if a <= b)
-    return found
+        runs[partition] = tuple((a, b) for a, b in zip(firsts.tolist(), lasts.tolist(), strict=True) if a <= b)
+    return runs
 
 
 def _parquet(rows: pa.Table) -> bytes:

@@ -92,23 +92,23 @@ def without_outages(stored: Iterable[Candle], exchange: Iterable[ExchangeMinute]
     trading = (c for c in stored if c.session_phase == CONTINUOUS and c.start_ms <= max(minutes, default=-1))
     candles = sorted(trading, key=lambda candle: candle.start_ms)
     bars = any(map(_is_fixed, candles))
-    found: list[Candle] = []
+    replaced: list[Candle] = []
     for fixed, group in groupby(candles, _is_fixed):
         stretch = list(group)
         filled = next((at for at, candle in enumerate(stretch) if _is_filled(candle)), len(stretch))
         last_gap = max((at for at, candle in enumerate(stretch) if candle.gap), default=-1)
         if not fixed and filled < last_gap:
             wanted = stretch if bars else _around_outages(stretch)
-            found += [replaced_candle(candle, minutes.get(candle.start_ms)) for candle in wanted if not _is_filled(candle)]
-    return [candle for candle in found if candle not in candles]
+            replaced += [replaced_candle(candle, minutes.get(candle.start_ms)) for candle in wanted if not _is_filled(candle)]
+    return [candle for candle in replaced if candle not in candles]
 
 
 def levels_within(levels: Iterable[dict[str, Any]], candle: Candle) -> list[dict[str, Any]]:
     """Return a minute's footprint with no more unclassified volume than its candle has: the largest levels lose it first."""
-    found = sorted(levels, key=lambda level: (-level["unclassified_volume"], level["price"]))
-    surplus = max(0, sum(level["unclassified_volume"] for level in found) - candle.unclassified_volume)
+    largest_first = sorted(levels, key=lambda level: (-level["unclassified_volume"], level["price"]))
+    surplus = max(0, sum(level["unclassified_volume"] for level in largest_first) - candle.unclassified_volume)
     kept: list[dict[str, Any]] = []
-    for level in found:
+    for level in largest_first:
         taken = min(surplus, level["unclassified_volume"])
         surplus -= taken
         rest = level | {"unclassified_volume": level["unclassified_volume"] - taken}
@@ -119,14 +119,14 @@ def levels_within(levels: Iterable[dict[str, Any]], candle: Candle) -> list[dict
 
 def _around_outages(candles: list[Candle]) -> list[Candle]:
     """Return, for each run of filled minutes that a `gap` follows, the candle before it, the run, and the `gap`."""
-    found: list[Candle] = []
+    around: list[Candle] = []
     at = 0
     for filled, group in groupby(candles, _is_filled):
         begin, at = at, at + len(list(group))
         end = next((after for after in range(at, len(candles)) if not candles[after].gap), len(candles))
         if filled and end > at:
-            found += candles[max(begin - 1, 0) : end]
-    return list(dict.fromkeys(found))
+            around += candles[max(begin - 1, 0) : end]
+    return list(dict.fromkeys(around))
 
 
 def _is_fixed(candle: Candle) -> bool:

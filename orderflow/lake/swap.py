@@ -67,9 +67,9 @@ class Swaps:
     def names(self, table: Table, date: str) -> tuple[str, ...]:
         """Return the names in a date's directory; empty only if the date is absent and no swap hides it."""
         for poll in range(POLLS_BEFORE_GIVING_UP):
-            found = self._files.names(table.day(date))
-            if found is not None:
-                return found
+            names = self._files.names(table.day(date))
+            if names is not None:
+                return names
             if not self._files.exists(_marker(table, date)):
                 # A swap may have ended between the two look-ups.
                 return self._files.names(table.day(date)) or ()

@@ -118,7 +118,7 @@ def instrument_days(ticks: pa.Table, candles: pa.Table, settled_ms: int = _NEVER
     by_minute = _volume_by_minute(judged, settled_ms)
     by_candle = _candle_volumes(candles, settled_ms)
     unbalanced = unbalanced_volumes(ticks, candles, settled_ms)
-    found = [
+    days = [
         InstrumentDay(
             instrument=row["instrument_key"],
             rows=row["count_all"],
@@ -136,7 +136,7 @@ def instrument_days(ticks: pa.Table, candles: pa.Table, settled_ms: int = _NEVER
         )
         for row in grouped.to_pylist()
     ]
-    return sorted(found, key=lambda day: day.instrument)
+    return sorted(days, key=lambda day: day.instrument)
 
 
 def candle_faults(candles: pa.Table, date: str | None = None) -> list[str]:
@@ -154,16 +154,16 @@ def footprint_faults(footprint: pa.Table, candles: pa.Table, settled_ms: int = _
         + [(f"{side}_volume", how) for side in ("buy", "sell", "unclassified") for how in ("sum", "min")]
     )
     levels = {(row["instrument"], row["window_start"]): row for row in grouped.to_pylist()}
-    found: list[str] = []
+    faults: list[str] = []
     minutes = candles.filter(_equal(candles, "window_minutes", 1)).to_pylist()
     for candle in sorted(minutes, key=lambda candle: (candle["instrument"], candle["window_start"])):
         row = levels.pop((candle["instrument"], candle["window_start"]), None)
         if _start_ms(candle["window_start"]) + MINUTE_MS <= settled_ms:
-            found += _level_faults(candle, row)
+            faults += _level_faults(candle, row)
     for (instrument, start), _ in sorted(levels.items()):
         if _start_ms(start) + MINUTE_MS <= settled_ms:
-            found.append(f"{instrument} {start}: footprint without a candle")
-    return found
+            faults.append(f"{instrument} {start}: footprint without a candle")
+    return faults
 
 
 def _level_faults(candle: dict[str, Any], row: dict[str, Any] | None) -> Iterator[str]:
@@ -231,27 +231,27 @@ def _volume_by_minute(ticks: pa.Table, settled_ms: int) -> dict[str, dict[_Place
     minute = pc.multiply(pc.divide(ticks.column("event_time_ms"), MINUTE_MS), MINUTE_MS)
     table = ticks.append_column("minute", minute)
     grouped = table.filter(pc.greater(table.column("volume"), 0)).group_by(["instrument_key", "session_phase", "minute"])
-    found: dict[str, dict[_Place, int]] = {}
+    by_instrument: dict[str, dict[_Place, int]] = {}
     for row in grouped.aggregate([("volume", "sum")]).to_pylist():
         phase = row["session_phase"]
         place: _Place | None = row["minute"] if phase == CONTINUOUS else _AFTER_CLOSE.get(phase)
         if place is not None and _is_settled(row["minute"], phase, settled_ms):
-            volumes = found.setdefault(row["instrument_key"], {})
+            volumes = by_instrument.setdefault(row["instrument_key"], {})
             volumes[place] = volumes.get(place, 0) + row["volume_sum"]
-    return found
+    return by_instrument
 
 
 def _candle_volumes(candles: pa.Table, settled_ms: int) -> dict[str, dict[_Place, int]]:
     """Return the tick_volume of minute candles by instrument and minute, or by phase where that is not continuous trading."""
     minutes = candles.filter(_equal(candles, "window_minutes", 1))
-    found: dict[str, dict[_Place, int]] = {}
+    by_instrument: dict[str, dict[_Place, int]] = {}
     for row in minutes.select(["instrument", "window_start", "session_phase", "tick_volume"]).to_pylist():
         start_ms, phase = _start_ms(row["window_start"]), row["session_phase"] or CONTINUOUS
         if _is_settled(start_ms, phase, settled_ms):
             place = start_ms if phase == CONTINUOUS else phase
-            volumes = found.setdefault(row["instrument"], {})
+            volumes = by_instrument.setdefault(row["instrument"], {})
             volumes[place] = volumes.get(place, 0) + row["tick_volume"]
-    return found
+    return by_instrument
 
 
 def _is_settled(minute_ms: int, phase: str, settled_ms: int) -> bool:

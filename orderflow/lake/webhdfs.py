@@ -100,8 +100,8 @@ class WebHdfs(WebHDFS):  # type: ignore[misc]
         size = self._sizes.get(path)
         if size is not None:
             return {"name": path, "size": size, "type": "file"}
-        found: dict[str, Any] = super().info(path)
-        return found
+        entry: dict[str, Any] = super().info(path)
+        return entry
 
     def count(self, size_bytes: int) -> None:
         """Add to `bytes_read`; reads run on several threads."""
@@ -134,10 +134,10 @@ class _RangedFile(WebHDFile):  # type: ignore[misc]
         if start >= end:
             return b""
         for attempt in range(READ_TRIES):
-            found = self.fs._call("OPEN", path=self.path, offset=start, length=end - start, redirect=False)
-            location = found.headers.get("Location")
+            response = self.fs._call("OPEN", path=self.path, offset=start, length=end - start, redirect=False)
+            location = response.headers.get("Location")
             try:
-                answer = self.fs.session.get(self.fs._apply_proxy(location)) if location else found
+                answer = self.fs.session.get(self.fs._apply_proxy(location)) if location else response
                 answer.raise_for_status()
                 content = bytes(answer.content)
                 if len(content) == end - start:

@@ -91,19 +91,19 @@ class HdfsParquetSink:
     def __call__(self, packs: Sequence[Pack], batch_id: int) -> None:
         """Store one batch; returning means that every row of it is in place."""
         started = time.monotonic()
-        stored = [self._store(one) for one in packs]
+        stored = [self._store(packed) for packed in packs]
         while len(self._days) > DATES_REMEMBERED:
             del self._days[next(iter(self._days))]
         if stored:
             log.info("%s batch %d: %d rows of %s in %d new files, %.2f s", self._table.name, batch_id,
-                     sum(one.rows for one in packs), ", ".join(sorted({one.date for one in packs})), sum(map(bool, stored)),
-                     time.monotonic() - started)  # fmt: skip
+                     sum(packed.rows for packed in packs), ", ".join(sorted({packed.date for packed in packs})),
+                     sum(map(bool, stored)), time.monotonic() - started)  # fmt: skip
 
-    def _store(self, one: Pack) -> int:
+    def _store(self, packed: Pack) -> int:
         """Store a date's rows of a batch that are not stored yet; return how many they are."""
         for _ in range(ATTEMPTS):
             try:
-                fresh = self._fresh(one)
+                fresh = self._fresh(packed)
                 if fresh is None:
                     return 0
                 self._commit(fresh)
@@ -112,26 +112,26 @@ class HdfsParquetSink:
                 log.info("%s: looking for repeats again", changed)
         raise LakeError(f"{self._table.directory}: days of a batch are rewritten continuously; is reprocess running in a loop?")
 
-    def _fresh(self, one: Pack) -> Pack | None:
+    def _fresh(self, packed: Pack) -> Pack | None:
         """Keep the rows that are not stored yet, None when all are; the offsets of the others need no look any more either."""
         table = self._table
-        names = self._swaps.names(table, one.date)
-        stored = self._stored(one.date, names)
-        skip = common(ranges(table.topic, self._topic_id, one.covered), stored.covered)
-        again = any(least <= stored.greatest[series] for series, least in one.least.items() if series in stored.greatest)
-        if not (skip or again or one.repeats):
-            return one
-        rows = one.table()
+        names = self._swaps.names(table, packed.date)
+        stored = self._stored(packed.date, names)
+        skip = common(ranges(table.topic, self._topic_id, packed.covered), stored.covered)
+        again = any(least <= stored.greatest[series] for series, least in packed.least.items() if series in stored.greatest)
+        if not (skip or again or packed.repeats):
+            return packed
+        rows = packed.table()
         if skip:
-            log.info("%s %s: skipping %d stored offset ranges", table.name, one.date, sum(map(len, skip.values())))
+            log.info("%s %s: skipping %d stored offset ranges", table.name, packed.date, sum(map(len, skip.values())))
             rows = without_offsets(rows, {int(source.rpartition("-p")[2]): runs for source, runs in skip.items()})
         known = rows.slice(0, 0)
         if again and rows.num_rows:
-            log.info("%s %s: looking for repeats among the stored rows", table.name, one.date)
-            later = F.col(table.order) >= F.lit(min(one.least.values()))
-            known = self._read(one.date, names, table.identity).where(later).toArrow()
+            log.info("%s %s: looking for repeats among the stored rows", table.name, packed.date)
+            later = F.col(table.order) >= F.lit(min(packed.least.values()))
+            known = self._read(packed.date, names, table.identity).where(later).toArrow()
         rows = without_repeats(table, rows, known)
-        return replace(pack(table, one.date, rows), covered=one.covered) if rows.num_rows else None
+        return replace(pack(table, packed.date, rows), covered=packed.covered) if rows.num_rows else None
 
     def _stored(self, date: str, names: tuple[str, ...]) -> _StoredDay:
         """Update the knowledge of a date from its directory's present files; other processes may have changed them."""
@@ -157,29 +157,29 @@ class HdfsParquetSink:
         # Spark would plan a task for each small file.
         return read.coalesce(TASKS_PER_READ)
 
-    def _commit(self, one: Pack) -> None:
-        covered = ranges(self._table.topic, self._topic_id, one.covered)
-        name = batch_file(self._table.topic, self._topic_id, one.covered)
+    def _commit(self, packed: Pack) -> None:
+        covered = ranges(self._table.topic, self._topic_id, packed.covered)
+        name = batch_file(self._table.topic, self._topic_id, packed.covered)
         listed = offsets_file(name)
         staging = f"{STAGING}/{self._table.name}/{uuid.uuid4().hex}"
-        day = self._days[one.date]
+        day = self._days[packed.date]
         try:
             if listed is not None:
                 # Written first, because a batch file without its list would cover nothing.
-                self._place(one.date, listed, staging, covered_to_json(covered).encode())
-            self._files.create(f"{staging}/{name}", one.content)
-            self._check_unchanged(one.date)
-            self._swaps.place(self._table, one.date, f"{staging}/{name}", name)
+                self._place(packed.date, listed, staging, covered_to_json(covered).encode())
+            self._files.create(f"{staging}/{name}", packed.content)
+            self._check_unchanged(packed.date)
+            self._swaps.place(self._table, packed.date, f"{staging}/{name}", name)
             day.files |= {name}
             try:
-                self._check_unchanged(one.date)
+                self._check_unchanged(packed.date)
             except _DayChangedError:
-                self._files.delete(f"{self._table.day(one.date)}/{name}")
+                self._files.delete(f"{self._table.day(packed.date)}/{name}")
                 raise
         finally:
             self._files.delete(staging)
         day.covered = union(day.covered, covered)
-        for series, order in one.greatest.items():
+        for series, order in packed.greatest.items():
             _raise(day.greatest, series, order)
 
     def _place(self, date: str, name: str, staging: str, content: bytes) -> None:

@@ -143,10 +143,10 @@ class SessionCalendar:
     def _forecast(self, segment: str, trading_date: str, group: Group) -> _Forecast:
         plan = usual(group, trading_date)
         special = self._special.of(segment, trading_date)
-        told = self._upstox.hours.get((trading_date, EXCHANGES.get(segment, "")))
-        if told is not None:
+        hours = self._upstox.hours.get((trading_date, EXCHANGES.get(segment, "")))
+        if hours is not None:
             note = self._upstox.why.get(trading_date, "")
-            return _Forecast(self._as_told(segment, trading_date, group, told, special), UPSTOX, note=note)
+            return _Forecast(self._as_upstox_says(segment, trading_date, group, hours, special), UPSTOX, note=note)
         if special is not None:
             return self._as_special(segment, trading_date, group, special)
         weekend = date.fromisoformat(trading_date).weekday() >= 5
@@ -161,17 +161,17 @@ class SessionCalendar:
             )
         return self._uncovered(trading_date, plan, weekend)
 
-    def _as_told(
-        self, segment: str, trading_date: str, group: Group, told: tuple[tuple[int, int], ...], special: Special | None
+    def _as_upstox_says(
+        self, segment: str, trading_date: str, group: Group, hours: tuple[tuple[int, int], ...], special: Special | None
     ) -> Plan:
         """Return the phases for the hours that Upstox gives: those of the file where the hours are the same."""
-        if not told:
+        if not hours:
             return ()
-        edges = (told[0][0], told[-1][1])
+        edges = (hours[0][0], hours[-1][1])
         if special is not None and special.plan and trading_hours(special.plan) == edges:
             return fitted(special.plan, group, trading_date)
-        if len(told) > 1:
-            return tuple(Hours(CONTINUOUS, start, end, number) for number, (start, end) in enumerate(told, 1))
+        if len(hours) > 1:
+            return tuple(Hours(CONTINUOUS, start, end, number) for number, (start, end) in enumerate(hours, 1))
         return between(usual(group, trading_date), usual(reference_group(segment), trading_date), *edges)
 
     def _as_special(self, segment: str, trading_date: str, group: Group, special: Special) -> _Forecast:
@@ -221,8 +221,8 @@ def sessions_of(day: Sequence[Candle]) -> list[Window]:
     starts = [session.start_ms for session in forecast[1:]]
     starts.insert(0, min([trading[0].start_ms, *(session.start_ms for session in forecast[:1])]))
     ends = [session.end_ms for session in forecast] or [0]
-    found: list[Window] = []
+    sessions: list[Window] = []
     for start_ms, end_ms, until_ms in zip(starts, ends, [*starts[1:], trading[-1].end_ms], strict=True):
         stored_ms = max((minute.end_ms for minute in trading if start_ms <= minute.start_ms < until_ms), default=0)
-        found.append(Window(start_ms, max(end_ms, stored_ms)))
-    return found
+        sessions.append(Window(start_ms, max(end_ms, stored_ms)))
+    return sessions

@@ -45,5 +45,5 @@ def _fits(kind: FieldType, name: str, value: Any, exact: bool) -> bool:
     if kind == "boolean":
         return isinstance(value, bool)
     if isinstance(kind, ListOf):
-        return isinstance(value, list) and all(one is not None and _fits(kind.element, name, one, exact) for one in value)
+        return isinstance(value, list) and all(item is not None and _fits(kind.element, name, item, exact) for item in value)
     return isinstance(kind, Struct) and isinstance(value, dict) and problem(kind.fields, value, exact=exact) is None

@@ -48,7 +48,7 @@ def contracts(
     its futures have no auction, is not in the master.
     """
     wanted = frozenset(keys)
-    found = {key: _OPTION for key in wanted if key.partition("|")[0] in DERIVATIVES}
+    by_key = {key: _OPTION for key in wanted if key.partition("|")[0] in DERIVATIVES}
     futures: dict[tuple[str, str], list[Terms]] = defaultdict(list)
     for row in rows:
         segment = row.key.partition("|")[0]
@@ -58,11 +58,11 @@ def contracts(
         elif row.key not in wanted:
             continue
         elif segment in CURRENCY and row.underlying in special.cross_pairs:
-            found[row.key] = Contract("cross_currency")
+            by_key[row.key] = Contract("cross_currency")
         elif segment in COMMODITY and row.underlying in special.international:
-            found[row.key] = Contract("commodity_international")
+            by_key[row.key] = Contract("commodity_international")
         elif segment in COMMODITY and row.underlying in special.agricultural:
-            found[row.key] = Contract("commodity_agricultural")
+            by_key[row.key] = Contract("commodity_agricultural")
     for months in futures.values():
         if not any(row.key in wanted for row in months):
             continue
@@ -72,8 +72,8 @@ def contracts(
         for expiry in expiries:
             auction_from[expiry] = _trading_days_before(previous, is_trading_day) if previous else ""
             previous = expiry
-        found.update({row.key: Contract("future", auction_from[row.expiry]) for row in months if row.key in wanted})
-    return found
+        by_key.update({row.key: Contract("future", auction_from[row.expiry]) for row in months if row.key in wanted})
+    return by_key
 
 
 def _trading_days_before(expiry: str, is_trading_day: Callable[[str], bool]) -> str:

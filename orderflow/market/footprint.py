@@ -51,13 +51,13 @@ class Stack(NamedTuple):
 
 def merge_levels(levels: Iterable[Level]) -> list[Level]:
     """Add up levels of equal price, lowest price first; for the footprint of several minutes."""
-    found: dict[int, Level] = {}
+    by_price: dict[int, Level] = {}
     for level in levels:
-        known = found.get(level.price, Level(level.price, 0, 0, 0))
-        found[level.price] = Level(
+        known = by_price.get(level.price, Level(level.price, 0, 0, 0))
+        by_price[level.price] = Level(
             level.price, known.buy + level.buy, known.sell + level.sell, known.unclassified + level.unclassified
         )
-    return [found[price] for price in sorted(found)]
+    return [by_price[price] for price in sorted(by_price)]
 
 
 def diagonal_imbalances(
@@ -71,17 +71,17 @@ def diagonal_imbalances(
     weighs 0, and beyond the range there is nothing to weigh against. With `ignore_zero` nothing is weighed against 0 either.
     """
     by_price = {level.price: level for level in levels}
-    found: list[Imbalance] = []
+    imbalances: list[Imbalance] = []
     lowest, highest = min(by_price, default=0), max(by_price, default=0)
     for price in sorted(by_price):
         level = by_price[price]
         below, above = by_price.get(price - tick), by_price.get(price + tick)
         sold, bought = (below.sell if below else 0), (above.buy if above else 0)
         if price > lowest and level.buy >= max(ratio * sold, min_volume) and (sold or not ignore_zero):
-            found.append(Imbalance(price, "buy"))
+            imbalances.append(Imbalance(price, "buy"))
         if price < highest and level.sell >= max(ratio * bought, min_volume) and (bought or not ignore_zero):
-            found.append(Imbalance(price, "sell"))
-    return found
+            imbalances.append(Imbalance(price, "sell"))
+    return imbalances
 
 
 def stacked_imbalances(imbalances: Iterable[Imbalance], tick: int, count: int = STACK_OF) -> list[Stack]:
@@ -112,5 +112,5 @@ def unfinished_auctions(levels: Iterable[Level]) -> list[Imbalance]:
     if not traded:
         return []
     low, high = min(traded), max(traded)
-    found = [Imbalance(low.price, "sell")] if low.buy and low.sell else []
-    return found + ([Imbalance(high.price, "buy")] if high.buy and high.sell else [])
+    at_low = [Imbalance(low.price, "sell")] if low.buy and low.sell else []
+    return at_low + ([Imbalance(high.price, "buy")] if high.buy and high.sell else [])

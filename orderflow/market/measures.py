@@ -121,10 +121,10 @@ def _join(minutes: Sequence[Candle], n: int, start_ms: int, end_ms: int) -> Cand
     )
 
 
-def _surest(found: str, minutes: Sequence[Candle]) -> str:
+def _surest(grade: str, minutes: Sequence[Candle]) -> str:
     """Return a longer candle's grade: never above the best of its minutes, which know of one-sided quotes."""
-    best = min((m.confidence for m in minutes if m.confidence is not None), key=GRADES.index, default=found)
-    return max(found, best, key=GRADES.index)
+    best = min((m.confidence for m in minutes if m.confidence is not None), key=GRADES.index, default=grade)
+    return max(grade, best, key=GRADES.index)
 
 
 def _sum_known(values: Iterable[int | None]) -> int | None:

@@ -159,16 +159,16 @@ def window(spans: Sequence[Span], at_ms: int, minutes: int) -> Window | None:
     at = next((index for index, span in enumerate(spans) if span.start_ms <= at_ms < span.end_ms), None)
     if at is None:
         return None
-    found = spans[at]
-    if found.phase == "closing_auction":
-        return Window(found.start_ms, found.end_ms)
-    if found.phase in BEFORE_TRADING:
-        following = (span for span in spans[at + 1 :] if span.session == found.session and span.phase == CONTINUOUS)
+    current = spans[at]
+    if current.phase == "closing_auction":
+        return Window(current.start_ms, current.end_ms)
+    if current.phase in BEFORE_TRADING:
+        following = (span for span in spans[at + 1 :] if span.session == current.session and span.phase == CONTINUOUS)
         resumed = next(following, None)
         return None if resumed is None else window(spans, resumed.start_ms, minutes)
-    if found.phase != CONTINUOUS:
+    if current.phase != CONTINUOUS:
         return None
-    trading = [span for span in spans if span.session == found.session and span.phase == CONTINUOUS]
+    trading = [span for span in spans if span.session == current.session and span.phase == CONTINUOUS]
     start_ms = at_ms - (at_ms - trading[0].start_ms) % (minutes * MINUTE_MS)
     end_ms = start_ms + minutes * MINUTE_MS
     return Window(start_ms, max(min(span.end_ms, end_ms) for span in trading if span.start_ms < end_ms))
@@ -176,19 +176,19 @@ def window(spans: Sequence[Span], at_ms: int, minutes: int) -> Window | None:
 
 def window_start(spans: Sequence[Span], at_ms: int, minutes: int) -> int | None:
     """Return the start of the window that an instant's volume belongs to; None where nothing trades."""
-    found = window(spans, at_ms, minutes)
-    return None if found is None else found.start_ms
+    around = window(spans, at_ms, minutes)
+    return None if around is None else around.start_ms
 
 
 def windows(spans: Sequence[Span], minutes: int) -> tuple[Window, ...]:
     """Return every window of the day in order: those of continuous trading, and each closing auction."""
-    found: dict[int, Window] = {}
+    by_start: dict[int, Window] = {}
     for span in spans:
         at_ms = span.start_ms
         while at_ms < span.end_ms:
-            one = window(spans, at_ms, minutes) if span.phase in (CONTINUOUS, "closing_auction") else None
-            if one is None:
+            around = window(spans, at_ms, minutes) if span.phase in (CONTINUOUS, "closing_auction") else None
+            if around is None:
                 break
-            found[one.start_ms] = one
-            at_ms = max(one.start_ms + minutes * MINUTE_MS, one.end_ms) if span.phase == CONTINUOUS else span.end_ms
-    return tuple(found[start_ms] for start_ms in sorted(found))
+            by_start[around.start_ms] = around
+            at_ms = max(around.start_ms + minutes * MINUTE_MS, around.end_ms) if span.phase == CONTINUOUS else span.end_ms
+    return tuple(by_start[start_ms] for start_ms in sorted(by_start))

@@ -81,8 +81,8 @@ def from_finest(instrument_key: str, levels: Iterable[int]) -> tuple[int, int]:
 
 def common_unit(units: Iterable[int]) -> int:
     """Return the coarsest unit that holds levels of all these units; paise for none."""
-    found = set(units)
-    return lcm(*found) if found else PAISE
+    distinct = set(units)
+    return lcm(*distinct) if distinct else PAISE
 
 
 _PRICE_UNITS: Final = frozenset(PRICE_UNITS)

@@ -228,12 +228,12 @@ class SessionBook:
     def session(self, instrument_key: str, at_ms: int) -> Session:
         """Return the session of the instrument in force at the feed's time `at_ms`."""
         minute = at_ms // MINUTE_MS
-        found = self._in_force.get(instrument_key)
-        if found is None or found[0] != minute:
+        in_force = self._in_force.get(instrument_key)
+        if in_force is None or in_force[0] != minute:
             start_ms = minute * MINUTE_MS
             session = self.day(instrument_key, ist_date(start_ms)).session(start_ms)
-            found = self._in_force[instrument_key] = (minute, session)
-        return found[1]
+            in_force = self._in_force[instrument_key] = (minute, session)
+        return in_force[1]
 
     def day(self, instrument_key: str, trading_date: str) -> Day:
         """Return a date's phases for an instrument, as forecast and as announced so far."""

@@ -70,10 +70,10 @@ def special_days() -> SpecialDays:
 
 def _kind(entry: Mapping[str, Any]) -> Kind:
     kinds: tuple[Kind, ...] = ("phases", "ordinary", "evening", "closed", "unknown")
-    found = [kind for kind in kinds if entry.get(kind)]
-    if len(found) != 1:
+    named = [kind for kind in kinds if entry.get(kind)]
+    if len(named) != 1:
         raise ValueError(f"{SOURCE}: {entry['date']} must be one of {', '.join(kinds)}")
-    return found[0]
+    return named[0]
 
 
 def _hours(phase: list[Any]) -> Hours:

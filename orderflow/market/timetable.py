@@ -140,18 +140,18 @@ def fitted(plan: Plan, group: str, trading_date: str) -> Plan:
     longer.
     """
     usual_phases = {hours.phase for hours in usual(group, trading_date)}
-    found: list[Hours] = []
+    fitted_hours: list[Hours] = []
     for hours in plan:
         if hours.phase == "post_close" and "post_close" not in usual_phases:
             continue
         if hours.phase in BEFORE_TRADING and "pre_open" not in usual_phases:
-            if not found or found[-1].session != hours.session:
+            if not fitted_hours or fitted_hours[-1].session != hours.session:
                 continue
             hours = hours._replace(phase="halt")
-            if found[-1].phase == "halt":
-                hours = hours._replace(start=found.pop().start)
-        found.append(hours)
-    return tuple(found)
+            if fitted_hours[-1].phase == "halt":
+                hours = hours._replace(start=fitted_hours.pop().start)
+        fitted_hours.append(hours)
+    return tuple(fitted_hours)
 
 
 def us_summer_time(day: date) -> bool:

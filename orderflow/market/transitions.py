@@ -247,16 +247,16 @@ def _painted(spans: Sequence[Span], overrides: Iterable[Override]) -> tuple[Span
 def _with(spans: Sequence[Span], override: Override) -> list[Span]:
     """Return spans with one override put over them."""
     phase, start_ms, end_ms, session, over = override
-    found: list[Span] = [Span(phase, start_ms, end_ms, session)] if over is None else []
+    changed: list[Span] = [Span(phase, start_ms, end_ms, session)] if over is None else []
     for span in spans:
         if span.end_ms <= start_ms or end_ms <= span.start_ms or over not in (None, span.phase):
-            found.append(span)
+            changed.append(span)
             continue
-        found.append(span._replace(end_ms=start_ms))
-        found.append(span._replace(start_ms=end_ms))
+        changed.append(span._replace(end_ms=start_ms))
+        changed.append(span._replace(start_ms=end_ms))
         if over is not None:
-            found.append(span._replace(phase=phase, start_ms=max(start_ms, span.start_ms), end_ms=min(end_ms, span.end_ms)))
-    return sorted((span for span in found if span.start_ms < span.end_ms), key=lambda span: span.start_ms)
+            changed.append(span._replace(phase=phase, start_ms=max(start_ms, span.start_ms), end_ms=min(end_ms, span.end_ms)))
+    return sorted((span for span in changed if span.start_ms < span.end_ms), key=lambda span: span.start_ms)
 
 
 def _numbered(spans: Sequence[Span]) -> tuple[Span, ...]:

@@ -179,5 +179,5 @@ def _dates_of(at_ms: int) -> tuple[str, str]:
     """Return the IST date of an instant and the one after: trading after midnight may belong to the evening before."""
     if len(_dates) > 1_000:
         _dates.clear()
-    found = _dates[(at_ms + IST_OFFSET_MS) // DAY_MS] = (ist_date(at_ms), ist_date(at_ms + DAY_MS))
-    return found
+    dates = _dates[(at_ms + IST_OFFSET_MS) // DAY_MS] = (ist_date(at_ms), ist_date(at_ms + DAY_MS))
+    return dates

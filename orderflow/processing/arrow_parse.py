@@ -41,7 +41,7 @@ def parse(messages: pa.Table, fields: tuple[Field, ...], sound: Sound) -> tuple[
     `messages` has the columns of Spark's Kafka source. The records have the columns of `fields` and, behind them, KEY, SENT_MS,
     PARTITION and OFFSET; the messages that remain have the columns they came with.
     """
-    numbers, found = _rows(messages.column("value").to_pylist(), fields)
+    numbers, parsed = _rows(messages.column("value").to_pylist(), fields)
     kept = messages.take(pa.array(numbers, pa.int64()))
     for name, column in (
         (KEY, pc.cast(pc.fill_null(kept.column("key"), b""), pa.large_binary())),
@@ -49,12 +49,12 @@ def parse(messages: pa.Table, fields: tuple[Field, ...], sound: Sound) -> tuple[
         (PARTITION, kept.column("partition")),
         (OFFSET, kept.column("offset")),
     ):
-        found = found.append_column(name, column)
-    required = [pc.is_valid(found.column(field.name)) for field in fields if field.required]
-    certain = reduce(pc.and_kleene, [*required, pc.fill_null(sound(found), True)])
+        parsed = parsed.append_column(name, column)
+    required = [pc.is_valid(parsed.column(field.name)) for field in fields if field.required]
+    certain = reduce(pc.and_kleene, [*required, pc.fill_null(sound(parsed), True)])
     taken = set(pc.filter(pa.chunked_array([pa.array(numbers, pa.int64())]), certain).to_pylist())
     left = [number for number in range(messages.num_rows) if number not in taken]
-    return found.filter(certain), messages.take(pa.array(left, pa.int64()))
+    return parsed.filter(certain), messages.take(pa.array(left, pa.int64()))
 
 
 def _rows(values: Sequence[bytes | None], fields: tuple[Field, ...]) -> tuple[list[int], pa.Table]:

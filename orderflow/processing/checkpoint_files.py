@@ -21,12 +21,12 @@ class CheckpointFiles:
     def names(self, directory: str) -> tuple[str, ...]:
         """Return the names in a directory; none when it is absent."""
         try:
-            found = self._fs.listStatus(self._path(directory))
+            statuses = self._fs.listStatus(self._path(directory))
         except Py4JJavaError as error:
             if str(error.java_exception.getClass().getName()) == _MISSING:
                 return ()
             raise
-        return tuple(status.getPath().getName() for status in found)
+        return tuple(status.getPath().getName() for status in statuses)
 
     def modified_ms(self, path: str) -> int:
         """Return when a file was last changed."""

@@ -124,8 +124,8 @@ class PartitionFold:
         offsets = rows.column("offset")
         first, end = offsets[0].as_py(), offsets[-1].as_py() + 1
         if first != self._offset or end - first != rows.num_rows:
-            found = f"{rows.num_rows} messages from {first} to {end - 1} where {self._offset} is next"
-            raise StateError(f"partition {self._place[1]} of {topics.TICKS} was not read in the order of its offsets: {found}")
+            read = f"{rows.num_rows} messages from {first} to {end - 1} where {self._offset} is next"
+            raise StateError(f"partition {self._place[1]} of {topics.TICKS} was not read in the order of its offsets: {read}")
         self._offset = end
         columns = (rows.column(name).to_pylist() for name in ("key", "value", "sent_ms"))
         messages = fold(self._stored.engine, zip(*columns, strict=True))

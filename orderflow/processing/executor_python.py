@@ -58,19 +58,19 @@ def contents() -> Contents:
 
 def distributions() -> tuple[str, ...]:
     """Return the names of the packages that Python workers need, required ones included, in alphabetical order."""
-    found: set[str] = set()
+    names: set[str] = set()
     waiting = list(_WORKERS_NEED)
     while waiting:
         name = re.sub(r"[-_.]+", "-", waiting.pop()).lower()
-        if name in found:
+        if name in names:
             continue
         try:
             required = metadata.requires(name) or []
         except metadata.PackageNotFoundError:  # required on other systems only
             continue
-        found.add(name)
+        names.add(name)
         waiting += [re.split(r"[^\w.-]", each, maxsplit=1)[0] for each in required if "extra ==" not in each]
-    return tuple(sorted(found))
+    return tuple(sorted(names))
 
 
 def require_same_contents(archive: Path) -> None:

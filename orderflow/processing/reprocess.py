@@ -164,13 +164,13 @@ def judged(stored: DataFrame, recomputed: DataFrame, key: tuple[str, ...]) -> Da
 def difference(judgement: DataFrame, key: tuple[str, ...]) -> Difference:
     """Count the verdicts of `judged` and name the first ten places that differ."""
     counted = (F.count(F.lit(1)).alias("rows"), F.count("old").alias("old"), F.count("new").alias("new"))
-    found = judgement.groupBy("verdict").agg(*counted).collect()
-    counts = {row["verdict"]: int(row["rows"]) for row in found}
+    verdicts = judgement.groupBy("verdict").agg(*counted).collect()
+    counts = {row["verdict"]: int(row["rows"]) for row in verdicts}
     place = F.concat_ws(" ", *[F.coalesce(F.col(f"new.{name}"), F.col(f"old.{name}")).cast("string") for name in key])
     shown = judgement.where(F.col("verdict") != "equal").select("verdict", place.alias("place")).orderBy("place").limit(10)
     return Difference(
-        stored=sum(int(row["old"]) for row in found),
-        recomputed=sum(int(row["new"]) for row in found),
+        stored=sum(int(row["old"]) for row in verdicts),
+        recomputed=sum(int(row["new"]) for row in verdicts),
         missing=counts.get("missing", 0),
         surplus=counts.get("surplus", 0),
         changed=counts.get("changed", 0),

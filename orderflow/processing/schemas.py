@@ -202,10 +202,10 @@ def _window_reasons(record: Column, window_minutes: Column) -> list[Column]:
 
 
 def _all_there(values: Iterable[Column]) -> Column:
-    found = F.lit(True)
+    present = F.lit(True)
     for value in values:
-        found = found & value.isNotNull()
-    return found
+        present = present & value.isNotNull()
+    return present
 
 
 def _prices_are_ordered(record: Column, prefix: str) -> Column:
@@ -251,10 +251,10 @@ def _amounts(record: Column) -> list[Column]:
 
 def _any_absurd(values: Iterable[Column], is_sound: Callable[[Column], Column]) -> Column:
     """Return whether one of `values` is present and invalid; null when none is present."""
-    found = F.lit(False)
+    absurd = F.lit(False)
     for value in values:
-        found = found | ~is_sound(value)
-    return found
+        absurd = absurd | ~is_sound(value)
+    return absurd
 
 
 def _is_sound_bar(bar: Column) -> Column:

@@ -85,14 +85,14 @@ class Extent(Protocol):
 def require_compatible_state(files: Files) -> None:
     """Write the state's version beside new checkpoints; raise SettingsError when old ones have another or an illegible one."""
     text = files.read_text(_VERSION)
-    found = _version(text)
-    if found == STATE_VERSION:
+    version = _version(text)
+    if version == STATE_VERSION:
         return
     present = [name for name in files.names("") if name.startswith("orderflow") and "." not in name]
-    if found is None and not any(_resumes_at(files, name) for name in present):
+    if version is None and not any(_resumes_at(files, name) for name in present):
         files.write_text(_VERSION, json.dumps({"state_version": STATE_VERSION}))
         return
-    held = "are of an unknown version" if found is None else f"hold state of version {found}"
+    held = "are of an unknown version" if version is None else f"hold state of version {version}"
     raise SettingsError(
         f"the candle checkpoints {held}, this code has {STATE_VERSION}; go back to the old code, or start the candles afresh "
         f"from what Kafka still holds: {_AFRESH} (stored candles are kept, and repeats are dropped by key)"

@@ -138,9 +138,9 @@ class StorageBatches:
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
         """Store a batch with the columns MESSAGE and send what is invalid to the rejects topic."""
         work = partial(packed, fields=self._table.fields, sound=self._rules.sound, packing=self._packing)
-        found = batch.coalesce(self._cores).mapInArrow(work, "kind STRING, content BINARY").collect()
-        packs = [one for row in found if row.kind == _PACKS for one in pickle.loads(row.content)]
-        doubtful = [pa.ipc.open_stream(row.content).read_all() for row in found if row.kind == _DOUBTFUL]
+        results = batch.coalesce(self._cores).mapInArrow(work, "kind STRING, content BINARY").collect()
+        packs = [pack for row in results if row.kind == _PACKS for pack in pickle.loads(row.content)]
+        doubtful = [pa.ipc.open_stream(row.content).read_all() for row in results if row.kind == _DOUBTFUL]
         if not doubtful:
             self._store(packs, batch_id)
             return
@@ -164,7 +164,7 @@ class StorageBatches:
         message(rows, records.REJECT, topics.REJECTS, None).write.format("kafka").options(**sink_options(self._settings)).save()
         for reason, number in counts.items():
             _REJECTS.labels(self._table.topic, reason).inc(number)
-        listed = ", ".join(f"{number} {reason}" for reason, number in sorted(counts.items(), key=lambda one: -one[1]))
+        listed = ", ".join(f"{number} {reason}" for reason, number in sorted(counts.items(), key=lambda count: -count[1]))
         log.warning("%d messages of %s rejected: %s", sum(counts.values()), self._table.topic, listed)
 
 

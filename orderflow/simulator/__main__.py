@@ -158,8 +158,8 @@ def _write_history(options: argparse.Namespace) -> int:
     from orderflow.simulator import history
 
     try:
-        chosen = catalogue.choose(options.instruments)
-        for line in history.write(options.out, chosen, options.last_day, options.days, options.rate, options.seed):
+        instruments = catalogue.choose(options.instruments)
+        for line in history.write(options.out, instruments, options.last_day, options.days, options.rate, options.seed):
             print(line, flush=True)
     except (SettingsError, OSError) as error:
         print(f"ERROR {error}", file=sys.stderr)

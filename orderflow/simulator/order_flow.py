@@ -114,8 +114,8 @@ class InstrumentMarket:
         """
         if at_ms >= self.minute_end_ms:
             self._end_minute(at_ms if minute_ms is None else minute_ms)
-        chosen = round(self.fair) if price is None else price
-        self._book_trades([(chosen, quantity)], at_ms, side)
+        auction_price = round(self.fair) if price is None else price
+        self._book_trades([(auction_price, quantity)], at_ms, side)
 
     def set_price(self, ticks: float) -> None:
         """Move the fair price, and with it the book, as after an auction or at a session's start."""

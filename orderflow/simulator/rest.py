@@ -104,7 +104,9 @@ class RestApi:
             "NFO": plan.derivatives,
             "BFO": plan.derivatives,
         }
-        return _success([{"exchange": name, "start_time": one.open_ms, "end_time": one.close_ms} for name, one in hours.items()])
+        return _success(
+            [{"exchange": name, "start_time": traded.open_ms, "end_time": traded.close_ms} for name, traded in hours.items()]
+        )
 
 
 def _success(body: object) -> Answer:

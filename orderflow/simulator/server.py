@@ -192,10 +192,10 @@ class FeedServer:
             self._send(subscriber, payload)
 
     def _entry(self, cache: dict[tuple[str, str], bytes | None], key: str, mode: str) -> bytes | None:
-        found = cache.get((key, mode))
-        if found is None:
-            found = cache[key, mode] = self.source.entry(key, mode)
-        return found
+        entry = cache.get((key, mode))
+        if entry is None:
+            entry = cache[key, mode] = self.source.entry(key, mode)
+        return entry
 
     def _send(self, subscriber: Subscriber, payload: bytes) -> None:
         broadcast([subscriber.connection], payload)

@@ -108,13 +108,13 @@ def upstox_calendar(connect: Any, cache: Path, today: date) -> tuple[UpstoxCalen
             "holidays": {**old, **{day: entry for day, entry in holidays.items() if day.startswith(year)}},
             "timings": {**kept.get("timings", {}), **timings},
         }
-        found = parsed(answers)
+        calendar = parsed(answers)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         using = f"using what it said on {kept['asked']}" if kept.get("asked") else "using exchange_calendars and the file"
         return parsed(kept), f"Upstox's calendar cannot be had ({type(error).__name__}: {error}): {using}"
     with contextlib.suppress(OSError):
         _keep(cache, answers)
-    return found, ""
+    return calendar, ""
 
 
 def parsed(answers: Mapping[str, Any]) -> UpstoxCalendar:
@@ -163,13 +163,13 @@ def _weekdays_without(sessions: frozenset[date], first: date, last: date) -> fro
 def _hours(day: str, rows: Iterable[Mapping[str, Any]]) -> dict[tuple[str, str], tuple[tuple[int, int], ...]]:
     """Return the trading hours of a date by exchange, in minutes since its IST midnight, in order."""
     midnight_ms = int(datetime.fromisoformat(day).replace(tzinfo=IST).timestamp() * 1000)
-    found: dict[tuple[str, str], list[tuple[int, int]]] = {}
+    by_exchange: dict[tuple[str, str], list[tuple[int, int]]] = {}
     for row in rows:
         start, end = ((int(row[name]) - midnight_ms) // MINUTE_MS for name in ("start_time", "end_time"))
         if ist_date(int(row["start_time"])) != day or not 0 <= start < end <= _DAY_MINUTES:
             raise ValueError(f"hours of {row['exchange']} on {day} are not of that date")
-        found.setdefault((day, str(row["exchange"])), []).append((start, end))
-    return {place: tuple(sorted(hours)) for place, hours in found.items()}
+        by_exchange.setdefault((day, str(row["exchange"])), []).append((start, end))
+    return {place: tuple(sorted(hours)) for place, hours in by_exchange.items()}
 
 
 def _cached(cache: Path) -> dict[str, Any]:

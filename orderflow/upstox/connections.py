@@ -107,11 +107,11 @@ def merged(statuses: Iterable[tuple[FeedStatus, int]]) -> FeedStatus:
     used = [(status, keys) for status, keys in every if keys] or every[:1]
     worst, _ = min(used, key=lambda each: (each[0].state == "connected", each[0].since))
     heard = [status.last_message_at for status, _ in used if status.last_message_at is not None]
-    away = sum(keys for status, keys in used if status.state != "connected")
+    unreachable = sum(keys for status, keys in used if status.state != "connected")
     cause = worst.cause
-    if away and len(used) > 1:
+    if unreachable and len(used) > 1:
         number = 1 + next(number for number, (status, _) in enumerate(every) if status is worst)
-        cause = f"connection {number} of {len(every)}: {cause or worst.state}; instruments without a connection: {away}"
+        cause = f"connection {number} of {len(every)}: {cause or worst.state}; instruments without a connection: {unreachable}"
     return FeedStatus(
         worst.state,
         cause,

@@ -290,9 +290,9 @@ class _FeedReader:
             if interval == "I1":
                 # The running minute's bar may stand beside the finished one, and its values still change.
                 if bar.ts + MINUTE_MS <= self.feed_time_ms or bar.ts > self.latest_ms:
-                    found = self._minute_bar(bar.ts, prices, volume)
-                    if found is not None and (minute_bar is None or found.start_ms > minute_bar.start_ms):
-                        minute_bar = found
+                    finished = self._minute_bar(bar.ts, prices, volume)
+                    if finished is not None and (minute_bar is None or finished.start_ms > minute_bar.start_ms):
+                        minute_bar = finished
             elif interval == "1d" and all([self.least_price < price < _MOST_PRICE and price for price in prices]):
                 day_bar = DayBar(*prices, volume)
         return minute_bar, day_bar

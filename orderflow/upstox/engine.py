@@ -263,20 +263,20 @@ class FeedEngine:
 
     def examine(self, now_ms: int) -> dict[str, InstrumentHealth]:
         """Return the health of every instrument, and report those that have stalled, or send again, on a live feed."""
-        found = self.health(now_ms)
-        stalled = {key for key, each in found.items() if each.state == "stalled"}
-        if not self._connected or 2 * len(stalled) > len(found):
-            return found
+        health = self.health(now_ms)
+        stalled = {key for key, each in health.items() if each.state == "stalled"}
+        if not self._connected or 2 * len(stalled) > len(health):
+            return health
         at_ms = self.clock.corrected(now_ms)
         for key in sorted(stalled ^ self._stalled_keys):
-            each = found.get(key)
+            each = health.get(key)
             if each is not None and key in stalled:
                 cause = f"no update for {each.last_update_seconds} s; {each.usual_seconds} s is usual"
                 self._event("instrument_stalled", at_ms, instrument_key=key, cause=cause)
             elif each is not None and each.state == "live":
                 self._event("instrument_live", at_ms, instrument_key=key, cause="it is heard of again")
         self._stalled_keys = stalled
-        return found
+        return health
 
     def trouble(self, now_ms: int) -> str | None:
         """Return why nothing of the feed can be used, in words; None while it can."""
@@ -416,11 +416,11 @@ class FeedEngine:
         """Tell once which keys the server never mentions, though the connection works."""
         if not self._connected or self.last_message_ms is None or self.last_message_ms < self._opened_ms:
             return
-        found = self.paces.unserved(now_ms)
-        if not found:
+        unserved_keys = self.paces.unserved(now_ms)
+        if not unserved_keys:
             return
         watched = {key: self._modes.get(key, "full") for key in self.keys}
-        for mode, keys, cause, whole_mode in unserved(watched, found, self.paces.not_served):
+        for mode, keys, cause, whole_mode in unserved(watched, unserved_keys, self.paces.not_served):
             named = keys[:_NAMED_AT_MOST]
             log.warning("%s: %s", ", ".join(named), cause)
             if whole_mode:

@@ -133,10 +133,10 @@ class InstrumentMaster:
         if name in self.by_key:
             return self._unexpired(name, at_ms)
         word = name.casefold()
-        found = self._by_symbol.get(word)
-        if found:
-            alive = [key for key in found if not self.by_key[key].is_expired(at_ms)]
-            return min(alive, key=_preference) if alive else self._unexpired(found[0], at_ms)
+        listed = self._by_symbol.get(word)
+        if listed:
+            alive = [key for key in listed if not self.by_key[key].is_expired(at_ms)]
+            return min(alive, key=_preference) if alive else self._unexpired(listed[0], at_ms)
         named = self._by_name.get(word, [])
         cash = [key for key in named if not self.by_key[key].is_contract]
         if cash:
@@ -168,8 +168,8 @@ class InstrumentMaster:
 
     def _futures(self, word: str, at_ms: int) -> list[Instrument]:
         """Return the futures of an underlying that have not expired, the nearest of the preferred segment first."""
-        found = [self.by_key[key] for key in self._by_name.get(word, ())]
-        alive = [each for each in found if each.kind == "FUT" and each.expiry_ms is not None and not each.is_expired(at_ms)]
+        contracts = [self.by_key[key] for key in self._by_name.get(word, ())]
+        alive = [each for each in contracts if each.kind == "FUT" and each.expiry_ms is not None and not each.is_expired(at_ms)]
         return sorted(alive, key=lambda each: (_preference(each.key)[0], each.expiry_ms or 0, each.key))
 
     def _choices(self, name: str, at_ms: int) -> str:
@@ -190,8 +190,8 @@ class InstrumentMaster:
         starting = (word for word in words if word.startswith(wanted) and word not in near_words)
         near_words += itertools.islice(starting, 4 - len(near_words))
         near = [min(words[word], key=_preference) for word in near_words]
-        told = ", ".join(f"{self.by_key[key].trading_symbol} ({key})" for key in dict.fromkeys(near))
-        return f"; did you mean {told}?" if told else "; look it up on the broker's site, or write its key as SEGMENT|TOKEN"
+        listed = ", ".join(f"{self.by_key[key].trading_symbol} ({key})" for key in dict.fromkeys(near))
+        return f"; did you mean {listed}?" if listed else "; look it up on the broker's site, or write its key as SEGMENT|TOKEN"
 
 
 class Selection(NamedTuple):
@@ -254,13 +254,13 @@ def selected(
 
 def meanings(names: Iterable[str], selection: Selection, master: InstrumentMaster, at_ms: int) -> dict[str, Meant]:
     """Return what each name of a selection means, except contracts, which expire and are not replaced."""
-    found: dict[str, Meant] = {}
+    meant: dict[str, Meant] = {}
     for name in names:
         if name not in selection.skipped and master.knows((name,)):
             row = master.by_key[master.resolve(name, at_ms)]
             if not row.is_contract:
-                found[name] = Meant(row.key, row.trading_symbol)
-    return found
+                meant[name] = Meant(row.key, row.trading_symbol)
+    return meant
 
 
 def is_rolling(name: str) -> bool:
@@ -381,10 +381,10 @@ def watch_list(path: Path, feed_mode: str) -> dict[str, str]:
     except (OSError, UnicodeDecodeError) as error:
         raise SettingsError(f"INSTRUMENT_FILE={path} cannot be read ({type(error).__name__})") from error
     names = [part.strip() for line in lines for part in line.partition("#")[0].split(",")]
-    found = modes_of(filter(None, names), feed_mode, f"INSTRUMENT_FILE={path}")
-    if not found:
+    modes = modes_of(filter(None, names), feed_mode, f"INSTRUMENT_FILE={path}")
+    if not modes:
         raise SettingsError(f"INSTRUMENT_FILE={path} names no instrument")
-    return found
+    return modes
 
 
 def _preference(key: str) -> tuple[int, str]:

@@ -112,7 +112,7 @@ class InstrumentLeases:
 
     def _holder(self, key: str) -> str | None:
         try:
-            found, stat = self._client.get_async(self._path(key)).get(timeout=_CALL_SECONDS)
+            content, stat = self._client.get_async(self._path(key)).get(timeout=_CALL_SECONDS)
         except NoNodeError:
             return "a streamer that has just ended"
         session = self._client.client_id[0] if self._client.client_id else None
@@ -120,8 +120,8 @@ class InstrumentLeases:
             self._held.add(key)
             return None
         try:
-            told = json.loads(found)
-            return f"{told['owner']} (host {told['host']}, process {told['pid']})"
+            owner = json.loads(content)
+            return f"{owner['owner']} (host {owner['host']}, process {owner['pid']})"
         except (ValueError, TypeError, KeyError):
             return f"something that is no streamer (the node {self._path(key)})"
 

@@ -39,15 +39,15 @@ class InstrumentCollector(Collector):
 
     def collect(self) -> Iterator[Any]:
         """Yield how many instruments are in each state, and of each one its state, its pace and the age of its last update."""
-        found = self._instruments()
-        counted = Counter(each.state for each in found.values())
+        instruments = self._instruments()
+        counted = Counter(each.state for each in instruments.values())
         total = GaugeMetricFamily("orderflow_instruments", "Instruments by state", labels=("state",))
         state = GaugeMetricFamily("orderflow_instrument_state", "1 for the state it is in", labels=("instrument", "state"))
         age = GaugeMetricFamily("orderflow_instrument_last_update_age_seconds", "Age of the last update", labels=("instrument",))
         pace = GaugeMetricFamily("orderflow_instrument_usual_gap_seconds", "Usual time between updates", labels=("instrument",))
         for name in STATES:
             total.add_metric((name,), counted[name])
-        for key, each in found.items():
+        for key, each in instruments.items():
             state.add_metric((key, each.state), 1)
             if each.last_update_seconds is not None:
                 age.add_metric((key,), each.last_update_seconds)

@@ -70,9 +70,9 @@ class PaceBook:
 
     def unserved(self, now_ms: int) -> set[str]:
         """Return the keys that the server has never mentioned since they were subscribed 20 s ago or more, each once."""
-        found = {key for key, since_ms in self._awaited.items() if now_ms - since_ms >= NOT_SERVED_MS} - self.not_served
-        self.not_served |= found
-        return found
+        unserved = {key for key, since_ms in self._awaited.items() if now_ms - since_ms >= NOT_SERVED_MS} - self.not_served
+        self.not_served |= unserved
+        return unserved
 
     def is_served_again(self, key: str) -> bool:
         """Return whether this key had been reported as not served, and count it as served from now on."""

@@ -63,5 +63,5 @@ def remember(directory: Path, meant: Mapping[str, Meant]) -> None:
 def successor(before: Meant, rows: Iterable[Row]) -> str | None:
     """Return the key of the one row that has the symbol and the segment of what a name meant; None without it."""
     segment = before.key.partition("|")[0] + "|"
-    found = [row.key for row in rows if row.trading_symbol == before.trading_symbol and row.key.startswith(segment)]
-    return found[0] if len(found) == 1 and before.trading_symbol else None
+    keys = [row.key for row in rows if row.trading_symbol == before.trading_symbol and row.key.startswith(segment)]
+    return keys[0] if len(keys) == 1 and before.trading_symbol else None

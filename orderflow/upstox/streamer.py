@@ -251,7 +251,7 @@ class UpstoxStreamer:
         leases = self._leases
         if leases is None:
             return True
-        told = ""
+        reported = ""
         began = time.monotonic()
         while not self._stop.is_set():
             if not leases.connect(2.0):
@@ -271,8 +271,8 @@ class UpstoxStreamer:
                     raise OrderflowError(
                         f"{problem}; stop that streamer, change INSTRUMENT, or set STANDBY=true to take over after it"
                     )
-            if problem != told:
-                told = problem
+            if problem != reported:
+                reported = problem
                 log.warning("%s%s", problem, "; standing by" if self._settings.standby else "")
             self._say("standby" if self._settings.standby else "waiting for ZooKeeper", problem)
             self._stop.wait(0.5)

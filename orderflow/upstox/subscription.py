@@ -21,10 +21,10 @@ _NAMED_AT_MOST: Final = 20
 
 def by_mode(modes: Mapping[str, str]) -> dict[str, list[str]]:
     """Return the keys of each mode, in order, from the mode of each key."""
-    found: dict[str, list[str]] = {}
+    keys: dict[str, list[str]] = {}
     for key, mode in modes.items():
-        found.setdefault(mode, []).append(key)
-    return found
+        keys.setdefault(mode, []).append(key)
+    return keys
 
 
 def spread(modes: Mapping[str, str], connections: int, before: Sequence[Mapping[str, str]] = ()) -> tuple[dict[str, str], ...]:
@@ -92,13 +92,13 @@ class Unserved(NamedTuple):
     whole_mode: bool
 
 
-def unserved(modes: Mapping[str, str], found: set[str], not_served: set[str]) -> Iterator[Unserved]:
+def unserved(modes: Mapping[str, str], missing: set[str], not_served: set[str]) -> Iterator[Unserved]:
     """Yield by mode those of `found` that are not served; `modes` are all that is watched, `not_served` all that is not served.
 
     A mode of which nothing is served is most likely not in the account's plan.
     """
     for mode, keys in by_mode(modes).items():
-        new = tuple(sorted(found.intersection(keys)))
+        new = tuple(sorted(missing.intersection(keys)))
         plan = "full_d30 needs an Upstox Plus plan" if mode == "full_d30" else "look at INSTRUMENT and the account's plan"
         whole_mode = not_served.issuperset(keys) and (len(keys) > 1 or len(modes) == 1)
         if new and whole_mode:

@@ -195,7 +195,7 @@ class FeedSupervisor:
 
     def _await_token(self) -> Token | None:
         """Return a token worth trying, waiting for it in a visible state; None when asked to stop."""
-        told = ""
+        reported = ""
         while not self._stop.is_set():
             token = self._tokens.current()
             now_ms = self._now_ms()
@@ -208,8 +208,8 @@ class FeedSupervisor:
             else:
                 self._announce_expiry(token, now_ms)
                 return token
-            if problem != told:
-                told = problem
+            if problem != reported:
+                reported = problem
                 self._say("waiting for a token", problem)
                 log.error("%s", problem)
                 self._tell("token", problem)
@@ -330,10 +330,10 @@ def judged(code: int | None, reason: str | None, error: BaseException | None) ->
     if isinstance(error, websocket.WebSocketBadStatusException):
         return _refusal(error)
     if code is not None:
-        told = f" ({reason})" if reason else ""
+        detail = f" ({reason})" if reason else ""
         if code == 1008:
-            return Verdict(f"closed by policy, code 1008{told}", _LIMITS, 10.0, limited=True)
-        return Verdict(f"closed by the server, code {code}{told}")
+            return Verdict(f"closed by policy, code 1008{detail}", _LIMITS, 10.0, limited=True)
+        return Verdict(f"closed by the server, code {code}{detail}")
     if isinstance(error, ssl.SSLCertVerificationError):
         return Verdict(
             f"the server's certificate is not trusted ({error.verify_message})",

@@ -63,7 +63,7 @@ class TokenSource:
 
     def current(self) -> Token | None:
         """Return the token to use now, or None when there is none."""
-        value = next((found for path in self._files if (found := self._read(path))), None) or self._configured or None
+        value = next((token for path in self._files if (token := self._read(path))), None) or self._configured or None
         if value is None:
             self._current = None
         elif self._current is None or self._current.value != value:

@@ -54,9 +54,9 @@ def wait_until(condition: Callable[[], Any], what: str, seconds: float = 20) -> 
     """Poll a condition of another process; fail with what was awaited."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        found = condition()
-        if found:
-            return found
+        result = condition()
+        if result:
+            return result
         time.sleep(0.05)
     raise AssertionError(f"waited {seconds} s for {what}")
 

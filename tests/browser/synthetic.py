@@ -257,8 +257,8 @@ class LiveSource:
             turn += 1
             now = clock_ms()
             if now // MINUTE * MINUTE != minute:
-                for one in self._market.walks:
-                    self._store.apply(list(self._market.close_minute(one, minute)))
+                for each in self._market.walks:
+                    self._store.apply(list(self._market.close_minute(each, minute)))
                 minute = now // MINUTE * MINUTE
             self._store.apply(self._market.live(walk, now, now))
 
@@ -270,15 +270,15 @@ def main() -> None:
     arguments.add_argument("--port", type=int, default=18500)
     arguments.add_argument("--instruments", type=int, default=5)
     arguments.add_argument("--rate", type=float, default=5)
-    chosen = arguments.parse_args()
+    options = arguments.parse_args()
     extra = {
-        f"NSE_EQ|TEST{index:05d}": (f"TEST{index}", f"Test company {index}") for index in range(chosen.instruments - len(NAMES))
+        f"NSE_EQ|TEST{index:05d}": (f"TEST{index}", f"Test company {index}") for index in range(options.instruments - len(NAMES))
     }
-    names = dict(list({**NAMES, **extra}.items())[: chosen.instruments])
+    names = dict(list({**NAMES, **extra}.items())[: options.instruments])
     store = Store(clock_ms, tuple(names))
-    LiveSource(store, Market(tuple(names), clock_ms()), chosen.rate).start()
+    LiveSource(store, Market(tuple(names), clock_ms()), options.rate).start()
     app = create_app(Parts(store, Directory(tuple(names), names), MadeUpHistory(tuple(names)[:5])))
-    uvicorn.run(app, host="127.0.0.1", port=chosen.port, log_level="warning")
+    uvicorn.run(app, host="127.0.0.1", port=options.port, log_level="warning")
 
 
 if __name__ == "__main__":

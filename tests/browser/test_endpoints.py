@@ -45,7 +45,7 @@ def test_metrics_when_asked_are_in_prometheus_format(page: Page) -> None:
 
 
 def test_instruments_when_asked_have_symbol_and_name(page: Page) -> None:
-    listed = {one["key"]: (one["symbol"], one["name"]) for one in get(page, "/api/instruments")}
+    listed = {listing["key"]: (listing["symbol"], listing["name"]) for listing in get(page, "/api/instruments")}
     assert listed[TCS] == ("TCS", "Tata Consultancy Services")
     assert listed[EVIL][0] == "<b>EVIL</b>"
 
@@ -54,24 +54,24 @@ def test_candles_when_a_past_day_is_asked_for_in_quarter_hours_add_up_to_its_min
     minutes = get(page, "/api/candles", instrument=TCS, date="2025-12-12")
     quarters = get(page, "/api/candles", instrument=TCS, date="2025-12-12", n=15)
     assert (len(minutes), len(quarters)) == (375, 25)
-    assert sum(one["total_volume"] for one in minutes) == sum(one["total_volume"] for one in quarters)
+    assert sum(candle["total_volume"] for candle in minutes) == sum(candle["total_volume"] for candle in quarters)
     assert quarters[0]["window_start"] == "2025-12-12T09:15:00+05:30"
-    assert quarters[0]["high"] == max(one["high"] for one in minutes[:15])
+    assert quarters[0]["high"] == max(candle["high"] for candle in minutes[:15])
     assert quarters[-1]["forming"] is False
-    assert quarters[-1]["cvd"] == sum(one["delta"] for one in minutes)
+    assert quarters[-1]["cvd"] == sum(candle["delta"] for candle in minutes)
 
 
 def test_footprint_when_asked_adds_up_to_the_candles(page: Page) -> None:
     levels = get(page, "/api/footprint", instrument=TCS, date="2025-12-12", n=375)
     candles = get(page, "/api/candles", instrument=TCS, date="2025-12-12", n=375)
-    assert sum(one["buy_volume"] for one in levels) == candles[0]["buy_volume"]
-    assert sum(one["sell_volume"] for one in levels) == candles[0]["sell_volume"]
+    assert sum(level["buy_volume"] for level in levels) == candles[0]["buy_volume"]
+    assert sum(level["sell_volume"] for level in levels) == candles[0]["sell_volume"]
 
 
 def test_candles_when_live_end_with_a_forming_one(page: Page) -> None:
     candles = get(page, "/api/candles", instrument=TCS)
     assert candles[-1]["forming"] is True
-    assert all(not one["forming"] for one in candles[:-1])
+    assert all(not candle["forming"] for candle in candles[:-1])
 
 
 def test_trades_when_limited_are_the_newest(page: Page) -> None:
@@ -80,7 +80,7 @@ def test_trades_when_limited_are_the_newest(page: Page) -> None:
     )
     assert len(trades) == 2
     assert trades[0]["event_time_ms"] <= trades[1]["event_time_ms"]
-    assert all(one["buy_volume"] + one["sell_volume"] + one["unclassified_volume"] == one["volume"] for one in trades)
+    assert all(trade["buy_volume"] + trade["sell_volume"] + trade["unclassified_volume"] == trade["volume"] for trade in trades)
 
 
 def test_candles_when_the_instrument_is_unknown_are_none(page: Page) -> None:
@@ -106,8 +106,8 @@ def test_page_when_served_loads_nothing_from_another_host(page: Page) -> None:
 def test_older_when_the_running_day_is_used_up_gives_the_stored_session_before_it(page: Page) -> None:
     first = get(page, "/api/candles", instrument=TCS)[0]["window_start"]
     before = int(datetime.fromisoformat(first).timestamp() * 1000)
-    found = get(page, "/api/older", instrument=TCS, before=before)
-    assert (found["date"], found["live"], found["from"]) == ("2025-12-12", False, "2025-12-12 09:15:00")
-    assert len(found["facts"]["x"]) == len(found["facts"]["close"]) == 375
+    older = get(page, "/api/older", instrument=TCS, before=before)
+    assert (older["date"], older["live"], older["from"]) == ("2025-12-12", False, "2025-12-12 09:15:00")
+    assert len(older["facts"]["x"]) == len(older["facts"]["close"]) == 375
     again = get(page, "/api/older", instrument=TCS, before=before + 600_000, count=3)
     assert (again["live"], again["more"], len(again["facts"]["x"])) == (True, True, 3)

@@ -168,7 +168,7 @@ def test_alerts_when_two_tabs_add_rules_keep_both(browser: Any, page: Page) -> N
         browser.switch_to.window(second)
         wait_until(lambda: browser.find_element("id", "of-alerts").text == "Alerts 1", "the other tab's rule")
         add_rule(browser, "below", "1")
-        wait_until(lambda: [(one["key"], one["value"]) for one in rules(browser)] == [(TCS, 99999), (HDFC, 1)], "both rules")
+        wait_until(lambda: [(rule["key"], rule["value"]) for rule in rules(browser)] == [(TCS, 99999), (HDFC, 1)], "both rules")
     finally:
         browser.execute_script("localStorage.clear()")
         browser.close()
@@ -261,9 +261,9 @@ def test_axes_when_volumes_are_large_use_the_page_s_units(browser: Any, page: Pa
     open_page(browser, page, "?minutes=60&date=2025-12-12&instrument=" + TCS.replace("|", "%7C"))
     wait_until(lambda: len(browser.execute_script("return orderflow.rows.x")) == 7, "hours")
     ticks = "return orderflow.chart.div.layout.yaxis2.ticktext"
-    wait_until(lambda: any(one.endswith("L") for one in browser.execute_script(ticks)), "lakh")
+    wait_until(lambda: any(label.endswith("L") for label in browser.execute_script(ticks)), "lakh")
     prices = browser.execute_script("return orderflow.chart.div.layout.yaxis.ticktext")
-    assert all(one.endswith(".00") or "." in one for one in prices)
+    assert all(label.endswith(".00") or "." in label for label in prices)
 
 
 def swipe(browser: Any, start: tuple[int, int], end: tuple[int, int]) -> None:

@@ -59,10 +59,15 @@ def test_page_when_it_starts_in_mid_session_says_what_share_of_the_day_it_saw(br
         "return Object.fromEntries([...document.querySelectorAll('#of-stats dt')]"
         ".map((one) => [one.textContent, [one.nextSibling.textContent, one.nextSibling.className.trim()]]))"
     )
-    found = {name: tuple(shown) for name, shown in browser.execute_script(stats).items()}
+    statistics = {name: tuple(shown) for name, shown in browser.execute_script(stats).items()}
     since = iso_from_ms(start_ms + FETCHED * MINUTE)[11:16]
-    assert found["Seen"] == (f"25 % of volume, since {since}", "warn wide")
-    assert (found["Volume"][0], found["VWAP"][0], found["Buy"][0], found["CVD"][0]) == ("4,000", "100.25", "600", "+200")
+    assert statistics["Seen"] == (f"25 % of volume, since {since}", "warn wide")
+    assert (statistics["Volume"][0], statistics["VWAP"][0], statistics["Buy"][0], statistics["CVD"][0]) == (
+        "4,000",
+        "100.25",
+        "600",
+        "+200",
+    )
 
 
 def test_legend_when_a_minute_is_the_exchange_s_says_that_it_has_no_sides(browser: Any, page: Page, start_ms: int) -> None:

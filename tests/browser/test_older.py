@@ -154,7 +154,7 @@ def test_footprint_when_its_columns_are_drawn_gives_all_of_them_one_scale(browse
     drawn = {(round(left, 1), round(width, 1)) for left, width in bars}
     sold = [(centre, unit * sell / most) for inside, centre, sell, _ in levels if inside and sell]
     assert len(sold) > 10
-    assert [one for one in sold if (round(one[0] - one[1], 1), round(one[1], 1)) not in drawn] == []
+    assert [cell for cell in sold if (round(cell[0] - cell[1], 1), round(cell[1], 1)) not in drawn] == []
 
 
 def test_csv_when_earlier_sessions_are_shown_holds_them_in_order(browser: Any, page: Page) -> None:

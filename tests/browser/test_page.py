@@ -135,9 +135,9 @@ def test_page_when_csv_is_saved_holds_the_shown_candles(browser: Any, page: Page
     open_page(browser, page, "?date=2025-12-12&minutes=15&instrument=" + TCS.replace("|", "%7C"))
     wait_until(lambda: len(rows(browser)["x"]) == 25, "a day of quarter hours")
     click(browser, "#of-csv")
-    found = wait_until(lambda: [one for one in downloads.glob("*.csv") if one.stat().st_size], "the download")[0]
-    lines = found.read_text().splitlines()
-    assert found.name == "TCS_2025-12-12_15m.csv"
+    csv_file = wait_until(lambda: [path for path in downloads.glob("*.csv") if path.stat().st_size], "the download")[0]
+    lines = csv_file.read_text().splitlines()
+    assert csv_file.name == "TCS_2025-12-12_15m.csv"
     assert len(lines) == 26
     assert lines[1].startswith("NSE_EQ|INE467B01029,TCS,2025-12-12T09:15:00+05:30,2025-12-12T09:30:00+05:30,")
 
@@ -146,13 +146,13 @@ def test_page_when_csv_is_saved_in_the_footprint_holds_its_levels(browser: Any, 
     open_page(browser, page, "?mode=footprint&ticks=10&date=2025-12-12&instrument=" + TCS.replace("|", "%7C"))
     wait_until(lambda: rows(browser)["x"][-1:] == ["2025-12-12 15:29:00"], "the day")
     head, *lines = [line.split(",") for line in browser.execute_script("return orderflow.csv()").splitlines()]
-    found = [dict(zip(head, line, strict=True)) for line in lines]
-    last = [line for line in found if line["window_start"] == "2025-12-12T15:29:00+05:30"]
+    levels = [dict(zip(head, line, strict=True)) for line in lines]
+    last = [line for line in levels if line["window_start"] == "2025-12-12T15:29:00+05:30"]
     volumes = ("sell_volume", "buy_volume", "unclassified_volume")
     assert sum(int(line[name]) for line in last for name in volumes) == rows(browser)["total_volume"][-1]
-    assert len({line["window_start"] for line in found}) == 30
-    assert all(round(float(line["price"]) * 100) % 50 == 0 for line in found)  # ten ticks of five paise
-    assert {line["imbalance"] for line in found} >= {"", "buy", "sell"}
+    assert len({line["window_start"] for line in levels}) == 30
+    assert all(round(float(line["price"]) * 100) % 50 == 0 for line in levels)  # ten ticks of five paise
+    assert {line["imbalance"] for line in levels} >= {"", "buy", "sell"}
 
 
 def test_page_when_a_picture_is_asked_for_gives_a_png(browser: Any, page: Page) -> None:
@@ -235,8 +235,8 @@ def test_page_when_no_socket_opens_polls_the_same_view(browser: Any, page: Page)
             "window.figures = 0; orderflow.on('message', (one) => window.figures += one.type === 'whole')"
         )
         wait_until(lambda: rows(browser)["total_volume"][-1] != before, "a polled update")
-        told = "return window.figures"
-        wait_until(lambda: browser.execute_script(told) >= 4, "four polls, with attempts at a socket between them")
+        script = "return window.figures"
+        wait_until(lambda: browser.execute_script(script) >= 4, "four polls, with attempts at a socket between them")
         assert browser.execute_script("return window.states") == []
         assert browser.execute_script("return window.hellos") == 0
 

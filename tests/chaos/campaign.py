@@ -100,18 +100,18 @@ def inject(rig: Rig, name: str, rng: random.Random) -> Injected:
 def table(done: list[Injected], verdict: invariants.Verdict) -> str:
     """Return the report, a line for each kind of fault; a harm counts against the fault that began last before it."""
     kinds: dict[str, list[Injected]] = defaultdict(list)
-    for one in done:
-        kinds[one.fault].append(one)
+    for fault in done:
+        kinds[fault.fault].append(fault)
     harms: Counter[tuple[str, str]] = Counter()
     for at_ms, harm in verdict.harms:
-        before = [one for one in done if one.began_ms <= at_ms]
+        before = [fault for fault in done if fault.began_ms <= at_ms]
         harms[before[-1].fault if before else "", harm] += 1
     lines = [
         "| fault | times | recovery s, p50 | max | not recovered | ticks lost | ticks doubled | candles wrong |",
         "|---|---|---|---|---|---|---|---|",
     ]
     for name, all_of_it in [*sorted(kinds.items()), *([("**all**", done)] if done else [])]:
-        times = [one.recovery_seconds for one in all_of_it if one.recovery_seconds is not None]
+        times = [fault.recovery_seconds for fault in all_of_it if fault.recovery_seconds is not None]
         shown = f"{statistics.median(times):.0f} | {max(times):.0f}" if times else "– | –"
         counted = [
             sum(n for (fault, harm), n in harms.items() if harm == kind and name in (fault, "**all**"))
@@ -130,7 +130,7 @@ def table(done: list[Injected], verdict: invariants.Verdict) -> str:
 
 def published(rig: Rig, date: str, before_ms: int, poison: str = "") -> tuple[dict[tuple[str, int], int], int]:
     """Map (instrument, sequence) of the day's ticks in Kafka to the receive time, if before `before_ms`; and count repeats."""
-    found: dict[tuple[str, int], int] = {}
+    volumes: dict[tuple[str, int], int] = {}
     repeats = 0
     for key, value, _ in rig.topic(TICKS):
         try:
@@ -141,9 +141,9 @@ def published(rig: Rig, date: str, before_ms: int, poison: str = "") -> tuple[di
         except (ValueError, KeyError, TypeError):
             continue
         if of_the_day and early and key == place[0].encode() != poison.encode():
-            repeats += place in found
-            found[place] = tick["received_time_ms"]
-    return found, repeats
+            repeats += place in volumes
+            volumes[place] = tick["received_time_ms"]
+    return volumes, repeats
 
 
 def judge(
@@ -151,9 +151,9 @@ def judge(
 ) -> invariants.Verdict:
     """Read everything and check every invariant of the minutes within [from_ms, to_ms); `poison` is no instrument."""
     verdict = invariants.Verdict()
-    told, repeats = published(rig, date, to_ms, poison)
+    volumes, repeats = published(rig, date, to_ms, poison)
     real = truth(Path(rig.environ["SIM_TRUTH"]))
-    invariants.check_ticks(verdict, rig.stored("ticks", date, invariants.TICK_COLUMNS), told, real)
+    invariants.check_ticks(verdict, rig.stored("ticks", date, invariants.TICK_COLUMNS), volumes, real)
     if repeats:
         verdict.ticks_doubled += repeats
         verdict.faults.append(f"{repeats} ticks are in Kafka twice")
@@ -215,12 +215,12 @@ def run(directory: Path, count: int, seed: int, minutes: float, wanted: Mapping[
                 break
             rig.length = 1.0 if number < len(names) else rng.uniform(0.05, 1.0)
             done.append(inject(rig, name, rng))
-            one = done[-1]
-            took = "NOT RECOVERED" if one.recovery_seconds is None else f"recovered in {one.recovery_seconds:.0f} s"
-            at = f"{datetime.fromtimestamp(one.began_ms / 1000, UTC):%H:%M:%S}"
-            print(f"{at} {name} (lasted {one.lasted_seconds:.0f} s): {took} {one.trouble}", flush=True)
+            fault = done[-1]
+            took = "NOT RECOVERED" if fault.recovery_seconds is None else f"recovered in {fault.recovery_seconds:.0f} s"
+            at = f"{datetime.fromtimestamp(fault.began_ms / 1000, UTC):%H:%M:%S}"
+            print(f"{at} {name} (lasted {fault.lasted_seconds:.0f} s): {took} {fault.trouble}", flush=True)
             with (directory / "injected.jsonl").open("a") as file:
-                file.write(json.dumps(asdict(one)) + "\n")
+                file.write(json.dumps(asdict(fault)) + "\n")
         to_ms = int(time.time()) // 60 * 60_000
         if rig.without:
             supervise(rig, "startProcess", rig.without)
@@ -240,7 +240,9 @@ def run(directory: Path, count: int, seed: int, minutes: float, wanted: Mapping[
         print(f"\nseed {seed}, {(time.monotonic() - began) / 60:.0f} minutes\n\n{table(done, verdict)}")
         if not recomputed:
             print("streaming and batch differ: right only where a bar came while the feed was away")
-        return 0 if recomputed and verdict.sound and after.sound and all(one.recovery_seconds is not None for one in done) else 1
+        return (
+            0 if recomputed and verdict.sound and after.sound and all(fault.recovery_seconds is not None for fault in done) else 1
+        )
     finally:
         rig.local("stop")
         if wanted.get("KEEP") != "yes":
@@ -248,13 +250,13 @@ def run(directory: Path, count: int, seed: int, minutes: float, wanted: Mapping[
 
 
 if __name__ == "__main__":
-    told = os.environ
+    environ = os.environ
     sys.exit(
         run(
-            Path(told.get("DATA_DIR") or "/tmp/chaos/campaign"),
-            int(told.get("FAULTS") or 200),
-            int(told.get("SEED") or 1),
-            float(told.get("MINUTES") or 240),
-            told,
+            Path(environ.get("DATA_DIR") or "/tmp/chaos/campaign"),
+            int(environ.get("FAULTS") or 200),
+            int(environ.get("SEED") or 1),
+            float(environ.get("MINUTES") or 240),
+            environ,
         )
     )

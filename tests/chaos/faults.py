@@ -79,7 +79,7 @@ def executor_ended(number: int) -> Fault:
     """Return the fault that ends one executor, whichever chance picks."""
 
     def inject(rig: Rig, rng: random.Random) -> None:
-        end(rng.choice(sorted(rig.executors(), key=lambda one: one.pid)), number)
+        end(rng.choice(sorted(rig.executors(), key=lambda executor: executor.pid)), number)
 
     return inject
 
@@ -106,7 +106,7 @@ def frozen(name: str) -> Fault:
 
 def executor_frozen(rig: Rig, rng: random.Random) -> None:
     """Stop one executor by SIGSTOP for a while."""
-    with rig.frozen(rng.choice(sorted(rig.executors(), key=lambda one: one.pid))):
+    with rig.frozen(rng.choice(sorted(rig.executors(), key=lambda executor: executor.pid))):
         time.sleep(FROZEN_SECONDS * rig.length)
 
 

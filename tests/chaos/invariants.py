@@ -148,12 +148,12 @@ def check_candles(
             prices = [price for _, _, price, _ in true]
             volume = sum(quantity for *_, quantity in true)
             expected = (prices[0], max(prices), min(prices), prices[-1], volume) if prices else None
-            found = tuple(row[name] for name in ("open", "high", "low", "close", "total_volume"))
+            stored_values = tuple(row[name] for name in ("open", "high", "low", "close", "total_volume"))
             parts = row["buy_volume"] + row["sell_volume"] + row["unclassified_volume"]
-            if found != expected or parts != row["total_volume"]:
+            if stored_values != expected or parts != row["total_volume"]:
                 verdict.candles_wrong += 1
                 verdict.harms.append((at, "wrong"))
-                verdict.faults.append(f"{key} {row['window_start']}: {found}, parts {parts}, really {expected}")
+                verdict.faults.append(f"{key} {row['window_start']}: {stored_values}, parts {parts}, really {expected}")
         if sums and len(exchange) > 1:
             inside = range(exchange[0], exchange[-1] + MINUTE_MS, MINUTE_MS)
             total = sum(rows[at]["total_volume"] for at in inside if at in rows)
@@ -190,8 +190,8 @@ def check_footprint(
         at = int(datetime.fromisoformat(candle["window_start"]).timestamp() * 1000)
         if candle["window_minutes"] != 1 or not from_ms <= at < to_ms:
             continue
-        found, expected = sums[candle["instrument"], at], [candle["buy_volume"], candle["sell_volume"]]
-        if found != expected:
+        summed, expected = sums[candle["instrument"], at], [candle["buy_volume"], candle["sell_volume"]]
+        if summed != expected:
             verdict.footprints_wrong += 1
             verdict.harms.append((at, "wrong"))
-            verdict.faults.append(f"{candle['instrument']} {candle['window_start']}: footprint {found}, candle {expected}")
+            verdict.faults.append(f"{candle['instrument']} {candle['window_start']}: footprint {summed}, candle {expected}")

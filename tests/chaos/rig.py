@@ -103,13 +103,13 @@ class Rig:
 
     def executors(self) -> list[Process]:
         """Return the JVMs that the Spark worker has started for applications."""
-        found = []
+        executors = []
         with contextlib.suppress(psutil.Error):
             for child in self.service("spark-worker").children(recursive=True):
                 with contextlib.suppress(psutil.Error):
                     if child.name() == "java" and any("CoarseGrainedExecutorBackend" in word for word in child.cmdline()):
-                        found.append(child)
-        return found
+                        executors.append(child)
+        return executors
 
     @contextlib.contextmanager
     def away(self, service: str) -> Iterator[None]:
@@ -272,10 +272,10 @@ def truth(path: Path, since_ms: int = 0) -> dict[str, list[tuple[int, int, float
     pattern = re.compile(
         r'\{"instrument_key":"([^"]+)","time_ms":(\d+),"price":([\d.]+),"quantity":(\d+),"side":"(?:buy|sell)","vtt":(\d+)\}'
     )
-    found: dict[str, list[tuple[int, int, float, int]]] = {}
+    trades: dict[str, list[tuple[int, int, float, int]]] = {}
     with path.open(encoding="utf-8") as lines:
         for line in lines:
             match = pattern.match(line)
             if match is not None and line.endswith("\n") and int(match[2]) >= since_ms:
-                found.setdefault(match[1], []).append((int(match[2]), int(match[5]), float(match[3]), int(match[4])))
-    return found
+                trades.setdefault(match[1], []).append((int(match[2]), int(match[5]), float(match[3]), int(match[4])))
+    return trades

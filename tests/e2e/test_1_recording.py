@@ -53,9 +53,9 @@ def replayed(local_stack: LocalStack, path: Path) -> dict[str, Any]:
     script = READ.format(hdfs="hdfs://127.0.0.1:" + str(9000 + int(local_stack.env["PORT_OFFSET"])), date=DATE)
 
     def stored() -> dict[str, Any] | None:
-        found: dict[str, Any] = local_stack.spark(script)
-        last = {c["instrument"] for c in found["candles"] if c["window_start"] == last_minute}
-        return found if last == instruments else None
+        rows: dict[str, Any] = local_stack.spark(script)
+        last = {c["instrument"] for c in rows["candles"] if c["window_start"] == last_minute}
+        return rows if last == instruments else None
 
     return until("the last candles are in HDFS", stored, timeout=180, every=10)
 
@@ -70,10 +70,10 @@ def test_traded_volume_when_summed_by_minute_then_it_is_the_rise_of_vtt(replayed
     assert stored == minute_volumes(path)
 
 
-def whole_minutes(found: dict[tuple[str, int], Any]) -> dict[tuple[str, int], Any]:
+def whole_minutes(by_minute: dict[tuple[str, int], Any]) -> dict[tuple[str, int], Any]:
     """Leave out each instrument's first minute: its first rise of vtt may have begun before the connection and have no side."""
-    first = {key: min(at for instrument, at in found if instrument == key) for key, _ in found}
-    return {place: value for place, value in found.items() if place[1] != first[place[0]]}
+    first = {key: min(at for instrument, at in by_minute if instrument == key) for key, _ in by_minute}
+    return {place: value for place, value in by_minute.items() if place[1] != first[place[0]]}
 
 
 def test_candles_when_stored_then_volumes_and_sides_are_the_independent_ones(replayed: dict[str, Any], path: Path) -> None:
@@ -87,10 +87,10 @@ def test_candles_when_stored_then_volumes_and_sides_are_the_independent_ones(rep
 
 def test_candles_when_the_exchanges_bar_is_known_then_they_equal_it(replayed: dict[str, Any], path: Path) -> None:
     bars = exchange_bars(path.with_name("2025-12-15_open_3eq.i1.csv"))
-    found = {(c["instrument"], ms_from_iso(c["window_start"])): c for c in replayed["candles"]}
-    both = [place for place in found if place in bars]
+    candles = {(c["instrument"], ms_from_iso(c["window_start"])): c for c in replayed["candles"]}
+    both = [place for place in candles if place in bars]
     names = ("open", "high", "low", "close", "total_volume")
-    wrong = [place for place in both if tuple(found[place][name] for name in names) != bars[place]]
+    wrong = [place for place in both if tuple(candles[place][name] for name in names) != bars[place]]
     assert len(both) >= 170
     assert len(wrong) / len(both) <= 0.005, wrong
 

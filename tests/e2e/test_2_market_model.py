@@ -76,7 +76,7 @@ def traded(local_stack: LocalStack) -> dict[str, Any]:
 
     def final() -> bool:
         shown = [local_stack.get(8050, f"/api/candles?instrument={key.replace('|', '%7C')}") for key in INSTRUMENTS]
-        return all(any(ms_from_iso(c["window_start"]) == last_minute and not c["forming"] for c in one) for one in shown)
+        return all(any(ms_from_iso(c["window_start"]) == last_minute and not c["forming"] for c in candles) for candles in shown)
 
     until("the last minute is final on the dashboard", final, timeout=MINUTES * 60 + 300, every=5)
     script = READ.format(
@@ -86,12 +86,12 @@ def traded(local_stack: LocalStack) -> dict[str, Any]:
     )
 
     def stored() -> dict[str, Any] | None:
-        found: dict[str, Any] = local_stack.spark(script)
-        last = {c["instrument"] for c in found["candles"] if ms_from_iso(c["window_start"]) == last_minute}
-        return found if last >= set(INSTRUMENTS) else None
+        rows: dict[str, Any] = local_stack.spark(script)
+        last = {c["instrument"] for c in rows["candles"] if ms_from_iso(c["window_start"]) == last_minute}
+        return rows if last >= set(INSTRUMENTS) else None
 
-    found = until("the last candles are in HDFS", stored, timeout=240, every=10)
-    return {**found, "first": first_minute, "last": last_minute}
+    stored_rows = until("the last candles are in HDFS", stored, timeout=240, every=10)
+    return {**stored_rows, "first": first_minute, "last": last_minute}
 
 
 def whole_minutes(traded: dict[str, Any]) -> dict[tuple[str, int], dict[str, Any]]:

@@ -86,9 +86,9 @@ def mutants(now_ms: int) -> dict[str, dict[str, Any]]:
 def rig(local_stack: LocalStack) -> Rig:
     """The running stack, in working order."""
     local_stack.run("demo", FEED_RECORDING="")
-    found = Rig(local_stack.env)
-    found.settle(420)
-    return found
+    rig = Rig(local_stack.env)
+    rig.settle(420)
+    return rig
 
 
 @pytest.fixture(scope="module")
@@ -98,12 +98,12 @@ def began_ms(rig: Rig) -> int:
 
 def rejects(rig: Rig) -> Counter[str]:
     """Count the rejects by source, as Kafka holds them."""
-    found: Counter[str] = Counter()
+    counts: Counter[str] = Counter()
     for _, value, _ in rig.topic(topics.REJECTS):
         if value and value.startswith(b'{"reason"'):
             record = json.loads(value)
-            found[record["source"]] += 1
-    return found
+            counts[record["source"]] += 1
+    return counts
 
 
 def test_poison_when_on_every_topic_then_it_is_rejected_and_the_stream_goes_on(rig: Rig, began_ms: int) -> None:

@@ -187,8 +187,8 @@ class Rig:
         return [tick for tick in self.sink.ticks if tick.instrument_key == key]
 
     def last_vtt(self, key: str = TCS) -> int | None:
-        found = self.ticks(key)
-        return found[-1].vtt if found else None
+        ticks = self.ticks(key)
+        return ticks[-1].vtt if ticks else None
 
     def told(self) -> list[str]:
         return [event["event"] for event in self.sink.events]

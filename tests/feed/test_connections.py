@@ -55,10 +55,10 @@ class Two:
 
     def streamers(self) -> dict[str, set[str | None]]:
         """Return by instrument the names under which its ticks came."""
-        found: dict[str, set[str | None]] = {}
+        owners: dict[str, set[str | None]] = {}
         for tick in self.sink.ticks:
-            found.setdefault(tick.instrument_key, set()).add(tick.streamer)
-        return found
+            owners.setdefault(tick.instrument_key, set()).add(tick.streamer)
+        return owners
 
 
 def test_list_when_spread_over_two_connections_then_each_key_is_on_one_with_a_clock_of_its_own(server: SimulatorServer) -> None:

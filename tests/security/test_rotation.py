@@ -43,16 +43,16 @@ def stored(kafka: KafkaCluster) -> list[int]:
     options = {"group.id": "x", "enable.auto.commit": False, "enable.partition.eof": True, "log_level": 0}
     consumer = Consumer({**kafka.librdkafka(), **options})
     consumer.assign([TopicPartition(topics.TICKS, number, 0) for number in (0, 1)])
-    found, ends = [], 0
+    messages, ends = [], 0
     while ends < 2:
         message = consumer.poll(20)
         assert message is not None
         if message.error():
             ends += 1
         elif message.key() == KEY.encode():
-            found.append(orjson.loads(message.value())["sequence"])
+            messages.append(orjson.loads(message.value())["sequence"])
     consumer.close()
-    return found
+    return messages
 
 
 def test_password_when_changed_while_the_streamer_publishes_then_no_tick_is_lost_and_the_old_one_is_refused(

@@ -20,21 +20,21 @@ from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 import sys
 
-told = settings.load()
+config = settings.load()
 spark = SparkSession.builder.master("local[1]").config("spark.ui.enabled", "false").getOrCreate()
 rows = spark.createDataFrame([("k", "a-tick-through-spark")], "key string, value string")
-rows.withColumn("topic", F.lit(topics.TRADES)).write.format("kafka").options(**sink_options(told)).save()
+rows.withColumn("topic", F.lit(topics.TRADES)).write.format("kafka").options(**sink_options(config)).save()
 query = (
-    read_messages(spark, told, topics.TICKS)
-    .writeStream.foreachBatch(lambda batch, _: batch.write.mode("append").parquet(f"{told.namenode_url}/trading/spark"))
-    .option("checkpointLocation", f"{told.namenode_url}/trading/checkpoints/test")
+    read_messages(spark, config, topics.TICKS)
+    .writeStream.foreachBatch(lambda batch, _: batch.write.mode("append").parquet(f"{config.namenode_url}/trading/spark"))
+    .option("checkpointLocation", f"{config.namenode_url}/trading/checkpoints/test")
     .trigger(availableNow=True)
     .start()
 )
 query.awaitTermination()
-print("stored", spark.read.parquet(f"{told.namenode_url}/trading/spark").count())
+print("stored", spark.read.parquet(f"{config.namenode_url}/trading/spark").count())
 try:
-    rows.withColumn("topic", F.lit(topics.TICKS)).write.format("kafka").options(**sink_options(told)).save()
+    rows.withColumn("topic", F.lit(topics.TICKS)).write.format("kafka").options(**sink_options(config)).save()
 except Exception as error:
     print("refused", "TopicAuthorizationException" in str(error))
 spark.stop()

@@ -63,13 +63,13 @@ def candles(spark: SparkSession, ticks: Sequence[Tick], directory: Path) -> Coun
 
 def expected(ticks: Sequence[Tick]) -> Counter[tuple[str, str, str]]:
     engine = PartitionEngine(SETTINGS)
-    found = [message for tick in ticks for output in engine.take(tick) for message in messages_of(output)]
-    return Counter((message.topic, message.key, message.value.decode()) for message in found)
+    messages = [message for tick in ticks for output in engine.take(tick) for message in messages_of(output)]
+    return Counter((message.topic, message.key, message.value.decode()) for message in messages)
 
 
 def rows_stored(spark: SparkSession, ticks: Sequence[Tick], settings: Settings) -> int:
     packed: list[Any] = []
-    batches = StorageBatches(settings, TICKS, lambda found, _: packed.extend(found), partial(packs, TICKS), 1, "0a1b2c3d")
+    batches = StorageBatches(settings, TICKS, lambda batch, _: packed.extend(batch), partial(packs, TICKS), 1, "0a1b2c3d")
     batches(messages(spark, ticks, 0), 0)
     return sum(pack.rows for pack in packed)
 

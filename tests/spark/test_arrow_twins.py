@@ -56,8 +56,8 @@ def test_arrow_parse_when_ticks_are_poisoned_then_takes_none_that_spark_refuses_
 def test_arrow_parse_when_ticks_are_recorded_then_all_are_certain(
     shared: Path, spark: SparkSession, tmp_path: Path, name: str
 ) -> None:
-    found = [tick_record(tick) for tick, _ in replay(shared / "data" / "upstox" / f"{name}.jsonl.gz")]
-    messages = poison.as_messages(spark, tmp_path, found).toArrow()
+    recorded = [tick_record(tick) for tick, _ in replay(shared / "data" / "upstox" / f"{name}.jsonl.gz")]
+    messages = poison.as_messages(spark, tmp_path, recorded).toArrow()
     certain, left = parse(messages, records.TICK, arrow_sound.sound_tick)
     assert left.num_rows == 0
     values = [json.loads(value) for value in messages.column("value").to_pylist()]
@@ -67,21 +67,21 @@ def test_arrow_parse_when_ticks_are_recorded_then_all_are_certain(
 def _with_nulls(values: list[dict[str, Any]]) -> list[dict[str, Any]]:
     from orderflow.lake.layout import TICKS, arrow_schema
 
-    found: list[dict[str, Any]] = pa.Table.from_pylist(values, schema=arrow_schema(TICKS.fields)).to_pylist()
-    return found
+    records: list[dict[str, Any]] = pa.Table.from_pylist(values, schema=arrow_schema(TICKS.fields)).to_pylist()
+    return records
 
 
 @pytest.mark.parametrize("topic", [topics.ORDERFLOW, topics.FOOTPRINT])
 def test_arrow_parse_when_the_flow_is_mutated_then_takes_none_that_spark_refuses(spark: SparkSession, topic: str) -> None:
     rng = random.Random(poison.SEED)
     whole = poison.CANDLE if topic == topics.ORDERFLOW else poison.LEVEL
-    sound, found = [], []
+    sound, mutated = [], []
     for number in range(6_000):
         record = json.loads(json.dumps(whole))
         for _ in range(0 if number < 2_000 else number % 3):
             poison.mutate(rng, record)
-        found.append((str(record.get("instrument")).encode(), json.dumps(record).encode("utf-8", "surrogatepass")))
+        mutated.append((str(record.get("instrument")).encode(), json.dumps(record).encode("utf-8", "surrogatepass")))
         sound.append(number < 2_000)
-    taken, same, _ = both(poison.flow_frame(spark, topic, found), topic)
+    taken, same, _ = both(poison.flow_frame(spark, topic, mutated), topic)
     assert list(map(repr, taken.to_pylist())) == list(map(repr, same.to_pylist()))  # NaN is not equal to itself
     assert {number for number, fine in enumerate(sound) if fine} <= {*taken.column(OFFSET).to_pylist()}

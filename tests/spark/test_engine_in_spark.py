@@ -84,10 +84,10 @@ def test_flow_when_it_runs_in_batches_and_starts_again_then_equals_the_engine_by
             at[p] += len(some)
         write_batch(spark, source, rows)
         run(spark, source, sink, checkpoint)
-    found = spark.read.parquet(str(sink)).where(F.col("topic") != topics.CANDLE_STATE).collect()
+    published = spark.read.parquet(str(sink)).where(F.col("topic") != topics.CANDLE_STATE).collect()
     wanted = expected(partitions[0]) + expected(partitions[1])
     assert len(wanted) > 300
-    assert Counter((row["topic"], row["key"], bytes(row["value"])) for row in found) == wanted
+    assert Counter((row["topic"], row["key"], bytes(row["value"])) for row in published) == wanted
 
 
 def test_day_when_recomputed_from_stored_rows_then_equals_the_engine_by_itself(spark: SparkSession) -> None:
@@ -96,10 +96,10 @@ def test_day_when_recomputed_from_stored_rows_then_equals_the_engine_by_itself(s
     settings = EngineSettings(watermark_ms=None, source="reprocess", window_minutes=(5,))
     lines = [json.dumps(msgspec.to_builtins(tick)) for tick in reversed(stored)]
     frame = spark.read.schema(TICK).json(spark.sparkContext.parallelize(lines, 2))
-    found = Counter((row["topic"], row["key"], bytes(row["value"])) for row in recomputed(frame, settings).collect())
+    messages = Counter((row["topic"], row["key"], bytes(row["value"])) for row in recomputed(frame, settings).collect())
     wanted: Counter[tuple[str, str, bytes]] = Counter()
     for key in {tick.instrument_key for tick in stored}:
         engine = PartitionEngine(settings)
         outputs = [output for tick in stored if tick.instrument_key == key for output in engine.take(tick)]
         wanted.update(tuple(message) for output in outputs + engine.finish() for message in messages_of(output))
-    assert found == wanted
+    assert messages == wanted

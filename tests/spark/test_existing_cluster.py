@@ -80,16 +80,16 @@ def test_engine_and_storage_when_workers_have_no_python_then_run_in_the_packed_o
         f"spark.local.dir {tmp_path}\nspark.sql.shuffle.partitions 2\n"
     )
     assert command.main(["pack-executors", "--out", str(archive)]) == 0
-    told = {"SPARK_MASTER_URL": bare_cluster, "EXECUTOR_PYTHON_ARCHIVE": str(archive), "ENV_FILE": os.devnull}
-    env = {**os.environ, **told, "SPARK_CONF_DIR": str(conf), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_HOME": str(SPARK_HOME)}
+    environ = {"SPARK_MASTER_URL": bare_cluster, "EXECUTOR_PYTHON_ARCHIVE": str(archive), "ENV_FILE": os.devnull}
+    env = {**os.environ, **environ, "SPARK_CONF_DIR": str(conf), "SPARK_LOCAL_IP": "127.0.0.1", "SPARK_HOME": str(SPARK_HOME)}
     env |= {"PYTHONPATH": f"{ROOT}:{ROOT / 'tests'}", "PYTHONWARNINGS": "ignore", "PYSPARK_PYTHON": sys.executable}
     driver = [sys.executable, str(ROOT / "tests" / "spark" / "existing_cluster.py"), str(result)]
     ended = subprocess.run(driver, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=600, check=False)
     assert ended.returncode == 0, ended.stderr[-4000:]
-    found = json.loads((result / "result.json").read_text())
-    worker = found.pop("worker")
+    outcome = json.loads((result / "result.json").read_text())
+    worker = outcome.pop("worker")
     assert worker["executable"].startswith("/python/bin/python3")
     assert (worker["on_path"], worker["environment"]) == (None, [])
     assert [name for name in worker["outside"] if not name.startswith(C_LIBRARY)] == []
-    assert found["messages"] > 100
-    assert found == {**found, "candles_equal": True, "stored": found["ticks"]}
+    assert outcome["messages"] > 100
+    assert outcome == {**outcome, "candles_equal": True, "stored": outcome["ticks"]}

@@ -56,14 +56,14 @@ def read(root: Path, table: Table) -> list[dict[str, Any]]:
     return sorted(rows, key=lambda row: (row["window_start"], row.get("price", 0)))
 
 
-def stored_day(spark: SparkSession, root: Path, found: list[Tick]) -> None:
+def stored_day(spark: SparkSession, root: Path, day_ticks: list[Tick]) -> None:
     """Store ticks, and what the stream made of them."""
-    store(root, TICKS, frame(spark, found))
-    store_flow(root, flow(spark, found))
+    store(root, TICKS, frame(spark, day_ticks))
+    store_flow(root, flow(spark, day_ticks))
 
 
-def store_flow(root: Path, found: tuple[DataFrame, DataFrame]) -> None:
-    for table, rows in zip((CANDLES, FOOTPRINT), found, strict=True):
+def store_flow(root: Path, frames: tuple[DataFrame, DataFrame]) -> None:
+    for table, rows in zip((CANDLES, FOOTPRINT), frames, strict=True):
         store(root, table, rows)
 
 
@@ -94,9 +94,9 @@ def test_reprocess_when_a_late_bar_moves_volume_then_the_level_it_left_is_remove
 
 
 def test_reprocess_when_levels_were_stored_before_price_unit_then_they_are_the_same(spark, tmp_path, capsys) -> None:
-    found = ticks()[:-1]
-    store(tmp_path, TICKS, frame(spark, found))
-    candles, levels_now = flow(spark, found)
+    stored_ticks = ticks()[:-1]
+    store(tmp_path, TICKS, frame(spark, stored_ticks))
+    candles, levels_now = flow(spark, stored_ticks)
     store(tmp_path, CANDLES, candles)
     store(tmp_path, FOOTPRINT, levels_now.drop("price_unit"))
     assert reprocess(spark, settings(tmp_path), DAY, apply=False) == 0
@@ -177,14 +177,14 @@ def test_backfill_when_an_outage_is_filled_then_its_volume_counts_once_and_repro
     assert sum(total for _, total, _ in minutes(tmp_path)) == 780
     assert replace_outages(spark, f"file://{tmp_path}", DAY, {KEY: exchange}) == 2
 
-    found = read(tmp_path, CANDLES)
-    assert [(row["window_start"][11:16], row["total_volume"], row["source"]) for row in found] == [
+    candles = read(tmp_path, CANDLES)
+    assert [(row["window_start"][11:16], row["total_volume"], row["source"]) for row in candles] == [
         ("09:15", 90, "backfill"),
         ("09:16", 100, "backfill"),
         ("09:18", 200, "backfill"),
         ("09:20", 90, "backfill"),
     ]
-    assert [(row["buy_volume"] + row["sell_volume"], row["unclassified_volume"]) for row in found] == [
+    assert [(row["buy_volume"] + row["sell_volume"], row["unclassified_volume"]) for row in candles] == [
         (50, 40),
         (0, 100),
         (0, 200),

@@ -45,10 +45,12 @@ def test_sink_when_offsets_are_too_many_for_a_name_then_they_are_listed_and_surv
     rows = [tick(2 * number, number + 1) for number in range(40)]
     sink(spark, tmp_path)(batch(spark, TICKS, *rows), 0, aside=tuple((0, 2 * number + 1) for number in range(40)))
 
-    name, listed = (next(one for one in file_names(tmp_path) if one.startswith(start)) for start in ("upstox", "_offsets"))
+    name, listed = (
+        next(file_name for file_name in file_names(tmp_path) if file_name.startswith(start)) for start in ("upstox", "_offsets")
+    )
     assert name == f"upstox_ticks-0a1b2c3d-x{listed[9:25]}.parquet"
     DayRewriter(spark, f"file://{tmp_path}", sleep=lambda _: None).compact(TICKS, "2025-12-15")
-    assert [one[:8] for one in file_names(tmp_path)] == ["_covered", "compact-"]
+    assert [file_name[:8] for file_name in file_names(tmp_path)] == ["_covered", "compact-"]
     covered = json.loads((tmp_path / TICKS.day("2025-12-15")[1:] / "_covered.json").read_text())["covered"]
     assert covered == {"upstox_ticks-0a1b2c3d-p0": [[2 * number, 2 * number] for number in range(40)]}
     sink(spark, tmp_path)(batch(spark, TICKS, *rows, tick(7, 41)), 0)

@@ -103,16 +103,16 @@ def test_dates_when_ticks_are_poisoned_then_none_but_the_true_one_is_left(ticks:
     assert [row[0] for row in ticks.select("trading_date").distinct().collect()] == ["2025-12-15"]
 
 
-def as_messages(spark: SparkSession, directory: Path, found: list[dict[str, Any]]) -> DataFrame:
+def as_messages(spark: SparkSession, directory: Path, records: list[dict[str, Any]]) -> DataFrame:
     """Return tick records as messages, each sent when it was received."""
     table = pa.table(
         {
-            "key": [str(tick["instrument_key"]).encode() for tick in found],
-            "value": [json.dumps(tick).encode() for tick in found],
-            "topic": ["upstox_ticks"] * len(found),
-            "partition": pa.array([0] * len(found), pa.int32()),
-            "offset": list(range(len(found))),
-            "timestamp": pa.array([tick["received_time_ms"] * 1_000 for tick in found], pa.timestamp("us", tz="UTC")),
+            "key": [str(tick["instrument_key"]).encode() for tick in records],
+            "value": [json.dumps(tick).encode() for tick in records],
+            "topic": ["upstox_ticks"] * len(records),
+            "partition": pa.array([0] * len(records), pa.int32()),
+            "offset": list(range(len(records))),
+            "timestamp": pa.array([tick["received_time_ms"] * 1_000 for tick in records], pa.timestamp("us", tz="UTC")),
         },
         schema=SCHEMA,
     )
@@ -122,16 +122,16 @@ def as_messages(spark: SparkSession, directory: Path, found: list[dict[str, Any]
 
 def test_sound_ticks_when_not_mutated_then_all_are_valid(spark: SparkSession, tmp_path: Path) -> None:
     rng = random.Random(SEED)
-    found = as_messages(spark, tmp_path, [sound(rng, number) for number in range(500)])
-    parsed = parse(found, records.TICK, tick_reason())
+    messages = as_messages(spark, tmp_path, [sound(rng, number) for number in range(500)])
+    parsed = parse(messages, records.TICK, tick_reason())
     assert parsed.where("reason is not null").select("reason").distinct().collect() == []
     assert {row[0] for row in parsed.select("record.instrument_key").distinct().collect()} == {"NSE_EQ|INE000000", "*"}
 
 
 @pytest.mark.parametrize("name", ["2025-12-15_open_3eq", "2025-12-15_close_2fo"])
 def test_recorded_ticks_when_judged_then_none_is_rejected(spark: SparkSession, shared: Path, tmp_path: Path, name: str) -> None:
-    found = [tick_record(tick) for tick, _ in replay(shared / "data" / "upstox" / f"{name}.jsonl.gz")]
-    parsed = parse(as_messages(spark, tmp_path, found), records.TICK, tick_reason())
+    recorded = [tick_record(tick) for tick, _ in replay(shared / "data" / "upstox" / f"{name}.jsonl.gz")]
+    parsed = parse(as_messages(spark, tmp_path, recorded), records.TICK, tick_reason())
     assert [row.asDict() for row in parsed.where("reason is not null").groupBy("reason").count().collect()] == []
 
 
@@ -150,26 +150,26 @@ LEVEL: dict[str, Any] = {name: CANDLE[name] for name in ("window_start", "window
 }  # fmt: skip
 
 
-def flow_frame(spark: SparkSession, topic: str, found: list[tuple[bytes | None, bytes | None]]) -> DataFrame:
+def flow_frame(spark: SparkSession, topic: str, pairs: list[tuple[bytes | None, bytes | None]]) -> DataFrame:
     """Return (key, value) pairs as messages of `topic`, sent after the close."""
     schema = "key BINARY, value BINARY, topic STRING, `partition` INT, offset BIGINT, timestamp TIMESTAMP"
     sent = datetime.fromtimestamp(SENT_MS / 1000, UTC)
-    return spark.createDataFrame([(key, value, topic, 0, number, sent) for number, (key, value) in enumerate(found)], schema)
+    return spark.createDataFrame([(key, value, topic, 0, number, sent) for number, (key, value) in enumerate(pairs)], schema)
 
 
-def judged(spark: SparkSession, topic: str, found: list[tuple[bytes | None, bytes | None]]) -> DataFrame:
+def judged(spark: SparkSession, topic: str, pairs: list[tuple[bytes | None, bytes | None]]) -> DataFrame:
     reason = candle_reason() if topic == topics.ORDERFLOW else footprint_reason()
-    return parse(flow_frame(spark, topic, found), FIELDS[topic], reason)
+    return parse(flow_frame(spark, topic, pairs), FIELDS[topic], reason)
 
 
 def sound_flow(ticks: list[dict[str, Any]]) -> dict[str, list[tuple[bytes, bytes]]]:
     """What the candle query publishes for `ticks`, by topic; five-minute and 75-minute candles as well."""
-    found: dict[str, list[tuple[bytes, bytes]]] = {topic: [] for topic in (*FIELDS, topics.FEED_EVENTS)}
+    pairs: dict[str, list[tuple[bytes, bytes]]] = {topic: [] for topic in (*FIELDS, topics.FEED_EVENTS)}
     engine = PartitionEngine(EngineSettings(window_minutes=(1, 5, 75)))
     rows = [(str(tick["instrument_key"]).encode(), json.dumps(tick).encode(), tick["received_time_ms"]) for tick in ticks]
     for topic, key, value in fold(engine, rows):
-        found[topic].append((key.encode(), value))
-    return {topic: found[topic] for topic in FIELDS}
+        pairs[topic].append((key.encode(), value))
+    return {topic: pairs[topic] for topic in FIELDS}
 
 
 @pytest.mark.parametrize(
@@ -214,8 +214,8 @@ def test_flow_when_a_candles_numbers_are_absurd_then_each_has_its_reason(spark: 
         ({"window_minutes": 7}, "unknown_window_minutes"),
         ({"source": "backfill"}, "unknown_source"),
     ]
-    found = [(CANDLE["instrument"].encode(), json.dumps(CANDLE | changes).encode()) for changes, _ in cases]
-    assert [row.reason for row in judged(spark, topics.ORDERFLOW, found).orderBy("offset").collect()] == [why for _, why in cases]
+    pairs = [(CANDLE["instrument"].encode(), json.dumps(CANDLE | changes).encode()) for changes, _ in cases]
+    assert [row.reason for row in judged(spark, topics.ORDERFLOW, pairs).orderBy("offset").collect()] == [why for _, why in cases]
 
 
 def test_flow_when_a_levels_price_or_unit_is_absurd_then_it_has_its_reason(spark: SparkSession) -> None:
@@ -235,8 +235,8 @@ def test_flow_when_a_levels_price_or_unit_is_absurd_then_it_has_its_reason(spark
         (metal | {"price": -(10**11)}, "absurd_price"),
         *[(LEVEL | {"price_unit": unit}, "unknown_price_unit") for unit in (0, -100, 3, 20_000, 2**63 - 1, -(2**63))],
     ]
-    found = [(level["instrument"].encode(), json.dumps(level).encode()) for level, _ in cases]
-    assert [row.reason for row in judged(spark, topics.FOOTPRINT, found).orderBy("offset").collect()] == [why for _, why in cases]
+    pairs = [(level["instrument"].encode(), json.dumps(level).encode()) for level, _ in cases]
+    assert [row.reason for row in judged(spark, topics.FOOTPRINT, pairs).orderBy("offset").collect()] == [why for _, why in cases]
 
 
 @pytest.mark.parametrize("topic", list(FIELDS))
@@ -245,21 +245,21 @@ def test_flow_when_messages_are_mutated_then_each_is_sound_or_has_a_reason(
 ) -> None:
     rng = random.Random(SEED)
     made = sound_flow([sound(rng, number) for number in range(500)])[topic]
-    found: list[tuple[bytes | None, bytes | None]] = []
+    pairs: list[tuple[bytes | None, bytes | None]] = []
     for _ in range(min(ROWS, 20_000) // 2):
         key, value = rng.choice(made)
         record = json.loads(value)
         for _ in range(rng.choice((0, 1, 1, 2))):
             mutate(rng, record)
         text = json.dumps(record).encode("utf-8", "surrogatepass")
-        found.append((rng.choice((None, b"other")) if rng.random() < 0.02 else key, text[: rng.randrange(9_000)]))
-    parsed = judged(spark, topic, found).persist()
+        pairs.append((rng.choice((None, b"other")) if rng.random() < 0.02 else key, text[: rng.randrange(9_000)]))
+    parsed = judged(spark, topic, pairs).persist()
 
     counts = {row["reason"]: row["count"] for row in parsed.groupBy("reason").count().collect()}
-    assert sum(counts.values()) == len(found)
-    assert counts[None] > len(found) / 10
+    assert sum(counts.values()) == len(pairs)
+    assert counts[None] > len(pairs) / 10
     assert len(counts) > 12
-    assert reject_rows(parsed, "life").count() == len(found) - counts[None]
+    assert reject_rows(parsed, "life").count() == len(pairs) - counts[None]
     kept = [row.asDict() for row in parsed.where("reason is null").select("record.*").collect()]
     assert {row["window_start"][:10] for row in kept} == {"2025-12-15"}
     assert all(min(row[f"{side}_volume"] for side in ("buy", "sell", "unclassified")) >= 0 for row in kept)
@@ -270,8 +270,8 @@ def test_flow_when_messages_are_mutated_then_each_is_sound_or_has_a_reason(
 
 @pytest.mark.parametrize("name", ["2025-12-15_open_3eq", "2025-12-15_close_2fo"])
 def test_recorded_flow_when_judged_then_nothing_is_rejected(spark: SparkSession, shared: Path, tmp_path: Path, name: str) -> None:
-    found = [tick_record(tick) for tick, _ in replay(shared / "data" / "upstox" / f"{name}.jsonl.gz")]
-    flow = sound_flow(found)
+    recorded = [tick_record(tick) for tick, _ in replay(shared / "data" / "upstox" / f"{name}.jsonl.gz")]
+    flow = sound_flow(recorded)
     for topic, messages in flow.items():
         assert len(messages) > 50
         parsed = judged(spark, topic, list(messages))

@@ -39,7 +39,7 @@ def reject(offset: int, sequence: int, **more: object) -> Rejected:
 def test_replay_when_some_rejects_are_valid_now_then_each_is_stored_once_at_its_offset(
     spark: SparkSession, tmp_path: Path
 ) -> None:
-    found = [
+    rejects = [
         reject(7, 1),
         reject(9, 2),
         reject(11, 3, kind="gossip"),
@@ -48,8 +48,8 @@ def test_replay_when_some_rejects_are_valid_now_then_each_is_stored_once_at_its_
         replace(reject(14, 6), key=b"NSE_EQ|other"),
     ]
 
-    first = replay_table(spark, f"file://{tmp_path}", TICKS, IDENTITY, found)
-    replay_table(spark, f"file://{tmp_path}", TICKS, IDENTITY, found)
+    first = replay_table(spark, f"file://{tmp_path}", TICKS, IDENTITY, rejects)
+    replay_table(spark, f"file://{tmp_path}", TICKS, IDENTITY, rejects)
 
     assert first == (2, ["2025-12-15"])
     assert stored(tmp_path) == [(KEY, 1), (KEY, 2)]

@@ -69,7 +69,7 @@ def test_application_when_launched_with_unusual_settings_then_its_session_has_th
 @pytest.mark.parametrize("cores", [1, 3])
 def test_storage_when_given_cores_then_a_batch_is_packed_in_as_many_tasks(spark: SparkSession, cores: int) -> None:
     packed: list[Any] = []
-    batches = StorageBatches(load({}), TICKS, lambda found, _: packed.extend(found), partial(packs, TICKS), cores, "0a1b2c3d")
+    batches = StorageBatches(load({}), TICKS, lambda batch, _: packed.extend(batch), partial(packs, TICKS), cores, "0a1b2c3d")
     ticks = [trade_tick(second, 100.0, 1, second, since=second - 1) for second in range(1, 9)]
     rows = [(tick.instrument_key, encode_tick(tick).decode(), offset, tick.received_time_ms) for offset, tick in enumerate(ticks)]
     frame = spark.createDataFrame(rows, "key string, value string, offset long, at long").repartition(4)

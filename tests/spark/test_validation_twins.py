@@ -53,8 +53,8 @@ def test_verdicts_when_ticks_are_mutated_then_both_say_the_same_of_what_can_be_d
 
 
 def test_stored_ticks_when_of_either_version_then_spark_takes_them(spark: SparkSession) -> None:
-    found = [stored_messages.TICK_1, stored_messages.TICK_2, stored_messages.HEARTBEAT_1, stored_messages.HEARTBEAT_2]
-    rows = [(json.loads(value)["instrument_key"].encode(), value.encode()) for value in found]
+    stored = [stored_messages.TICK_1, stored_messages.TICK_2, stored_messages.HEARTBEAT_1, stored_messages.HEARTBEAT_2]
+    rows = [(json.loads(value)["instrument_key"].encode(), value.encode()) for value in stored]
     parsed = parse(flow_frame(spark, topics.TICKS, rows), records.TICK, tick_reason()).orderBy("offset").collect()
     assert [row["reason"] for row in parsed] == [None] * 4
     assert [row["record"]["streamer"] for row in parsed] == [None, "alpha", None, "alpha"]

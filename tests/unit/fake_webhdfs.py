@@ -53,8 +53,8 @@ class _Handler(BaseHTTPRequestHandler):
             start = int(query.get("offset", "0"))
             self._answer(200, local.read_bytes()[start : start + int(query["length"])])
         elif operation == "LISTSTATUS":
-            found = [_status(entry, entry.name) for entry in sorted(local.iterdir())]
-            self._answer(200, json.dumps({"FileStatuses": {"FileStatus": found}}).encode())
+            statuses = [_status(entry, entry.name) for entry in sorted(local.iterdir())]
+            self._answer(200, json.dumps({"FileStatuses": {"FileStatus": statuses}}).encode())
         else:
             self._answer(200, json.dumps({"FileStatus": _status(local, "")}).encode())
 

@@ -54,8 +54,8 @@ def recording(tmp_path):
 
 
 def test_packets_when_read_then_the_first_is_the_baseline_and_quotes_are_the_ones_before(recording):
-    found = list(accuracy.packets(rows_of(recording / "toy_250ms_p0.parquet")))
-    seen = [(p.evidence, p.true_buy) for p in found]
+    recorded = list(accuracy.packets(rows_of(recording / "toy_250ms_p0.parquet")))
+    seen = [(p.evidence, p.true_buy) for p in recorded]
     assert [(e.traded_volume, e.prev_bid, e.prev_ask, e.bid, e.tick_direction, buy) for e, buy in seen] == [
         (10, 99.9, 100.0, 100.0, 0, 10),
         (30, 100.0, 100.1, 99.9, 0, 0),
@@ -64,12 +64,12 @@ def test_packets_when_read_then_the_first_is_the_baseline_and_quotes_are_the_one
 
 
 def test_figures_when_some_volume_is_on_the_wrong_side_then_shares_of_the_whole(recording):
-    found = list(accuracy.packets(rows_of(recording / "toy_250ms_p0.parquet")))
-    splits = [accuracy.estimate("lee_ready", p) for p in found]
+    recorded = list(accuracy.packets(rows_of(recording / "toy_250ms_p0.parquet")))
+    splits = [accuracy.estimate("lee_ready", p) for p in recorded]
     assert [s[:3] for s in splits] == [(10, 0, 0), (0, 30, 0), (0, 60, 0)]
     # 20 of 100 on the wrong side; delta -80 against -40.
-    assert accuracy.figures(found, splits) == pytest.approx((0.8, 0.4))
-    assert [accuracy.estimate("same quote", p)[:3] for p in found] == [(0, 10, 0), (30, 0, 0), (60, 0, 0)]
+    assert accuracy.figures(recorded, splits) == pytest.approx((0.8, 0.4))
+    assert [accuracy.estimate("same quote", p)[:3] for p in recorded] == [(0, 10, 0), (30, 0, 0), (60, 0, 0)]
 
 
 def test_benchmark_when_run_then_prints_a_row_for_the_set_and_writes_estimates(recording, tmp_path):
@@ -108,12 +108,12 @@ def test_benchmark_when_the_folder_holds_no_recording_then_says_so(tmp_path):
 @needs_recordings
 def test_estimator_when_scored_by_the_shared_scorer_then_the_same_figures(tmp_path):
     path = RECORDINGS / "usdm_ethusdt_20240808_1000ms_p3.parquet"
-    found = list(accuracy.packets(rows_of(path)))
-    splits = [accuracy.estimate("split", p) for p in found]
-    accuracy.write(tmp_path / "estimate.parquet", found, splits)
+    recorded = list(accuracy.packets(rows_of(path)))
+    splits = [accuracy.estimate("split", p) for p in recorded]
+    accuracy.write(tmp_path / "estimate.parquet", recorded, splits)
     command = [sys.executable, str(RECORDINGS / "score.py"), str(path), str(tmp_path / "estimate.parquet")]
     said = subprocess.run(command, check=True, capture_output=True, text=True).stdout
-    ours = accuracy.figures(found, splits)
+    ours = accuracy.figures(recorded, splits)
     assert f"volume accuracy   {ours.accuracy:.2%}" in said
     assert f"1-min delta error {ours.delta_error:.2%}" in said
     assert "assigned          100.00%" in said
@@ -134,8 +134,10 @@ def test_estimator_when_compared_with_lee_ready_then_gains_as_published_and_no_r
 ):
     recordings: dict[str, list[dict[str, tuple[float, float]]]] = {}
     for path in sorted(RECORDINGS.with_name(folder).glob(f"*_{interval_ms}ms_p*.parquet")):
-        found = list(accuracy.packets(rows_of(path)))
-        row = {rule: accuracy.figures(found, [accuracy.estimate(rule, p) for p in found]) for rule in ("lee_ready", "split")}
+        recorded = list(accuracy.packets(rows_of(path)))
+        row = {
+            rule: accuracy.figures(recorded, [accuracy.estimate(rule, p) for p in recorded]) for rule in ("lee_ready", "split")
+        }
         recordings.setdefault(path.stem.rsplit("_", 2)[0], []).append(row)
     assert len(recordings) == count
     gains = [100 * fmean(row["split"].accuracy - row["lee_ready"].accuracy for row in rows) for rows in recordings.values()]

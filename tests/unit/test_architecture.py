@@ -23,13 +23,13 @@ ENTRY_POINTS = ("data_streamer.py", "data_processor.py", "tick_to_hdfs.py", "can
 
 
 def imports(path: Path) -> set[str]:
-    found: set[str] = set()
+    names: set[str] = set()
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.Import):
-            found |= {alias.name for alias in node.names}
+            names |= {alias.name for alias in node.names}
         elif isinstance(node, ast.ImportFrom) and node.module:
-            found |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
-    return found
+            names |= {node.module, *(f"{node.module}.{alias.name}" for alias in node.names)}
+    return names
 
 
 def own_imports(path: Path) -> set[str]:
@@ -146,14 +146,14 @@ def product_imports() -> dict[str, set[str]]:
         for node in ast.walk(tree):
             if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
                 node.body = [ast.Pass()]
-        found: set[str] = set()
+        names: set[str] = set()
         for node in ast.walk(tree):
             if isinstance(node, ast.Import):
-                found |= {alias.name for alias in node.names}
+                names |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
-                names = {f"{node.module}.{alias.name}" for alias in node.names}
-                found |= {name if name in files else node.module for name in names}
-        return found & set(files)
+                candidates = {f"{node.module}.{alias.name}" for alias in node.names}
+                names |= {name if name in files else node.module for name in candidates}
+        return names & set(files)
 
     return {module: imported(path) - {module} for module, path in files.items()}
 
@@ -162,13 +162,13 @@ def test_product_when_its_imports_are_followed_then_no_module_leads_back_to_itse
     wanted = product_imports()
 
     def reached(module: str) -> set[str]:
-        found: set[str] = set()
+        modules: set[str] = set()
         waiting = [module]
         while waiting:
-            new = wanted[waiting.pop()] - found
-            found |= new
+            new = wanted[waiting.pop()] - modules
+            modules |= new
             waiting += new
-        return found
+        return modules
 
     assert [module for module in wanted if module in reached(module)] == []
 

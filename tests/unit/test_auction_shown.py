@@ -36,7 +36,7 @@ def shown() -> dict[str, str | None]:
     now_ms = model.now_ms()
     store = Store(lambda: now_ms)
     engine.message(model.market_info(), now_ms)
-    found: dict[str, str | None] = {}
+    phases: dict[str, str | None] = {}
     while model.due_ms() is not None:
         message = model.next()
         now_ms = message.feed_time_ms + 40
@@ -45,8 +45,8 @@ def shown() -> dict[str, str | None]:
         store.apply([(topics.TICKS, tick_record(tick)) for tick in sink.ticks])
         sink.ticks.clear()
         lines = {banner.code: banner.text for banner in banners(store, KEY, now_ms)}
-        found[dt.datetime.fromtimestamp(now_ms / 1000, IST).strftime("%H:%M")] = lines.get("auction")
-    return found
+        phases[dt.datetime.fromtimestamp(now_ms / 1000, IST).strftime("%H:%M")] = lines.get("auction")
+    return phases
 
 
 @pytest.mark.parametrize("clock", ["09:00", "09:07", "15:21", "15:30"])

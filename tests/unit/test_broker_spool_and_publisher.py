@@ -407,11 +407,11 @@ class Kafka:
 def test_lookout_when_kafka_answers_others_for_a_minute_then_the_producer_is_stranded() -> None:
     kafka = Kafka()
     lookout = kafka.lookout()
-    found = []
+    answers = []
     for waited in range(0, 100, 5):
         kafka.now = 1_000.0 + waited
-        found.append((waited, lookout.is_stranded(waited)))
-    assert [waited for waited, stranded in found if stranded] == [80, 85, 90, 95]
+        answers.append((waited, lookout.is_stranded(waited)))
+    assert [waited for waited, stranded in answers if stranded] == [80, 85, 90, 95]
     assert kafka.looks == 8
 
 

@@ -45,7 +45,7 @@ def caught(*given: dict[str, Any], **options: Any) -> Any:
 def secure(tmp_path: Path) -> Settings:
     for name, text in {"password": "s3cr3t\n", "ca": "CA\n", "certificate": "CERTIFICATE\n", "key": "KEY\n"}.items():
         (tmp_path / name).write_text(text)
-    told = {
+    environ = {
         "KAFKA_BROKERS": "b1:9093,b2:9093",
         "KAFKA_SECURITY_PROTOCOL": "SASL_SSL",
         "KAFKA_SASL_MECHANISM": "SCRAM-SHA-256",
@@ -56,7 +56,7 @@ def secure(tmp_path: Path) -> Settings:
         "KAFKA_SSL_KEY_FILE": str(tmp_path / "key"),
         "SPOOL_DIR": str(tmp_path / "spool"),
     }
-    return settings.load(told, tmp_path / "none")
+    return settings.load(environ, tmp_path / "none")
 
 
 def librdkafka(directory: Path) -> dict[str, Any]:
@@ -98,17 +98,17 @@ SPARK = {
 }
 
 
-def topic_extent(told: Settings) -> None:
-    topic_identity.topic_extent(told.kafka, topics.TICKS)
+def topic_extent(config: Settings) -> None:
+    topic_identity.topic_extent(config.kafka, topics.TICKS)
 
 
 LIBRDKAFKA: list[tuple[Any, str, Callable[[Settings], Any]]] = [
-    (publisher, "Producer", lambda told: publisher.KafkaTickPublisher(told.kafka, Spool(told.spool_dir, 1 << 20), "me")),
-    (lookout, "AdminClient", lambda told: lookout.leaders_answer(told.kafka)),
-    (rejects, "Consumer", lambda told: next(rejects.read_rejects(told.kafka))),
-    (resume, "Consumer", lambda told: resume.read_stored(told.kafka, lambda _: True, ())),
+    (publisher, "Producer", lambda config: publisher.KafkaTickPublisher(config.kafka, Spool(config.spool_dir, 1 << 20), "me")),
+    (lookout, "AdminClient", lambda config: lookout.leaders_answer(config.kafka)),
+    (rejects, "Consumer", lambda config: next(rejects.read_rejects(config.kafka))),
+    (resume, "Consumer", lambda config: resume.read_stored(config.kafka, lambda _: True, ())),
     (topic_identity, "Consumer", topic_extent),
-    (dashboard, "Consumer", lambda told: dashboard.KafkaFeed(told.kafka, Store(lambda: 0))._read()),
+    (dashboard, "Consumer", lambda config: dashboard.KafkaFeed(config.kafka, Store(lambda: 0))._read()),
 ]
 
 
@@ -126,8 +126,8 @@ def test_librdkafka_client_when_made_then_has_each_kafka_setting(
 @pytest.mark.parametrize(
     ("module", "call"),
     [
-        (setup, lambda told: setup.setup_topics(told, wait_seconds=0)),
-        (topic_identity, lambda told: topic_identity.topic_id(told.kafka, topics.TICKS)),
+        (setup, lambda config: setup.setup_topics(config, wait_seconds=0)),
+        (topic_identity, lambda config: topic_identity.topic_id(config.kafka, topics.TICKS)),
     ],
 )
 def test_kafka_python_client_when_made_then_has_each_kafka_setting(
@@ -195,7 +195,7 @@ def test_clients_when_made_then_only_by_the_cluster_objects() -> None:
 
 
 @pytest.mark.parametrize(
-    ("told", "said"),
+    ("environ", "message"),
     [
         ({"KAFKA_SECURITY_PROTOCOL": "SASL_SSL"}, "needs KAFKA_SASL_USERNAME and KAFKA_SASL_PASSWORD_FILE"),
         ({"KAFKA_SECURITY_PROTOCOL": "TLS"}, "is not one of PLAINTEXT, SSL, SASL_PLAINTEXT, SASL_SSL"),
@@ -209,19 +209,21 @@ def test_clients_when_made_then_only_by_the_cluster_objects() -> None:
         ),
     ],
 )
-def test_security_settings_when_they_do_not_go_together_then_refused(tmp_path: Path, told: dict[str, str], said: str) -> None:
-    with pytest.raises(SettingsError, match=said):
-        settings.load(told, tmp_path / "none")
+def test_security_settings_when_they_do_not_go_together_then_refused(
+    tmp_path: Path, environ: dict[str, str], message: str
+) -> None:
+    with pytest.raises(SettingsError, match=message):
+        settings.load(environ, tmp_path / "none")
 
 
-@pytest.mark.parametrize(("text", "said"), [(None, "cannot be read"), (" \n", "is empty")])
+@pytest.mark.parametrize(("text", "message"), [(None, "cannot be read"), (" \n", "is empty")])
 def test_password_file_when_there_is_no_password_in_it_then_the_setting_is_named(
-    tmp_path: Path, text: str | None, said: str
+    tmp_path: Path, text: str | None, message: str
 ) -> None:
     file = tmp_path / "password"
     if text is not None:
         file.write_text(text)
-    with pytest.raises(SettingsError, match=rf"KAFKA_SASL_PASSWORD_FILE=\S+ {said}"):
+    with pytest.raises(SettingsError, match=rf"KAFKA_SASL_PASSWORD_FILE=\S+ {message}"):
         KafkaCluster("b:1", "SASL_PLAINTEXT", "PLAIN", "me", file).librdkafka()
 
 
@@ -233,7 +235,7 @@ def test_password_when_it_has_quotes_then_javas_login_has_it_escaped(tmp_path: P
 
 def test_zookeeper_client_when_made_then_has_each_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     (tmp_path / "password").write_text("s3cr3t")
-    told = {
+    environ = {
         "ZOOKEEPER_HOSTS": "z1:2281",
         "ZOOKEEPER_USERNAME": "me",
         "ZOOKEEPER_PASSWORD_FILE": str(tmp_path / "password"),
@@ -243,7 +245,7 @@ def test_zookeeper_client_when_made_then_has_each_setting(monkeypatch: pytest.Mo
     }
     monkeypatch.setattr(lease, "KazooClient", caught)
     with pytest.raises(Caught) as made:
-        lease.InstrumentLeases(settings.load(told, tmp_path / "none").zookeeper, "owner")
+        lease.InstrumentLeases(settings.load(environ, tmp_path / "none").zookeeper, "owner")
     options = made.value.options
     (acl,) = options.pop("default_acl")
     assert (acl.id.scheme, acl.id.id, acl.acl_list) == ("auth", "", ["ALL"])
@@ -265,18 +267,22 @@ def test_zookeeper_client_when_nothing_is_set_then_plain_and_its_nodes_are_open(
 
 
 def test_hdfs_over_http_when_made_then_it_has_each_setting(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    told = {"NAMENODE_HTTP_URL": "https://n:9871", "HDFS_USER": "me", "HDFS_CA_FILE": "/ca"}
-    files = webhdfs.web_hdfs(settings.load(told, tmp_path / "none").hdfs)
+    environ = {"NAMENODE_HTTP_URL": "https://n:9871", "HDFS_USER": "me", "HDFS_CA_FILE": "/ca"}
+    files = webhdfs.web_hdfs(settings.load(environ, tmp_path / "none").hdfs)
     assert (files.url, files.pars["user.name"], files.session.verify) == ("https://n:9871/webhdfs/v1", "me", "/ca")
     monkeypatch.setattr(webhdfs, "_kerberos", lambda hdfs: (hdfs.kerberos_principal, str(hdfs.kerberos_keytab)))
-    told = {"HDFS_KERBEROS_PRINCIPAL": "me@REALM", "HDFS_KERBEROS_KEYTAB": "/keytab"}
-    assert webhdfs.http_session(settings.load(told, tmp_path / "none").hdfs).auth == ("me@REALM", "/keytab")
+    environ = {"HDFS_KERBEROS_PRINCIPAL": "me@REALM", "HDFS_KERBEROS_KEYTAB": "/keytab"}
+    assert webhdfs.http_session(settings.load(environ, tmp_path / "none").hdfs).auth == ("me@REALM", "/keytab")
 
 
 def test_spark_when_its_cluster_authenticates_then_so_do_daemons_and_executors(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("s3cr3t\n")
-    told = {"SPARK_AUTH_SECRET_FILE": str(tmp_path / "secret"), "HDFS_KERBEROS_PRINCIPAL": "me@R", "HDFS_KERBEROS_KEYTAB": "/k"}
-    assert spark_options(settings.load(told, tmp_path / "none")) == {
+    environ = {
+        "SPARK_AUTH_SECRET_FILE": str(tmp_path / "secret"),
+        "HDFS_KERBEROS_PRINCIPAL": "me@R",
+        "HDFS_KERBEROS_KEYTAB": "/k",
+    }
+    assert spark_options(settings.load(environ, tmp_path / "none")) == {
         "spark.authenticate": "true",
         "spark.authenticate.secret": "s3cr3t",
         "spark.network.crypto.enabled": "true",
@@ -291,11 +297,11 @@ def test_spark_when_its_cluster_authenticates_then_so_do_daemons_and_executors(t
 
 def test_launched_spark_when_its_cluster_authenticates_then_the_secret_is_in_a_private_file_only(tmp_path: Path) -> None:
     (tmp_path / "secret").write_text("s3cr3t")
-    told = {"PATH": "/usr/bin:/bin", "PYTHON": sys.executable, "ENV_FILE": "/dev/null", "DATA_DIR": str(tmp_path)}
-    told |= {"SPARK_AUTH_SECRET_FILE": str(tmp_path / "secret")}
+    environ = {"PATH": "/usr/bin:/bin", "PYTHON": sys.executable, "ENV_FILE": "/dev/null", "DATA_DIR": str(tmp_path)}
+    environ |= {"SPARK_AUTH_SECRET_FILE": str(tmp_path / "secret")}
     script = ". deploy/env.sh; spark_conf daemon 1g 1g -Dx=y; env"
     shown = subprocess.run(
-        ["bash", "-c", script, "deploy/env.sh"], cwd=ROOT, env=told, capture_output=True, text=True, check=True
+        ["bash", "-c", script, "deploy/env.sh"], cwd=ROOT, env=environ, capture_output=True, text=True, check=True
     )
     file = tmp_path / "conf" / "spark-daemon" / "spark-defaults.conf"
     assert "\nspark.authenticate.secret=s3cr3t\n" in file.read_text()
@@ -316,10 +322,10 @@ def test_kafka_tools_when_the_cluster_wants_a_login_then_it_comes_through_a_pipe
     java.parent.mkdir()
     java.write_text('#!/bin/bash\necho "${@: -2}"\ncat "${@: -1}"\n')
     java.chmod(0o755)
-    told = {"PATH": "/usr/bin:/bin", "PYTHON": sys.executable, "ENV_FILE": "/dev/null", "DATA_DIR": str(tmp_path)}
-    told |= {"JAVA_HOME": str(tmp_path), "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_SASL_USERNAME": "me"}
-    told |= {"KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "password")}
-    shown = subprocess.run(["bin/kafka-topics.sh", "--list"], cwd=ROOT, env=told, capture_output=True, text=True, check=True)
+    environ = {"PATH": "/usr/bin:/bin", "PYTHON": sys.executable, "ENV_FILE": "/dev/null", "DATA_DIR": str(tmp_path)}
+    environ |= {"JAVA_HOME": str(tmp_path), "KAFKA_SECURITY_PROTOCOL": "SASL_PLAINTEXT", "KAFKA_SASL_USERNAME": "me"}
+    environ |= {"KAFKA_SASL_PASSWORD_FILE": str(tmp_path / "password")}
+    shown = subprocess.run(["bin/kafka-topics.sh", "--list"], cwd=ROOT, env=environ, capture_output=True, text=True, check=True)
     first, *rest = shown.stdout.splitlines()
     assert first.startswith("--command-config /dev/fd/")
     assert "security.protocol=SASL_PLAINTEXT" in rest

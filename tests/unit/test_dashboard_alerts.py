@@ -35,7 +35,7 @@ def live_store(*records: tuple[str, dict[str, Any]]) -> Store:
 
 
 def words(store: Store, viewer: str = ME) -> list[str]:
-    return [one["words"] for one in store.alerts.of(viewer)["log"]]
+    return [alert["words"] for alert in store.alerts.of(viewer)["log"]]
 
 
 def test_alert_when_the_price_touches_and_returns_within_one_batch_fires() -> None:
@@ -114,7 +114,7 @@ def test_alert_when_it_is_of_one_viewer_is_not_the_others() -> None:
     assert (len(words(store, ME)), words(store, YOU)) == (1, [])
     store.alerts.change(ME, [], ["r1"], {})
     assert store.alerts.of(ME)["rules"] == []
-    assert [one["id"] for one in store.alerts.of(YOU)["rules"]] == ["r2"]
+    assert [rule["id"] for rule in store.alerts.of(YOU)["rules"]] == ["r2"]
 
 
 @pytest.mark.parametrize(
@@ -214,7 +214,7 @@ async def two_pages() -> tuple[list[list[dict[str, Any]]], Store]:
     serving = [asyncio.create_task(hub.serve(socket)) for socket in (mine, other, yours)]  # type: ignore[arg-type]
 
     def kinds(socket: FakeSocket, kind: str) -> list[dict[str, Any]]:
-        return [one for one in socket.received if one["type"] == kind]
+        return [message for message in socket.received if message["type"] == kind]
 
     for socket, viewer in ((mine, ME), (other, ME), (yours, YOU)):
         await until(lambda socket=socket: socket.received)
@@ -229,12 +229,16 @@ async def two_pages() -> tuple[list[list[dict[str, Any]]], Store]:
     for socket in (mine, other, yours):
         socket.leave()
     await asyncio.gather(*serving)
-    return [[one for one in socket.received if one["type"] in ("alerts", "fired")] for socket in (mine, other, yours)], store
+    return [
+        [message for message in socket.received if message["type"] in ("alerts", "fired")] for socket in (mine, other, yours)
+    ], store
 
 
 def test_hub_when_a_rule_fires_tells_all_pages_of_its_viewer_and_no_other() -> None:
     (mine, other, yours), _ = asyncio.run(asyncio.wait_for(two_pages(), 20))
-    assert [one["alert"]["words"] for one in mine if one["type"] == "fired"] == ["last 101.00 (price at or above 101.00)"]
-    assert [[rule["id"] for rule in one["rules"]] for one in other if one["type"] == "alerts"] == [[], ["r1"]]
-    assert [one["type"] for one in yours] == ["alerts"]
+    assert [message["alert"]["words"] for message in mine if message["type"] == "fired"] == [
+        "last 101.00 (price at or above 101.00)"
+    ]
+    assert [[rule["id"] for rule in message["rules"]] for message in other if message["type"] == "alerts"] == [[], ["r1"]]
+    assert [message["type"] for message in yours] == ["alerts"]
     assert mine[-1]["problem"] == "an alert rule has id, key and kind"

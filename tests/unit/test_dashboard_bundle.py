@@ -25,9 +25,9 @@ TRACES_OF_FINANCE = {
 
 
 def version(bundle: Path) -> str:
-    found = re.search(r"plotly\.js (?:\(finance - minified\) )?v([\d.]+)", bundle.read_text(encoding="utf-8")[:200])
-    assert found is not None
-    return found[1]
+    match = re.search(r"plotly\.js (?:\(finance - minified\) )?v([\d.]+)", bundle.read_text(encoding="utf-8")[:200])
+    assert match is not None
+    return match[1]
 
 
 def test_bundle_when_vendored_has_the_version_of_the_python_package() -> None:

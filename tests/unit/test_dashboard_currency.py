@@ -45,7 +45,7 @@ def test_alert_when_a_pair_moves_by_its_tick_then_it_fires_and_says_four_decimal
     rule = Rule.parse({"id": "r1", "key": PAIR, "kind": "above", "value": 90.43})
     store.alerts.change("me", [rule], [], {PAIR: 90.4275})
     store.apply([of_pair(trade(1, 90.43, 1, 0, 2))])
-    assert [one["words"] for one in store.alerts.of("me")["log"]] == ["last 90.4300 (price at or above 90.4300)"]
+    assert [alert["words"] for alert in store.alerts.of("me")["log"]] == ["last 90.4300 (price at or above 90.4300)"]
 
 
 def test_hello_when_a_page_comes_then_it_learns_which_segments_have_more_decimals() -> None:
@@ -58,10 +58,10 @@ def test_footprint_when_asked_for_over_http_then_its_levels_are_those_of_the_top
     )
     served = create_app(Parts(store, Directory([])))
     pair, share = (footprint(served, key) for key in (PAIR, "NSE_EQ|INE467B01029"))
-    assert [(one["price"], one["price_unit"], one["buy_volume"]) for one in pair] == [(904_275, 10_000, 4)]
-    assert [(one["price"], one["price_unit"], one["buy_volume"]) for one in share] == [(10_005, 100, 5)]
+    assert [(level["price"], level["price_unit"], level["buy_volume"]) for level in pair] == [(904_275, 10_000, 4)]
+    assert [(level["price"], level["price_unit"], level["buy_volume"]) for level in share] == [(10_005, 100, 5)]
 
 
 def footprint(served: Any, key: str) -> list[dict[str, Any]]:
-    found: list[dict[str, Any]] = json.loads(ask(served, f"/api/footprint?instrument={key}")[2])
-    return found
+    levels: list[dict[str, Any]] = json.loads(ask(served, f"/api/footprint?instrument={key}")[2])
+    return levels

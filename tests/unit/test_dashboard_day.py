@@ -157,8 +157,8 @@ def marks_of(**settings: Any) -> list[int]:
         trade(4, 100.20, 142, 0, 1000),
     )
     (row,) = rows(store)
-    found = footprint.cells(row, 500, 500, footprint.Imbalances(**settings))
-    return [entry[4] & 3 for entry in found["levels"]]
+    cells = footprint.cells(row, 500, 500, footprint.Imbalances(**settings))
+    return [entry[4] & 3 for entry in cells["levels"]]
 
 
 def test_imbalances_when_left_alone_need_three_to_one_and_two_percent_of_the_candle() -> None:

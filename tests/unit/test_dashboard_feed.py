@@ -55,36 +55,36 @@ class FakeConsumer:
             raise self._failures.pop(0)
         return SimpleNamespace(topics={name: SimpleNamespace(partitions={0: None}) for name in self._log})
 
-    def get_watermark_offsets(self, one: TopicPartition, timeout: float = 0, cached: bool = False) -> tuple[int, int]:
-        return 0, len(self._log[one.topic])
+    def get_watermark_offsets(self, place: TopicPartition, timeout: float = 0, cached: bool = False) -> tuple[int, int]:
+        return 0, len(self._log[place.topic])
 
     def offsets_for_times(self, wanted: list[TopicPartition], timeout: float) -> list[TopicPartition]:
-        found = []
-        for one in wanted:
-            later = [index for index, (moment, _) in enumerate(self._log[one.topic]) if moment >= one.offset]
-            found.append(TopicPartition(one.topic, 0, later[0] if later else -1))
-        return found
+        offsets = []
+        for place in wanted:
+            later = [index for index, (moment, _) in enumerate(self._log[place.topic]) if moment >= place.offset]
+            offsets.append(TopicPartition(place.topic, 0, later[0] if later else -1))
+        return offsets
 
     def assign(self, wanted: list[TopicPartition]) -> None:
-        self._positions = {one.topic: one.offset for one in wanted}
+        self._positions = {place.topic: place.offset for place in wanted}
         self.assigned.append(dict(self._positions))
 
     def incremental_assign(self, wanted: list[TopicPartition]) -> None:
-        self._positions |= {one.topic: one.offset for one in wanted}
+        self._positions |= {place.topic: place.offset for place in wanted}
 
     def unassign(self) -> None:
         self._positions = {}
 
     def position(self, wanted: list[TopicPartition]) -> list[TopicPartition]:
-        return [TopicPartition(one.topic, 0, self._positions.get(one.topic, -1001)) for one in wanted]
+        return [TopicPartition(place.topic, 0, self._positions.get(place.topic, -1001)) for place in wanted]
 
     def consume(self, count: int, timeout: float) -> list[FakeMessage]:
-        found: list[FakeMessage] = []
+        batch: list[FakeMessage] = []
         for name, position in self._positions.items():
             new = self._log[name][position : position + count]
-            found += [FakeMessage(name, position + index, entry) for index, entry in enumerate(new)]
+            batch += [FakeMessage(name, position + index, entry) for index, entry in enumerate(new)]
             self._positions[name] = position + len(new)
-        return found
+        return batch
 
     def poll(self, timeout: float) -> FakeMessage | None:
         for name, position in self._positions.items():
@@ -228,4 +228,4 @@ def test_feed_when_reading_ends_by_an_error_then_the_next_consumer_finds_its_pla
         return made[-1]
 
     run_with(monkeypatch, consumer, lambda _store: len(made) == 2 and made[1].assigned and len(made[1].assigned[-1]) == 3)
-    assert [one.assigned[-1][topics.ORDERFLOW] for one in made] == [2, 5]
+    assert [consumer.assigned[-1][topics.ORDERFLOW] for consumer in made] == [2, 5]

@@ -48,8 +48,8 @@ def ask(served: Any, path: str, host: str = "127.0.0.1:8050", **headers: str) ->
         sent.append(message)
 
     asyncio.run(served(scope, receive, send))
-    found = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
-    return sent[0]["status"], found, b"".join(one.get("body", b"") for one in sent[1:]).decode("latin-1")
+    headers = {name.decode(): value.decode() for name, value in sent[0]["headers"]}
+    return sent[0]["status"], headers, b"".join(message.get("body", b"") for message in sent[1:]).decode("latin-1")
 
 
 def socket(served: Any, host: str, origin: str) -> str:

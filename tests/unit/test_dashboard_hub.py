@@ -71,8 +71,8 @@ def hub_of(store: Store) -> Hub:
 
 
 def last_volume(socket: FakeSocket) -> Any:
-    found = [message["stats"]["volume"] for message in socket.received if "stats" in message]
-    return found[-1] if found else None
+    volumes = [message["stats"]["volume"] for message in socket.received if "stats" in message]
+    return volumes[-1] if volumes else None
 
 
 async def two_viewers() -> tuple[FakeSocket, FakeSocket, Hub]:
@@ -133,7 +133,7 @@ async def replayed_with_another_view() -> list[dict[str, Any]]:
     socket.ask(**wish)
 
     def state() -> dict[str, Any]:
-        return next((one["replay"] for one in reversed(socket.received) if one.get("replay")), {})
+        return next((message["replay"] for message in reversed(socket.received) if message.get("replay")), {})
 
     await until(state)
     socket.ask(type="replay", speed=60, position_ms=CLOSE_MS - 1, playing=False)
@@ -141,7 +141,7 @@ async def replayed_with_another_view() -> list[dict[str, Any]]:
     before = state()
     socket.received.clear()
     socket.ask(**wish, mode="footprint", minutes=3)
-    await until(lambda: any(one.get("mode") == "footprint" and one["facts"]["x"] for one in socket.received))
+    await until(lambda: any(message.get("mode") == "footprint" and message["facts"]["x"] for message in socket.received))
     await until(state)
     socket.leave()
     await serving
@@ -259,7 +259,7 @@ async def slider_moved(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
     serving = [asyncio.create_task(hub.serve(socket)) for socket in (replaying, live)]  # type: ignore[arg-type]
     await until(lambda: replaying.received)
     replaying.ask(type="view", instrument=KEY, date=DATE_BEFORE, replay=True)
-    await until(lambda: any(one.get("replay") for one in replaying.received) and last_volume(live) == 1)
+    await until(lambda: any(message.get("replay") for message in replaying.received) and last_volume(live) == 1)
     replaying.ask(type="replay", position_ms=0)
     await until(entered.is_set)
     hub.store.apply([trade(5, 100.0, 7, 0, 8)])
@@ -279,7 +279,7 @@ def test_hub_when_a_replays_slider_moves_goes_on_serving_the_others(monkeypatch:
 def test_hub_when_nothing_happens_still_says_something(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(connection, "BEAT_SECONDS", 0.02)
     hub = hub_in(store_with(trade(0, 100.0, 1, 0, 1)))
-    beats = lambda all_: [one for one in all_ if one["type"] == "beat"]  # noqa: E731
+    beats = lambda all_: [message for message in all_ if message["type"] == "beat"]  # noqa: E731
     received = asyncio.run(conversation(hub, until_true=lambda all_: len(beats(all_)) >= 3))
     assert beats(received)[0] == {"type": "beat", "server_ms": CLOSE_MS}
 
@@ -287,8 +287,8 @@ def test_hub_when_nothing_happens_still_says_something(monkeypatch: pytest.Monke
 def test_hub_when_asked_with_a_number_answers_with_it() -> None:
     hub = hub_in(store_with(trade(0, 100.0, 1, 0, 1)))
     wish = {"type": "view", "instrument": KEY, "minutes": 5, "request": 41}
-    received = asyncio.run(conversation(hub, wish, until_true=lambda all_: any(one.get("request") == 41 for one in all_)))
-    assert [one["view"]["minutes"] for one in received if one.get("request") == 41 and "view" in one] == [5]
+    received = asyncio.run(conversation(hub, wish, until_true=lambda all_: any(message.get("request") == 41 for message in all_)))
+    assert [message["view"]["minutes"] for message in received if message.get("request") == 41 and "view" in message] == [5]
 
 
 def test_hub_when_a_page_fails_counts_it_and_logs_the_first_few(caplog: pytest.LogCaptureFixture) -> None:

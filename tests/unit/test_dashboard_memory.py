@@ -71,8 +71,8 @@ def test_minute_when_a_late_level_comes_is_opened_changed_and_shown() -> None:
     assert store.instruments[KEY].minutes[OPEN_MS + 120_000].flow.levels[25_100_000] == [7, 9, 0]
     assert row.span == (25_000_000, 25_100_000, 500)
     fresh = Rollup(5).rows(store.instruments[KEY])
-    assert [(one.candle, one.cvd, one.vwap, one.sigma, one.span) for one in fresh] == [
-        (one.candle, one.cvd, one.vwap, one.sigma, one.span) for one in rollup.rows(store.instruments[KEY])
+    assert [(row.candle, row.cvd, row.vwap, row.sigma, row.span) for row in fresh] == [
+        (row.candle, row.cvd, row.vwap, row.sigma, row.span) for row in rollup.rows(store.instruments[KEY])
     ]
 
 

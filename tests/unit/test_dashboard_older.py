@@ -65,39 +65,39 @@ def ask(source: Hub, before_ms: int, **wish: Any) -> dict[str, Any]:
 
 
 def test_older_when_the_day_has_earlier_minutes_gives_the_newest_of_them() -> None:
-    found = ask(hub(TwoDays()), OPEN_MS + 3 * 60_000, count="2")
-    assert (found["date"], found["live"], found["more"], found["from"]) == ("2025-12-15", True, True, "2025-12-15 09:16:00")
-    assert found["facts"]["close"] == [101.0, 102.0]
-    assert found["facts"]["cvd"] == [20, 30]
+    answer = ask(hub(TwoDays()), OPEN_MS + 3 * 60_000, count="2")
+    assert (answer["date"], answer["live"], answer["more"], answer["from"]) == ("2025-12-15", True, True, "2025-12-15 09:16:00")
+    assert answer["facts"]["close"] == [101.0, 102.0]
+    assert answer["facts"]["cvd"] == [20, 30]
 
 
 def test_older_when_the_day_is_used_up_gives_the_session_before_and_of_it_no_trades_are_read() -> None:
     history = TwoDays()
-    found = ask(hub(history), OPEN_MS)
-    assert (found["date"], found["live"], found["more"], found["from"]) == (FRIDAY, False, True, "2025-12-12 15:28:00")
-    assert found["facts"]["close"] == [90.0, 90.0]
-    assert found["facts"]["final"] == [True, True]
+    answer = ask(hub(history), OPEN_MS)
+    assert (answer["date"], answer["live"], answer["more"], answer["from"]) == (FRIDAY, False, True, "2025-12-12 15:28:00")
+    assert answer["facts"]["close"] == [90.0, 90.0]
+    assert answer["facts"]["final"] == [True, True]
     assert history.trades_read == 0
     again = ask(hub(history), OPEN_MS - 3 * DAY_MS)
     assert (again["date"], again["more"], again["facts"]["close"]) == (THURSDAY, False, [80.0, 80.0])
 
 
 def test_older_when_the_last_window_of_a_stored_session_is_cut_at_its_end_it_is_final() -> None:
-    found = ask(hub(TwoDays()), OPEN_MS, minutes="30")
-    assert found["facts"]["final"] == [True]
-    assert (found["facts"]["x"], found["facts"]["window_end"]) == (["2025-12-12 15:15:00"], ["2025-12-12 15:30:00"])
+    answer = ask(hub(TwoDays()), OPEN_MS, minutes="30")
+    assert answer["facts"]["final"] == [True]
+    assert (answer["facts"]["x"], answer["facts"]["window_end"]) == (["2025-12-12 15:15:00"], ["2025-12-12 15:30:00"])
 
 
 def test_older_when_a_stored_session_lacks_the_instrument_goes_on_to_the_one_before() -> None:
-    found = ask(hub(TwoDays(empty=[FRIDAY])), OPEN_MS)
-    assert (found["date"], found["more"]) == (THURSDAY, False)
+    answer = ask(hub(TwoDays(empty=[FRIDAY])), OPEN_MS)
+    assert (answer["date"], answer["more"]) == (THURSDAY, False)
 
 
 def test_older_when_nothing_is_stored_says_so() -> None:
     assert ask(hub(None), OPEN_MS)["more"] is False
     assert ask(hub(None), OPEN_MS + 60_000)["more"] is False
-    found = ask(hub(TwoDays(empty=[FRIDAY, THURSDAY])), OPEN_MS)
-    assert (found["date"], found["more"], found["from"], found["facts"]["x"]) == (None, False, None, [])
+    answer = ask(hub(TwoDays(empty=[FRIDAY, THURSDAY])), OPEN_MS)
+    assert (answer["date"], answer["more"], answer["from"], answer["facts"]["x"]) == (None, False, None, [])
 
 
 def test_older_when_hdfs_is_away_still_gives_the_running_day_and_else_raises() -> None:
@@ -108,10 +108,10 @@ def test_older_when_hdfs_is_away_still_gives_the_running_day_and_else_raises() -
 
 
 def test_older_when_footprints_are_asked_for_gives_their_cells() -> None:
-    found = ask(hub(TwoDays()), OPEN_MS + 2 * 60_000, mode="footprint", step="0.05")
-    assert [cell["x"] for cell in found["cells"]] == ["2025-12-15 09:15:00", "2025-12-15 09:16:00"]
-    assert found["cells"][0]["levels"] == [[100.0, 20, 30, 0, 24]]
-    assert (found["cells"][1]["high"], found["cells"][1]["levels"]) == (102.0, [])
+    answer = ask(hub(TwoDays()), OPEN_MS + 2 * 60_000, mode="footprint", step="0.05")
+    assert [cell["x"] for cell in answer["cells"]] == ["2025-12-15 09:15:00", "2025-12-15 09:16:00"]
+    assert answer["cells"][0]["levels"] == [[100.0, 20, 30, 0, 24]]
+    assert (answer["cells"][1]["high"], answer["cells"][1]["levels"]) == (102.0, [])
 
 
 @pytest.mark.parametrize(

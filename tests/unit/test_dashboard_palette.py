@@ -49,8 +49,8 @@ def test_colours_when_text_is_read_have_contrast_enough(theme: str, palette: str
     held = colors(theme, palette)
     least = {(text, back): 4.5 for back, texts in TEXTS.items() for text in texts}
     least |= {(part, "paper"): ratio for part, ratio in PARTS.items() if (part, "paper") not in least}
-    found = {pair: round(contrast(held[pair[0]], held[pair[1]]), 2) for pair in least}
-    assert {pair: ratio for pair, ratio in found.items() if ratio < least[pair]} == {}
+    ratios = {pair: round(contrast(held[pair[0]], held[pair[1]]), 2) for pair in least}
+    assert {pair: ratio for pair, ratio in ratios.items() if ratio < least[pair]} == {}
 
 
 @pytest.mark.parametrize("theme", THEMES)
@@ -79,11 +79,11 @@ def sources() -> list[Path]:
 
 
 def test_page_files_when_read_write_no_colour_of_their_own() -> None:
-    found = {
+    written = {
         path.name: re.findall(r"(?<![&\w])#(?:[0-9a-f]{6}|[0-9a-f]{3})\b|\brgba?\(\d", path.read_text()) for path in sources()
     }
     # colors.js explains the form of a colour by an example.
-    assert {name: colors for name, colors in found.items() if colors and name != "colors.js"} == {}
+    assert {name: colors for name, colors in written.items() if colors and name != "colors.js"} == {}
 
 
 def test_page_files_when_a_colour_is_used_it_is_one_that_is_served() -> None:

@@ -60,8 +60,8 @@ def replay() -> Replay:
     return Replay(Archive(TwoMinutes()).day(KEY, DATE), lambda: 0)
 
 
-def closes(found: Replay) -> list[tuple[float | None, bool]]:
-    return [(row.candle.close, row.final) for row in Rollup(1).rows(found.store.instruments[KEY])]
+def closes(player: Replay) -> list[tuple[float | None, bool]]:
+    return [(row.candle.close, row.final) for row in Rollup(1).rows(player.store.instruments[KEY])]
 
 
 def test_archive_when_a_day_is_asked_for_twice_reads_it_once() -> None:
@@ -106,40 +106,40 @@ def test_whole_day_when_built_has_final_candles_their_footprint_and_the_tape() -
 
 def test_past_day_when_shown_or_replayed_gives_the_change_from_the_previous_close() -> None:
     shown = Archive(TwoMinutes()).day(KEY, DATE).store.instruments[KEY]
-    found = statistics(shown, Rollup(1).rows(shown))
-    assert (found["previous_close"], found["change"]) == (98.0, 2.0)
+    figures = statistics(shown, Rollup(1).rows(shown))
+    assert (figures["previous_close"], figures["change"]) == (98.0, 2.0)
     playing = replay()
     playing.seek(OPEN_MS + 61_000)
     playing.seek(OPEN_MS + 30_000)
-    found = statistics(playing.store.instruments[KEY], [])
-    assert (found["previous_close"], found["change"]) == (98.0, 4.0)
+    figures = statistics(playing.store.instruments[KEY], [])
+    assert (figures["previous_close"], figures["change"]) == (98.0, 4.0)
 
 
 def test_replay_when_time_passes_shows_trades_as_they_came_and_finals_at_their_end() -> None:
-    found = replay()
-    found.speed = 2.0
-    found.advance(1_000)
-    assert closes(found) == [(100.0, False)]
-    found.advance(14_500)
-    assert closes(found) == [(102.0, False)]
-    found.advance(14_500)
-    assert closes(found) == [(101.0, True)]
-    found.advance(60_000)
-    assert closes(found) == [(101.0, True), (100.0, True)]
-    assert found.playing is False
+    player = replay()
+    player.speed = 2.0
+    player.advance(1_000)
+    assert closes(player) == [(100.0, False)]
+    player.advance(14_500)
+    assert closes(player) == [(102.0, False)]
+    player.advance(14_500)
+    assert closes(player) == [(101.0, True)]
+    player.advance(60_000)
+    assert closes(player) == [(101.0, True), (100.0, True)]
+    assert player.playing is False
 
 
 def test_replay_when_paused_stands_still() -> None:
-    found = replay()
-    found.playing = False
-    assert found.advance(60_000) is False
-    assert found.position_ms == OPEN_MS
+    player = replay()
+    player.playing = False
+    assert player.advance(60_000) is False
+    assert player.position_ms == OPEN_MS
 
 
 def test_replay_when_it_seeks_back_starts_the_day_anew() -> None:
-    found = replay()
-    found.seek(OPEN_MS + 61_000)
-    assert closes(found) == [(101.0, True), (100.0, False)]
-    found.seek(OPEN_MS + 2_000)
-    assert closes(found) == [(100.0, False)]
-    assert len(found.store.instruments[KEY].tape) == 1
+    player = replay()
+    player.seek(OPEN_MS + 61_000)
+    assert closes(player) == [(101.0, True), (100.0, False)]
+    player.seek(OPEN_MS + 2_000)
+    assert closes(player) == [(100.0, False)]
+    assert len(player.store.instruments[KEY].tape) == 1

@@ -14,9 +14,9 @@ NOW = OPEN_MS + 90_000
 
 
 def viewer_of(store: Store, **view: Any) -> Viewer:
-    found = Viewer(store, Directory((KEY,), {KEY: ("TCS", "Tata Consultancy Services")}))
-    found.look_at(View(KEY, **view), store)
-    return found
+    viewer = Viewer(store, Directory((KEY,), {KEY: ("TCS", "Tata Consultancy Services")}))
+    viewer.look_at(View(KEY, **view), store)
+    return viewer
 
 
 def tick(**more: Any) -> tuple[str, dict[str, Any]]:
@@ -242,8 +242,8 @@ def test_viewer_when_the_days_first_candle_or_an_outage_comes_is_sent_the_bands_
     third = viewer.message(NOW + 100)
     assert second is not None
     assert third is not None
-    found = [message["gaps"] for message in (first, second, third)]
-    assert found == [
+    gaps = [message["gaps"] for message in (first, second, third)]
+    assert gaps == [
         [("2025-12-15 09:13:00", "2025-12-15 09:15:30")],
         [("2025-12-15 09:15:00", "2025-12-15 09:15:30")],
         [("2025-12-15 09:15:00", "2025-12-15 09:15:30"), ("2025-12-15 09:16:00", "2025-12-15 09:16:30")],

@@ -74,11 +74,11 @@ def auction_tick(phase: str, status: str, age_ms: int = 100, **more: Any) -> tup
 )
 def test_banners_when_an_auction_runs_name_what_it_would_match(phase: str, status: str, said: list[str]) -> None:
     store = live_store(auction_tick(phase, status, **AUCTION))
-    found = banners.banners(store, KEY, NOW)
+    shown = banners.banners(store, KEY, NOW)
     words = "Auction: indicative price 1,541.50, quantity 1,50,000, imbalance +1,200."
-    assert [banner.text for banner in found] == [*said, words]
-    assert (found[-1].level, found[-1].code) == ("info", "auction")
-    assert banners.live_trouble(found) == []
+    assert [banner.text for banner in shown] == [*said, words]
+    assert (shown[-1].level, shown[-1].code) == ("info", "auction")
+    assert banners.live_trouble(shown) == []
 
 
 @pytest.mark.parametrize(
@@ -119,8 +119,8 @@ def test_banners_when_a_session_is_on_and_the_feed_silent_do_not_repeat_yesterda
 
 
 def test_live_trouble_when_another_day_is_looked_at_keeps_what_ends_alerts() -> None:
-    found = banners.banners(live_store(event("disconnected", NOW - 5_000)), KEY, NOW)
-    (banner,) = banners.live_trouble(found)
+    shown = banners.banners(live_store(event("disconnected", NOW - 5_000)), KEY, NOW)
+    (banner,) = banners.live_trouble(shown)
     assert banner.text.startswith("Live: The feed has been disconnected since ")
     assert banners.live_trouble(banners.banners(live_store(segment="NORMAL_CLOSE"), KEY, NOW)) == []
 

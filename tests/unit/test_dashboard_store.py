@@ -88,8 +88,8 @@ def rows(store: Store, minutes: int = 1) -> list[Any]:
 
 def added_up_anew(store: Store) -> tuple[dict[int, list[int]], int]:
     """Return the day's profile as added up from its minutes, not as kept up to date with every record."""
-    found = profile_of(store.instruments[KEY].minutes.values())
-    return found.levels, found.unpriced
+    profile = profile_of(store.instruments[KEY].minutes.values())
+    return profile.levels, profile.unpriced
 
 
 def test_store_when_trades_of_one_minute_come_folds_a_forming_candle() -> None:
@@ -263,11 +263,11 @@ def test_rollup_when_a_second_session_begins_then_the_first_keeps_its_windows() 
     rollup = Rollup(30)
     rollup.rows(store.instruments[KEY])
     store.apply([update[1], final(135, 100, 101, 99, 100, 5, 1)])
-    found = [
+    rows = [
         ((row.candle.start_ms - OPEN_MS) // 60_000, (row.candle.end_ms - OPEN_MS) // 60_000)
         for row in rollup.rows(store.instruments[KEY])
     ]
-    assert found == [(0, 30), (30, 45), (135, 165)]
+    assert rows == [(0, 30), (30, 45), (135, 165)]
 
 
 def test_rollup_when_an_old_minute_becomes_final_updates_every_later_running_sum() -> None:

@@ -68,11 +68,15 @@ def updates() -> list[Tick]:
 def candles(ticks: Iterable[Tick], settings: EngineSettings | None = None) -> list[Candle]:
     engine = PartitionEngine(settings or EngineSettings())
     finals = [final for tick in ticks for final in engine.take(tick)] + engine.finish()
-    return [one.candle if isinstance(one, FinalMinute) else one for one in finals if isinstance(one, FinalMinute | Candle)]
+    return [
+        output.candle if isinstance(output, FinalMinute) else output
+        for output in finals
+        if isinstance(output, FinalMinute | Candle)
+    ]
 
 
-def starts(found: Iterable[Candle]) -> list[int]:
-    return [(candle.start_ms - OPEN) // MINUTE_MS for candle in found if candle.source == EXCHANGE]
+def starts(minutes: Iterable[Candle]) -> list[int]:
+    return [(candle.start_ms - OPEN) // MINUTE_MS for candle in minutes if candle.source == EXCHANGE]
 
 
 def test_minutes_when_of_before_the_first_update_then_candles_at_once_without_sides() -> None:
@@ -109,10 +113,10 @@ def test_minutes_when_fetched_again_or_by_two_streamers_then_each_is_published_o
 def test_minutes_when_updates_were_seen_of_them_then_left_to_the_ticks() -> None:
     first, *rest = updates()
     late = [minute(number) for number in range(START_MINUTE - 1, START_MINUTE + 3)]
-    found = candles([first, *late, *rest])
-    assert starts(found) == [START_MINUTE - 1]
-    assert [(c.start_ms - OPEN) // MINUTE_MS for c in found if c.source != EXCHANGE] == [30, 31, 32, 33]
-    assert found[1:] == candles(updates())
+    minutes = candles([first, *late, *rest])
+    assert starts(minutes) == [START_MINUTE - 1]
+    assert [(c.start_ms - OPEN) // MINUTE_MS for c in minutes if c.source != EXCHANGE] == [30, 31, 32, 33]
+    assert minutes[1:] == candles(updates())
 
 
 def test_minutes_when_they_come_before_the_first_update_then_they_end_where_it_begins() -> None:
@@ -129,9 +133,9 @@ def test_minutes_when_nothing_traded_or_outside_the_session_then_no_candle_but_a
 def test_windows_when_the_day_so_far_is_filled_then_they_are_whole_from_the_sessions_start() -> None:
     first, *rest = updates()
     day = [minute(number) for number in range(START_MINUTE)]
-    found = candles([first, *day, *rest], EngineSettings(window_minutes=(15,)))
-    assert [(c.start_ms - OPEN) // MINUTE_MS for c in found if c.window_minutes == 15] == [0, 15, 30]
-    assert [c.total_volume for c in found if c.window_minutes == 15][:2] == [1_500, 1_500]
+    windows = candles([first, *day, *rest], EngineSettings(window_minutes=(15,)))
+    assert [(c.start_ms - OPEN) // MINUTE_MS for c in windows if c.window_minutes == 15] == [0, 15, 30]
+    assert [c.total_volume for c in windows if c.window_minutes == 15][:2] == [1_500, 1_500]
 
 
 def test_state_when_it_is_read_back_then_no_minute_is_published_again() -> None:
@@ -146,9 +150,9 @@ def test_state_when_it_is_read_back_then_no_minute_is_published_again() -> None:
 def test_minute_tick_when_written_and_read_then_it_is_sound() -> None:
     tick = minute(3)
     assert decode_tick(encode_tick(tick)) == tick
-    found = decode_sound(encode_tick(tick), KEY, tick.received_time_ms)
-    assert found is not None
-    assert (found.kind, found.sequence, found.event_time_ms) == ("minute", 0, OPEN + 3 * MINUTE_MS)
+    decoded = decode_sound(encode_tick(tick), KEY, tick.received_time_ms)
+    assert decoded is not None
+    assert (decoded.kind, decoded.sequence, decoded.event_time_ms) == ("minute", 0, OPEN + 3 * MINUTE_MS)
 
 
 def test_outage_when_its_minutes_are_filled_by_hand_then_the_volume_of_the_candle_after_it_counts_once() -> None:
@@ -195,8 +199,8 @@ def test_minutes_of_when_the_simulators_market_is_two_hours_old_then_all_that_en
 class Answers:
     """Stands for the SDK's calls: minutes by key, or the HTTP status that refuses them."""
 
-    def __init__(self, found: dict[str, list[Bar] | int]) -> None:
-        self.found, self.asked = found, list[str]()
+    def __init__(self, answers: dict[str, list[Bar] | int]) -> None:
+        self.found, self.asked = answers, list[str]()
 
     def __call__(self, _api: object, key: str, before_ms: int) -> list[Bar]:
         self.asked.append(key)
@@ -258,12 +262,12 @@ def on_a_saturday(first: datetime, bars: list[datetime]) -> tuple[ListSink, Feed
 def test_minutes_when_the_session_is_not_in_the_calendar_then_it_began_with_the_first_of_them() -> None:
     saturday = datetime(2025, 12, 20, 11, 0, 20, tzinfo=IST)
     sink, engine = on_a_saturday(saturday, [datetime(2025, 12, 20, 10, number, tzinfo=IST) for number in range(60)])
-    found = candles(sink.ticks, EngineSettings(window_minutes=(15,)))
-    assert [c.start_ms for c in found if c.source == EXCHANGE and c.window_minutes == 1] == [
+    minutes = candles(sink.ticks, EngineSettings(window_minutes=(15,)))
+    assert [c.start_ms for c in minutes if c.source == EXCHANGE and c.window_minutes == 1] == [
         int(datetime(2025, 12, 20, 10, number, tzinfo=IST).timestamp() * 1000) for number in range(60)
     ]
     ten_ms = int(datetime(2025, 12, 20, 10, 0, tzinfo=IST).timestamp() * 1000)
-    assert [(c.start_ms - ten_ms) // MINUTE_MS for c in found if c.window_minutes == 15] == [0, 15, 30, 45]
+    assert [(c.start_ms - ten_ms) // MINUTE_MS for c in minutes if c.window_minutes == 15] == [0, 15, 30, 45]
     assert engine.book.session(KEY, ten_ms).start_ms == ten_ms
     assert sink.states["segment|NSE_EQ"]()["changes"] == [{"at_ms": ten_ms, "status": "NORMAL_OPEN"}]
 

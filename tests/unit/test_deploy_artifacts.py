@@ -71,20 +71,20 @@ WHOLE = {"kafka": ["a-1.jar"], "hdfs": ["a-1.jar", "b-2-linux.jar"], "spark": ["
 def test_fetch_when_nothing_is_there_then_each_class_path_has_its_jars_and_each_was_fetched_once(
     ivy: Ivy, tmp_path: Path
 ) -> None:
-    told: list[str] = []
-    fetch(tmp_path / "store", ivy, LOCK, told.append)
+    lines: list[str] = []
+    fetch(tmp_path / "store", ivy, LOCK, lines.append)
     assert layout(tmp_path / "store") == WHOLE
     assert (tmp_path / "store" / "hdfs" / "b-2-linux.jar").read_bytes() == b"bbbb"
     assert calls(ivy) == 2
     assert sorted(path.name for path in (tmp_path / "store").iterdir()) == ["complete", "hdfs", "kafka", "lock", "spark"]
-    assert told[0] == "JVM artifacts: fetching 3 jars (0 MB) for Kafka, HDFS and Spark's Kafka connector"
+    assert lines[0] == "JVM artifacts: fetching 3 jars (0 MB) for Kafka, HDFS and Spark's Kafka connector"
 
 
 def test_fetch_when_all_is_there_then_nothing_is_fetched_or_said(ivy: Ivy, tmp_path: Path) -> None:
     fetch(tmp_path / "store", ivy, LOCK, lambda _: None)
-    before, told = calls(ivy), list[str]()
-    fetch(tmp_path / "store", ivy, LOCK, told.append)
-    assert (calls(ivy), told) == (before, [])
+    before, lines = calls(ivy), list[str]()
+    fetch(tmp_path / "store", ivy, LOCK, lines.append)
+    assert (calls(ivy), lines) == (before, [])
 
 
 def test_fetch_when_a_jar_is_gone_spoilt_or_surplus_then_only_what_is_missing_is_fetched(ivy: Ivy, tmp_path: Path) -> None:
@@ -94,12 +94,12 @@ def test_fetch_when_a_jar_is_gone_spoilt_or_surplus_then_only_what_is_missing_is
     (store / "spark" / "b-2.jar").write_bytes(b"cut")
     (store / "hdfs" / "a-1.jar").unlink()
     (store / "kafka" / "old-0.jar").touch()
-    before, told = calls(ivy), list[str]()
-    fetch(store, ivy, LOCK, told.append)
+    before, lines = calls(ivy), list[str]()
+    fetch(store, ivy, LOCK, lines.append)
     assert layout(store) == WHOLE
     assert (store / "spark" / "b-2.jar").read_bytes() == b"bbb"
     assert calls(ivy) == before + 1
-    assert told[0].startswith("JVM artifacts: fetching 1 jars")
+    assert lines[0].startswith("JVM artifacts: fetching 1 jars")
 
 
 def test_fetch_when_the_lock_file_changes_then_what_both_name_stays(ivy: Ivy, tmp_path: Path) -> None:
@@ -158,6 +158,6 @@ def test_module_when_written_then_names_jars_with_their_classifiers_and_nothing_
 def test_committed_lock_when_ivy_xml_changed_after_it_then_make_lock_is_due() -> None:
     text = artifacts.LOCK.read_text()
     assert hashlib.sha256(artifacts.IVY.read_bytes()).hexdigest() in text.splitlines()[0], "run make lock"
-    found = read_lock(text)
-    assert len({artifact.file_name for artifact in found}) == len(found)
-    assert lock_text(found, artifacts.IVY.read_bytes()) == text
+    locked = read_lock(text)
+    assert len({artifact.file_name for artifact in locked}) == len(locked)
+    assert lock_text(locked, artifacts.IVY.read_bytes()) == text

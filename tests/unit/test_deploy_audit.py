@@ -18,19 +18,19 @@ def test_jars_when_two_configurations_share_one_then_it_is_listed_once() -> None
 
 
 def test_packages_when_listed_then_pinned_ones_and_what_they_bring_along_in_their_pinned_versions() -> None:
-    found = packages((ROOT / "requirements.txt").read_text())
+    installed = packages((ROOT / "requirements.txt").read_text())
     pinned = (ROOT / "requirements.txt").read_text() + (ROOT / "constraints.txt").read_text()
-    versions = {f"{name}=={version}" for name, version in found.items()}
-    assert {"confluent-kafka", "fastapi", "uvicorn", "py4j"} <= set(found)
-    assert "pytest" not in found
+    versions = {f"{name}=={version}" for name, version in installed.items()}
+    assert {"confluent-kafka", "fastapi", "uvicorn", "py4j"} <= set(installed)
+    assert "pytest" not in installed
     lines = {line.lower().replace("_", "-").replace("[fastapi]", "") for line in pinned.splitlines()}
-    assert versions <= lines | {"setuptools==" + found.get("setuptools", "")}
+    assert versions <= lines | {"setuptools==" + installed.get("setuptools", "")}
 
 
 def test_bill_of_materials_when_written_then_components_carry_their_address_and_checksum() -> None:
     made = json.loads(bill_of_materials({"kazoo": "2.11.0"}, jars(LOCK)))
     assert (made["bomFormat"], made["specVersion"]) == ("CycloneDX", "1.6")
-    addresses = {one["purl"]: one.get("hashes") for one in made["components"]}
+    addresses = {component["purl"]: component.get("hashes") for component in made["components"]}
     assert set(addresses) == {"pkg:pypi/kazoo@2.11.0", "pkg:maven/com.x/y@1.2", "pkg:maven/com.x/z@3"}
     assert addresses["pkg:maven/com.x/y@1.2"] == [{"alg": "SHA-256", "content": "a" * 64}]
 

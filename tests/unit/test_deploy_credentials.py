@@ -71,9 +71,9 @@ def test_credentials_when_they_are_there_then_they_stay(directory: Path) -> None
 def test_credentials_when_one_service_is_renewed_then_its_own_change_and_the_brokers_list(tmp_path: Path) -> None:
     credentials.ensure(tmp_path)
     before = contents(tmp_path)
-    told: dict[str, str] = {}
-    credentials.renew(tmp_path, "plotter", told.__setitem__)
-    assert told == {"plotter": (tmp_path / "plotter" / "kafka_password").read_text()}
+    passwords: dict[str, str] = {}
+    credentials.renew(tmp_path, "plotter", passwords.__setitem__)
+    assert passwords == {"plotter": (tmp_path / "plotter" / "kafka_password").read_text()}
     changed = {name for name, content in contents(tmp_path).items() if content != before[name]}
     own = {f"plotter/{name}" for name in ("key.pem", "certificate.pem", "server.pem", "kafka_password")}
     assert changed == {*own, "kafka/scram_users"}
@@ -113,9 +113,9 @@ def test_certificate_when_it_ends_within_a_month_then_it_is_issued_anew(tmp_path
 def test_scram_users_when_listed_then_the_broker_can_check_a_password_it_is_not_told() -> None:
     option, value = credentials.scram_arguments({"me": b"s3cr3t"})
     assert option == "--add-scram"
-    told = re.fullmatch(r'SCRAM-SHA-512=\[name=me,iterations=8192,salt="(.*)",saltedpassword="(.*)"\]', value)
-    assert told is not None
-    salt, salted = map(base64.b64decode, told.groups())
+    match = re.fullmatch(r'SCRAM-SHA-512=\[name=me,iterations=8192,salt="(.*)",saltedpassword="(.*)"\]', value)
+    assert match is not None
+    salt, salted = map(base64.b64decode, match.groups())
     assert salted == hashlib.pbkdf2_hmac("sha512", b"s3cr3t", salt, 8192)
 
 
@@ -152,7 +152,7 @@ def test_token_of_env_file_when_people_run_commands_then_these_do_not_inherit_it
 
 
 @pytest.mark.parametrize(
-    ("launcher", "told"),
+    ("launcher", "inherited"),
     [
         ("data-streamer", {"UPSTOX_ACCESS_TOKEN"}),
         ("plotter", {"ALERT_WEBHOOK"}),
@@ -161,10 +161,10 @@ def test_token_of_env_file_when_people_run_commands_then_these_do_not_inherit_it
     ],
 )
 def test_secrets_of_env_file_when_a_service_starts_then_only_the_one_that_needs_them_inherits_them(
-    tmp_path: Path, launcher: str, told: set[str]
+    tmp_path: Path, launcher: str, inherited: set[str]
 ) -> None:
     secret = {name: f"secret-of-{name}" for name in ("UPSTOX_ACCESS_TOKEN", "UPSTOX_CLIENT_SECRET", "ALERT_WEBHOOK")}
     (tmp_path / ".env").write_text("".join(f"{name}={value}\n" for name, value in secret.items()))
     env = open_stack({**BARE, "ENV_FILE": str(tmp_path / ".env"), "SERVICE": launcher, "DATA_DIR": str(tmp_path)}).env
-    assert {name for name in secret if name in env} == told
+    assert {name for name in secret if name in env} == inherited
     assert env["HAS_TOKEN"] == "yes"

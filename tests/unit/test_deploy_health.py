@@ -72,7 +72,7 @@ def checked(kind: str, *addresses: str) -> str:
 
 
 @pytest.mark.parametrize(
-    ("kind", "answers", "found"),
+    ("kind", "answers", "checked_by"),
     [
         ("healthz", {"healthz": (200, "{}")}, "quick"),
         ("healthz", {"healthz": (503, "{}")}, "probe"),
@@ -92,14 +92,14 @@ def checked(kind: str, *addresses: str) -> str:
         ("unheard-of", {}, "probe"),
     ],
 )  # fmt: skip
-def test_check_when_the_answer_is_plain_then_bash_gives_it_and_else_the_probe(server: Server, kind, answers, found) -> None:
+def test_check_when_the_answer_is_plain_then_bash_gives_it_and_else_the_probe(server: Server, kind, answers, checked_by) -> None:
     server.answers = answers
     address = f"http://127.0.0.1:{server.server_address[1]}"
-    assert checked(kind, address, *(["2"] if kind == "namenode" else [])) == found
+    assert checked(kind, address, *(["2"] if kind == "namenode" else [])) == checked_by
 
 
 @pytest.mark.parametrize(
-    ("kind", "sent", "answer", "found"),
+    ("kind", "sent", "answer", "checked_by"),
     [
         ("zookeeper", b"ruok", b"imok", "quick"),
         ("zookeeper", b"ruok", b"", "probe"),
@@ -108,7 +108,7 @@ def test_check_when_the_answer_is_plain_then_bash_gives_it_and_else_the_probe(se
         ("kafka", ASKED, b"", "probe"),
     ],
 )  # fmt: skip
-def test_check_when_a_server_speaks_its_own_protocol_then_bash_asks_in_it(kind, sent, answer, found) -> None:
+def test_check_when_a_server_speaks_its_own_protocol_then_bash_asks_in_it(kind, sent, answer, checked_by) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listening:
         heard: list[bytes] = []
 
@@ -120,7 +120,7 @@ def test_check_when_a_server_speaks_its_own_protocol_then_bash_asks_in_it(kind, 
 
         thread = threading.Thread(target=serve)
         thread.start()
-        assert checked(kind, f"127.0.0.1:{listening.getsockname()[1]}") == found
+        assert checked(kind, f"127.0.0.1:{listening.getsockname()[1]}") == checked_by
         thread.join()
     assert heard == [sent]
 

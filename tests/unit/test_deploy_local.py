@@ -27,24 +27,24 @@ def stack_in(directory: Path, **env: str) -> Stack:
 
 
 def test_demo_feed_when_nothing_is_told_is_the_live_market_model():
-    told = demo_feed({})
-    assert told == {"FEED": "simulator", "SIM_SPEED": "1"}
-    assert feed_name(told) == "model"
+    feed = demo_feed({})
+    assert feed == {"FEED": "simulator", "SIM_SPEED": "1"}
+    assert feed_name(feed) == "model"
 
 
 def test_demo_feed_when_a_recording_is_told_keeps_its_times_and_instruments(tmp_path):
     recording = tmp_path / "day.jsonl.gz"
     with gzip.open(recording, "wt") as file:
         file.write('{"type":"market_info"}\n{"feeds":{"NSE_EQ|A":{}}}\n{"feeds":{"NSE_EQ|B":{},"NSE_EQ|A":{}}}\n')
-    told = demo_feed({"FEED_RECORDING": str(recording), "FEED_SPEED": "20"})
-    assert told == {
+    feed = demo_feed({"FEED_RECORDING": str(recording), "FEED_SPEED": "20"})
+    assert feed == {
         "FEED": "simulator",
         "SIM_SPEED": "20",
         "SIM_RECORDING": str(recording),
         "SIM_TIMES": "original",
         "INSTRUMENT": "NSE_EQ|A,NSE_EQ|B",
     }
-    assert feed_name(told) == "recording day.jsonl.gz original"
+    assert feed_name(feed) == "recording day.jsonl.gz original"
 
 
 def test_recorded_instruments_when_one_is_quiet_for_long_then_it_is_streamed_all_the_same(tmp_path):
@@ -54,7 +54,7 @@ def test_recorded_instruments_when_one_is_quiet_for_long_then_it_is_streamed_all
 
 
 @pytest.mark.parametrize(
-    ("told", "words"),
+    ("environ", "words"),
     [
         ({"FEED_SPEED": "fast"}, "FEED_SPEED=fast"),
         ({"FEED_SPEED": "0"}, "FEED_SPEED=0"),
@@ -62,9 +62,9 @@ def test_recorded_instruments_when_one_is_quiet_for_long_then_it_is_streamed_all
         ({"FEED_RECORDING": "/nowhere/day.jsonl"}, "cannot be read"),
     ],
 )
-def test_demo_feed_when_told_nonsense_then_says_what_to_give(told, words):
+def test_demo_feed_when_told_nonsense_then_says_what_to_give(environ, words):
     with pytest.raises(StackError, match=words):
-        demo_feed(told)
+        demo_feed(environ)
 
 
 def test_recorded_instruments_when_the_file_names_none_then_asks_for_them(tmp_path):

@@ -80,9 +80,9 @@ def test_env_file_when_it_names_the_containers_then_a_local_stack_ignores_that(t
 
 def test_container_defaults_when_nothing_is_told_are_those_of_the_settings(tmp_path):
     env = open_stack({**BARE, "IN_CONTAINER": "yes"}).env
-    told, default = settings.load(env, tmp_path / "none"), settings.load({}, tmp_path / "none")
+    in_container, default = settings.load(env, tmp_path / "none"), settings.load({}, tmp_path / "none")
     for name in ("kafka", "zookeeper", "namenode_url", "hdfs", "spark", "dashboard_host"):
-        assert getattr(told, name) == getattr(default, name)
+        assert getattr(in_container, name) == getattr(default, name)
 
 
 def test_external_hdfs_when_named_in_env_file_then_a_container_uses_it(tmp_path):
@@ -99,10 +99,10 @@ def launched(launcher: str, tmp_path: Path, **env: str) -> subprocess.Popen[str]
         stand_in.parent.mkdir()
         stand_in.write_text('#!/bin/bash\necho "$SPARK_LOCAL_DIRS" "${SIM_INSTRUMENTS:-}" "$@"\nread -r\n')
         stand_in.chmod(0o755)
-    told = {**BARE, "DATA_DIR": str(tmp_path / "data"), "CONF_DIR": str(tmp_path / "conf"), "IN_CONTAINER": "yes"}
-    told |= {"SPARK_HOME": str(tmp_path), "PYTHON": sys.executable, "JAVA_HOME": "/nowhere", **env}
+    environ = {**BARE, "DATA_DIR": str(tmp_path / "data"), "CONF_DIR": str(tmp_path / "conf"), "IN_CONTAINER": "yes"}
+    environ |= {"SPARK_HOME": str(tmp_path), "PYTHON": sys.executable, "JAVA_HOME": "/nowhere", **env}
     command = [ROOT / "deploy" / "launch" / launcher]
-    return subprocess.Popen(command, env=told, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, env=environ, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
 
 def test_workers_when_two_share_a_volume_then_each_has_a_directory_until_it_ends(tmp_path):
@@ -160,7 +160,7 @@ def test_health_check_when_env_file_names_no_address_then_it_is_not_read(tmp_pat
     file.write_text(f"{line}\n")
     shown.write_text(f'#!/bin/bash\necho "$1" >>{calls}\n[[ $1 == */probe.py ]] || exec {sys.executable} "$@"\n')
     shown.chmod(0o755)
-    told = {
+    environ = {
         **BARE,
         "ENV_FILE": str(file),
         "IN_CONTAINER": "yes",
@@ -168,7 +168,7 @@ def test_health_check_when_env_file_names_no_address_then_it_is_not_read(tmp_pat
         "KAFKA_PORT": "1",
         "PYTHON": str(shown),
     }
-    subprocess.run([ROOT / "deploy" / "health" / "kafka"], env=told, check=True)
+    subprocess.run([ROOT / "deploy" / "health" / "kafka"], env=environ, check=True)
     assert [Path(call).name for call in calls.read_text().split()] == [*(["dotenv_exports.py"] if read else []), "probe.py"]
 
 
@@ -210,8 +210,8 @@ def test_python_when_called_as_messages_and_documentation_do_then_is_the_stacks_
     shown = tmp_path / "python"
     shown.write_text(f'#!/bin/bash\n[[ $1 == -m ]] || exec {sys.executable} "$@"\necho "$PYTHONPATH $*"\n')
     shown.chmod(0o755)
-    told = {**BARE, "DATA_DIR": str(tmp_path / "data"), "PYTHON": str(shown), "SPARK_HOME": str(tmp_path)}
+    environ = {**BARE, "DATA_DIR": str(tmp_path / "data"), "PYTHON": str(shown), "SPARK_HOME": str(tmp_path)}
     answer = subprocess.run(
-        [ROOT / "bin" / name, "-m", "orderflow", "lake"], env=told, capture_output=True, text=True, check=True
+        [ROOT / "bin" / name, "-m", "orderflow", "lake"], env=environ, capture_output=True, text=True, check=True
     )
     assert answer.stdout == f"{ROOT} -m orderflow lake\n"

@@ -28,12 +28,12 @@ def code(page: Path) -> Iterator[str]:
 
 def named(pattern: str) -> set[tuple[str, str]]:
     """Return (page, what the pattern's group found in its code)."""
-    return {(page.name, found) for page in CURRENT for line in code(page) for found in re.findall(pattern, line)}
+    return {(page.name, match) for page in CURRENT for line in code(page) for match in re.findall(pattern, line)}
 
 
 def command_lines() -> list[str]:
-    found = {words.strip() for _, words in named(r"python3? -m orderflow ((?:[a-z][a-z-]*)(?: [^|>;)]*)?)")}
-    return sorted(words for words in found if "…" not in words)
+    lines = {words.strip() for _, words in named(r"python3? -m orderflow ((?:[a-z][a-z-]*)(?: [^|>;)]*)?)")}
+    return sorted(words for words in lines if "…" not in words)
 
 
 @pytest.mark.parametrize("words", [words for words in command_lines() if " " in words])

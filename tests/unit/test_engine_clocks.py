@@ -27,7 +27,7 @@ def trade(second: float, vtt: int, volume: int, streamer: str, key: str = KEY) -
     return trade_tick(second, 100.0, volume, vtt, since=second - 2, ltq=volume, streamer=streamer, instrument_key=key)
 
 
-def told(outputs: Iterable[Output]) -> list[tuple[str, int, int]]:
+def finals(outputs: Iterable[Output]) -> list[tuple[str, int, int]]:
     """Return (instrument, minute since the open, volume) of each final minute."""
     candles = [output.candle for output in outputs if isinstance(output, FinalMinute)]
     return [(candle.instrument, (candle.start_ms - OPEN) // MINUTE_MS, candle.total_volume) for candle in candles]
@@ -42,10 +42,10 @@ def test_streamer_when_it_lags_and_drains_its_spool_then_its_clock_ends_its_own_
     engine = PartitionEngine(SETTINGS)
     engine.take(trade(10, 1_000, 5, "alpha", KEY))
     engine.take(trade(300, 2_000, 5, "beta", OTHER))
-    assert told(engine.take(beat(310, "beta"))) == []
-    assert told(engine.take(trade(40, 1_007, 7, "alpha", KEY))) == []
-    assert told(engine.take(beat(180, "alpha"))) == [(KEY, 0, 12)]
-    assert told(engine.take(beat(480, "beta"))) == [(OTHER, 5, 5)]
+    assert finals(engine.take(beat(310, "beta"))) == []
+    assert finals(engine.take(trade(40, 1_007, 7, "alpha", KEY))) == []
+    assert finals(engine.take(beat(180, "alpha"))) == [(KEY, 0, 12)]
+    assert finals(engine.take(beat(480, "beta"))) == [(OTHER, 5, 5)]
 
 
 def test_streamer_when_it_drains_then_the_other_ones_minutes_stay_open() -> None:
@@ -53,15 +53,15 @@ def test_streamer_when_it_drains_then_the_other_ones_minutes_stay_open() -> None
     engine.take(trade(10, 1_000, 5, "alpha", KEY))
     engine.take(trade(12, 2_000, 5, "beta", OTHER))
     for second in range(60, 560, 100):
-        assert OTHER not in {key for key, *_ in told(engine.take(beat(second, "alpha")))}
+        assert OTHER not in {key for key, *_ in finals(engine.take(beat(second, "alpha")))}
 
 
 def test_streamer_when_silent_for_ten_minutes_then_the_others_clock_counts() -> None:
     engine = PartitionEngine(SETTINGS)
     engine.take(trade(10, 1_000, 5, "alpha", KEY))
     engine.take(beat(20, "beta"))
-    assert told(engine.take(beat(10.3 + 599.999, "beta"))) == []
-    assert told(engine.take(beat(10.3 + 600, "beta"))) == [(KEY, 0, 5)]
+    assert finals(engine.take(beat(10.3 + 599.999, "beta"))) == []
+    assert finals(engine.take(beat(10.3 + 600, "beta"))) == [(KEY, 0, 5)]
 
 
 def test_streamer_when_it_takes_an_instrument_over_then_its_clock_counts_from_its_first_tick_on() -> None:
@@ -69,14 +69,14 @@ def test_streamer_when_it_takes_an_instrument_over_then_its_clock_counts_from_it
     engine.take(trade(10, 1_000, 5, "alpha"))
     engine.take(beat(175, "beta"))
     engine.take(trade(176, 1_009, 9, "beta"))
-    assert told(engine.take(beat(179, "alpha"))) == []
-    assert told(engine.take(beat(181, "beta"))) == [(KEY, 0, 5)]
+    assert finals(engine.take(beat(179, "alpha"))) == []
+    assert finals(engine.take(beat(181, "beta"))) == [(KEY, 0, 5)]
 
 
 def test_streamers_when_their_ticks_have_no_name_then_one_clock_counts_for_all() -> None:
     engine = PartitionEngine(SETTINGS)
     engine.take(trade_tick(10, 100.0, 5, 1_000, since=8, ltq=5))
-    assert told(engine.take(beat(180))) == [(KEY, 0, 5)]
+    assert finals(engine.take(beat(180))) == [(KEY, 0, 5)]
 
 
 def test_tick_when_it_is_repeated_then_it_counts_once() -> None:
@@ -94,7 +94,7 @@ def test_tick_when_its_number_comes_again_with_another_feed_time_then_it_counts(
     engine = PartitionEngine(SETTINGS)
     engine.take(replace(trade(10, 1_000, 5, "alpha"), sequence=1))
     engine.take(replace(trade(20, 1_009, 9, "alpha"), sequence=1))
-    assert told(engine.finish()) == [(KEY, 0, 14)]
+    assert finals(engine.finish()) == [(KEY, 0, 14)]
 
 
 def test_tick_when_it_comes_out_of_order_then_its_volume_finds_its_place() -> None:
@@ -126,9 +126,9 @@ def test_volume_when_set_back_then_what_was_counted_is_final_and_counting_begins
     engine = PartitionEngine(SETTINGS)
     engine.take(trade(10, 1_000, 5, "alpha"))
     set_back = replace(quiet_tick(70, 400, last_trade=10), traded_volume=None, prev_feed_time_ms=None)
-    assert told(engine.take(set_back)) == [(KEY, 0, 5)]
+    assert finals(engine.take(set_back)) == [(KEY, 0, 5)]
     engine.take(trade_tick(80, 100.0, 6, 406, since=78, ltq=6))
-    assert told(engine.finish()) == [(KEY, 1, 6)]
+    assert finals(engine.finish()) == [(KEY, 1, 6)]
 
 
 def tomorrow(tick: Tick) -> Tick:
@@ -142,8 +142,8 @@ def test_trading_date_when_a_new_one_begins_then_the_old_ones_minutes_are_final_
     engine = PartitionEngine(SETTINGS)
     first = replace(trade(10, 1_000, 5, "alpha"), sequence=1)
     engine.take(first)
-    assert told(engine.take(tomorrow(replace(first, vtt=30)))) == [(KEY, 0, 5)]
-    assert told(engine.finish()) == [(KEY, 1_440, 5)]
+    assert finals(engine.take(tomorrow(replace(first, vtt=30)))) == [(KEY, 0, 5)]
+    assert finals(engine.finish()) == [(KEY, 1_440, 5)]
 
 
 def test_tick_when_it_is_of_a_date_before_then_its_volume_is_late() -> None:

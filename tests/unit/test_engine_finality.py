@@ -14,28 +14,28 @@ from orderflow.market.tick import Bar, Tick, heartbeat_tick
 from orderflow.market.times import MINUTE_MS
 
 SETTINGS = EngineSettings(rule="lee_ready")
-Told = tuple[int, str | None, int]
+Outcome = tuple[int, str | None, int]
 
 
-def told(outputs: Iterable[Output]) -> list[Told]:
+def outcomes(outputs: Iterable[Output]) -> list[Outcome]:
     """Return (minute since the open, how it became final, volume) of minutes, and (minute, "late", volume) of late volume."""
-    found: list[Told] = []
+    finals: list[Outcome] = []
     for output in outputs:
         if isinstance(output, FinalMinute):
             candle = output.candle
-            found.append(((candle.start_ms - OPEN) // MINUTE_MS, candle.final_by, candle.total_volume))
+            finals.append(((candle.start_ms - OPEN) // MINUTE_MS, candle.final_by, candle.total_volume))
         elif not isinstance(output, Candle):
             assert output.from_ms is not None
             assert output.volume is not None
-            found.append(((output.from_ms - OPEN) // MINUTE_MS, output.event, output.volume))
-    return found
+            finals.append(((output.from_ms - OPEN) // MINUTE_MS, output.event, output.volume))
+    return finals
 
 
-def each(ticks: Iterable[Tick], settings: EngineSettings = SETTINGS) -> list[list[Told]]:
+def each(ticks: Iterable[Tick], settings: EngineSettings = SETTINGS) -> list[list[Outcome]]:
     """Return what each tick made final, and at last what the end of the recording did."""
     engine = PartitionEngine(settings)
-    found = [told(engine.take(tick)) for tick in ticks]
-    return [*found, told(engine.finish())]
+    by_tick = [outcomes(engine.take(tick)) for tick in ticks]
+    return [*by_tick, outcomes(engine.finish())]
 
 
 def beat(second: float, streamer: str | None = None) -> Tick:
@@ -68,15 +68,15 @@ def test_minute_when_its_bar_never_comes_then_a_later_bar_makes_it_complete() ->
 
 def test_minute_when_an_edge_is_uncertain_then_its_bar_places_it_and_says_so() -> None:
     ticks = [*begun(), trade_tick(125, 100.1, 20, 1_070, since=115), quiet_tick(130, 1_070, last_trade=125, bar=bar_of(1, 60))]
-    found = each(ticks)
-    assert found[3] == [(1, "complete", 60)]  # its beginning is exact and its bar tells where it ends
+    by_tick = each(ticks)
+    assert by_tick[3] == [(1, "complete", 60)]  # its beginning is exact and its bar tells where it ends
     unsure = [trade_tick(65, 100.0, 50, 1_050, since=62), *ticks[2:]]
     assert each(unsure)[2] == [(1, "bar", 60)]
 
 
 def test_minute_when_no_bar_comes_then_it_is_final_by_the_clock_after_the_watermark() -> None:
-    found = each([*begun(), beat(179), beat(180), beat(239), beat(240)])
-    assert found[2:] == [[], [(0, "clock", 5)], [], [(1, "clock", 50)], []]
+    by_tick = each([*begun(), beat(179), beat(180), beat(239), beat(240)])
+    assert by_tick[2:] == [[], [(0, "clock", 5)], [], [(1, "clock", 50)], []]
 
 
 def test_minute_when_bars_are_switched_off_then_only_the_clock_ends_it() -> None:
@@ -138,10 +138,10 @@ def test_silent_stretch_when_bars_of_its_minutes_come_then_each_has_its_own_and_
     ]
     engine = PartitionEngine(SETTINGS)
     candles = [o.candle for tick in ticks for o in engine.take(tick) if isinstance(o, FinalMinute)]
-    found = {(c.start_ms - OPEN) // MINUTE_MS: (c.total_volume, c.unclassified_volume, c.gap, c.exchange_bar) for c in candles}
-    assert found[3] == (30, 0, True, True)
-    assert sum(total for total, *_ in found.values()) == 5 + 50 + 90
-    assert {number: gap for number, (_, _, gap, _) in found.items()} == {0: False, 1: False, 2: True, 3: True}
+    by_tick = {(c.start_ms - OPEN) // MINUTE_MS: (c.total_volume, c.unclassified_volume, c.gap, c.exchange_bar) for c in candles}
+    assert by_tick[3] == (30, 0, True, True)
+    assert sum(total for total, *_ in by_tick.values()) == 5 + 50 + 90
+    assert {number: gap for number, (_, _, gap, _) in by_tick.items()} == {0: False, 1: False, 2: True, 3: True}
 
 
 @pytest.mark.parametrize(("ltq", "since", "gap"), [(8, 75, False), (7, 75, True), (7, 80, False)])
@@ -160,9 +160,9 @@ def test_volume_when_it_comes_for_a_minute_that_is_final_then_it_is_late() -> No
         trade_tick(115, 100.0, 9, 1_059, since=65, feed_time_ms=OPEN + 241_000),
         trade_tick(245, 100.0, 3, 1_062, since=243, ltq=3),
     ]
-    found = each(ticks)
-    assert found[2] == [(0, "clock", 5), (1, "clock", 50)]
-    assert [line for lines in found[3:] for line in lines] == [(1, "late", 9), (4, "clock", 3)]
+    by_tick = each(ticks)
+    assert by_tick[2] == [(0, "clock", 5), (1, "clock", 50)]
+    assert [line for lines in by_tick[3:] for line in lines] == [(1, "late", 9), (4, "clock", 3)]
 
 
 def test_late_volume_when_it_is_told_then_the_event_names_minute_cause_and_cure() -> None:
@@ -202,7 +202,7 @@ def test_closing_auction_when_twenty_minutes_have_passed_then_the_clock_makes_it
         trade_tick(close + 40 * 60, 100.2, 7, 2_037, since=close + 990, session_phase="post_close", ltq=7),
         beat(close + 62 * 60),
     ]
-    found = each(ticks)
-    assert found[:4] == [[], [(373, "clock", 5)], [], []]
-    assert found[4:6] == [[], [(391, "clock", 1_000)]]
-    assert [line for lines in found[6:] for line in lines] == [(391, "late", 30), (415, "clock", 7)]
+    by_tick = each(ticks)
+    assert by_tick[:4] == [[], [(373, "clock", 5)], [], []]
+    assert by_tick[4:6] == [[], [(391, "clock", 1_000)]]
+    assert [line for lines in by_tick[6:] for line in lines] == [(391, "late", 30), (415, "clock", 7)]

@@ -32,9 +32,9 @@ def folded(ticks: list[Tick], settings: EngineSettings | None = None) -> list[Ou
 
 
 def minutes_of(outputs: list[Output]) -> dict[int, Candle]:
-    found = [output.candle for output in outputs if isinstance(output, FinalMinute)]
-    assert len({candle.start_ms for candle in found}) == len(found)
-    return {candle.start_ms: candle for candle in found}
+    finals = [output.candle for output in outputs if isinstance(output, FinalMinute)]
+    assert len({candle.start_ms for candle in finals}) == len(finals)
+    return {candle.start_ms: candle for candle in finals}
 
 
 def late_of(outputs: list[Output]) -> int:
@@ -74,8 +74,8 @@ def test_candles_when_every_bar_comes_then_each_is_the_exchanges(first: int) -> 
         assert late_of(outputs) == 0, seed
         for at_ms in known:
             candle, bar = candles[at_ms], truth.bars[at_ms]
-            found = (candle.open, candle.high, candle.low, candle.close, candle.total_volume)
-            assert found == (bar.open, bar.high, bar.low, bar.close, bar.volume), (seed, at_ms)
+            figures = (candle.open, candle.high, candle.low, candle.close, candle.total_volume)
+            assert figures == (bar.open, bar.high, bar.low, bar.close, bar.volume), (seed, at_ms)
 
 
 @pytest.mark.parametrize("first", range(0, MARKETS, 50))

@@ -70,12 +70,12 @@ def test_elsewhere_when_given_anything_then_the_last_quantity_stays_and_no_side_
     tick = replace(
         SWEEP, ltp=ltp, ltq=ltq, prev_bid=bid, prev_ask=ask, prev_bid_quantity=bid_quantity, prev_ask_quantity=ask_quantity
     )
-    found = elsewhere(tick, buy, sell)
-    bought, sold = sum(part[1] for part in found), sum(part[2] for part in found)
-    assert all(part[1] >= 0 and part[2] >= 0 and part[1] + part[2] > 0 and part[0] != ltp for part in found)
+    bookings = elsewhere(tick, buy, sell)
+    bought, sold = sum(part[1] for part in bookings), sum(part[2] for part in bookings)
+    assert all(part[1] >= 0 and part[2] >= 0 and part[1] + part[2] > 0 and part[0] != ltp for part in bookings)
     assert bought <= buy
     assert sold <= sell
-    assert not found or buy + sell - bought - sold >= (ltq or 0)
+    assert not bookings or buy + sell - bought - sold >= (ltq or 0)
 
 
 TRADE = AxisTrade(0, 1_000, 100.2, 900, 100, 0.05, unseen=False, elsewhere=((100.0, 0, 100), (100.1, 350, 0)))

@@ -33,9 +33,9 @@ def outputs_of(path: Path) -> tuple[Output, ...]:
 
 def minutes_of(path: Path) -> Minutes:
     candles = [output.candle for output in outputs_of(path) if isinstance(output, FinalMinute)]
-    found = {(candle.instrument, candle.start_ms): candle for candle in candles}
-    assert len(found) == len(candles)
-    return found
+    by_place = {(candle.instrument, candle.start_ms): candle for candle in candles}
+    assert len(by_place) == len(candles)
+    return by_place
 
 
 @pytest.fixture(params=RECORDINGS)
@@ -46,12 +46,12 @@ def recording(request: pytest.FixtureRequest, shared: Path) -> Path:
 def test_candles_when_the_exchange_has_a_bar_then_each_equals_it(recording: Path) -> None:
     """But for the last minute, whose bar would have come after the recording's end."""
     bars = exchange_bars(recording.with_name(recording.name.replace(".jsonl.gz", ".i1.csv")))
-    found = minutes_of(recording)
-    both = [place for place in found if place in bars]
+    candles = minutes_of(recording)
+    both = [place for place in candles if place in bars]
     assert len(both) >= 60
     last_ms = max(start_ms for _, start_ms in both)
     for place in both:
-        candle = found[place]
+        candle = candles[place]
         assert candle.exchange_bar or place[1] == last_ms, place
         if candle.exchange_bar:
             assert (candle.open, candle.high, candle.low, candle.close, candle.total_volume) == bars[place], place
@@ -77,10 +77,10 @@ def test_books_when_a_recording_is_folded_then_they_balance(recording: Path) -> 
 
 
 def test_minutes_when_counted_without_the_product_then_volumes_and_sides_are_the_same(recording: Path) -> None:
-    found = minutes_of(recording)
+    candles = minutes_of(recording)
     assert len(ticks_of(recording)) == sum(1 for _ in packets(recording))
-    assert {place: candle.tick_volume for place, candle in found.items() if candle.tick_volume} == minute_volumes(recording)
-    sides = {place: (c.tick_buy_volume, c.tick_sell_volume) for place, c in found.items() if c.tick_volume}
+    assert {place: candle.tick_volume for place, candle in candles.items() if candle.tick_volume} == minute_volumes(recording)
+    sides = {place: (c.tick_buy_volume, c.tick_sell_volume) for place, c in candles.items() if c.tick_volume}
     assert sides == lee_ready_minutes(recording)
 
 

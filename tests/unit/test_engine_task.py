@@ -60,10 +60,10 @@ class Workers:
     def run(self, worker: int, *batches: pa.RecordBatch, stored: bool = True) -> list[tuple[str, str, bytes]]:
         """Run a task; what it yields is written to Kafka only when `stored`. Returns the messages for users."""
         self._monkeypatch.setattr(engine_task, "_in_memory", self._memories[worker])
-        found = list(fold_query(self._query, batches, SETTINGS, self._topic, self._directory))
+        batches_out = list(fold_query(self._query, batches, SETTINGS, self._topic, self._directory))
         if stored:
-            self._topic.write(found)
-        rows = [row for batch in found for row in batch.to_pylist() if row["topic"] != topics.CANDLE_STATE]
+            self._topic.write(batches_out)
+        rows = [row for batch in batches_out for row in batch.to_pylist() if row["topic"] != topics.CANDLE_STATE]
         return [(row["topic"], row["key"], row["value"]) for row in rows]
 
     def lose_memory(self) -> None:
@@ -101,8 +101,8 @@ def workers(topic: Topic, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Wo
 
 
 def test_task_when_workers_take_turns_then_the_changelog_is_read_once_by_each(topic: Topic, workers: Workers) -> None:
-    found = [message for n in range(12) for message in workers.run(n % 2, batch(2 * n, 2 * n + 2))]
-    assert found == expected() != []
+    messages = [message for n in range(12) for message in workers.run(n % 2, batch(2 * n, 2 * n + 2))]
+    assert messages == expected() != []
     assert topic.reads == 2
 
 

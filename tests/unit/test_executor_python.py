@@ -69,8 +69,8 @@ def test_archive_when_absent_cut_off_or_of_another_kind_then_is_refused(tmp_path
 
 
 def test_distributions_when_listed_then_hold_what_workers_import_and_what_that_requires() -> None:
-    found = set(distributions())
-    assert found >= {
+    names = set(distributions())
+    assert names >= {
         "confluent-kafka",
         "msgspec",
         "numpy",
@@ -83,7 +83,7 @@ def test_distributions_when_listed_then_hold_what_workers_import_and_what_that_r
         "pytz",
         "tzdata",
     }
-    assert not found & {"dash", "plotly", "pytest"}
+    assert not names & {"dash", "plotly", "pytest"}
 
 
 def test_pack_when_the_name_is_no_archives_then_refuses(tmp_path: Path) -> None:
@@ -93,5 +93,5 @@ def test_pack_when_the_name_is_no_archives_then_refuses(tmp_path: Path) -> None:
 
 def test_setting_when_given_then_names_the_archive(tmp_path: Path) -> None:
     assert load({}, Path(os.devnull)).executor_python_archive is None
-    told = {"EXECUTOR_PYTHON_ARCHIVE": str(tmp_path / "a.tar.gz")}
-    assert load(told, Path(os.devnull)).executor_python_archive == tmp_path / "a.tar.gz"
+    environ = {"EXECUTOR_PYTHON_ARCHIVE": str(tmp_path / "a.tar.gz")}
+    assert load(environ, Path(os.devnull)).executor_python_archive == tmp_path / "a.tar.gz"

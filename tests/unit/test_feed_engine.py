@@ -152,8 +152,8 @@ def test_duplicates_when_the_feed_repeats_itself_then_one_record_an_instrument_a
     for later in (1_000, 2_000, 3_000):
         feed(engine, message(TEN + later, {TCS: full(1000, TEN)}))
     engine.beat(RECEIVED + 61_000)
-    told = [event for event in sink.events if event["event"] == "duplicate"]
-    assert [(event["instrument_key"], event["from_ms"], event["to_ms"], event["detail"]) for event in told] == [
+    events = [event for event in sink.events if event["event"] == "duplicate"]
+    assert [(event["instrument_key"], event["from_ms"], event["to_ms"], event["detail"]) for event in events] == [
         (TCS, TEN, TEN + 3_000, '{"count": 3}')
     ]
 

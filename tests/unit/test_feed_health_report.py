@@ -30,15 +30,15 @@ def health(report: FeedReport = REPORT, figures: Figures = FIGURES, state: str =
 
 
 def test_health_when_one_key_is_not_served_then_healthy_and_it_is_named() -> None:
-    found = health(skipped=True)
-    assert (found.healthy, found.state) == (True, "connected")
-    assert found.detail["instrument_states"] == {"live": 1, "quiet": 0, "stalled": 0, "dead": 1, "not served": 1}
-    assert found.detail["instrument_health"] == {
+    report = health(skipped=True)
+    assert (report.healthy, report.state) == (True, "connected")
+    assert report.detail["instrument_states"] == {"live": 1, "quiet": 0, "stalled": 0, "dead": 1, "not served": 1}
+    assert report.detail["instrument_health"] == {
         "NSE_EQ|B": {"state": "not served", "last_update_seconds": None, "usual_seconds": None},
         "MCX_FO|1": {"state": "dead", "last_update_seconds": None, "usual_seconds": None},
         "NSE_EQ|A": {"state": "live", "last_update_seconds": 0.4, "usual_seconds": 1.1},
     }
-    assert found.detail["skipped"] == {"MCX_FO|1": "expired"}
+    assert report.detail["skipped"] == {"MCX_FO|1": "expired"}
 
 
 def test_health_when_nothing_can_be_used_or_nothing_is_served_then_not_healthy_and_the_cause_is_named() -> None:
@@ -57,14 +57,14 @@ def test_health_when_kafka_does_not_confirm_or_the_feed_is_lost_then_not_healthy
 
 
 def test_health_when_the_market_is_closed_the_clock_slow_or_the_list_broken_then_healthy_and_said() -> None:
-    found = health(
+    report = health(
         replace(REPORT, continuous=False),
         FIGURES._replace(clock_behind_seconds=120.0),
         watch_list="INSTRUMENT_FILE=x cannot be read",
     )
-    assert (found.healthy, found.state) == (True, "connected, market closed")
-    assert found.detail["clock_behind_seconds"] == 120.0
-    assert found.detail["watch_list"] == "INSTRUMENT_FILE=x cannot be read"
+    assert (report.healthy, report.state) == (True, "connected, market closed")
+    assert report.detail["clock_behind_seconds"] == 120.0
+    assert report.detail["watch_list"] == "INSTRUMENT_FILE=x cannot be read"
 
 
 def test_health_when_the_list_is_long_then_only_instruments_that_need_a_look_are_shown() -> None:
@@ -84,12 +84,12 @@ def test_metrics_when_scraped_then_states_ages_and_paces_by_instrument() -> None
 
 def test_status_when_one_of_two_connections_is_away_then_it_is_the_state_and_names_how_many_instruments_it_had() -> None:
     up = FeedStatus("connected", since=1_000.0, attempts=1, connections=1, last_message_at=1_030.0, messages=50)
-    away = FeedStatus("retrying", "refused (403)", since=1_010.0, attempts=3, connections=0)
-    found = merged([(up, 7), (away, 6)])
+    retrying = FeedStatus("retrying", "refused (403)", since=1_010.0, attempts=3, connections=0)
+    status = merged([(up, 7), (retrying, 6)])
     cause = "connection 2 of 2: refused (403); instruments without a connection: 6"
-    assert found == FeedStatus("retrying", cause, 1_010.0, 4, 1, 1_030.0, 50)
-    assert merged([(up, 7), (replace(away, state="nothing to subscribe"), 0)]).state == "connected"
-    assert merged([(away, 6)]) == away
+    assert status == FeedStatus("retrying", cause, 1_010.0, 4, 1, 1_030.0, 50)
+    assert merged([(up, 7), (replace(retrying, state="nothing to subscribe"), 0)]).state == "connected"
+    assert merged([(retrying, 6)]) == retrying
     assert merged([(FeedStatus("stopped", since=1.0), 0)]).state == "stopped"
 
 

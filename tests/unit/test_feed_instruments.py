@@ -135,19 +135,19 @@ def test_name_when_it_asks_for_the_nearest_future_then_that_rolls_over_after_the
     name: str, day: tuple[int, int, int], key: str
 ) -> None:
     at_ms = int(datetime(*day, 23, 0, tzinfo=IST).timestamp() * 1000)
-    found = selected(full(name), InstrumentMaster.from_rows(ROWS + CONTRACTS), at_ms)
-    assert found.keys == (key,)
-    assert found.rolling == ({name: key} if name.casefold().endswith(" fut") else {})
+    selection = selected(full(name), InstrumentMaster.from_rows(ROWS + CONTRACTS), at_ms)
+    assert selection.keys == (key,)
+    assert selection.rolling == ({name: key} if name.casefold().endswith(" fut") else {})
 
 
 def test_names_when_some_are_expired_or_unknown_then_skipped_with_the_cause_and_the_others_stream() -> None:
     master = InstrumentMaster.from_rows(ROWS + CONTRACTS)
-    found = selected(full("MCX_FO|050", "TCS", "CRUDEOIL FUT 19 NOV 25", "NSE_FO|77777", "CRUDEOIL"), master, NOON)
-    assert found.keys == ("NSE_EQ|INE000T01001",)
-    assert list(found.skipped) == ["MCX_FO|050", "CRUDEOIL FUT 19 NOV 25", "NSE_FO|77777", "CRUDEOIL"]
-    assert found.skipped["MCX_FO|050"] == "CRUDEOIL FUT 19 NOV 25 (MCX_FO|050) expired on 2025-11-19"
-    assert "is not in the instrument master" in found.skipped["NSE_FO|77777"]
-    assert "is an underlying" in found.skipped["CRUDEOIL"]
+    selection = selected(full("MCX_FO|050", "TCS", "CRUDEOIL FUT 19 NOV 25", "NSE_FO|77777", "CRUDEOIL"), master, NOON)
+    assert selection.keys == ("NSE_EQ|INE000T01001",)
+    assert list(selection.skipped) == ["MCX_FO|050", "CRUDEOIL FUT 19 NOV 25", "NSE_FO|77777", "CRUDEOIL"]
+    assert selection.skipped["MCX_FO|050"] == "CRUDEOIL FUT 19 NOV 25 (MCX_FO|050) expired on 2025-11-19"
+    assert "is not in the instrument master" in selection.skipped["NSE_FO|77777"]
+    assert "is an underlying" in selection.skipped["CRUDEOIL"]
 
 
 def test_names_when_none_is_left_then_one_error_with_the_nearest_matches(master: InstrumentMaster) -> None:
@@ -161,22 +161,22 @@ def test_names_when_none_is_left_then_one_error_with_the_nearest_matches(master:
 
 
 def test_names_when_repeated_then_once_in_order(master: InstrumentMaster) -> None:
-    found = selected(full("INFY", "TCS", "NSE_EQ|INE000I01001"), master, NOON)
-    assert found == ({"NSE_EQ|INE000I01001": "full", "NSE_EQ|INE000T01001": "full"}, {}, {}, {})
+    selection = selected(full("INFY", "TCS", "NSE_EQ|INE000I01001"), master, NOON)
+    assert selection == ({"NSE_EQ|INE000I01001": "full", "NSE_EQ|INE000T01001": "full"}, {}, {}, {})
 
 
 def test_names_when_one_instrument_is_in_two_modes_then_the_first_is_streamed_and_the_other_named(
     master: InstrumentMaster,
 ) -> None:
-    found = selected({"INFY": "full_d30", "NSE_EQ|INE000I01001": "ltpc", "TCS": "full"}, master, NOON)
-    assert found.modes == {"NSE_EQ|INE000I01001": "full_d30", "NSE_EQ|INE000T01001": "full"}
-    assert found.skipped == {
+    selection = selected({"INFY": "full_d30", "NSE_EQ|INE000I01001": "ltpc", "TCS": "full"}, master, NOON)
+    assert selection.modes == {"NSE_EQ|INE000I01001": "full_d30", "NSE_EQ|INE000T01001": "full"}
+    assert selection.skipped == {
         "NSE_EQ|INE000I01001": "NSE_EQ|INE000I01001 is streamed in mode full_d30, by another name in the list"
     }
 
 
 @pytest.mark.parametrize(
-    ("name", "key", "told"),
+    ("name", "key", "note"),
     [
         ("NSE_EQ|INE000T01009", "NSE_EQ|INE000T01001", "; write NSE_EQ|INE000T01001 in place of NSE_EQ|INE000T01009"),
         ("INE000T01009", "NSE_EQ|INE000T01001", "; write NSE_EQ|INE000T01001 in place of INE000T01009"),
@@ -184,18 +184,22 @@ def test_names_when_one_instrument_is_in_two_modes_then_the_first_is_streamed_an
     ],
 )
 def test_name_when_its_isin_was_replaced_then_its_successor_streams_and_is_told(
-    master: InstrumentMaster, name: str, key: str, told: str
+    master: InstrumentMaster, name: str, key: str, note: str
 ) -> None:
     before = {name: Meant("NSE_EQ|INE000T01009", "TCS")}
-    found = selected(full(name), master, NOON, before)
-    assert (found.keys, found.skipped) == ((key,), {})
-    assert found.replaced == {key: f"TCS was NSE_EQ|INE000T01009 and is now {key}{told}"}
+    selection = selected(full(name), master, NOON, before)
+    assert (selection.keys, selection.skipped) == ((key,), {})
+    assert selection.replaced == {key: f"TCS was NSE_EQ|INE000T01009 and is now {key}{note}"}
 
 
 def test_name_when_its_symbol_is_gone_too_then_it_is_skipped(master: InstrumentMaster) -> None:
     before = {"NSE_EQ|INE000X01001": Meant("NSE_EQ|INE000X01001", "GONE"), "INFY": Meant("NSE_EQ|INE000I01001", "INFY")}
-    found = selected(full("NSE_EQ|INE000X01001", "INFY"), master, NOON, before)
-    assert (found.keys, list(found.skipped), found.replaced) == (("NSE_EQ|INE000I01001",), ["NSE_EQ|INE000X01001"], {})
+    selection = selected(full("NSE_EQ|INE000X01001", "INFY"), master, NOON, before)
+    assert (selection.keys, list(selection.skipped), selection.replaced) == (
+        ("NSE_EQ|INE000I01001",),
+        ["NSE_EQ|INE000X01001"],
+        {},
+    )
 
 
 def test_names_when_kept_on_disk_then_the_next_start_knows_what_they_meant(tmp_path: Path) -> None:
@@ -214,14 +218,14 @@ def test_names_when_kept_on_disk_then_the_next_start_knows_what_they_meant(tmp_p
 def test_master_when_a_row_has_terms_then_they_are_the_instruments() -> None:
     option = {"instrument_key": "NSE_FO|9", "trading_symbol": "NIFTY 26000 CE 30 DEC 25", "instrument_type": "CE", "lot_size": 75}
     terms = {"tick_size": 5.0, "strike_price": 26000.0, "underlying_symbol": "NIFTY", "expiry": NOON}
-    found = InstrumentMaster.from_rows([option | terms, ROWS[0]]).by_key
-    assert found["NSE_FO|9"][3:] == ("CE", NOON, 75, 5.0, 26_000.0, "NIFTY")
-    assert found["BSE_EQ|INE000T01001"][3:] == ("", None, None, None, None, "")
+    by_key = InstrumentMaster.from_rows([option | terms, ROWS[0]]).by_key
+    assert by_key["NSE_FO|9"][3:] == ("CE", NOON, 75, 5.0, 26_000.0, "NIFTY")
+    assert by_key["BSE_EQ|INE000T01001"][3:] == ("", None, None, None, None, "")
 
 
 def test_names_when_there_is_no_master_then_keys_on_trust_and_symbols_explained() -> None:
-    found = selected(full("NSE_EQ|ANY", "TCS"), None, NOON)
-    assert (found.keys, list(found.skipped)) == (("NSE_EQ|ANY",), ["TCS"])
+    selection = selected(full("NSE_EQ|ANY", "TCS"), None, NOON)
+    assert (selection.keys, list(selection.skipped)) == (("NSE_EQ|ANY",), ["TCS"])
     with pytest.raises(SettingsError, match="without the instrument master"):
         selected(full("TCS"), None, NOON)
 
@@ -303,6 +307,16 @@ def test_names_when_resolved_apart_then_keys_holidays_and_errors_come_back(tmp_p
 
 
 def test_calendar_when_a_date_long_ago_is_asked_for_then_it_is_covered_and_saturdays_with_trading_too() -> None:
-    found = equity_calendar(date(2024, 1, 15))
-    assert [found.covers(day) for day in ("2024-01-14", "2024-01-15", "2026-12-31", "2027-01-01")] == [False, True, True, False]
-    assert [found.trades(day) for day in ("2024-01-19", "2024-01-20", "2024-01-26", "2024-01-27")] == [True, True, False, False]
+    calendar = equity_calendar(date(2024, 1, 15))
+    assert [calendar.covers(day) for day in ("2024-01-14", "2024-01-15", "2026-12-31", "2027-01-01")] == [
+        False,
+        True,
+        True,
+        False,
+    ]
+    assert [calendar.trades(day) for day in ("2024-01-19", "2024-01-20", "2024-01-26", "2024-01-27")] == [
+        True,
+        True,
+        False,
+        False,
+    ]

@@ -207,9 +207,9 @@ def test_key_when_the_server_never_mentions_it_then_told_once_and_again_when_it_
         at_ms = TEN + second * 1_000
         engine.message(wire(message(at_ms, {TCS: full(1040 + second, at_ms)})), at_ms)
         engine.beat(at_ms)
-    told = [event for event in sink.events if event["event"] == "not_served"]
-    assert [(event["instrument_key"], event["at_ms"]) for event in told] == [("NSE_FO|1", TEN + 21_000)]
-    assert "full" in told[0]["cause"]
+    events = [event for event in sink.events if event["event"] == "not_served"]
+    assert [(event["instrument_key"], event["at_ms"]) for event in events] == [("NSE_FO|1", TEN + 21_000)]
+    assert "full" in events[0]["cause"]
     assert {key: health.state for key, health in engine.health(TEN + 120_000).items()} == {TCS: "live", "NSE_FO|1": "not served"}
     engine.message(wire(message(TEN + 120_000, {"NSE_FO|1": full(75, TEN + 120_000)})), TEN + 120_000)
     assert [event["instrument_key"] for event in sink.events if event["event"] == "served"] == ["NSE_FO|1"]
@@ -239,8 +239,8 @@ def test_modes_when_one_of_them_is_not_served_then_told_with_the_keys_own_mode_a
         engine.message(wire(content), TEN)
     for second in range(1, 60):
         engine.beat(TEN + second * 1_000)
-    told = {event.get("instrument_key"): event["cause"] for event in sink.events if event["event"] == "not_served"}
-    assert told == {
+    causes = {event.get("instrument_key"): event["cause"] for event in sink.events if event["event"] == "not_served"}
+    assert causes == {
         INFY: (
             "the feed does not serve it in mode full_d30: expired, unknown, or not in the account's plan "
             "(full_d30 needs an Upstox Plus plan)"
@@ -259,7 +259,7 @@ def test_health_when_instruments_differ_in_pace_then_live_quiet_or_stalled_by_th
             engine.message(wire(message(at_ms, {TCS: full(1000 + second, at_ms)})), at_ms)
         if second % 100 == 0:
             engine.message(wire(message(at_ms, {INFY: full(500 + second, at_ms)})), at_ms)
-    found = engine.health(TEN + 320_000)
-    assert found[TCS] == ("stalled", 220.0, 1.0)
-    assert found[INFY] == ("live", 20.0, 100.0)
+    health = engine.health(TEN + 320_000)
+    assert health[TCS] == ("stalled", 220.0, 1.0)
+    assert health[INFY] == ("live", 20.0, 100.0)
     assert engine.health(TEN + 680_000)[INFY].state == "quiet"

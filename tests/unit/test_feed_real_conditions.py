@@ -38,7 +38,7 @@ class Streamer:
     def lose(self, seconds: float, cause: str = "reset") -> None:
         self.engine.lost(TEN + int(seconds * SECOND), cause)
 
-    def told(self, name: str) -> list[dict[str, Any]]:
+    def events(self, name: str) -> list[dict[str, Any]]:
         return [event for event in self.sink.events if event["event"] == name]
 
     @property
@@ -71,7 +71,7 @@ def test_gap_when_the_first_message_after_an_outage_says_nothing_of_volume_then_
     streamer.update(301, 900_000)
     streamer.update(302, 900_020)
     assert streamer.traded[-2:] == [(899_000, True), (20, False)]
-    assert [(gap["volume"], gap["cause"], gap["from_ms"], gap["to_ms"]) for gap in streamer.told("gap")] == [
+    assert [(gap["volume"], gap["cause"], gap["from_ms"], gap["to_ms"]) for gap in streamer.events("gap")] == [
         (899_000, "reset", TEN, TEN + 301 * SECOND)
     ]
 
@@ -93,7 +93,7 @@ def test_gap_when_nothing_traded_during_the_outage_then_the_next_trade_is_an_ord
         assert streamer.traded[-1] == (0, False)
     streamer.update(60, 1_050)
     assert streamer.traded[-1] == (50, False)
-    assert streamer.told("gap") == []
+    assert streamer.events("gap") == []
 
 
 @pytest.mark.parametrize(
@@ -112,7 +112,7 @@ def test_gap_when_nothing_is_known_before_a_snapshot_then_volume_since_an_old_on
         streamer.update(seconds, vtt, OPTION)
     assert [(tick.traded_volume, tick.gap) for tick in streamer.sink.ticks] == expected
     gaps = [(444, "start", TEN + 2 * SECOND)] if (444, True) in expected else []
-    assert [(gap["volume"], gap["cause"], gap["to_ms"]) for gap in streamer.told("gap")] == gaps
+    assert [(gap["volume"], gap["cause"], gap["to_ms"]) for gap in streamer.events("gap")] == gaps
 
 
 def test_gap_when_the_first_snapshot_comes_before_the_session_then_the_days_first_trade_is_an_ordinary_one() -> None:
@@ -120,7 +120,7 @@ def test_gap_when_the_first_snapshot_comes_before_the_session_then_the_days_firs
     streamer.say(message(TEN - 3_600 * SECOND, {OPTION: full(9_000, TEN - 60_000 * SECOND)}, None))
     streamer.update(-2_600, 75, OPTION)
     assert [(tick.traded_volume, tick.gap) for tick in streamer.sink.ticks] == [(None, False), (75, False)]
-    assert streamer.told("gap") == []
+    assert streamer.events("gap") == []
 
 
 def test_volume_when_updates_have_no_last_price_then_it_comes_with_the_next_priced_one() -> None:
@@ -157,7 +157,7 @@ def test_vtt_when_one_is_absurd_then_reported_not_booked_and_nothing_later_is_lo
     streamer.update(3, 1_300)
     streamer.update(4, 1_310)
     assert streamer.traded == [(None, False), (100, False), (None, False), (200, False), (10, False)]
-    (doubt,) = streamer.told("doubtful")
+    (doubt,) = streamer.events("doubtful")
     assert (doubt["instrument_key"], doubt["volume"], doubt["to_ms"]) == (TCS, 10_000_000_100, TEN + 2 * SECOND)
     assert 10_000_001_200 not in {tick.vtt for tick in streamer.sink.ticks}
 
@@ -168,7 +168,7 @@ def test_vtt_when_a_great_rise_is_confirmed_by_the_next_update_then_it_is_booked
     streamer.update(2, 700_000)
     streamer.update(3, 700_400)
     assert streamer.traded[-2:] == [(None, False), (699_300, False)]
-    assert len(streamer.told("doubtful")) == 1
+    assert len(streamer.events("doubtful")) == 1
 
 
 def test_vtt_when_the_exchanges_running_day_shows_the_rise_then_it_is_booked_at_once() -> None:
@@ -193,7 +193,7 @@ def test_vtt_when_an_absurd_one_is_repeated_and_the_running_day_knows_nothing_of
         streamer.update(second, 50_000_000 + second, **day)
     streamer.update(11, 1_400, **day)
     assert streamer.traded[-1] == (400, False)
-    assert len(streamer.told("doubtful")) == 1
+    assert len(streamer.events("doubtful")) == 1
 
 
 def test_vtt_when_the_feed_shows_yesterdays_until_the_first_trade_then_the_days_first_volume_is_whole() -> None:
@@ -247,7 +247,7 @@ def test_silence_when_an_instrument_pauses_on_an_open_connection_then_the_ledger
     for second in range(1, 11):
         streamer.update(second, 1_000 + second)
     streamer.update(103, 5_000)
-    (silence,) = streamer.told("silence")
+    (silence,) = streamer.events("silence")
     assert (silence["from_ms"], silence["to_ms"], silence["volume"]) == (TEN + 10 * SECOND, TEN + 103 * SECOND, 3_990)
     assert streamer.traded[-1] == (3_990, False)
 
@@ -259,7 +259,7 @@ def test_silence_when_an_option_is_always_quiet_or_the_stream_was_lost_then_the_
     streamer.lose(901)
     streamer.engine.opened(TEN + 999 * SECOND)
     streamer.update(1_900, 9_000)
-    assert streamer.told("silence") == []
+    assert streamer.events("silence") == []
 
 
 CASES = {

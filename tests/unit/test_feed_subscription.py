@@ -41,7 +41,7 @@ def test_keys_when_they_are_within_the_limits_then_each_is_on_one_connection(
 
 
 @pytest.mark.parametrize(
-    ("modes", "connections", "told"),
+    ("modes", "connections", "message"),
     [
         (keys(2001, "full"), 1, r"one connection may not carry so many instruments: 2001 in mode full \(limit 2000\)"),
         (keys(1501, "full") | keys(1, "ltpc"), 1, "a connection with several modes has lower limits"),
@@ -49,9 +49,9 @@ def test_keys_when_they_are_within_the_limits_then_each_is_on_one_connection(
     ],
 )
 def test_keys_when_they_exceed_the_limits_then_the_error_names_them_and_the_setting(
-    modes: dict[str, str], connections: int, told: str
+    modes: dict[str, str], connections: int, message: str
 ) -> None:
-    with pytest.raises(SettingsError, match=told) as caught:
+    with pytest.raises(SettingsError, match=message) as caught:
         spread(modes, connections)
     assert "set UPSTOX_CONNECTIONS, or shorten the list" in str(caught.value)
 

@@ -149,8 +149,10 @@ def test_decode_when_fields_are_absurd_then_each_instrument_is_kept_or_rejected(
     result = decoded(message.SerializeToString())
     if result is None:
         return
-    told = {update.instrument_key for update in result.updates} | {rejection.instrument_key for rejection in result.rejections}
-    assert told >= set(message.feeds)
+    accounted = {update.instrument_key for update in result.updates} | {
+        rejection.instrument_key for rejection in result.rejections
+    }
+    assert accounted >= set(message.feeds)
     for update in result.updates:
         check(update)
 

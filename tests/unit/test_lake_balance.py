@@ -35,8 +35,8 @@ TICKS = [tick(30, 1_000, 200), tick(70, 1_060, 60), tick(110, 1_100, 40), tick(1
 )
 def test_candles_when_they_hold_more_or_less_than_traded_then_by_how_much(second: int, third: int, unbalanced: int) -> None:
     candles = [candle(0, 900), candle(1, second), candle(2, third), candle(0, 9_999, length=5)]
-    found = unbalanced_volumes(pa.Table.from_pylist(TICKS), pa.Table.from_pylist(candles), LATER_MS)
-    assert found == {TCS: unbalanced}
+    volumes = unbalanced_volumes(pa.Table.from_pylist(TICKS), pa.Table.from_pylist(candles), LATER_MS)
+    assert volumes == {TCS: unbalanced}
 
 
 def test_candles_when_an_update_spans_the_edge_then_what_it_may_hide_is_allowed() -> None:

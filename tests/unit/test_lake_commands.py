@@ -68,10 +68,10 @@ def test_export_when_target_is_csv_then_books_become_columns(history, tmp_path) 
 
     assert export(history, "ticks", [TCS], "2025-12-01", "2025-12-31", target, progress=False) == 2
 
-    found = pa_csv.read_csv(target)
-    assert found.column("bid_1_price").to_pylist() == [100.0, None]
-    assert found.column("bid_2_quantity").to_pylist() == [7, None]
-    assert found.column("greeks_delta").to_pylist() == [0.5, None]
+    table = pa_csv.read_csv(target)
+    assert table.column("bid_1_price").to_pylist() == [100.0, None]
+    assert table.column("bid_2_quantity").to_pylist() == [7, None]
+    assert table.column("greeks_delta").to_pylist() == [0.5, None]
     assert not [path for path in tmp_path.iterdir() if path.name.endswith(".part")]
 
 
@@ -108,10 +108,10 @@ def test_export_when_lots_are_asked_for_then_volumes_are_divided_and_prices_are_
 
     assert main([*command, future]) == 0
 
-    (found,) = pa_csv.read_csv(tmp_path / "c.csv").to_pylist()
-    volumes = [found[f"{name}_volume"] for name in ("buy", "sell", "total", "unclassified")]
+    (table,) = pa_csv.read_csv(tmp_path / "c.csv").to_pylist()
+    volumes = [table[f"{name}_volume"] for name in ("buy", "sell", "total", "unclassified")]
     assert volumes == [2.0, 1.0, pytest.approx(263 / 75), pytest.approx(38 / 75)]
-    assert (found["delta"], found["close"], found["vwap"], found["tick_count"]) == (1.0, 100.5, 100.25, 4)
+    assert (table["delta"], table["close"], table["vwap"], table["tick_count"]) == (1.0, 100.5, 100.25, 4)
     with pytest.raises(LakeError, match=r"no lot size of NSE_EQ\|INE467B01029"):
         main([*command, TCS])
     with pytest.raises(LakeError, match="as the feed sent them"):
@@ -128,14 +128,14 @@ def test_export_when_the_named_instrument_is_not_stored_then_says_what_is_and_le
 
 
 def test_asked_for_when_nothing_is_named_then_takes_what_is_stored_and_the_keys_that_are_configured(history, tmp_path) -> None:
-    def told(**environ: str) -> Settings:
+    def settings_of(**environ: str) -> Settings:
         return load(environ, tmp_path / "no.env")
 
     week = ("2025-12-15", "2025-12-19")
-    assert asked_for(history, told(INSTRUMENT="TCS,NSE_EQ|INE009A01021"), *week) == ["NSE_EQ|INE009A01021", TCS]
-    assert asked_for(history, told(INSTRUMENT="TCS"), *week) == [TCS]
+    assert asked_for(history, settings_of(INSTRUMENT="TCS,NSE_EQ|INE009A01021"), *week) == ["NSE_EQ|INE009A01021", TCS]
+    assert asked_for(history, settings_of(INSTRUMENT="TCS"), *week) == [TCS]
     with pytest.raises(LakeError, match="name the instruments, --instrument"):
-        asked_for(history, told(INSTRUMENT_FILE="some.txt"), "2025-12-17", "2025-12-17")
+        asked_for(history, settings_of(INSTRUMENT_FILE="some.txt"), "2025-12-17", "2025-12-17")
 
 
 def test_export_command_when_no_instrument_is_named_then_writes_all_that_are_stored(history, tmp_path, monkeypatch) -> None:
@@ -165,13 +165,18 @@ def minute(number: int, close: float = 100.5, volume: int = 10) -> ExchangeMinut
 def test_reconcile_when_minutes_are_missing_surplus_or_differ_then_each_is_found() -> None:
     stored = [backfill_candle(TCS, minute(number)) for number in (0, 1, 3)]
 
-    found = reconcile(TCS, "2025-12-15", stored, [minute(0), minute(1, close=100.6, volume=11), minute(2), minute(4, volume=0)])
+    comparison = reconcile(
+        TCS, "2025-12-15", stored, [minute(0), minute(1, close=100.6, volume=11), minute(2), minute(4, volume=0)]
+    )
 
-    assert found.missing == (minute(2),)
-    assert found.surplus == (OPEN_MS + 180_000,)
-    assert [(one.field, one.stored, one.exchange) for one in found.differences] == [("close", 100.5, 100.6), ("volume", 10, 11)]
-    assert str(found.differences[0]) == f"{TCS} 2025-12-15T09:16 close: stored 100.5, exchange 100.6"
-    assert not found.equal
+    assert comparison.missing == (minute(2),)
+    assert comparison.surplus == (OPEN_MS + 180_000,)
+    assert [(difference.field, difference.stored, difference.exchange) for difference in comparison.differences] == [
+        ("close", 100.5, 100.6),
+        ("volume", 10, 11),
+    ]
+    assert str(comparison.differences[0]) == f"{TCS} 2025-12-15T09:16 close: stored 100.5, exchange 100.6"
+    assert not comparison.equal
 
 
 def test_reconcile_when_an_auction_traded_after_the_close_then_only_continuous_trading_is_compared() -> None:
@@ -181,10 +186,10 @@ def test_reconcile_when_an_auction_traded_after_the_close_then_only_continuous_t
     stored = [backfill_candle(TCS, last[1])]
     auction = replace(stored[0], start_ms=close_ms + 960_000, end_ms=close_ms + 1_020_000, session_phase="closing_auction")
 
-    found = reconcile(TCS, "2026-11-26", [*stored, auction], last)
+    comparison = reconcile(TCS, "2026-11-26", [*stored, auction], last)
 
-    assert (found.missing, found.surplus, found.differences) == ((last[0],), (), ())
-    assert (found.stored_volume, found.exchange_volume) == (10, 20)
+    assert (comparison.missing, comparison.surplus, comparison.differences) == ((last[0],), (), ())
+    assert (comparison.stored_volume, comparison.exchange_volume) == (10, 20)
 
 
 def test_backfill_candle_when_made_then_all_volume_is_unclassified_and_its_source_is_told() -> None:
@@ -246,9 +251,9 @@ def test_without_outages_when_no_minute_has_a_bar_then_only_the_outages_own_chan
 
     assert without_outages(stored, exchange) == []
     stored = [replace(candle, exchange_bar=False) for candle in stored]
-    found = without_outages([*stored, backfill_candle(TCS, minute(2))], exchange)
+    replaced = without_outages([*stored, backfill_candle(TCS, minute(2))], exchange)
 
-    assert [(one.start_ms, one.total_volume, one.exchange_bar) for one in found] == [
+    assert [(candle.start_ms, candle.total_volume, candle.exchange_bar) for candle in replaced] == [
         (OPEN_MS + 60_000 * number, 10, True) for number in (1, 3)
     ]
 
@@ -260,8 +265,8 @@ def test_without_outages_when_two_are_far_apart_and_no_minute_has_a_bar_then_sou
         for n, size, gap in parts
     ]
     filled = [backfill_candle(TCS, minute(n)) for n in (1, 6)]
-    found = without_outages([*stored, *filled], [minute(n) for n in range(9)])
-    assert [(one.start_ms - OPEN_MS) // 60_000 for one in found] == [0, 2, 5, 7]
+    replaced = without_outages([*stored, *filled], [minute(n) for n in range(9)])
+    assert [(candle.start_ms - OPEN_MS) // 60_000 for candle in replaced] == [0, 2, 5, 7]
 
 
 def test_backfill_when_the_stream_has_stored_a_later_minute_fills_all_of_the_outage(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -270,14 +275,14 @@ def test_backfill_when_the_stream_has_stored_a_later_minute_fills_all_of_the_out
     exchange = [minute(n) for n in range(19)]
 
     def filled(stored: list[Candle]) -> list[int]:
-        found: list[Candle] = []
+        candles: list[Candle] = []
         day = (reconcile(TCS, "2025-12-15", stored, exchange), stored, exchange)
         monkeypatch.setattr(backfill, "_days", lambda *_: iter([day]))
-        monkeypatch.setattr(backfill, "store_missing", lambda _, __, ___, candles: found.extend(candles))
+        monkeypatch.setattr(backfill, "store_missing", lambda _, __, ___, missing: candles.extend(missing))
         monkeypatch.setattr("orderflow.lake.outages.replace_outages", lambda *_: 1)
         monkeypatch.setattr(backfill, "datetime", SimpleNamespace(now=lambda _: now))
         backfill.backfill(load({}), [TCS], "2025-12-15", "2025-12-15", dry_run=False, spark=lambda: None)
-        return [(candle.start_ms - OPEN_MS) // 60_000 for candle in found]
+        return [(candle.start_ms - OPEN_MS) // 60_000 for candle in candles]
 
     assert filled([]) == [0, 1, 2, 3, 4]  # the others may still come
     assert filled([after]) == list(range(10))
@@ -338,10 +343,10 @@ def upstox() -> Iterator[Upstox]:
 def test_exchange_candles_when_period_spans_months_and_today_then_few_calls_and_sorted_minutes(upstox) -> None:
     exchange = ExchangeCandles(f"http://127.0.0.1:{upstox.server_address[1]}", "secret")
 
-    found = exchange.minutes(TCS, "2025-11-15", "2025-12-16", today="2025-12-16")
+    by_date = exchange.minutes(TCS, "2025-11-15", "2025-12-16", today="2025-12-16")
 
     minutes = [ExchangeMinute(OPEN_MS, 1, 3, 1, 2, 7), ExchangeMinute(OPEN_MS + 60_000, 2, 2, 1, 1, 5)]
-    assert found == {"2025-12-15": sorted(minutes * 3, key=lambda minute: minute.start_ms)}
+    assert by_date == {"2025-12-15": sorted(minutes * 3, key=lambda minute: minute.start_ms)}
     key = "NSE_EQ%7CINE467B01029"
     assert upstox.paths == [
         (f"/v3/historical-candle/{key}/minutes/1/2025-12-12/2025-11-15", "Bearer secret"),

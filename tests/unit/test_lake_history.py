@@ -98,9 +98,9 @@ def test_ticks_when_a_day_was_stored_before_auctions_had_fields_then_they_are_nu
     write(tmp_path, TICKS, DAY, "older.parquet", [tick(1)], without=AUCTION)
     write(tmp_path, TICKS, DAY, "newer.parquet", [tick(2, indicative_price=99.55, indicative_imbalance=-1_200)])
 
-    found = History.connect(hdfs.url).ticks(TCS, DAY, columns=["sequence", *AUCTION])
+    ticks = History.connect(hdfs.url).ticks(TCS, DAY, columns=["sequence", *AUCTION])
 
-    assert found.to_pylist() == [
+    assert ticks.to_pylist() == [
         {"sequence": 1, "indicative_price": None, "indicative_quantity": None, "indicative_imbalance": None},
         {"sequence": 2, "indicative_price": 99.55, "indicative_quantity": None, "indicative_imbalance": -1_200},
     ]
@@ -113,11 +113,11 @@ def test_ticks_when_row_groups_hold_other_instruments_then_skips_their_bytes(tmp
     size = next((tmp_path / TICKS.day(DAY)[1:]).iterdir()).stat().st_size
 
     history = History.connect(hdfs.url)
-    found = history.ticks(keys[17], DAY)
+    ticks = history.ticks(keys[17], DAY)
     fetched = history.bytes_read
 
     footer = history.metadata([path for path, _ in history.files(TICKS, DAY)])[0].serialized_size
-    assert found.num_rows == 200
+    assert ticks.num_rows == 200
     first_look = 64 << 10
     assert fetched < first_look + footer + (size - footer) // 25
 
@@ -230,15 +230,15 @@ def test_trades_when_derived_from_ticks_then_split_by_the_rule_and_skip_what_is_
     ]
     write(tmp_path, TICKS, DAY, "a.parquet", ticks)
 
-    found = History(LocalFileSystem(), f"{tmp_path}/trading").trades(TCS, DAY, rule="lee_ready").to_pylist()
+    trades = History(LocalFileSystem(), f"{tmp_path}/trading").trades(TCS, DAY, rule="lee_ready").to_pylist()
 
-    sides = [(row["trade_id"], row["side"], row["buy_volume"], row["sell_volume"], row["unclassified_volume"]) for row in found]
+    sides = [(row["trade_id"], row["side"], row["buy_volume"], row["sell_volume"], row["unclassified_volume"]) for row in trades]
     assert sides == [
         (f"{TCS}:{DAY}:100", "buy", 100, 0, 0),
         (f"{TCS}:{DAY}:200", "sell", 0, 100, 0),
         (f"{TCS}:{DAY}:500", "unclassified", 0, 0, 100),
     ]
-    assert (found[0]["bid"], found[0]["ask"], found[0]["price"]) == (100.0, 100.1, 100.1)
+    assert (trades[0]["bid"], trades[0]["ask"], trades[0]["price"]) == (100.0, 100.1, 100.1)
 
 
 def test_candles_when_n_is_five_over_two_days_then_rolls_up_from_each_open(tmp_path) -> None:
@@ -246,9 +246,9 @@ def test_candles_when_n_is_five_over_two_days_then_rolls_up_from_each_open(tmp_p
     write(tmp_path, CANDLES, DAY, "b.parquet", [candle(0, window_minutes=5)])
     write(tmp_path, CANDLES, NEXT_DAY, "a.parquet", [candle(0, open_ms=OPEN_MS + 86_400_000)])
 
-    found = History(LocalFileSystem(), f"{tmp_path}/trading").candles(TCS, DAY, NEXT_DAY, n=5).to_pylist()
+    candles = History(LocalFileSystem(), f"{tmp_path}/trading").candles(TCS, DAY, NEXT_DAY, n=5).to_pylist()
 
-    shown = [(row["window_start"], row["open"], row["close"], row["total_volume"], row["window_minutes"]) for row in found]
+    shown = [(row["window_start"], row["open"], row["close"], row["total_volume"], row["window_minutes"]) for row in candles]
     assert shown == [
         (f"{DAY}T09:15:00+05:30", 100.0, 104.5, 300, 5),
         (f"{DAY}T09:20:00+05:30", 105.0, 105.5, 100, 5),
@@ -263,9 +263,9 @@ def test_candles_when_a_day_has_two_sessions_and_trades_after_them_then_each_has
     after = candle(210, open_ms=open_ms, session_phase="post_close")
     write(tmp_path, CANDLES, "2024-03-02", "a.parquet", [*minutes, after])
 
-    found = History(LocalFileSystem(), f"{tmp_path}/trading").candles(TCS, "2024-03-02", n=60).to_pylist()
+    candles = History(LocalFileSystem(), f"{tmp_path}/trading").candles(TCS, "2024-03-02", n=60).to_pylist()
 
-    shown = [(row["window_start"][11:16], row["window_end"][11:16], row["total_volume"], row["session_phase"]) for row in found]
+    shown = [(row["window_start"][11:16], row["window_end"][11:16], row["total_volume"], row["session_phase"]) for row in candles]
     assert shown == [
         ("09:15", "10:00", 200, "continuous"),
         ("11:30", "12:30", 200, "continuous"),
@@ -284,9 +284,9 @@ def test_profile_when_minutes_share_prices_then_adds_them_up(tmp_path) -> None:
 
     write(tmp_path, FOOTPRINT, DAY, "a.parquet", [level(0, 10010, 5, 1, 0), level(0, 10000, 2, 3, 1), level(1, 10010, 4, 0, 2)])
 
-    found = History(LocalFileSystem(), f"{tmp_path}/trading").profile(TCS, DAY).to_pydict()
+    profile = History(LocalFileSystem(), f"{tmp_path}/trading").profile(TCS, DAY).to_pydict()
 
-    assert found == {
+    assert profile == {
         "price": [10000, 10010],
         "buy_volume": [2, 9],
         "sell_volume": [3, 1],

@@ -111,9 +111,9 @@ class Turns:
     def hand_over(self) -> None:
         me = threading.current_thread().name
         if me in self._waiting and self._random.random() < self._switch:
-            chosen = self._random.choice(sorted(self._waiting))
-            if chosen != me:
-                self._waiting[chosen].release()
+            actor = self._random.choice(sorted(self._waiting))
+            if actor != me:
+                self._waiting[actor].release()
                 self._waiting[me].acquire()
 
     def run(self, actors: dict[str, Callable[[], object]]) -> dict[str, object]:

@@ -63,7 +63,7 @@ def test_day_when_every_update_is_there_once_then_it_is_sound_and_counts_gaps() 
 
 
 @pytest.mark.parametrize(
-    ("rows", "found"),
+    ("rows", "expected"),
     [
         ([], (2, 0, 0)),
         ([{"tick_volume": 7}], (1, 0, 0)),
@@ -72,13 +72,13 @@ def test_day_when_every_update_is_there_once_then_it_is_sound_and_counts_gaps() 
         ([{"tick_volume": 0, "source": "backfill"}, {"tick_volume": 17, "window_minutes": 5}], (1, 7, 0)),
     ],
 )
-def test_day_when_candles_do_not_hold_what_traded_then_it_is_not_sound(rows, found) -> None:
+def test_day_when_candles_do_not_hold_what_traded_then_it_is_not_sound(rows, expected) -> None:
     stored = ticks(tick(1, 500), tick(2, 507, 7), tick(61, 517, 10), tick(62, 517))
     stored = stored.set_column(1, "sequence", pa.array([1, 2, 3, 4]))
 
     (day,) = instrument_days(stored, candles(*rows))
 
-    assert (day.without_candle, day.late_volume, day.surplus_volume) == found
+    assert (day.without_candle, day.late_volume, day.surplus_volume) == expected
     assert not day.sound
     assert day.repairable
 
@@ -103,7 +103,7 @@ CLOSING = [("closing_auction", 976, 60), ("closing_auction", 1_021, 30), ("post_
 
 
 @pytest.mark.parametrize(
-    ("rows", "found"),
+    ("rows", "expected"),
     [
         (
             [AUCTION, AUCTION | {"window_start": "2025-12-15T15:41:00+05:30", "session_phase": "post_close", "tick_volume": 10}],
@@ -113,7 +113,7 @@ CLOSING = [("closing_auction", 976, 60), ("closing_auction", 1_021, 30), ("post_
         ([AUCTION | {"tick_volume": 80}, AUCTION | {"session_phase": "post_close", "tick_volume": 12}], (0, 10, 2)),
     ],
 )
-def test_day_when_it_traded_after_the_close_then_each_phase_is_in_a_candle_of_its_own(rows, found) -> None:
+def test_day_when_it_traded_after_the_close_then_each_phase_is_in_a_candle_of_its_own(rows, expected) -> None:
     """Seconds are counted from 15:15; the first trade is of 09:15."""
     vtt, stored = 507, [tick(1, 500), tick(2, 507, 7)]
     for number, (phase, second, volume) in enumerate(CLOSING, 3):
@@ -125,7 +125,7 @@ def test_day_when_it_traded_after_the_close_then_each_phase_is_in_a_candle_of_it
     (early,) = instrument_days(ticks(*stored), candles(continuous), settled_ms=OPEN_MS + 400 * 60_000)
     (before_phases,) = instrument_days(ticks(*stored), candles({"tick_volume": 7}))
 
-    assert (day.without_candle, day.late_volume, day.surplus_volume) == found
+    assert (day.without_candle, day.late_volume, day.surplus_volume) == expected
     assert early.sound
     assert before_phases.sound
 
@@ -136,9 +136,9 @@ def test_footprint_faults_when_levels_add_up_to_their_candles_then_none() -> Non
     filled = nothing | {"window_start": "2025-12-15T09:17:00+05:30", "exchange_bar": True}
     two = [levels({"buy_volume": 2, "sell_volume": 0, "unclassified_volume": 0}), levels({"price": 1_005, "buy_volume": 4})]
 
-    found = pa.concat_tables([*two, levels({"window_start": "2025-12-15T09:16:00+05:30"})])
+    footprint = pa.concat_tables([*two, levels({"window_start": "2025-12-15T09:16:00+05:30"})])
 
-    assert footprint_faults(found, candles({}, exchange, filled)) == []
+    assert footprint_faults(footprint, candles({}, exchange, filled)) == []
 
 
 def test_footprint_faults_when_levels_are_missing_doubled_or_left_over_then_each_is_named() -> None:

@@ -28,7 +28,7 @@ from orderflow.upstox.token import TokenSource, expiry_ms
 TCS = "NSE_EQ|INE467B01029"
 NOON = 1_765_780_200_000  # 15 December 2025, 12:00 IST
 NEXT_HALF_PAST_THREE = 1_765_836_000_000
-Told = list[str]
+Lines = list[str]
 
 
 @pytest.fixture(scope="module")
@@ -45,14 +45,14 @@ def free_port() -> int:
 
 
 def settings_of(server: SimulatorServer, port: int, directory: Path, **more: str) -> Settings:
-    told = {
+    environ = {
         "UPSTOX_REST_URL": server.rest_url,
         "UPSTOX_CLIENT_ID": "simulator",
         "UPSTOX_CLIENT_SECRET": "simulator-secret",
         "UPSTOX_REDIRECT_URI": f"http://127.0.0.1:{port}/upstox",
         "UPSTOX_ACCESS_TOKEN_FILE": str(directory / "secrets" / "token"),
     }
-    return load({**told, **more}, directory / "none")
+    return load({**environ, **more}, directory / "none")
 
 
 def fetched(address: str) -> tuple[int, str]:
@@ -65,9 +65,9 @@ def fetched(address: str) -> tuple[int, str]:
 
 
 def link(page: str, name: str) -> str:
-    found = re.search(rf'<a id="{name}" href="([^"]+)"', page)
-    assert found, page
-    return unescape(found[1])
+    match = re.search(rf'<a id="{name}" href="([^"]+)"', page)
+    assert match, page
+    return unescape(match[1])
 
 
 def browser(pages: list[tuple[int, str]], *clicks: Callable[[str], str]) -> Callable[[str], None]:
@@ -87,17 +87,17 @@ def allow(page: str) -> str:
 def test_login_when_allowed_then_the_token_file_is_private_and_a_running_streamer_takes_it(
     upstox: SimulatorServer, free_port: int, tmp_path: Path
 ) -> None:
-    settings, told = settings_of(upstox, free_port, tmp_path), Told()
+    settings, lines = settings_of(upstox, free_port, tmp_path), Lines()
     tokens = TokenSource(None, settings.access_token_file, tmp_path / "no-secret")
     assert tokens.current() is None
-    assert login(settings, open_browser=browser([], allow), say=told.append, now_ms=lambda: NOON) == 0
+    assert login(settings, open_browser=browser([], allow), say=lines.append, now_ms=lambda: NOON) == 0
     file = tmp_path / "secrets" / "token"
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert [path.name for path in file.parent.iterdir()] == ["token"]
     token = tokens.current()
     assert token is not None
     assert token.expires_ms == NEXT_HALF_PAST_THREE
-    assert told[-1] == f"The token is in {file}, and good until 16 December 2025, 03:30 IST. A running streamer picks it up."
+    assert lines[-1] == f"The token is in {file}, and good until 16 December 2025, 03:30 IST. A running streamer picks it up."
     request = urllib.request.Request(
         f"{upstox.rest_url}/v2/market/status/NSE", headers={"Authorization": f"Bearer {token.value}"}
     )
@@ -116,22 +116,22 @@ def test_login_when_the_old_token_has_expired_then_the_new_one_takes_its_place(
     before = tokens.current()
     assert before is not None
     assert before.is_expired(NOON)
-    login(settings, open_browser=browser([], allow), say=Told().append, now_ms=lambda: NOON)
+    login(settings, open_browser=browser([], allow), say=Lines().append, now_ms=lambda: NOON)
     after = tokens.current()
     assert after is not None
     assert not after.is_expired(NOON)
 
 
 def test_login_when_pasted_then_no_port_is_needed(upstox: SimulatorServer, tmp_path: Path) -> None:
-    told = Told()
+    lines = Lines()
     settings = settings_of(upstox, 1, tmp_path)
 
     def paste() -> str:
-        address = re.search(r"http://\S+/dialog\S+", told[0])
+        address = re.search(r"http://\S+/dialog\S+", lines[0])
         assert address
         return f" {allow(fetched(address[0])[1])}\n"
 
-    assert login(settings, paste=paste, say=told.append, now_ms=lambda: NOON) == 0
+    assert login(settings, paste=paste, say=lines.append, now_ms=lambda: NOON) == 0
     assert expiry_ms((tmp_path / "secrets" / "token").read_text().strip()) == NEXT_HALF_PAST_THREE
 
 
@@ -146,7 +146,7 @@ def test_login_when_the_code_is_wrong_then_upstoxs_words_and_the_file_stays(
         return re.sub(r"code=[^&]+", "code=forged", allow(page))
 
     with pytest.raises(LoginError, match=r"refused the code \(UDAPI100057 Invalid Auth code\): it is wrong, used or too old"):
-        login(settings_of(upstox, free_port, tmp_path), open_browser=browser([], forge), say=Told().append, now_ms=lambda: NOON)
+        login(settings_of(upstox, free_port, tmp_path), open_browser=browser([], forge), say=Lines().append, now_ms=lambda: NOON)
     assert file.read_text() == "the one before"
 
 
@@ -155,7 +155,7 @@ def test_login_when_the_secret_is_wrong_then_the_error_names_the_setting(
 ) -> None:
     settings = settings_of(upstox, free_port, tmp_path, UPSTOX_CLIENT_SECRET="not the secret")
     with pytest.raises(LoginError, match=r"UDAPI100069.*UPSTOX_CLIENT_SECRET") as refused:
-        login(settings, open_browser=browser([], allow), say=Told().append, now_ms=lambda: NOON)
+        login(settings, open_browser=browser([], allow), say=Lines().append, now_ms=lambda: NOON)
     assert "not the secret" not in str(refused.value)
 
 
@@ -164,7 +164,7 @@ def test_login_when_the_secret_is_in_a_file_then_the_file_wins(upstox: Simulator
     settings = settings_of(
         upstox, free_port, tmp_path, UPSTOX_CLIENT_SECRET="old", UPSTOX_CLIENT_SECRET_FILE=str(tmp_path / "secret")
     )
-    assert login(settings, open_browser=browser([], allow), say=Told().append, now_ms=lambda: NOON) == 0
+    assert login(settings, open_browser=browser([], allow), say=Lines().append, now_ms=lambda: NOON) == 0
 
 
 def test_login_when_cancelled_at_upstox_then_ends_at_once_and_says_so(
@@ -174,7 +174,7 @@ def test_login_when_cancelled_at_upstox_then_ends_at_once_and_says_so(
         login(
             settings_of(upstox, free_port, tmp_path),
             open_browser=browser([], lambda page: link(page, "cancel")),
-            say=Told().append,
+            say=Lines().append,
         )
     assert not (tmp_path / "secrets" / "token").exists()
 
@@ -184,7 +184,7 @@ def test_login_when_interrupted_then_says_that_nothing_has_changed(upstox: Simul
         raise KeyboardInterrupt
 
     with pytest.raises(LoginError, match="the login was cancelled; nothing has changed"):
-        login(settings_of(upstox, 1, tmp_path), paste=interrupt, say=Told().append)
+        login(settings_of(upstox, 1, tmp_path), paste=interrupt, say=Lines().append)
 
 
 def test_login_when_another_logins_answer_comes_first_then_it_is_refused_and_the_wait_goes_on(
@@ -199,14 +199,14 @@ def test_login_when_another_logins_answer_comes_first_then_it_is_refused_and_the
         return f"http://127.0.0.1:{free_port}/favicon.ico"
 
     settings = settings_of(upstox, free_port, tmp_path)
-    assert login(settings, open_browser=browser(pages, foreign, elsewhere, allow), say=Told().append, now_ms=lambda: NOON) == 0
+    assert login(settings, open_browser=browser(pages, foreign, elsewhere, allow), say=Lines().append, now_ms=lambda: NOON) == 0
     assert [status for status, _ in pages[:2]] == [400, 404]
     assert "belongs to another login" in pages[0][1]
 
 
 def test_login_when_nothing_comes_in_time_then_says_what_to_do(upstox: SimulatorServer, free_port: int, tmp_path: Path) -> None:
     with pytest.raises(LoginError, match=r"nothing came from Upstox within 0 s.*--paste"):
-        login(settings_of(upstox, free_port, tmp_path), open_browser=lambda _: None, say=Told().append, wait_seconds=0)
+        login(settings_of(upstox, free_port, tmp_path), open_browser=lambda _: None, say=Lines().append, wait_seconds=0)
 
 
 def test_login_when_the_given_token_has_ended_already_then_refused_and_nothing_is_written(
@@ -216,7 +216,7 @@ def test_login_when_the_given_token_has_ended_already_then_refused_and_nothing_i
         login(
             settings_of(upstox, free_port, tmp_path),
             open_browser=browser([], allow),
-            say=Told().append,
+            say=Lines().append,
             now_ms=lambda: NEXT_HALF_PAST_THREE,
         )
     assert not (tmp_path / "secrets" / "token").exists()
@@ -225,27 +225,27 @@ def test_login_when_the_given_token_has_ended_already_then_refused_and_nothing_i
 def test_login_when_the_port_is_in_use_then_the_error_names_it_before_a_browser_opens(
     upstox: SimulatorServer, tmp_path: Path
 ) -> None:
-    opened = Told()
+    opened = Lines()
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         taken.listen()
         port = taken.getsockname()[1]
         with pytest.raises(SettingsError, match=rf"port {port} of UPSTOX_REDIRECT_URI=.* is in use"):
-            login(settings_of(upstox, port, tmp_path), open_browser=opened.append, say=Told().append)
+            login(settings_of(upstox, port, tmp_path), open_browser=opened.append, say=Lines().append)
     assert opened == []
 
 
 def test_login_when_upstox_is_unreachable_then_says_where(free_port: int, upstox: SimulatorServer, tmp_path: Path) -> None:
     settings = settings_of(upstox, 1, tmp_path, UPSTOX_REST_URL=f"http://127.0.0.1:{free_port}")
-    told = Told()
+    lines = Lines()
 
     def paste() -> str:
-        state = re.search(r"state=(\S+)", told[0])
+        state = re.search(r"state=(\S+)", lines[0])
         assert state
         return f"http://127.0.0.1:1/upstox?code=abc&state={state[1]}"
 
     with pytest.raises(LoginError, match=f"does not answer at http://127.0.0.1:{free_port}"):
-        login(settings, paste=paste, say=told.append)
+        login(settings, paste=paste, say=lines.append)
 
 
 @pytest.mark.parametrize(
@@ -265,7 +265,7 @@ def test_login_when_a_setting_is_missing_or_wrong_then_the_error_names_it(
     upstox: SimulatorServer, tmp_path: Path, setting: str, value: str, message: str
 ) -> None:
     with pytest.raises(SettingsError, match=message):
-        login(settings_of(upstox, 1, tmp_path, **{setting: value}), open_browser=lambda _: None, say=Told().append)
+        login(settings_of(upstox, 1, tmp_path, **{setting: value}), open_browser=lambda _: None, say=Lines().append)
 
 
 def test_code_when_the_answer_is_incomplete_then_refused() -> None:

@@ -89,9 +89,9 @@ def test_diagonal_imbalances_when_at_the_ends_then_nothing_beyond_to_weigh_again
 
 
 def test_stacked_imbalances_when_three_neighbours_then_one_stack():
-    found = diagonal_imbalances(LADDER, TICK)
-    assert stacked_imbalances(found, TICK) == [Stack("buy", 105, 115)]
-    assert stacked_imbalances(found, TICK, count=4) == []
+    imbalances = diagonal_imbalances(LADDER, TICK)
+    assert stacked_imbalances(imbalances, TICK) == [Stack("buy", 105, 115)]
+    assert stacked_imbalances(imbalances, TICK, count=4) == []
 
 
 def test_stacked_imbalances_when_a_price_is_missing_between_then_no_stack():

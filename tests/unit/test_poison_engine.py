@@ -46,8 +46,8 @@ def folded(messages: list[tuple[bytes | None, bytes | None, int]], settings: Eng
     ids=["windows", "no_bars", "batch", "clnv"],
 )
 def test_engine_when_messages_are_poisoned_then_it_goes_on_and_its_candles_add_up(messages, settings: EngineSettings) -> None:
-    found = folded(messages, settings)
-    for each in found:
+    outputs = folded(messages, settings)
+    for each in outputs:
         record = json.loads(each.value)
         if each.topic == topics.ORDERFLOW:
             assert sum(record[side] for side in SIDES) == record["total_volume"]
@@ -59,7 +59,7 @@ def test_engine_when_messages_are_poisoned_then_it_goes_on_and_its_candles_add_u
             assert min(record[side] for side in SIDES) >= 0
             assert OPEN <= ms_from_iso(record["window_start"]) <= OPEN + 3_005_000 + 3 * 60_000
     if settings.watermark_ms is not None:
-        assert Counter(each.topic for each in found)[topics.ORDERFLOW] > 20
+        assert Counter(each.topic for each in outputs)[topics.ORDERFLOW] > 20
 
 
 def test_clocks_when_messages_are_poisoned_then_none_runs_into_the_future(messages) -> None:

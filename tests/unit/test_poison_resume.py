@@ -186,8 +186,8 @@ class Ticks:
     """A consumer of one tick partition that holds 100 messages, one a second from OPEN_MS on."""
 
     def list_topics(self, topic: str, timeout: float) -> Any:
-        found = type("Topic", (), {"error": None, "partitions": {0: None}})
-        return type("Topics", (), {"topics": {topic: found}})
+        metadata = type("Topic", (), {"error": None, "partitions": {0: None}})
+        return type("Topics", (), {"topics": {topic: metadata}})
 
     def offsets_for_times(self, partitions: list[TopicPartition], timeout: float) -> list[TopicPartition]:
         offset = max(0, -(-(partitions[0].offset - OPEN_MS) // 1_000))

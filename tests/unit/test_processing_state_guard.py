@@ -30,8 +30,8 @@ class FakeFiles:
 
     def names(self, directory: str) -> tuple[str, ...]:
         start = f"{directory}/" if directory else ""
-        found = {path[len(start) :].split("/")[0] for path in self.texts if path.startswith(start)}
-        return tuple(sorted(found))
+        names = {path[len(start) :].split("/")[0] for path in self.texts if path.startswith(start)}
+        return tuple(sorted(names))
 
     def modified_ms(self, path: str) -> int:
         assert path in self.texts
@@ -92,20 +92,20 @@ def test_offsets_when_retention_overtook_then_refused_with_how_much_since_when_a
 
 
 @pytest.mark.parametrize(
-    ("name", "told", "not_told"),
+    ("name", "commands", "unhelpful"),
     [
         ("ticks", ["no command brings the ticks back", "lake verify --date", "backfill --from"], ["reprocess"]),
         ("orderflow", ["reprocess --date"], ["backfill"]),
     ],
 )
 def test_offsets_when_retention_overtook_then_the_commands_are_those_that_help_this_query(
-    name: str, told: list[str], not_told: list[str]
+    name: str, commands: list[str], unhelpful: list[str]
 ) -> None:
     with pytest.raises(SettingsError) as refused:
         require_reachable_offsets(FakeFiles(query(name, 500, 600)), {name: kafka((700, 601))})
     said = str(refused.value)
-    assert all(part in said for part in told)
-    assert not any(part in said for part in not_told)
+    assert all(part in said for part in commands)
+    assert not any(part in said for part in unhelpful)
 
 
 def test_offsets_when_a_query_never_committed_then_its_first_offsets_count() -> None:

@@ -141,7 +141,7 @@ def test_watch_when_upkeep_fails_then_it_is_logged_and_tried_again(caplog: pytes
     with pytest.raises(OrderflowError, match="query ticks has ended"):
         watch.wait(upkeep)
     watch._stop.set()
-    (record,) = [one for one in caplog.records if "upkeep failed; it is tried again" in one.message]
+    (record,) = [entry for entry in caplog.records if "upkeep failed; it is tried again" in entry.message]
     assert "Connection refused" in record.message
     assert not record.exc_info  # a server that is away is told in one line
 

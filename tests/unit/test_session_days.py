@@ -210,8 +210,8 @@ KEYS = ("NSE_FO|1", "NSE_FO|2", "NSE_FO|3", "NSE_FO|9", "MCX_FO|4", "MCX_FO|5", 
 
 
 def test_contracts_when_the_master_is_known_then_each_has_its_hours_group() -> None:
-    found = contracts(KEYS, NIFTY, special_days(), lambda day: CALENDAR.is_trading_day("NSE_EQ", day))
-    assert found == {
+    by_key = contracts(KEYS, NIFTY, special_days(), lambda day: CALENDAR.is_trading_day("NSE_EQ", day))
+    assert by_key == {
         "NSE_FO|1": Contract("future"),
         "NSE_FO|2": Contract("future", "2025-12-22"),
         "NSE_FO|3": Contract("future", "2026-01-19"),

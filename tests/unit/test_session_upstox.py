@@ -75,10 +75,10 @@ def refused() -> Answers:
     raise OSError("timed out")
 
 
-def told(tmp_path: Path) -> SessionCalendar:
-    found, warning = upstox_calendar(Answers, tmp_path / "calendar.json", TODAY)
+def upstox_sessions(tmp_path: Path) -> SessionCalendar:
+    calendar, warning = upstox_calendar(Answers, tmp_path / "calendar.json", TODAY)
     assert warning == ""
-    return SessionCalendar(upstox=found)
+    return SessionCalendar(upstox=calendar)
 
 
 @pytest.mark.parametrize(
@@ -103,9 +103,9 @@ def told(tmp_path: Path) -> SessionCalendar:
 def test_day_when_upstox_says_when_it_trades_then_each_group_keeps_its_part(
     tmp_path: Path, segment: str, group: Any, day: str, expected: list[str]
 ) -> None:
-    found = told(tmp_path).day(segment, day, group)
-    assert [span for span in shown(found.spans) if "continuous" in span] == expected
-    assert (found.known, found.source) == (True, "Upstox")
+    plan = upstox_sessions(tmp_path).day(segment, day, group)
+    assert [span for span in shown(plan.spans) if "continuous" in span] == expected
+    assert (plan.known, plan.source) == (True, "Upstox")
 
 
 def test_day_when_upstox_moves_one_edge_then_only_that_one_moves() -> None:
@@ -151,8 +151,8 @@ def test_calendar_when_nothing_usable_is_kept_then_the_other_sources_hold(tmp_pa
     cache = tmp_path / "calendar.json"
     if kept is not None:
         cache.write_text(kept)
-    found, warning = upstox_calendar(refused, cache, TODAY)
-    assert (found, "using exchange_calendars and the file" in warning) == (UpstoxCalendar(), True)
+    calendar, warning = upstox_calendar(refused, cache, TODAY)
+    assert (calendar, "using exchange_calendars and the file" in warning) == (UpstoxCalendar(), True)
 
 
 @pytest.mark.parametrize(
@@ -167,8 +167,8 @@ def test_calendar_when_nothing_usable_is_kept_then_the_other_sources_hold(tmp_pa
     ],
 )
 def test_calendar_when_an_answer_is_not_as_documented_then_it_is_not_used(tmp_path: Path, holidays: Any) -> None:
-    found, warning = upstox_calendar(lambda: Answers(holidays), tmp_path / "calendar.json", TODAY)
-    assert (found, warning != "") == (UpstoxCalendar(), True)
+    calendar, warning = upstox_calendar(lambda: Answers(holidays), tmp_path / "calendar.json", TODAY)
+    assert (calendar, warning != "") == (UpstoxCalendar(), True)
     assert not (tmp_path / "calendar.json").exists()
 
 
@@ -176,10 +176,10 @@ def test_answers_when_years_pass_then_earlier_years_stay_known(tmp_path: Path) -
     cache = tmp_path / "calendar.json"
     upstox_calendar(Answers, cache, TODAY)
     next_year = [{"date": "2028-01-26", "closed_exchanges": ["NSE"], "open_exchanges": []}]
-    found, _ = upstox_calendar(lambda: Answers(next_year), cache, date(2028, 1, 3))
-    assert found.years == {"2027", "2028"}
-    assert found.hours["2027-01-26", "NSE"] == found.hours["2028-01-26", "NSE"] == ()
-    assert parsed(json.loads(cache.read_text())) == found
+    calendar, _ = upstox_calendar(lambda: Answers(next_year), cache, date(2028, 1, 3))
+    assert calendar.years == {"2027", "2028"}
+    assert calendar.hours["2027-01-26", "NSE"] == calendar.hours["2028-01-26", "NSE"] == ()
+    assert parsed(json.loads(cache.read_text())) == calendar
 
 
 def test_sdk_when_it_asks_a_server_then_both_calls_answer() -> None:

@@ -52,17 +52,17 @@ def test_closing_auction_when_it_trades_then_it_and_what_follows_are_candles_and
     day.update("15:50:30", 100.2, 40)
     day.update("15:55:30", 100.2, 60)
     day.update("16:00:30", 100.2)
-    found = day.replayed(tmp_path, "--window", "5", "--window", "60")
+    replayed = day.replayed(tmp_path, "--window", "5", "--window", "60")
     after = ["15:32-15:33 closing_auction 9500 auction 9500", "15:55-15:56 post_close 100"]
-    assert found.shown(1) == [*(f"15:{m}-15:{m + 1} continuous 50" for m in range(10, 15)), *after]
-    assert found.shown(5) == ["15:10-15:15 continuous 250", *after]
-    assert found.shown(60) == ["14:15-15:15 continuous 250", *after]
-    assert unclassified(found, "15:32") == (0, 0, 9_500)
-    assert found.tick_volumes() == {"continuous": 250, "closing_auction": 9_500, "post_close": 100}
-    assert found.volume == day.vtt - 100_000
-    levels = [(row["window_start"][11:16], row["price"], row["unclassified_volume"]) for row in found.footprint[-2:]]
+    assert replayed.shown(1) == [*(f"15:{m}-15:{m + 1} continuous 50" for m in range(10, 15)), *after]
+    assert replayed.shown(5) == ["15:10-15:15 continuous 250", *after]
+    assert replayed.shown(60) == ["14:15-15:15 continuous 250", *after]
+    assert unclassified(replayed, "15:32") == (0, 0, 9_500)
+    assert replayed.tick_volumes() == {"continuous": 250, "closing_auction": 9_500, "post_close": 100}
+    assert replayed.volume == day.vtt - 100_000
+    levels = [(row["window_start"][11:16], row["price"], row["unclassified_volume"]) for row in replayed.footprint[-2:]]
     assert levels == [("15:32", 10_020, 9_500), ("15:55", 10_020, 100)]
-    (auction,) = (candle for candle in found.of(1) if candle["session_phase"] == "closing_auction")
+    (auction,) = (candle for candle in replayed.of(1) if candle["session_phase"] == "closing_auction")
     prices = [auction[name] for name in ("open", "high", "low", "close", "vwap")]
     assert (prices, auction["tick_volume"], auction["tick_count"], auction["confidence"]) == ([100.2] * 5, 9_500, 2, "none")
 
@@ -83,9 +83,9 @@ def test_closing_auction_when_an_outage_spans_it_then_it_is_a_gap(tmp_path: Path
     day.update("15:31:20", 100.2, 9_000)
     day.reconnected()
     day.update("15:31:25", 100.2, 30, last_trade="15:31:20")
-    found = day.replayed(tmp_path)
-    assert found.shown(1)[-1] == "15:31-15:32 closing_auction 9030 auction 9000 gap"
-    assert found.volume == day.vtt - 100_000
+    replayed = day.replayed(tmp_path)
+    assert replayed.shown(1)[-1] == "15:31-15:32 closing_auction 9030 auction 9000 gap"
+    assert replayed.volume == day.vtt - 100_000
 
 
 def test_share_without_derivatives_when_it_trades_after_the_close_then_that_is_one_candle(tmp_path: Path) -> None:
@@ -95,17 +95,17 @@ def test_share_without_derivatives_when_it_trades_after_the_close_then_that_is_o
     day.status("15:30", "NORMAL_CLOSE")
     day.update("15:41:05", 99.95, 70)
     day.update("15:44:05", 99.95, 30)
-    found = day.replayed(tmp_path, "--window", "60")
-    assert found.shown(1) == ["15:28-15:29 continuous 50", "15:29-15:30 continuous 50", "15:44-15:45 post_close 100"]
-    assert found.shown(60) == ["15:15-15:30 continuous 100", "15:44-15:45 post_close 100"]
+    replayed = day.replayed(tmp_path, "--window", "60")
+    assert replayed.shown(1) == ["15:28-15:29 continuous 50", "15:29-15:30 continuous 50", "15:44-15:45 post_close 100"]
+    assert replayed.shown(60) == ["15:15-15:30 continuous 100", "15:44-15:45 post_close 100"]
 
 
 def test_opening_auction_when_a_future_has_one_then_its_first_candle_holds_it_as_the_exchanges_bar_does(tmp_path: Path) -> None:
     day = opened(FUTURE, "2025-12-16", auction=65_000)
-    found = day.replayed(tmp_path)
-    assert found.shown(1) == ["09:15-09:16 continuous 65050 auction 65000", "09:16-09:17 continuous 50"]
-    assert unclassified(found, "09:15") == (30, 20, 65_000)
-    assert found.volume == day.vtt
+    replayed = day.replayed(tmp_path)
+    assert replayed.shown(1) == ["09:15-09:16 continuous 65050 auction 65000", "09:16-09:17 continuous 50"]
+    assert unclassified(replayed, "09:15") == (30, 20, 65_000)
+    assert replayed.volume == day.vtt
 
 
 def test_listing_when_the_share_shows_an_auction_while_others_trade_then_it_opens_at_ten(tmp_path: Path) -> None:
@@ -117,10 +117,10 @@ def test_listing_when_the_share_shows_an_auction_while_others_trade_then_it_open
         day.update(time, iep=100.0, ieq="12000000")
     day.update("09:50", 100.0, 12_000_000, last_trade="09:46")
     day.trading("10:00", 2, auction=12_000_000)
-    found = day.replayed(tmp_path, "--window", "60")
-    assert found.shown(1) == ["10:00-10:01 continuous 12000050 auction 12000000", "10:01-10:02 continuous 50"]
-    assert found.shown(60) == ["10:00-11:00 continuous 12000100 auction 12000000"]
-    assert unclassified(found, "10:00") == (30, 20, 12_000_000)
+    replayed = day.replayed(tmp_path, "--window", "60")
+    assert replayed.shown(1) == ["10:00-10:01 continuous 12000050 auction 12000000", "10:01-10:02 continuous 50"]
+    assert replayed.shown(60) == ["10:00-11:00 continuous 12000100 auction 12000000"]
+    assert unclassified(replayed, "10:00") == (30, 20, 12_000_000)
 
 
 def test_share_when_it_shows_an_old_auction_price_until_its_first_trade_then_it_is_no_listing(tmp_path: Path) -> None:
@@ -142,11 +142,11 @@ def test_saturday_of_two_sessions_when_each_has_an_auction_then_each_counts_in_i
     day.update("11:24", 100.1, 8_000, last_trade="11:23:30")
     day.status("11:30", "NORMAL_OPEN")
     day.trading("11:30", 2, auction=8_000)
-    found = day.replayed(tmp_path, "--window", "60")
-    assert found.shown(60) == ["09:15-10:00 continuous 4200 auction 4000", "11:30-12:30 continuous 8100 auction 8000"]
-    assert unclassified(found, "11:30") == (30, 20, 8_000)
-    assert found.tick_volumes() == {"continuous": 300, "pre_open": 8_000}
-    assert found.volume == day.vtt
+    replayed = day.replayed(tmp_path, "--window", "60")
+    assert replayed.shown(60) == ["09:15-10:00 continuous 4200 auction 4000", "11:30-12:30 continuous 8100 auction 8000"]
+    assert unclassified(replayed, "11:30") == (30, 20, 8_000)
+    assert replayed.tick_volumes() == {"continuous": 300, "pre_open": 8_000}
+    assert replayed.volume == day.vtt
 
 
 def halted(date: str, *, auction_in_bar: int) -> DayRecording:
@@ -169,24 +169,24 @@ def test_halt_when_nobody_forecast_it_then_its_auction_counts_in_the_minute_in_w
     day.trading("16:58", 2)
     day.status("17:00", "NORMAL_CLOSE")
     day.update("17:10", 100.0, 50)
-    found = day.replayed(tmp_path, "--window", "60")
-    assert found.shown(60) == [
+    replayed = day.replayed(tmp_path, "--window", "60")
+    assert replayed.shown(60) == [
         "09:15-10:15 continuous 4100 auction 4000",
         "11:15-11:40 continuous 100",
         "15:15-16:15 continuous 400100 auction 400000",
         "16:15-17:00 continuous 100",
         "17:09-17:10 post_close 50",
     ]
-    assert unclassified(found, "15:45") == (30, 20, 400_000)
-    assert found.volume == day.vtt
+    assert unclassified(replayed, "15:45") == (30, 20, 400_000)
+    assert replayed.volume == day.vtt
 
 
 def test_halt_when_the_exchanges_bar_leaves_the_auction_out_then_it_is_a_candle_of_the_same_window(tmp_path: Path) -> None:
     day = halted("2021-02-24", auction_in_bar=0)
-    found = day.replayed(tmp_path, "--window", "60")
-    assert found.shown(60)[-1] == "15:15-16:15 continuous 400100 auction 400000"
-    assert found.shown(1)[-2:] == ["15:45-15:46 continuous 50", "15:46-15:47 continuous 50"]
-    assert found.volume == day.vtt
+    replayed = day.replayed(tmp_path, "--window", "60")
+    assert replayed.shown(60)[-1] == "15:15-16:15 continuous 400100 auction 400000"
+    assert replayed.shown(1)[-2:] == ["15:45-15:46 continuous 50", "15:46-15:47 continuous 50"]
+    assert replayed.volume == day.vtt
 
 
 def test_muhurat_when_it_is_in_the_afternoon_then_auction_windows_and_post_close_follow_its_hours(tmp_path: Path) -> None:
@@ -200,9 +200,9 @@ def test_muhurat_when_it_is_in_the_afternoon_then_auction_windows_and_post_close
     day.trading("14:43", 2)
     day.status("14:45", "NORMAL_CLOSE")
     day.update("14:56", 100.0, 500)
-    found = day.replayed(tmp_path, "--window", "60")
-    assert found.shown(60) == ["13:45-14:45 continuous 4200 auction 4000", "14:55-14:56 post_close 500"]
-    assert found.volume == day.vtt
+    replayed = day.replayed(tmp_path, "--window", "60")
+    assert replayed.shown(60) == ["13:45-14:45 continuous 4200 auction 4000", "14:55-14:56 post_close 500"]
+    assert replayed.volume == day.vtt
 
 
 def test_metal_when_the_us_is_in_winter_time_then_its_last_window_ends_at_five_to_midnight(tmp_path: Path) -> None:
@@ -211,8 +211,8 @@ def test_metal_when_the_us_is_in_winter_time_then_its_last_window_ends_at_five_t
     day.status("09:00", "NORMAL_OPEN")
     day.trading("09:00", 2)
     day.trading("23:53", 2)
-    found = day.replayed(tmp_path, "--window", "60")
-    assert found.shown(60) == ["09:00-10:00 continuous 100", "23:00-23:55 continuous 100"]
+    replayed = day.replayed(tmp_path, "--window", "60")
+    assert replayed.shown(60) == ["09:00-10:00 continuous 100", "23:00-23:55 continuous 100"]
 
 
 def test_simulated_day_when_it_has_every_auction_then_its_candles_add_up_to_what_traded() -> None:

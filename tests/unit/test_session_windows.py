@@ -30,8 +30,8 @@ DAYS: list[tuple[str, str, Group | None]] = [
 ]
 
 
-def shown(found: tuple[Window, ...]) -> list[str]:
-    return [f"{clock(one.start_ms)}-{clock(one.end_ms)}" for one in found]
+def shown(day_windows: tuple[Window, ...]) -> list[str]:
+    return [f"{clock(around.start_ms)}-{clock(around.end_ms)}" for around in day_windows]
 
 
 @pytest.mark.parametrize(
@@ -93,8 +93,8 @@ def test_window_when_the_halt_was_announced_then_it_is_cut_as_if_it_had_been_for
     book = SessionBook(SessionCalendar())
     book.announce({"NSE_EQ": "NORMAL_CLOSE"}, ist("2026-01-27T11:40:00.300"))
     book.announce({"NSE_EQ": "NORMAL_OPEN"}, ist("2026-01-27T12:20:00.300"))
-    found = windows(book.day(TCS, "2026-01-27").spans, 60)
-    assert shown(found)[2:4] == ["11:15-11:40", "12:15-13:15"]
+    day_windows = windows(book.day(TCS, "2026-01-27").spans, 60)
+    assert shown(day_windows)[2:4] == ["11:15-11:40", "12:15-13:15"]
 
 
 def test_window_when_a_closing_auction_trades_then_it_is_a_window_of_its_own() -> None:
@@ -112,16 +112,16 @@ def test_window_when_an_instant_trades_then_it_lies_in_its_window_which_lies_on_
     day: tuple[str, str, Group | None], minutes: int, of_day_ms: int
 ) -> None:
     spans, at_ms = spans_of(*day), ist(f"{day[1]}T00:00") + of_day_ms
-    found = next((span for span in spans if span.start_ms <= at_ms < span.end_ms), None)
-    one = window(spans, at_ms, minutes)
-    if found is None or found.phase in ("halt", "post_close"):
-        assert one is None
-    if found is not None and found.phase == CONTINUOUS:
-        assert one is not None
-        anchor_ms = min(span.start_ms for span in spans if span.phase == CONTINUOUS and span.session == found.session)
-        assert one.start_ms <= at_ms < one.end_ms
-        assert (one.start_ms - anchor_ms) % (minutes * MINUTE_MS) == 0
-        assert one.end_ms - one.start_ms <= minutes * MINUTE_MS
+    day_windows = next((span for span in spans if span.start_ms <= at_ms < span.end_ms), None)
+    around = window(spans, at_ms, minutes)
+    if day_windows is None or day_windows.phase in ("halt", "post_close"):
+        assert around is None
+    if day_windows is not None and day_windows.phase == CONTINUOUS:
+        assert around is not None
+        anchor_ms = min(span.start_ms for span in spans if span.phase == CONTINUOUS and span.session == day_windows.session)
+        assert around.start_ms <= at_ms < around.end_ms
+        assert (around.start_ms - anchor_ms) % (minutes * MINUTE_MS) == 0
+        assert around.end_ms - around.start_ms <= minutes * MINUTE_MS
 
 
 @given(st.sampled_from(DAYS), st.sampled_from(LENGTHS))
@@ -129,12 +129,14 @@ def test_windows_when_a_day_is_cut_then_they_do_not_overlap_and_hold_every_minut
     day: tuple[str, str, Group | None], minutes: int
 ) -> None:
     spans = spans_of(*day)
-    found = windows(spans, minutes)
-    assert all(before.end_ms <= after.start_ms for before, after in itertools.pairwise(found))
+    day_windows = windows(spans, minutes)
+    assert all(before.end_ms <= after.start_ms for before, after in itertools.pairwise(day_windows))
     for span in spans:
         if span.phase == CONTINUOUS:
             for at_ms in range(span.start_ms, span.end_ms, MINUTE_MS):
-                assert [one for one in found if one.start_ms <= at_ms < one.end_ms] == [window(spans, at_ms, minutes)]
+                assert [around for around in day_windows if around.start_ms <= at_ms < around.end_ms] == [
+                    window(spans, at_ms, minutes)
+                ]
 
 
 @given(st.sampled_from(DAYS), st.sampled_from(LENGTHS[1:]))
@@ -143,5 +145,5 @@ def test_windows_when_minutes_are_rolled_up_then_each_minute_lies_in_one_longer_
 ) -> None:
     spans = spans_of(*day)
     longer = set(windows(spans, minutes))
-    for one in windows(spans, 1):
-        assert window(spans, one.start_ms, minutes) in longer
+    for around in windows(spans, 1):
+        assert window(spans, around.start_ms, minutes) in longer

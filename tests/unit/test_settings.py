@@ -31,8 +31,8 @@ def test_windows_when_several_are_named_then_each_is_taken_once_from_the_shortes
 
 
 def test_imbalance_settings_when_given_then_they_are_ratio_share_and_whether_zero_is_left_out(tmp_path: Path) -> None:
-    told = {"IMBALANCE_RATIO": "4", "IMBALANCE_FLOOR_PERCENT": "5", "IMBALANCE_IGNORE_ZERO": "true"}
-    settings = load(told, tmp_path / "none")
+    environ = {"IMBALANCE_RATIO": "4", "IMBALANCE_FLOOR_PERCENT": "5", "IMBALANCE_IGNORE_ZERO": "true"}
+    settings = load(environ, tmp_path / "none")
     assert (settings.imbalance_ratio, settings.imbalance_floor, settings.imbalance_ignore_zero) == (4.0, 0.05, True)
 
 
@@ -67,15 +67,17 @@ def test_instruments_when_some_have_a_mode_of_their_own_then_the_others_have_the
 
 
 @pytest.mark.parametrize(
-    ("value", "told"),
+    ("value", "message"),
     [
         ("TCS:full_d3", "INSTRUMENT: 'TCS:full_d3' has no mode out of full, full_d30, ltpc, option_greeks"),
         (":full", "INSTRUMENT: ':full' has no mode out of"),
         ("TCS:full,INFY,TCS:ltpc", "INSTRUMENT lists TCS in mode full and in mode ltpc; keep one of them"),
     ],
 )
-def test_instruments_when_a_mode_is_none_or_there_are_two_then_the_entry_is_named(value: str, told: str, tmp_path: Path) -> None:
-    with pytest.raises(SettingsError, match=told):
+def test_instruments_when_a_mode_is_none_or_there_are_two_then_the_entry_is_named(
+    value: str, message: str, tmp_path: Path
+) -> None:
+    with pytest.raises(SettingsError, match=message):
         load({"INSTRUMENT": value}, tmp_path / "none")
 
 

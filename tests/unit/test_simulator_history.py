@@ -24,8 +24,8 @@ def rows(tmp_path_factory: pytest.TempPathFactory) -> list[dict[str, Any]]:
     list(history.write(out, choose(TWO), FRIDAY, 1, 0.2, 1))
     table = pq.ParquetFile(out / "date=2025-12-12" / "synthetic.parquet").read()
     assert tuple(table.schema.names) == records.names(records.TICK)
-    found: list[dict[str, Any]] = table.to_pylist()
-    return found
+    rows: list[dict[str, Any]] = table.to_pylist()
+    return rows
 
 
 def test_history_when_days_span_a_weekend_then_weekdays_only() -> None:

@@ -142,12 +142,12 @@ def test_live_when_the_real_session_ends_then_it_announces_that_it_stays_open() 
     model = MarketModel(choose(TCS), seed=1)
     half_past_three = 1_765_792_800_000  # 2025-12-15 15:30 IST
     model.start(half_past_three - 2_000)
-    told = []
-    while len(told) < 2:
+    announced = []
+    while len(announced) < 2:
         message = model.next()
         if message.announcement is not None:
-            told.append((message.feed_time_ms, model.segment_status("NSE_EQ")))
-    assert told == [(half_past_three, "NORMAL_CLOSE"), (half_past_three, "NORMAL_OPEN")]
+            announced.append((message.feed_time_ms, model.segment_status("NSE_EQ")))
+    assert announced == [(half_past_three, "NORMAL_CLOSE"), (half_past_three, "NORMAL_OPEN")]
 
 
 def test_session_when_a_date_then_phases_are_announced_in_order(whole_day: Watched) -> None:
@@ -268,9 +268,9 @@ def test_modes_when_reduced_then_each_has_its_fields() -> None:
 
 
 def test_catalogue_when_asked_for_a_count_then_gives_so_many_different_keys() -> None:
-    chosen = choose("200")
-    assert len({instrument.key for instrument in chosen}) == 200
-    assert chosen[: len(DEMO)] == DEMO
+    models = choose("200")
+    assert len({instrument.key for instrument in models}) == 200
+    assert models[: len(DEMO)] == DEMO
     assert choose("3") == DEMO[:3]
 
 
@@ -281,8 +281,8 @@ def test_catalogue_when_a_key_is_unknown_then_it_gets_a_price() -> None:
 
 
 def test_catalogue_when_keys_follow_a_plus_then_they_come_on_top_of_the_ten() -> None:
-    assert [one.key for one in choose("+NSE_EQ|INE669E01016,NSE_EQ|INE467B01029")] == [
-        *(one.key for one in DEMO),
+    assert [model.key for model in choose("+NSE_EQ|INE669E01016,NSE_EQ|INE467B01029")] == [
+        *(model.key for model in DEMO),
         "NSE_EQ|INE669E01016",
     ]
 

@@ -76,24 +76,24 @@ HALF_PAST_THREE = T0 + 375 * 60_000
 
 
 def announced(source: Recording) -> list[tuple[int, str]]:
-    found = []
+    statuses = []
     while source.due_ms() is not None:
         message = source.next()
         if message.announcement is not None:
-            found.append((message.feed_time_ms, decoded(message.announcement)["marketInfo"]["segmentStatus"]["NSE_EQ"]))
-    return found
+            statuses.append((message.feed_time_ms, decoded(message.announcement)["marketInfo"]["segmentStatus"]["NSE_EQ"]))
+    return statuses
 
 
 def test_replay_when_its_one_status_was_made_up_then_the_close_is_announced_when_the_real_session_ends() -> None:
     late = line(HALF_PAST_THREE + 724_000, 15)
     source = Recording.of_messages([INFO, line(T0, 10, None), late])
     assert announced(source) == [(HALF_PAST_THREE, "NORMAL_CLOSE"), (HALF_PAST_THREE + 725_000, "NORMAL_CLOSE")]
-    told = {
+    statuses = {
         "type": "market_info",
         "currentTs": str(HALF_PAST_THREE + 9),
         "marketInfo": {"segmentStatus": {"NSE_EQ": "NORMAL_OPEN"}},
     }
-    source = Recording.of_messages([INFO, *LINES[1:3], told, late])
+    source = Recording.of_messages([INFO, *LINES[1:3], statuses, late])
     assert announced(source) == [(HALF_PAST_THREE + 9, "NORMAL_OPEN"), (HALF_PAST_THREE + 725_000, "NORMAL_CLOSE")]
 
 
@@ -107,8 +107,8 @@ def test_replay_when_moved_over_the_real_close_then_it_announces_that_it_stays_o
 def test_replay_when_moved_to_before_the_real_open_then_a_new_connection_is_told_a_close_first() -> None:
     source = Recording.of_messages(LINES, times="now")
     source.start(T0 + 7 * 86_400_000 - 300_000)
-    told = [decoded(each)["marketInfo"]["segmentStatus"]["NSE_EQ"] for each in source.greeting()]
-    assert told == ["NORMAL_CLOSE", "NORMAL_OPEN"]
+    statuses = [decoded(each)["marketInfo"]["segmentStatus"]["NSE_EQ"] for each in source.greeting()]
+    assert statuses == ["NORMAL_CLOSE", "NORMAL_OPEN"]
     source.start(T0 + 7 * 86_400_000 + 300_000)
     assert len(source.greeting()) == 1
 

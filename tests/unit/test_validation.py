@@ -130,10 +130,10 @@ def test_heartbeat_when_it_is_of_the_future_then_it_is_refused() -> None:
 def test_ticks_when_they_are_not_mutated_then_all_are_sound() -> None:
     rng = random.Random(5)
     for number in range(500):
-        found = tick_from_record(sound(rng, number))
-        key = found.instrument_key
-        assert tick_problem(found, key, found.received_time_ms + 20) is None
-        assert msgspec.json.decode(msgspec.json.encode(found), type=Tick) == found
+        decoded = tick_from_record(sound(rng, number))
+        key = decoded.instrument_key
+        assert tick_problem(decoded, key, decoded.received_time_ms + 20) is None
+        assert msgspec.json.decode(msgspec.json.encode(decoded), type=Tick) == decoded
 
 
 def test_messages_when_mutated_then_the_narrow_decoder_takes_exactly_those_without_a_problem() -> None:
@@ -150,15 +150,15 @@ def test_messages_when_mutated_then_the_narrow_decoder_takes_exactly_those_witho
             expected = None
         else:
             expected = decoded if tick_problem(decoded, name, sent_ms) is None else None
-        found = decode_sound(value, name, sent_ms)
-        assert (None if found is None else encode_tick(found)) == (None if expected is None else encode_tick(expected)), value
-        taken += found is not None
+        narrow = decode_sound(value, name, sent_ms)
+        assert (None if narrow is None else encode_tick(narrow)) == (None if expected is None else encode_tick(expected)), value
+        taken += narrow is not None
     assert 4_000 < taken < 16_000
 
 
 def test_commodity_when_its_price_is_below_zero_then_it_is_taken_although_the_narrow_decoder_refuses_it() -> None:
     oil = tick(instrument_key="MCX_FO|1", ltp=-37.63, prev_bid=-37.7, prev_ask=-37.6)
-    found = decode_sound(encode_tick(oil), "MCX_FO|1", SENT_MS)
-    assert found is not None
-    assert found.ltp == -37.63
+    decoded = decode_sound(encode_tick(oil), "MCX_FO|1", SENT_MS)
+    assert decoded is not None
+    assert decoded.ltp == -37.63
     assert decode_sound(encode_tick(tick(ltp=-37.63)), KEY, SENT_MS) is None

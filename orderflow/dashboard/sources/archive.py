@@ -104,24 +104,24 @@ class Archive:
 
     def day(self, key: str, date: str, superseded: Callable[[], bool] = never) -> Day:
         """Return one instrument's day; raise OrderflowError when the archive cannot be read, SupersededError once unwanted."""
-        found = _held(self._days, (key, date))
-        if found is None:
+        day = _held(self._days, (key, date))
+        if day is None:
             instrument, trades = self._read(key, date, with_trades=True, superseded=superseded)
-            found = Day(key, date, _store_of(instrument), trades)
+            day = Day(key, date, _store_of(instrument), trades)
             if instrument.starts or len(trades):
-                _keep(self._days, (key, date), found, DAYS_KEPT)
-        return found
+                _keep(self._days, (key, date), day, DAYS_KEPT)
+        return day
 
     def candles(self, key: str, date: str) -> Store:
         """Return one instrument's candles and footprint of a day, without its trades; raise OrderflowError as `day` does."""
         if (day := _held(self._days, (key, date))) is not None:
             return day.store
-        found = _held(self._stores, (key, date))
-        if found is None:
-            found = _store_of(self._read(key, date, with_trades=False)[0])
-            if found.instruments[key].starts and date != trading_date(clock_ms()):
-                _keep(self._stores, (key, date), found, CANDLE_DAYS_KEPT)
-        return found
+        store = _held(self._stores, (key, date))
+        if store is None:
+            store = _store_of(self._read(key, date, with_trades=False)[0])
+            if store.instruments[key].starts and date != trading_date(clock_ms()):
+                _keep(self._stores, (key, date), store, CANDLE_DAYS_KEPT)
+        return store
 
     def _read(
         self, key: str, date: str, *, with_trades: bool, superseded: Callable[[], bool] = never
@@ -175,14 +175,14 @@ def _while_wanted(items: Iterable[Item], superseded: Callable[[], bool]) -> Iter
 
 
 def _held(cache: OrderedDict[tuple[str, str], Kept], place: tuple[str, str]) -> Kept | None:
-    found = cache.get(place)
-    if found is not None:
+    kept = cache.get(place)
+    if kept is not None:
         cache.move_to_end(place)
-    return found
+    return kept
 
 
-def _keep(cache: OrderedDict[tuple[str, str], Kept], place: tuple[str, str], found: Kept, most: int) -> None:
-    cache[place] = found
+def _keep(cache: OrderedDict[tuple[str, str], Kept], place: tuple[str, str], kept: Kept, most: int) -> None:
+    cache[place] = kept
     while len(cache) > most:
         cache.popitem(last=False)
 

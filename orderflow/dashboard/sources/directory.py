@@ -80,11 +80,11 @@ def contract_name(symbol: str, year: int) -> str:
 
     The master writes `NIFTY 26000 CE 25 DEC 25` and `NIFTY FUT 30 DEC 25`; anything else is returned as it is.
     """
-    found = _CONTRACT.fullmatch(symbol)
-    if found is None:
+    match = _CONTRACT.fullmatch(symbol)
+    if match is None:
         return symbol
-    day = found["day"] if 2000 + int(found["year"]) == year else f"{found['day']} {found['year']}"
-    return " ".join(part for part in (found["underlying"], day, found["strike"], found["type"]) if part)
+    day = match["day"] if 2000 + int(match["year"]) == year else f"{match['day']} {match['year']}"
+    return " ".join(part for part in (match["underlying"], day, match["strike"], match["type"]) if part)
 
 
 def fetch(
@@ -95,28 +95,28 @@ def fetch(
     `seen` are keys known only from the feed: they are named, too. `year` is the one that contract names leave out.
     """
     year = year if year is not None else date.today().year
-    found: Master | None = None
+    master_data: Master | None = None
     try:
-        found, warning = master()
+        master_data, warning = master()
     except OrderflowError as error:
         warning = str(error)
     sessions, doubt = calendar()
     warnings = [text for text in (warning, doubt) if text]
-    if found is None:
+    if master_data is None:
         return Fetched(calendar=sessions, warnings=tuple(warnings))
     keys = []
     for name in configured:
         try:
-            keys.append(found.resolve(name))
+            keys.append(master_data.resolve(name))
         except OrderflowError as error:
             warnings.append(str(error))
     wanted = {*keys, *seen}
     names = {
         key: (contract_name(listing.trading_symbol, year) or key.partition("|")[2], listing.name)
-        for key, listing in found.by_key.items()
+        for key, listing in master_data.by_key.items()
         if key.startswith(_KEPT) or key in wanted
     }
-    return Fetched(tuple(dict.fromkeys(keys)), names, found.with_derivatives, sessions, tuple(warnings))
+    return Fetched(tuple(dict.fromkeys(keys)), names, master_data.with_derivatives, sessions, tuple(warnings))
 
 
 class Directory:
@@ -165,8 +165,8 @@ class Directory:
 
     def symbol(self, key: str) -> tuple[str, str]:
         """Return (trading symbol, name), falling back to what the key says."""
-        found = self.names.get(key)
-        return found if found is not None else (key.partition("|")[2] or key, key)
+        names = self.names.get(key)
+        return names if names is not None else (key.partition("|")[2] or key, key)
 
     def listing(self, known: Iterable[str]) -> list[dict[str, str]]:
         """Return the configured instruments and the `known` ones, each with key, symbol and name."""

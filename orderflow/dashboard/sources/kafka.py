@@ -86,7 +86,7 @@ class KafkaFeed:
             try:
                 start = start or self._positions(consumer)
                 consumer.assign(start)
-                start = self._consume(consumer, {(one.topic, one.partition): one.offset for one in start})
+                start = self._consume(consumer, {(place.topic, place.partition): place.offset for place in start})
             except KafkaException as error:
                 start = []
                 self._report(f"{error.args[0]} (brokers {self._kafka}); retrying every {RETRY_SECONDS:g} s")
@@ -97,9 +97,9 @@ class KafkaFeed:
     def _consume(self, consumer: Consumer, start: dict[tuple[str, int], int]) -> list[TopicPartition]:
         """Read until the feed stops or the consumer is lost; return where the next one continues."""
         waiting = {
-            one
-            for one, offset in start.items()
-            if consumer.get_watermark_offsets(TopicPartition(*one), METADATA_SECONDS)[1] > max(offset, 0)
+            place
+            for place, offset in start.items()
+            if consumer.get_watermark_offsets(TopicPartition(*place), METADATA_SECONDS)[1] > max(offset, 0)
         }
         checked = time.monotonic()
         self._unanswered = 0
@@ -119,26 +119,26 @@ class KafkaFeed:
             if time.monotonic() - checked > (CHECK_SECONDS if start else RETRY_SECONDS):
                 checked = time.monotonic()
                 self._check(consumer, start)
-        reached = consumer.position([TopicPartition(*one) for one in start])
+        reached = consumer.position([TopicPartition(*place) for place in start])
         return [
-            one if one.offset >= 0 else TopicPartition(one.topic, one.partition, start[one.topic, one.partition])
-            for one in reached
+            place if place.offset >= 0 else TopicPartition(place.topic, place.partition, start[place.topic, place.partition])
+            for place in reached
         ]
 
     def _check(self, consumer: Consumer, start: dict[tuple[str, int], int]) -> None:
         """Notice new partitions or topics, and that the brokers answer again."""
         try:
-            found = {(one.topic, one.partition) for one in self._partitions(consumer)}
+            present = {(place.topic, place.partition) for place in self._partitions(consumer)}
         except KafkaException as error:
             self._failed = f"{error.args[0]} (brokers {self._kafka}); reconnecting"
             self._unanswered += 1
             return
         self._failed = None
         self._unanswered = 0
-        new = [TopicPartition(topic, partition, 0) for topic, partition in found - set(start)]
+        new = [TopicPartition(topic, partition, 0) for topic, partition in present - set(start)]
         if new:
             consumer.incremental_assign(new)
-            start.update({(one.topic, one.partition): 0 for one in new})
+            start.update({(place.topic, place.partition): 0 for place in new})
 
     def _configuration(self) -> dict[str, Any]:
         return {
@@ -173,9 +173,9 @@ class KafkaFeed:
 
     def _positions(self, consumer: Consumer) -> list[TopicPartition]:
         partitions = self._partitions(consumer)
-        ends = {(one.topic, one.partition): consumer.get_watermark_offsets(one, METADATA_SECONDS) for one in partitions}
+        ends = {(place.topic, place.partition): consumer.get_watermark_offsets(place, METADATA_SECONDS) for place in partitions}
         lasts = {
-            name: _last_times(consumer, [one for one in partitions if one.topic == name], ends)
+            name: _last_times(consumer, [place for place in partitions if place.topic == name], ends)
             for name in (topics.ORDERFLOW, topics.TRADES)
         }
         newest = max((moment for moments in lasts.values() for moment in moments), default=self._store.clock_ms())
@@ -184,17 +184,17 @@ class KafkaFeed:
         from_times = {topics.ORDERFLOW: day, topics.FOOTPRINT: day, topics.TRADES: trades_from}
         tails = {topics.TICKS: TICK_TAIL, topics.FEED_EVENTS: EVENT_TAIL}
         by_time = [
-            TopicPartition(one.topic, one.partition, from_times[one.topic]) for one in partitions if one.topic in from_times
+            TopicPartition(each.topic, each.partition, from_times[each.topic]) for each in partitions if each.topic in from_times
         ]
-        found = consumer.offsets_for_times(by_time, METADATA_SECONDS) if by_time else []
+        by_offset = consumer.offsets_for_times(by_time, METADATA_SECONDS) if by_time else []
         placed = [
-            TopicPartition(one.topic, one.partition, one.offset if one.offset >= 0 else ends[(one.topic, one.partition)][1])
-            for one in found
+            TopicPartition(each.topic, each.partition, each.offset if each.offset >= 0 else ends[(each.topic, each.partition)][1])
+            for each in by_offset
         ]
-        for one in partitions:
-            if one.topic in tails:
-                low, high = ends[(one.topic, one.partition)]
-                placed.append(TopicPartition(one.topic, one.partition, max(low, high - tails[one.topic])))
+        for place in partitions:
+            if place.topic in tails:
+                low, high = ends[(place.topic, place.partition)]
+                placed.append(TopicPartition(place.topic, place.partition, max(low, high - tails[place.topic])))
         log.info("reading the day of %s from %s", trading_date(newest), self._kafka)
         return placed
 
@@ -224,19 +224,19 @@ def _records(messages: Iterable[Message], store: Store) -> Iterable[tuple[str, R
 def _at_end(consumer: Consumer, waiting: set[tuple[str, int]]) -> set[tuple[str, int]]:
     done = set()
     positions = consumer.position([TopicPartition(topic, partition) for topic, partition in waiting])
-    for one in positions:
-        high = consumer.get_watermark_offsets(one, cached=True)[1]
-        if high >= 0 and one.offset >= high:
-            done.add((one.topic, one.partition))
+    for position in positions:
+        high = consumer.get_watermark_offsets(position, cached=True)[1]
+        if high >= 0 and position.offset >= high:
+            done.add((position.topic, position.partition))
     return done
 
 
 def _last_times(consumer: Consumer, partitions: list[TopicPartition], ends: dict[tuple[str, int], tuple[int, int]]) -> list[int]:
     """Return the timestamp of the last record of each partition that has one."""
     held = [
-        TopicPartition(one.topic, one.partition, ends[(one.topic, one.partition)][1] - 1)
-        for one in partitions
-        if ends[(one.topic, one.partition)][1] > ends[(one.topic, one.partition)][0]
+        TopicPartition(place.topic, place.partition, ends[(place.topic, place.partition)][1] - 1)
+        for place in partitions
+        if ends[(place.topic, place.partition)][1] > ends[(place.topic, place.partition)][0]
     ]
     if not held:
         return []

@@ -155,13 +155,13 @@ class AlertBook:
                 held.stamps[identifier] = stamp
                 if words is not None:
                     held.count += 1
-                    found = Fired(viewer, held.count, rule, at_ms, price, f"{words} ({_condition(rule)})")
-                    held.log.appendleft(found.to_page())
-                    fired.append(found)
+                    alert = Fired(viewer, held.count, rule, at_ms, price, f"{words} ({_condition(rule)})")
+                    held.log.appendleft(alert.to_page())
+                    fired.append(alert)
             self.revision += bool(fired)
-        for found in fired:
+        for alert in fired:
             for listener in self._listeners:
-                listener(found)
+                listener(alert)
 
     def to_record(self) -> dict[str, Any]:
         """Return all of it as plain values, to be kept over a restart."""

@@ -66,10 +66,10 @@ def unseen(instrument: Instrument, last: Row | None) -> Unseen | None:
     if abs(last.vwap - atp) <= max(LEAST_TOLERANCE, atp * TOLERANCE):
         return None
     volume = vtt - last.priced
-    found = Unseen(volume, atp * vtt - last.turnover)
+    missed = Unseen(volume, atp * vtt - last.turnover)
     day = day_figures(instrument, last)
     if volume < vtt * LEAST_SHARE or day.low is None or day.high is None:
-        found = Unseen(0, 0.0)
-    elif not day.low <= found.turnover / volume <= day.high:
+        missed = Unseen(0, 0.0)
+    elif not day.low <= missed.turnover / volume <= day.high:
         return None
-    return None if found == last.unseen else found
+    return None if missed == last.unseen else missed

@@ -50,10 +50,10 @@ class Streamers:
 
     def of(self, name: str | None) -> Streamer:
         """Return the streamer of that name, made if new."""
-        found = self._known.get(name or "")
-        if found is None:
-            found = self._known[name or ""] = Streamer(name or "")
-        return found
+        streamer = self._known.get(name or "")
+        if streamer is None:
+            streamer = self._known[name or ""] = Streamer(name or "")
+        return streamer
 
     def serving(self, instrument: Instrument | None) -> Streamer | None:
         """Return the streamer of an instrument's newest update; without an update the only streamer there is, if any."""

@@ -95,11 +95,11 @@ class Instrument:
     @property
     def profile(self) -> Profile:
         """Return the day's profile: kept up to date while somebody holds it, otherwise added up again."""
-        found = self._profile() if self._profile is not None else None
-        if found is None:
-            found = profile_of(self.minutes.values())
-            self._profile = ref(found)
-        return found
+        profile = self._profile() if self._profile is not None else None
+        if profile is None:
+            profile = profile_of(self.minutes.values())
+            self._profile = ref(profile)
+        return profile
 
     def add_trade(self, trade: Trade) -> bool:
         """Fold a trade; return False when it repeats one already seen."""
@@ -254,12 +254,12 @@ class Instrument:
 
     def _minute(self, start_ms: int, end_ms: int | None = None) -> Minute:
         """Return the minute that starts at `start_ms`, made if new."""
-        found = self.minutes.get(start_ms)
-        if found is None:
-            found = self.minutes[start_ms] = Minute(self.key, start_ms, end_ms or start_ms + MINUTE_MS)
+        minute = self.minutes.get(start_ms)
+        if minute is None:
+            minute = self.minutes[start_ms] = Minute(self.key, start_ms, end_ms or start_ms + MINUTE_MS)
             insort(self.starts, start_ms)
-            self._opened(found)
-        return found
+            self._opened(minute)
+        return minute
 
     def _opened(self, minute: Minute) -> Flow:
         """Return a minute's flow to be changed, and pack the one changed longest ago when too many are open."""

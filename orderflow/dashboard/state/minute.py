@@ -144,7 +144,7 @@ class Flow:
         return flow
 
 
-_FLOW_NAMES: Final = tuple(one.name for one in fields(Flow) if one.name not in ("final", "levels"))
+_FLOW_NAMES: Final = tuple(field.name for field in fields(Flow) if field.name not in ("final", "levels"))
 _flow_values = attrgetter(*_FLOW_NAMES)
 
 
@@ -174,8 +174,8 @@ class Minute:
     def sums(self) -> Sums:
         """Return what the watch list needs of the minute; a third of the work of unpacking it."""
         if self.final and isinstance(self._flow, bytes):
-            found: Sums = _sums_of_values(marshal.loads(zlib.decompress(self._flow))[0])
-            return found
+            sums: Sums = _sums_of_values(marshal.loads(zlib.decompress(self._flow))[0])
+            return sums
         return _sums_of_candle(self.flow.candle(self.instrument, self.start_ms))
 
     def open(self) -> Flow:
@@ -214,9 +214,9 @@ class Profile:
 
 def profile_of(minutes: Iterable[Minute]) -> Profile:
     """Add up the volume of minutes by price."""
-    found = Profile()
+    profile = Profile()
     for minute in minutes:
         flow = minute.flow
         for price, volumes in flow.levels.items():
-            found.add(price, *volumes, gap=flow.spans_gap)
-    return found
+            profile.add(price, *volumes, gap=flow.spans_gap)
+    return profile

@@ -149,7 +149,7 @@ class Rollup:
             end = min(end, session_end)
         candle = traded[0][1]
         if self._minutes > 1:
-            (candle,) = roll_up([one for _, one in traded], self._minutes, start, end)
+            (candle,) = roll_up([minute for _, minute in traded], self._minutes, start, end)
         closed = flows[-1].end_ms >= end or instrument.starts[-1] >= end or instrument.closed_ms >= end
         final = closed and all(flow.final is not None for flow in flows)
         if self._minutes > 1 and not final:
@@ -158,10 +158,10 @@ class Rollup:
         before = self._rows[-1] if self._rows else None
         priced, turnover, squares = 0, 0.0, 0.0
         prices: list[int] = []
-        for flow, one in traded:
+        for flow, minute in traded:
             levels = flow.priced_volumes()
             prices += [price for price, _ in levels]
-            volume, mean, variance = _prices(flow, one, levels)
+            volume, mean, variance = _prices(flow, minute, levels)
             priced += volume
             turnover += mean * volume
             squares += (mean * mean + variance) * volume
@@ -190,16 +190,16 @@ class Rollup:
 
 def outages(rows: Sequence[Row]) -> list[tuple[int, int]]:
     """Return from when to when rows in a row span an outage, in epoch milliseconds."""
-    found: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     for row in rows:
         if not row.gap:
             continue
         start, end = row.candle.start_ms, row.candle.end_ms
-        if found and found[-1][1] == start:
-            found[-1] = (found[-1][0], end)
+        if spans and spans[-1][1] == start:
+            spans[-1] = (spans[-1][0], end)
         else:
-            found.append((start, end))
-    return found
+            spans.append((start, end))
+    return spans
 
 
 def _most(choose: Callable[[float, float], float], one: float | None, other: float | None) -> float | None:

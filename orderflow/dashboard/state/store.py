@@ -159,22 +159,22 @@ class Store:
 
     def rollup(self, key: str, window_minutes: int) -> Rollup:
         """Return the roll-up of one instrument, shared by all viewers that hold it; it goes with the last of them."""
-        found = self._rollups.get((key, window_minutes))
-        if found is None:
-            found = self._rollups[(key, window_minutes)] = Rollup(window_minutes)
-        return found
+        rollup = self._rollups.get((key, window_minutes))
+        if rollup is None:
+            rollup = self._rollups[(key, window_minutes)] = Rollup(window_minutes)
+        return rollup
 
     def gaps_of(self, key: str) -> list[Gap]:
         """Return the gaps that concern an instrument, oldest first."""
-        found = [*self._gaps.get(None, ()), *self._gaps.get(key, ())]
-        return sorted(found, key=lambda gap: gap.from_ms)
+        gaps = [*self._gaps.get(None, ()), *self._gaps.get(key, ())]
+        return sorted(gaps, key=lambda gap: gap.from_ms)
 
     def silence_ms(self, key: str, now_ms: int) -> int | None:
         """Return for how long an instrument of an open market had no update, where that is long; else None."""
-        found = self.instruments.get(key)
-        if found is None or not self._trades(found):
+        instrument = self.instruments.get(key)
+        if instrument is None or not self._trades(instrument):
             return None
-        silence = now_ms - int(found.quote["received_time_ms"])
+        silence = now_ms - int(instrument.quote["received_time_ms"])
         return silence if silence > STALL_MS else None
 
     def trading(self) -> list[Instrument]:
@@ -197,21 +197,21 @@ class Store:
         elif topic == topics.TRADES:
             trade = Trade.from_record(record)
             moment = trade.session_start_ms if trade.session_start_ms is not None else trade.event_time_ms
-            found = self._of_date(trade.instrument_key, trading_date(moment), trade.session_start_ms, trade.session_end_ms)
-            if found is not None and found.add_trade(trade):
-                self._judge(found, trade.price, trade.event_time_ms)
+            instrument = self._of_date(trade.instrument_key, trading_date(moment), trade.session_start_ms, trade.session_end_ms)
+            if instrument is not None and instrument.add_trade(trade):
+                self._judge(instrument, trade.price, trade.event_time_ms)
         elif topic == topics.ORDERFLOW:
             candle = Candle.from_record(record)
-            found = self._of_date(candle.instrument, trading_date(candle.start_ms), None, None)
-            if found is not None and candle.window_minutes == 1:
-                found.add_final(candle)
+            instrument = self._of_date(candle.instrument, trading_date(candle.start_ms), None, None)
+            if instrument is not None and candle.window_minutes == 1:
+                instrument.add_final(candle)
         elif topic == topics.FOOTPRINT:
             start = ms_from_iso(record["window_start"])
-            found = self._of_date(record["instrument"], trading_date(start), None, None)
-            if found is not None:
+            instrument = self._of_date(record["instrument"], trading_date(start), None, None)
+            if instrument is not None:
                 price = in_finest(record["price"], record.get("price_unit"))
                 row = (price, record["buy_volume"], record["sell_volume"], record["unclassified_volume"])
-                found.add_levels(start, (row,))
+                instrument.add_levels(start, (row,))
         elif topic == topics.FEED_EVENTS:
             self._feed_event(record)
 
@@ -242,11 +242,11 @@ class Store:
         if status is not None:
             self.segment_status[key.partition("|")[0]] = status
         start = record.get("session_start_ms")
-        found = self._of_date(key, record["trading_date"], start, record.get("session_end_ms"))
-        if found is not None:
-            found.add_tick(record)
+        instrument = self._of_date(key, record["trading_date"], start, record.get("session_end_ms"))
+        if instrument is not None:
+            instrument.add_tick(record)
             if is_index(key) and record.get("ltp") is not None and record.get("ltt_ms") is not None:
-                self._judge(found, float(record["ltp"]), int(record["ltt_ms"]))
+                self._judge(instrument, float(record["ltp"]), int(record["ltt_ms"]))
 
     def _judge(self, instrument: Instrument, price: float, at_ms: int) -> None:
         """Judge alerts by a trade, or an index's value; values read again at the start do not count."""
@@ -266,17 +266,17 @@ class Store:
     def _of_date(self, key: str, date: str, start_ms: int | None, end_ms: int | None) -> Instrument | None:
         if not date <= trading_date(self.clock_ms() + _FUTURE_MS):
             raise DecodeError("future_time", f"trading date {date}")
-        found = self.instruments.get(key)
-        if found is None:
-            found = self.instruments[key] = Instrument(key)
-        if date > found.date:
-            found.reset(date, start_ms, end_ms)
-        elif date < found.date:
+        instrument = self.instruments.get(key)
+        if instrument is None:
+            instrument = self.instruments[key] = Instrument(key)
+        if date > instrument.date:
+            instrument.reset(date, start_ms, end_ms)
+        elif date < instrument.date:
             self.counts["other_day"] += 1
             return None
-        if found.session_start_ms is None and start_ms is not None:
-            found.session_start_ms, found.session_end_ms = start_ms, end_ms
-        return found
+        if instrument.session_start_ms is None and start_ms is not None:
+            instrument.session_start_ms, instrument.session_end_ms = start_ms, end_ms
+        return instrument
 
     def _feed_event(self, record: Record) -> None:
         event = str(record["event"])

@@ -117,5 +117,5 @@ class PackedTrades:
         for number in range(start // _CHUNK, -(-end // _CHUNK)):
             first = number * _CHUNK
             values = marshal.loads(zlib.decompress(self._chunks[number]))
-            for one in values[max(start - first, 0) : end - first]:
-                yield _trade(self._key, one)
+            for trade in values[max(start - first, 0) : end - first]:
+                yield _trade(self._key, trade)

@@ -43,19 +43,19 @@ class WatchLines:
 
     def newest(self, instrument: Instrument) -> NewestMinutes:
         """Return the last minutes of one instrument."""
-        found = self._newest.get(instrument.key)
-        if found is None:
-            found = self._newest[instrument.key] = NewestMinutes()
-        found.update(instrument)
-        return found
+        minutes = self._newest.get(instrument.key)
+        if minutes is None:
+            minutes = self._newest[instrument.key] = NewestMinutes()
+        minutes.update(instrument)
+        return minutes
 
     def row(self, instrument: Instrument) -> dict[str, Any]:
         """Return the line of one instrument; copy what you change."""
         stamp = (instrument.revision, instrument.tick_revision)
-        found = self._lines.get(instrument.key)
-        if found is None or found[0] != stamp:
-            found = self._lines[instrument.key] = (stamp, watch_row(instrument, self.newest(instrument)))
-        return found[1]
+        line = self._lines.get(instrument.key)
+        if line is None or line[0] != stamp:
+            line = self._lines[instrument.key] = (stamp, watch_row(instrument, self.newest(instrument)))
+        return line[1]
 
 
 def spark(newest: NewestMinutes) -> list[float]:

@@ -51,16 +51,16 @@ def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None
 
     `in_session` is what the calendar says: where the feed is silent in a session, its last word of a closed market is old.
     """
-    found: list[Banner] = []
+    shown: list[Banner] = []
     if store.source_error:
-        found.append(Banner("error", "kafka", f"No data from Kafka: {store.source_error}. Figures are as of the last update."))
+        shown.append(Banner("error", "kafka", f"No data from Kafka: {store.source_error}. Figures are as of the last update."))
     if store.token_trouble is not None:
         at_ms, cause = store.token_trouble
         if "expires in" in cause:
             if now_ms - at_ms < TOKEN_WARNING_MS:
-                found.append(Banner("warning", "token_expiring", _sentence(cause)))
+                shown.append(Banner("warning", "token_expiring", _sentence(cause)))
         elif at_ms > store.last_event.get("connected", 0):
-            found.append(Banner("error", "token", f"No valid Upstox token: {cause}. Daily tokens expire at 03:30 IST."))
+            shown.append(Banner("error", "token", f"No valid Upstox token: {cause}. Daily tokens expire at 03:30 IST."))
     auction = auction_banner(store.instrument(key), now_ms)
     status = store.segment_status.get(key.partition("|")[0])
     open_now = status is None or status in OPEN_STATES
@@ -69,12 +69,12 @@ def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None
         after = f" Next session {day_and_clock(next_open_ms)} IST." if next_open_ms is not None else ""
         otherwise = "Market closed" if auction is None else "Closing auction"
         words = {"PRE_OPEN_START": "Pre-open auction", "PRE_OPEN_END": "Pre-open auction over"}.get(status or "", otherwise)
-        found.append(Banner("info", "closed", f"{words}.{after}"))
-        return found if auction is None else [*found, auction]
-    found += _feed(store, key, now_ms)
+        shown.append(Banner("info", "closed", f"{words}.{after}"))
+        return shown if auction is None else [*shown, auction]
+    shown += _feed(store, key, now_ms)
     if not store.caught_up and not store.source_error:
-        found.append(Banner("info", "catching_up", "Reading the day so far from Kafka …"))
-    return found if auction is None else [*found, auction]
+        shown.append(Banner("info", "catching_up", "Reading the day so far from Kafka …"))
+    return shown if auction is None else [*shown, auction]
 
 
 def auction_banner(instrument: Instrument | None, now_ms: int) -> Banner | None:
@@ -98,38 +98,38 @@ def _feed(store: Store, key: str, now_ms: int) -> list[Banner]:
     """Return what is wrong with the updates of an instrument, then with streamers that serve others."""
     serving = store.streamers.serving(store.instrument(key))
     failing = store.streamers.failing(store.trading(), now_ms)
-    found: list[Banner] = []
+    shown: list[Banner] = []
     if serving is not None and serving.disconnected:
         since = clock(serving.lost_ms)
-        found.append(
+        shown.append(
             Banner("error", "disconnected", f"The feed has been disconnected since {since} IST; it reconnects by itself.")
         )
     elif store.last_update_ms is None:
         if store.caught_up:
-            found.append(Banner("info", "waiting", "Connected to Kafka; no update has come from the feed yet."))
+            shown.append(Banner("info", "waiting", "Connected to Kafka; no update has come from the feed yet."))
     elif serving is not None and serving.update_ms and now_ms - serving.update_ms > STALL_MS:
         silence = span((now_ms - serving.update_ms) // 1000)
         dead = serving.heartbeat_ms and now_ms - serving.heartbeat_ms > STALL_MS
         more = " The streamer sends no heartbeat either: see its log." if dead else ""
-        found.append(Banner("warning", "stalled", f"Feed stalled: no update for {silence}. Prices shown are old.{more}"))
+        shown.append(Banner("warning", "stalled", f"Feed stalled: no update for {silence}. Prices shown are old.{more}"))
     elif (silent_ms := store.silence_ms(key, now_ms)) is not None:
         at = clock(now_ms - silent_ms)
         words = f"No update of this instrument for {span(silent_ms // 1000)}; its price is as of {at} IST. Others are updated."
-        found.append(Banner("info", "quiet", words))
+        shown.append(Banner("info", "quiet", words))
     mine = serving.name if serving is not None else None
     others = {name: count for name, count in failing.items() if name != mine}
     if others:
         names, count = ", ".join(sorted(others)), sum(others.values())
         of_all = f"{count} of {len(store.instruments)} instruments"
-        found.append(
+        shown.append(
             Banner("warning", "streamer", f"Streamer {names} sends nothing: prices of {of_all} are old, greyed in the list.")
         )
-    return found
+    return shown
 
 
-def live_trouble(found: list[Banner]) -> list[Banner]:
+def live_trouble(shown: list[Banner]) -> list[Banner]:
     """Return those of the running day's banners that a viewer of another day must see too: alerts depend on the feed."""
-    return [Banner(one.level, one.code, f"Live: {one.text}") for one in found if one.code in TROUBLE]
+    return [Banner(banner.level, banner.code, f"Live: {banner.text}") for banner in shown if banner.code in TROUBLE]
 
 
 def _sentence(text: str) -> str:

@@ -66,9 +66,9 @@ class Wish:
 
 def _number(value: Any, default: float) -> float:
     with contextlib.suppress(TypeError, ValueError):
-        found = float(value)
-        if abs(found) < 1e18:
-            return found
+        number = float(value)
+        if abs(number) < 1e18:
+            return number
     return default
 
 
@@ -84,20 +84,20 @@ def answer(sessions: Sessions, wish: Wish) -> dict[str, Any]:
     with sessions.store.lock:
         held_date = live.date if live is not None else ""
         rows = list(sessions.store.rollup(key, minutes).rows(live)) if live is not None and held_date and held_date <= day else []
-        found = _before(rows, wish.before_ms)
-        if found:
-            part = _part(found[-wish.count :], wish, sessions.marked)
-    if found:
-        return _whole(wish, held_date, part, live=True, more=len(found) > wish.count or _any_before(sessions, held_date))
+        earlier = _before(rows, wish.before_ms)
+        if earlier:
+            part = _part(earlier[-wish.count :], wish, sessions.marked)
+    if earlier:
+        return _whole(wish, held_date, part, live=True, more=len(earlier) > wish.count or _any_before(sessions, held_date))
     stored = [date for date in sessions.stored_dates() if date <= day and date != held_date]
     for tried, date in enumerate(reversed(stored)):
         if tried == EMPTY_DAYS_MOST:
             break
         store = sessions.past_candles(key, date)
-        found = _before(_rows(store, key, minutes), wish.before_ms)
-        if found:
-            more = len(found) > wish.count or tried + 1 < len(stored)
-            return _whole(wish, date, _part(found[-wish.count :], wish, sessions.marked), live=False, more=more)
+        earlier = _before(_rows(store, key, minutes), wish.before_ms)
+        if earlier:
+            more = len(earlier) > wish.count or tried + 1 < len(stored)
+            return _whole(wish, date, _part(earlier[-wish.count :], wish, sessions.marked), live=False, more=more)
     return _whole(wish, None, _part([], wish, sessions.marked), live=False, more=False)
 
 

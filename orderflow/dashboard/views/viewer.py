@@ -293,18 +293,18 @@ class Viewer:
     def _banner_list(self, seen: Shown, now_ms: int) -> list[dict[str, Any]]:
         key = self.view.instrument
         directory = self._directory
-        found = banners.banners(
+        shown = banners.banners(
             self._live, key, now_ms, directory.next_open_ms(key, now_ms), in_session=directory.in_session(key, now_ms)
         )
         if self.store is not self._live:
-            found = [*banners.past_banners(self.store, self.view.date or "", seen.candles), *banners.live_trouble(found)]
+            shown = [*banners.past_banners(self.store, self.view.date or "", seen.candles), *banners.live_trouble(shown)]
             gaps = [Gap(from_ms, to_ms, key, None) for from_ms, to_ms in seen.outages]
         else:
             gaps = self.store.gaps_of(key)
         if seen.candles:
             gap = banners.gap_banner(gaps, seen.from_ms, seen.to_ms)
-            found = [*found, gap] if gap is not None else found
-        return [asdict(banner) for banner in found]
+            shown = [*shown, gap] if gap is not None else shown
+        return [asdict(banner) for banner in shown]
 
 
 def _from(rows: Sequence[Row], start_ms: int) -> list[Row]:

@@ -99,32 +99,32 @@ class Webhook:
         self._waiting.put(None)
         self._thread.join(5)
 
-    def fired(self, one: Fired) -> None:
+    def fired(self, alert: Fired) -> None:
         """Post an alert soon, if its rule asks for it; return at once. Beyond `WAITING_MOST` they are dropped, and counted."""
-        if not one.rule.webhook:
+        if not alert.rule.webhook:
             return
         try:
-            self._waiting.put_nowait(one)
+            self._waiting.put_nowait(alert)
         except queue.Full:
             self.failures += 1
 
-    def body(self, one: Fired) -> dict[str, Any]:
+    def body(self, alert: Fired) -> dict[str, Any]:
         """Return what is posted."""
-        symbol = self._symbol(one.rule.key)[0]
-        at = datetime.fromtimestamp(one.at_ms / 1000, UTC).astimezone(IST)
+        symbol = self._symbol(alert.rule.key)[0]
+        at = datetime.fromtimestamp(alert.at_ms / 1000, UTC).astimezone(IST)
         return {
-            "text": f"{symbol}: {one.words} at {at:%H:%M:%S} IST",
-            "instrument": one.rule.key,
+            "text": f"{symbol}: {alert.words} at {at:%H:%M:%S} IST",
+            "instrument": alert.rule.key,
             "symbol": symbol,
-            "kind": one.rule.kind,
-            "value": one.rule.value,
-            "price": one.price,
+            "kind": alert.rule.kind,
+            "value": alert.rule.value,
+            "price": alert.price,
             "time": at.isoformat(timespec="milliseconds"),
         }
 
     def _run(self) -> None:
-        while (one := self._waiting.get()) is not None:
-            self._post(orjson.dumps(self.body(one)))
+        while (alert := self._waiting.get()) is not None:
+            self._post(orjson.dumps(self.body(alert)))
 
     def _post(self, body: bytes) -> None:
         request = urllib.request.Request(self._address, body, {"Content-Type": "application/json"})

@@ -141,13 +141,13 @@ class Connection:
         store, problem, changed = self._hub.store, None, False
         add, remove = message.get("add"), message.get("remove")
         try:
-            rules = [Rule.parse(one) for one in add] if isinstance(add, list) else []
-            gone = [one for one in remove if isinstance(one, str)] if isinstance(remove, list) else []
+            rules = [Rule.parse(rule) for rule in add] if isinstance(add, list) else []
+            gone = [rule_id for rule_id in remove if isinstance(rule_id, str)] if isinstance(remove, list) else []
             if rules or gone:
                 with store.lock:
-                    found = {rule.key: store.instrument(rule.key) for rule in rules}
+                    instruments = {rule.key: store.instrument(rule.key) for rule in rules}
                     known = store.caught_up  # while the day is read again, a price is not the last one
-                    prices = {key: one.last_price for key, one in found.items() if one is not None and known}
+                    prices = {key: held.last_price for key, held in instruments.items() if held is not None and known}
                 store.alerts.change(viewer, rules, gone, prices)
                 changed = True
         except OrderflowError as error:

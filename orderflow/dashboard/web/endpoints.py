@@ -59,7 +59,7 @@ def add(server: FastAPI, store: Store, hub: Hub) -> None:
     @server.get("/api/instruments")
     def instruments() -> list[dict[str, Any]]:
         with store.lock:
-            return [{**one, "date": _date(store, one["key"])} for one in hub.listing()]
+            return [{**listing, "date": _date(store, listing["key"])} for listing in hub.listing()]
 
     # A poll's viewer is gone when the next comes; what its view was computed from goes only with the last that holds it.
     polled: deque[Viewer] = deque(maxlen=POLLS_HELD)
@@ -79,8 +79,8 @@ def add(server: FastAPI, store: Store, hub: Hub) -> None:
 
     @server.get("/api/older")
     def earlier(request: Request) -> Response:
-        found = older.answer(hub, older.Wish.parse(request.query_params, hub.default_instrument()))
-        return Response(orjson.dumps(found), media_type="application/json")
+        answer = older.answer(hub, older.Wish.parse(request.query_params, hub.default_instrument()))
+        return Response(orjson.dumps(answer), media_type="application/json")
 
     @server.get("/api/candles")
     def candles(instrument: str = "", n: int = 1, date: str = "") -> list[dict[str, Any]]:
@@ -90,8 +90,8 @@ def add(server: FastAPI, store: Store, hub: Hub) -> None:
     @server.get("/api/trades")
     def trades(instrument: str = "", limit: int = 400) -> list[dict[str, Any]]:
         with store.lock:
-            found = store.instrument(instrument or hub.default_instrument())
-            entries = found.tape.newest(limit=max(limit, 1)) if found is not None else []
+            held = store.instrument(instrument or hub.default_instrument())
+            entries = held.tape.newest(limit=max(limit, 1)) if held is not None else []
         return [{**trade.to_record(), "big": big} for _, trade, big in reversed(entries)]
 
     @server.get("/api/footprint")
@@ -128,13 +128,13 @@ def _rows(store: Store, hub: Hub, key: str, n: int, date: str) -> list[Row]:
     key = key or hub.default_instrument()
     source = _store(store, hub, key, date)
     with source.lock:
-        found = source.instrument(key)
-        return list(Rollup(min(max(n, 1), 375)).rows(found)) if found is not None else []
+        instrument = source.instrument(key)
+        return list(Rollup(min(max(n, 1), 375)).rows(instrument)) if instrument is not None else []
 
 
 def _date(store: Store, key: str) -> str | None:
-    found = store.instrument(key)
-    return found.date or None if found is not None else None
+    instrument = store.instrument(key)
+    return instrument.date or None if instrument is not None else None
 
 
 def _quantile(ordered: list[float], share: float) -> float | None:

@@ -21,9 +21,9 @@ class PageFiles:
     """All files in memory, compressed once; `digest` names them all, so that modules import one another by relative paths."""
 
     def __init__(self) -> None:
-        found = {path.relative_to(PAGE).as_posix(): path for path in sorted(PAGE.rglob("*")) if path.suffix in _TYPES}
-        found[_PLOTLY_NAME] = PLOTLY
-        contents = {name: path.read_bytes() for name, path in found.items()}
+        files = {path.relative_to(PAGE).as_posix(): path for path in sorted(PAGE.rglob("*")) if path.suffix in _TYPES}
+        files[_PLOTLY_NAME] = PLOTLY
+        contents = {name: path.read_bytes() for name, path in files.items()}
         contents["palette.css"] = stylesheet().encode()
         self._compressed = {name: gzip.compress(content, 9, mtime=0) for name, content in contents.items()}
         digest = hashlib.sha256()

@@ -121,7 +121,7 @@ class Hub:
 
     def note_latencies(self, latencies: Sequence[Any]) -> None:
         """Keep what a browser measured, in milliseconds; anything else is ignored."""
-        self.latencies.extend(float(one) for one in latencies[:100] if isinstance(one, int | float) and 0 <= one < 1e6)
+        self.latencies.extend(float(value) for value in latencies[:100] if isinstance(value, int | float) and 0 <= value < 1e6)
 
     async def serve(self, socket: WebSocket) -> None:
         """Serve one viewer until it leaves."""
@@ -144,7 +144,7 @@ class Hub:
 
     async def alerts_changed(self, by: Connection) -> None:
         """Tell the other pages of a viewer its rules."""
-        for other in [one for one in self._connections if one is not by and one.viewer == by.viewer]:
+        for other in [connection for connection in self._connections if connection is not by and connection.viewer == by.viewer]:
             with contextlib.suppress(WebSocketDisconnect, RuntimeError):
                 await other.tell_alerts()
 
@@ -158,7 +158,7 @@ class Hub:
                 asyncio.run_coroutine_threadsafe(self._tell_fired(fired), self._loop)
 
     async def _tell_fired(self, fired: Fired) -> None:
-        for connection in [one for one in self._connections if one.viewer == fired.viewer]:
+        for connection in [page for page in self._connections if page.viewer == fired.viewer]:
             with contextlib.suppress(WebSocketDisconnect, RuntimeError):
                 await connection.tell_fired(fired)
 

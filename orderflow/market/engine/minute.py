@@ -285,7 +285,7 @@ def _levels(instrument: str, sums: _Sums, low: float | None, high: float | None)
     levels: dict[int, list[int]] = {}
     for number, volumes in zip(numbers, sums.levels.values(), strict=False):
         known = levels.get(number)
-        levels[number] = volumes if known is None else [one + other for one, other in zip(known, volumes, strict=True)]
+        levels[number] = volumes if known is None else [before + added for before, added in zip(known, volumes, strict=True)]
     number_of = dict(zip(prices, numbers, strict=True)) if moved else {}
     for last, price, buy, sell in moved:
         level, at_last = levels.setdefault(number_of[price], [0, 0, 0]), levels[number_of[last]]

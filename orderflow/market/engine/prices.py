@@ -25,21 +25,21 @@ def elsewhere(tick: Tick, buy: int, sell: int) -> Elsewhere:
     if price is None or not 0 < last < volume:
         return NOWHERE_ELSE
     rest, bid, ask = volume - last, tick.prev_bid, tick.prev_ask
-    found: Elsewhere = NOWHERE_ELSE
+    bookings: Elsewhere = NOWHERE_ELSE
     if buy >= sell:
         if sell and bid is not None and bid < price:
             smaller = sell if sell < rest else rest
-            found, rest = ((bid, 0, smaller),), rest - smaller
+            bookings, rest = ((bid, 0, smaller),), rest - smaller
         if ask is not None and ask < price:
             queue = min(tick.prev_ask_quantity or 0, rest, buy)
             if queue > 0:
-                found = (*found, (ask, queue, 0))
+                bookings = (*bookings, (ask, queue, 0))
     else:
         if buy and ask is not None and ask > price:
             smaller = buy if buy < rest else rest
-            found, rest = ((ask, smaller, 0),), rest - smaller
+            bookings, rest = ((ask, smaller, 0),), rest - smaller
         if bid is not None and bid > price:
             queue = min(tick.prev_bid_quantity or 0, rest, sell)
             if queue > 0:
-                found = (*found, (bid, 0, queue))
-    return found
+                bookings = (*bookings, (bid, 0, queue))
+    return bookings
