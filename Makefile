@@ -97,6 +97,7 @@ check: $(VENV)/.tools ## Format, lint, types of Python and of the page, shell sc
 	$(PYTHON) -m ruff format --check .
 	$(PYTHON) -m ruff check .
 	$(PYTHON) -m mypy
+	$(PYTHON) -m docs.reference --check
 	$(dir $(PYTHON))shellcheck deploy/*.sh deploy/install-* deploy/fetch-artifacts deploy/check-* deploy/launch/* deploy/health/* bin/*
 	$(dir $(PYTHON))yamllint --strict docker-compose.yml deploy/compose.secrets.yml deploy/compose.secure.yml .yamllint.yml
 	$(dir $(PYTHON))hadolint Dockerfile

@@ -102,7 +102,11 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
     """
     explicit = {key: value for key, value in (os.environ if environ is None else environ).items() if value.strip()}
     path = env_file or Path(explicit.get("ENV_FILE", ".env"))
-    read = _Reader({**_from_file(path), **explicit})
+    return settings_of(Reader({**_from_file(path), **explicit}))
+
+
+def settings_of(read: Reader) -> Settings:
+    """Build the settings from the look-ups of `read`; each setting is looked up once, whatever the values of others."""
     health_port = read.integer("HEALTH_PORT", 9100, least=0, most=65535)
     token = read.text("UPSTOX_ACCESS_TOKEN", "")
     feed_mode = read.choice("UPSTOX_FEED_MODE", "full", FEED_MODES)
@@ -131,12 +135,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
             sasl_mechanism=read.choice("KAFKA_SASL_MECHANISM", "SCRAM-SHA-512", SASL_MECHANISMS),
             sasl_username=read.text("KAFKA_SASL_USERNAME", ""),
             sasl_password_file=read.path("KAFKA_SASL_PASSWORD_FILE"),
-            tls=TlsFiles(
-                "KAFKA_SSL",
-                read.path("KAFKA_SSL_CA_FILE"),
-                read.path("KAFKA_SSL_CERTIFICATE_FILE"),
-                read.path("KAFKA_SSL_KEY_FILE"),
-            ),
+            tls=read.tls("KAFKA_SSL"),
         ),
         kafka_partitions=read.integer("KAFKA_PARTITIONS", 2, least=1),
         kafka_retention_hours=read.integer("KAFKA_RETENTION_HOURS", 168, least=1),
@@ -147,12 +146,7 @@ def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None)
             hosts=read.text("ZOOKEEPER_HOSTS", "zookeeper:2181"),
             username=read.text("ZOOKEEPER_USERNAME", ""),
             password_file=read.path("ZOOKEEPER_PASSWORD_FILE"),
-            tls=TlsFiles(
-                "ZOOKEEPER_SSL",
-                read.path("ZOOKEEPER_SSL_CA_FILE"),
-                read.path("ZOOKEEPER_SSL_CERTIFICATE_FILE"),
-                read.path("ZOOKEEPER_SSL_KEY_FILE"),
-            ),
+            tls=read.tls("ZOOKEEPER_SSL"),
         ),
         namenode_url=read.text("NAMENODE_URL", "hdfs://namenode:9000").rstrip("/"),
         hdfs=HdfsCluster(
@@ -237,8 +231,8 @@ def _from_file(path: Path) -> dict[str, str]:
     return {key: value for key, value in values.items() if value and value.strip()}
 
 
-class _Reader:
-    """Typed look-ups whose errors name the variable and a cure."""
+class Reader:
+    """Typed look-ups whose errors name the variable and a cure; docs/reference.py records them for the page of settings."""
 
     def __init__(self, values: Mapping[str, str]) -> None:
         self._values = values
@@ -249,6 +243,9 @@ class _Reader:
     def path(self, name: str) -> Path | None:
         value = self._values.get(name, "").strip()
         return Path(value).expanduser() if value else None
+
+    def tls(self, prefix: str) -> TlsFiles:
+        return TlsFiles(prefix, *(self.path(f"{prefix}_{name}_FILE") for name in ("CA", "CERTIFICATE", "KEY")))
 
     def names(self, name: str, default: str) -> tuple[str, ...]:
         names = tuple(dict.fromkeys(part.strip() for part in self.text(name, default).split(",") if part.strip()))
