@@ -1,4 +1,15 @@
-"""Which Kafka offsets a date's directory holds: those that its names, its lists and its compacted files declare."""
+"""Which Kafka offsets a date's directory holds: those that its names, its lists and its compacted files declare.
+
+A batch that is stored again, after a failure or with another checkpoint, has offsets that the directory holds already:
+
+    file                                            declares, of upstox_ticks-0a1b2c3d-p0
+    upstox_ticks-0a1b2c3d-p0_100-149.parquet        100–149                   in its name
+    upstox_ticks-0a1b2c3d-x5f….parquet              150–159, 163–170          in _offsets-5f….json beside it
+    compact-….parquet                               0–99                      in _covered.json, which outlives the batch files
+    a batch with 140–180                            stores 160–162 and 171–180
+
+Rows that were rejected leave holes, so that they can be stored later at their own offsets (`orderflow/rejects.py`).
+"""
 
 from __future__ import annotations
 

@@ -4,6 +4,18 @@ HDFS renames one directory atomically, not two. So a swap is announced by a mark
 files the sink added meanwhile follow into the new one, which is renamed into place. In between, a few milliseconds, the
 date is absent: readers get an error and retry, the sink waits. Whoever finds a marker whose owner seems dead finishes the
 swap; several may do so at once.
+
+A compaction of 15 December replaces the batches b1 and b2 by c, while the sink adds b3 (below `/trading`):
+
+    step                            ticks/date=2025-12-15   _staging/new   _staging/replaced/ticks-…   marker
+    0  c is written                 b1 b2                   c              –                           –
+    1  a marker announces it        b1 b2 b3                c              –                           ✓
+    2  the day moves to replaced    (absent)                c              b1 b2 b3                    ✓
+    3  what was added follows       (absent)                c b3           b1 b2                       ✓
+    4  new moves to the day         c b3                    –              b1 b2                       ✓
+    5  b1, b2 go to the trash       c b3                    –              (empty)                     –
+
+Each step is one rename, which fails when it was done before: so any process can go on from any of them.
 """
 
 from __future__ import annotations
