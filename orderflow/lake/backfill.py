@@ -14,11 +14,12 @@ import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
 from orderflow.lake.catalogue import SETTLED_MS, stored_instruments
-from orderflow.lake.exchange_candles import ExchangeCandles, ExchangeMinute, backfill_candle
+from orderflow.lake.exchange_candles import ExchangeCandles, ExchangeMinute
 from orderflow.lake.history import History, check_period
 from orderflow.lake.layout import CANDLES, LakeError, arrow_schema
 from orderflow.lake.maintenance import LakeFiles
-from orderflow.lake.reconciliation import Reconciliation, reconcile, without_outages
+from orderflow.lake.reconciliation import Reconciliation, reconcile
+from orderflow.lake.repair import backfill_candle, without_outages
 from orderflow.market.candle import Candle
 from orderflow.market.day_so_far import COMPLETE_MS, WITHOUT_TICKS
 from orderflow.market.times import IST, iso_from_ms

@@ -11,14 +11,9 @@ from typing import Any
 from urllib.parse import quote
 
 import requests
-from msgspec.structs import replace
 
 from orderflow.lake.layout import LakeError
-from orderflow.market.candle import Candle
-from orderflow.market.confidence import grade
-from orderflow.market.day_so_far import exchange_candle
 from orderflow.market.errors import DecodeError
-from orderflow.market.tick import Bar
 from orderflow.market.times import iso_from_ms, ms_from_iso
 
 
@@ -81,31 +76,6 @@ class ExchangeCandles:
             return [_minute(row) for row in answer.json()["data"]["candles"]]
         except (ValueError, KeyError, TypeError, IndexError, DecodeError) as error:
             raise LakeError(f"Upstox's candles of {instrument_key} do not match its documentation: {error}") from error
-
-
-def backfill_candle(instrument_key: str, minute: ExchangeMinute) -> Candle:
-    """Return the candle of a minute of which no update was seen."""
-    bar = Bar(minute.start_ms, minute.open, minute.high, minute.low, minute.close, minute.volume)
-    return exchange_candle(instrument_key, bar, "backfill")
-
-
-def replaced_candle(candle: Candle, minute: ExchangeMinute | None) -> Candle:
-    """Return a stored candle with the exchange's prices and volume (none without such a minute); who bought and sold stays."""
-    classified = candle.buy_volume + candle.sell_volume
-    volume = 0 if minute is None else minute.volume
-    total = max(volume, classified)
-    changed = replace(
-        candle,
-        total_volume=total,
-        unclassified_volume=total - classified,
-        confidence=None if candle.delta_band is None else grade(candle.delta_band, total, classified),
-        exchange_bar=minute is not None and total == volume,
-        gap=candle.gap or total > candle.total_volume,
-        source="backfill",
-    )
-    if minute is None:
-        return changed
-    return replace(changed, open=minute.open, high=minute.high, low=minute.low, close=minute.close)
 
 
 def _months(first: str, last: str) -> Iterator[tuple[str, str]]:

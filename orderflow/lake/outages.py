@@ -12,7 +12,7 @@ from pyspark.sql import functions as F
 from orderflow.lake.compaction import FILE_IS_GONE, DayChangedError, DayRewriter, StoredMeanwhileError
 from orderflow.lake.exchange_candles import ExchangeMinute
 from orderflow.lake.layout import CANDLES, FOOTPRINT, Table, spark_schema
-from orderflow.lake.reconciliation import levels_within, without_outages
+from orderflow.lake.repair import levels_within, without_outages
 from orderflow.market.candle import Candle
 
 ATTEMPTS = 3

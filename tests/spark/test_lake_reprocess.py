@@ -14,11 +14,12 @@ from ticks import KEY, OPEN, quiet_tick, trade_tick
 
 from orderflow.lake.backfill import store_missing
 from orderflow.lake.catalogue import report
-from orderflow.lake.exchange_candles import ExchangeMinute, backfill_candle
+from orderflow.lake.exchange_candles import ExchangeMinute
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError, Table
 from orderflow.lake.maintenance import LakeFiles
 from orderflow.lake.outages import replace_outages
+from orderflow.lake.repair import backfill_candle
 from orderflow.market.tick import Bar, Tick
 from orderflow.reprocess import reprocess
 from orderflow.settings import Settings, load

@@ -204,7 +204,7 @@ ABOVE = {
         "web.endpoints",
         "web.hub",
     },
-    "lake": {"backfill", "day_commands", "derived", "exchange_candles"},
+    "lake": {"backfill", "day_commands", "derived"},
     "market": {
         "engine.instrument",
         "engine.messages",

@@ -13,8 +13,8 @@ import upstox_client
 from ticks import KEY, OPEN, bar_of, trade_tick
 from upstox_client.rest import ApiException
 
-from orderflow.lake.exchange_candles import ExchangeMinute, backfill_candle
-from orderflow.lake.reconciliation import without_outages
+from orderflow.lake.exchange_candles import ExchangeMinute
+from orderflow.lake.repair import backfill_candle, without_outages
 from orderflow.market.candle import Candle
 from orderflow.market.day_so_far import EXCHANGE, exchange_candle
 from orderflow.market.engine.minute import FinalMinute

@@ -20,12 +20,13 @@ from msgspec.structs import replace
 from orderflow.__main__ import main
 from orderflow.lake import backfill
 from orderflow.lake.backfill import asked_for, store_missing
-from orderflow.lake.exchange_candles import ExchangeCandles, ExchangeMinute, backfill_candle
+from orderflow.lake.exchange_candles import ExchangeCandles, ExchangeMinute
 from orderflow.lake.export import export
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, TICKS, LakeError, Table, arrow_schema
 from orderflow.lake.maintenance import LakeFiles
-from orderflow.lake.reconciliation import levels_within, reconcile, without_outages
+from orderflow.lake.reconciliation import reconcile
+from orderflow.lake.repair import backfill_candle, levels_within, without_outages
 from orderflow.lake.retention import expired
 from orderflow.market.candle import Candle
 from orderflow.settings import Settings, load
