@@ -4,6 +4,7 @@ from functools import partial
 
 from orderflow import logs
 from orderflow.broker.topic_identity import topic_extent
+from orderflow.day_close import day_close
 from orderflow.health import HealthServer
 from orderflow.lake.compaction import Upkeep
 from orderflow.lake.layout import TICKS
@@ -35,7 +36,8 @@ def main() -> int:
     watch = QueryWatch(spark, {TICKS.name: start})
     with HealthServer(settings.health_host, settings.health_port, watch.health):
         kept = {"keep_days": settings.lake_keep_days, "keep_bytes": settings.lake_keep_bytes}
-        upkeep = Upkeep(spark, settings.namenode_url, (TICKS,), trash_hours=settings.lake_trash_hours, **kept)
+        close, trash_hours = day_close(spark, settings), settings.lake_trash_hours
+        upkeep = Upkeep(spark, settings.namenode_url, (TICKS,), trash_hours=trash_hours, close=close, **kept)
         return watch.wait(upkeep, upkeep.finish_swaps)
 
 

@@ -2,82 +2,125 @@
 
 from __future__ import annotations
 
+import logging
 import time
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from typing import Final
 
 from pyspark.errors import PySparkException
 from pyspark.sql import SparkSession
 from pyspark.sql import functions as F
 
-from orderflow.lake.compaction import FILE_IS_GONE, DayChangedError, DayRewriter, StoredMeanwhileError
+from orderflow.lake.compaction import FILE_IS_GONE, DayChangedError, DayRewriter, Rewritten, StoredMeanwhileError
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError
 from orderflow.processing import reprocess as recomputation
+from orderflow.processing.reprocess import Difference
 from orderflow.processing.spark_session import spark_session
 from orderflow.settings import Settings
 
 ATTEMPTS: Final = 3
 
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Recomputed:
+    """How one table of a date differs from its recomputation, and the rewrite that applied it; None when none did."""
+
+    table: str
+    difference: Difference
+    rewritten: Rewritten | None
+
 
 def run(settings: Settings, date: str, *, apply: bool) -> int:
-    """Print the difference of candles and footprint of `date`, and apply it unless `dry_run`; returns the exit code.
+    """Print the difference of candles and footprint of `date`, and apply it if asked to; returns the exit code.
 
-    Of today only minutes older than twice the watermark are taken, counted from the newest stored tick where that is earlier:
-    younger ones are the stream's to finish, or not all their ticks are stored yet.
-
-    Raises LakeError when no ticks of the date are stored, or the day kept changing under it.
+    Raises as `reprocess` does.
     """
     spark = spark_session(settings, f"reprocess-{date}", settings.session_cores)
     try:
-        for attempt in range(1, ATTEMPTS + 1):
-            try:
-                return reprocess(spark, settings, date, apply=apply)
-            except (DayChangedError, StoredMeanwhileError) as error:
-                if attempt == ATTEMPTS:
-                    raise
-                print(f"{error}; recomputing")
-            except PySparkException as error:
-                if attempt == ATTEMPTS or not any(sign in str(error) for sign in FILE_IS_GONE):
-                    raise
-                print(f"files of {date} were compacted meanwhile; recomputing")
-        raise AssertionError("every attempt returns or raises")
+        for line in lines(date, reprocess(spark, settings, date, apply=apply)):
+            print(line)
     finally:
         spark.stop()
+    return 0
 
 
-def reprocess(spark: SparkSession, settings: Settings, date: str, *, apply: bool) -> int:
-    """Do what `run` says once. Raises DayChangedError or StoredMeanwhileError when storage came in between."""
+def lines(date: str, found: Iterable[Recomputed]) -> Iterator[str]:
+    """Yield what a person reads of a recomputation."""
+    tables = list(found)
+    for each in tables:
+        yield f"{each.table} {date}: {each.difference}"
+        for example in each.difference.examples:
+            yield f"    {example}"
+        if each.rewritten is not None:
+            yield f"{each.table} {date}: applied, {each.rewritten}"
+    if not any(each.difference.to_apply for each in tables):
+        yield "nothing to apply"
+    elif all(each.rewritten is None for each in tables):
+        yield "not applied: leave out --dry-run to apply it"
+
+
+def reprocess(
+    spark: SparkSession, settings: Settings, date: str, *, apply: bool, over: bool = False
+) -> tuple[Recomputed, Recomputed]:
+    """Recompute candles and footprint of `date`, in this order, and apply the difference if asked to.
+
+    Of today only minutes older than twice the watermark are taken, counted from the newest stored tick where that is earlier:
+    younger ones are the stream's to finish, or not all their ticks are stored yet. With `over`, which says that trading is
+    over and stored, all minutes are.
+
+    Raises LakeError when no ticks of the date are stored, or the day kept changing under it.
+    """
+    for attempt in range(1, ATTEMPTS + 1):
+        try:
+            return _once(spark, settings, date, apply=apply, over=over)
+        except (DayChangedError, StoredMeanwhileError) as error:
+            if attempt == ATTEMPTS:
+                raise
+            log.info("%s; recomputing", error)
+        except PySparkException as error:
+            if attempt == ATTEMPTS or not any(sign in str(error) for sign in FILE_IS_GONE):
+                raise
+            log.info("files of %s were compacted meanwhile; recomputing", date)
+    raise AssertionError("every attempt returns or raises")
+
+
+def _once(spark: SparkSession, settings: Settings, date: str, *, apply: bool, over: bool) -> tuple[Recomputed, Recomputed]:
+    """Do it once. Raises DayChangedError or StoredMeanwhileError when storage came in between."""
     rewriter = DayRewriter(spark, settings.namenode_url)
     ticks = rewriter.rows(TICKS, date)
-    newest_tick_ms = ticks.agg(F.max("feed_time_ms")).collect()[0][0]
+    newest_tick_ms, count = ticks.agg(F.max("feed_time_ms"), F.count("*")).collect()[0]
     if newest_tick_ms is None:
         raise LakeError(f"no ticks of {date} are stored; python -m orderflow lake lists the days that are")
     candles, footprint = rewriter.rows(CANDLES, date), rewriter.rows(FOOTPRINT, date)
     lengths = {row["window_minutes"] for row in candles.select("window_minutes").distinct().collect()}
     wanted = tuple(sorted({1, *settings.windows, *lengths}))
-    new_candles, new_footprint = recomputation.recompute(ticks, settings, wanted)
+    messages = recomputation.messages(ticks, count, settings, wanted).cache()
+    new_candles, new_footprint = recomputation.rows(messages)
     now_ms = int(time.time() * 1000)
-    final_ms = recomputation.final_before(date, now_ms, newest_tick_ms, settings.watermark_seconds)
+    final_ms = now_ms
+    if not over:
+        final_ms = recomputation.final_before(date, now_ms, newest_tick_ms, settings.watermark_seconds)
     if final_ms < now_ms:
         final = F.unix_millis(F.to_timestamp("window_end")) <= final_ms
         new_candles, new_footprint = new_candles.where(final), new_footprint.where(final)
     reached = recomputation.reach(ticks)
     by_candle = recomputation.judged_candles(candles, new_candles, reached, final_ms).cache()
     by_level = recomputation.judged_footprint(footprint, new_footprint, by_candle).cache()
-    judgements = (
-        (CANDLES, by_candle, recomputation.difference(by_candle, recomputation.CANDLE_KEY)),
-        (FOOTPRINT, by_level, recomputation.difference(by_level, recomputation.FOOTPRINT_KEY)),
-    )
-    for table, judgement, difference in judgements:
-        print(f"{table.name} {date}: {difference}")
-        for example in difference.examples:
-            print(f"    {example}")
-        if difference.to_apply and apply:
-            rewritten = rewriter.replace(table, date, recomputation.merged(judgement))
-            print(f"{table.name} {date}: applied, {rewritten}")
-    by_level.unpersist()
-    by_candle.unpersist()
-    if not any(difference.to_apply for _, _, difference in judgements):
-        print("nothing to apply")
-    elif not apply:
-        print("not applied: leave out --dry-run to apply it")
-    return 0
+    try:
+        # Both are compared before either is rewritten: a rewrite takes the files away that they are read from.
+        differences = (
+            recomputation.difference(by_candle, recomputation.CANDLE_KEY),
+            recomputation.difference(by_level, recomputation.FOOTPRINT_KEY),
+        )
+        recomputed = []
+        for table, judgement, difference in zip((CANDLES, FOOTPRINT), (by_candle, by_level), differences, strict=True):
+            applied = apply and difference.to_apply
+            rewritten = rewriter.replace(table, date, recomputation.merged(judgement)) if applied else None
+            recomputed.append(Recomputed(table.name, difference, rewritten))
+        return recomputed[0], recomputed[1]
+    finally:
+        for cached in (by_level, by_candle, messages):
+            cached.unpersist()

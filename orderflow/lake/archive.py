@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
+from orderflow.lake import facts
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, TICKS
 from orderflow.market.candle import Candle
+from orderflow.market.closed_day import ClosedDay
 from orderflow.market.trade import Trade
 
 _BATCH: Final = 4096
@@ -23,6 +25,11 @@ class DayArchive:
     def dates(self) -> list[str]:
         """Return the trading dates with ticks or candles, oldest first."""
         return sorted({*self._history.dates(TICKS), *self._history.dates(CANDLES)})
+
+    def closed_days(self) -> dict[str, ClosedDay]:
+        """Return how stored days were closed, by date."""
+        days = facts.catalogue(self._history)
+        return {date: closed for date, day in days.items() if (closed := day.closed_day) is not None}
 
     def candles(self, instrument_key: str, date: str, n: int) -> list[Candle]:
         """Return the final candles of n minutes of one day, oldest first."""

@@ -14,7 +14,7 @@ import requests
 
 from orderflow.clusters import HdfsCluster
 from orderflow.lake.history import History
-from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError
+from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError, Table
 from orderflow.lake.verification import (
     CANDLE_COLUMNS,
     FOOTPRINT_COLUMNS,
@@ -29,7 +29,10 @@ from orderflow.market.day_so_far import WITHOUT_TICKS
 
 # A minute is final in the stream two minutes after its end and stored half a minute later.
 SETTLED_MS: Final = 15 * 60 * 1000
-PORTION_ROWS: Final = 3_000_000
+PORTION_ROWS: Final = 500_000
+"""What is judged at once, in ticks and levels: the close of a day does so in tick storage, which has little memory to spare."""
+_TICKS_OF_A_CANDLE: Final = 10
+"""How many ticks take as much memory as a candle, which is judged as a dict."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,33 +78,33 @@ def report(history: History, date: str, now_ms: int | None = None) -> DayReport:
     sizes = {table.name: [size for _, size in history.files(table, date)] for table in (TICKS, CANDLES, FOOTPRINT)}
     if not any(sizes.values()):
         raise LakeError(f"nothing is stored of {date}; `python -m orderflow lake` lists the dates that are")
-    candles = history.table(CANDLES, date, columns=CANDLE_COLUMNS)
-    footprint = history.table(FOOTPRINT, date, columns=FOOTPRINT_COLUMNS)
-    days = [day for ticks in _portions(history, date) for day in instrument_days(ticks, candles, settled_ms)]
-    seen = candles.filter(pc.invert(pc.is_in(candles.column("source"), value_set=pa.array(sorted(WITHOUT_TICKS)))))
-    without_ticks = sorted({*pc.unique(seen.column("instrument")).to_pylist()} - {day.instrument for day in days})
+    days: list[InstrumentDay] = []
+    faults: list[str] = []
+    candle_rows = 0
+    for keys in _portions(history, date):
+        ticks = history.table(TICKS, date, columns=TICK_COLUMNS, condition=_among("instrument_key", keys))
+        candles = history.table(CANDLES, date, columns=CANDLE_COLUMNS, condition=_among("instrument", keys))
+        footprint = history.table(FOOTPRINT, date, columns=FOOTPRINT_COLUMNS, condition=_among("instrument", keys))
+        judged = instrument_days(ticks, candles, settled_ms)
+        faults += _without_ticks(candles, judged)
+        faults += candle_faults(candles, date)
+        faults += footprint_faults(footprint, candles, settled_ms)
+        days += judged
+        candle_rows += candles.num_rows
     return DayReport(
         date=date,
         instruments=tuple(sorted(days, key=lambda day: day.instrument)),
         files=sum(map(len, sizes.values())),
         size_bytes=sum(map(sum, sizes.values())),
         tick_bytes=sum(sizes[TICKS.name]),
-        candles=candles.num_rows,
-        faults=(
-            *(f"{instrument}: candles without any tick" for instrument in without_ticks),
-            *candle_faults(candles, date),
-            *footprint_faults(footprint, candles, settled_ms),
-        ),
+        candles=candle_rows,
+        faults=tuple(faults),
     )
 
 
 def stored_instruments(history: History, first: str, last: str) -> list[str]:
     """Return the keys of every instrument with a tick or candle in a period."""
-    keys: set[str] = set()
-    for table, column in ((TICKS, "instrument_key"), (CANDLES, "instrument")):
-        for date in (date for date in history.dates(table) if first <= date <= last):
-            keys |= set(pc.unique(history.table(table, date, columns=[column]).column(0)).to_pylist())
-    return sorted(keys)
+    return sorted({*_keys(history, TICKS, first, last), *_keys(history, CANDLES, first, last)})
 
 
 def replicas(hdfs: HdfsCluster) -> Replicas:
@@ -117,18 +120,43 @@ def replicas(hdfs: HdfsCluster) -> Replicas:
     )
 
 
-def _portions(history: History, date: str) -> Iterator[pa.Table]:
-    """Yield a date's ticks, whole instruments at a time, so that each portion fits in memory."""
-    footers = history.retried(lambda: history.metadata(path for path, _ in history.files(TICKS, date)))
-    count = math.ceil(sum(footer.num_rows for footer in footers) / PORTION_ROWS)
+def _portions(history: History, date: str) -> Iterator[list[str] | None]:
+    """Yield the instruments of a date, or None for all of them, so that what is stored of each portion fits in memory."""
+
+    def rows(table: Table) -> int:
+        footers = history.retried(lambda: history.metadata(path for path, _ in history.files(table, date)))
+        return sum(footer.num_rows for footer in footers)
+
+    count = math.ceil((rows(TICKS) + _TICKS_OF_A_CANDLE * rows(CANDLES) + rows(FOOTPRINT)) / PORTION_ROWS)
     if count <= 1:
-        yield history.table(TICKS, date, columns=TICK_COLUMNS)
+        yield None
         return
-    keys = sorted(pc.unique(history.table(TICKS, date, columns=["instrument_key"]).column(0)).to_pylist())
+    keys = sorted({key for table in (TICKS, CANDLES, FOOTPRINT) for key in _keys(history, table, date, date)})
     size = math.ceil(len(keys) / count)
     for start in range(0, len(keys), size):
-        wanted = pc.field("instrument_key").isin(keys[start : start + size])
-        yield history.table(TICKS, date, columns=TICK_COLUMNS, condition=wanted)
+        yield keys[start : start + size]
+
+
+def _keys(history: History, table: Table, first: str, last: str) -> set[str]:
+    """Return the instruments that a table holds of a period, read in batches."""
+    column = "instrument_key" if table is TICKS else "instrument"
+
+    def read() -> set[str]:
+        batches = history.dataset(table, first, last).to_batches(columns=[column])
+        return {key for batch in batches for key in pc.unique(batch.column(0)).to_pylist()}
+
+    return history.retried(read)
+
+
+def _among(column: str, keys: list[str] | None) -> Any:
+    return None if keys is None else pc.field(column).isin(keys)
+
+
+def _without_ticks(candles: pa.Table, days: list[InstrumentDay]) -> list[str]:
+    """Return a line for every instrument whose candles were made of ticks and of which none is stored."""
+    made = candles.filter(pc.invert(pc.is_in(candles.column("source"), value_set=pa.array(sorted(WITHOUT_TICKS)))))
+    keys = {*pc.unique(made.column("instrument")).to_pylist()} - {day.instrument for day in days}
+    return [f"{instrument}: candles without any tick" for instrument in sorted(keys)]
 
 
 def _bean(hdfs: HdfsCluster, name: str) -> dict[str, Any]:

@@ -206,7 +206,8 @@ class Upkeep:
     """Keep stored days in order: compact those not written to any more or of too many files, delete the oldest beyond a limit.
 
     The deletion, which concerns every table, is off unless `keep_days` or `keep_bytes` is given. Files that a rewrite replaced
-    are kept for `trash_hours`. A failure is logged and tried again at the next call; storing continues.
+    are kept for `trash_hours`. `close`, if given, is called last. A failure is logged and tried again at the next call;
+    storing continues.
     """
 
     def __init__(
@@ -218,6 +219,7 @@ class Upkeep:
         keep_days: int | None = None,
         keep_bytes: int | None = None,
         trash_hours: int = 0,
+        close: Callable[[], None] | None = None,
         now_ms: Callable[[], int] = lambda: time.time_ns() // 1_000_000,
     ) -> None:
         self._files = HadoopFiles(spark, url)
@@ -227,6 +229,7 @@ class Upkeep:
         self._keep_days = keep_days
         self._keep_bytes = keep_bytes
         self._trash_ms = trash_hours * HOUR_MS
+        self._close = close
         self._now_ms = now_ms
         self._done: dict[tuple[str, str], int] = {}
         self._deleted_ms = 0
@@ -235,6 +238,8 @@ class Upkeep:
         """Look at every day that changed since it was last compacted, and clear what a killed rewrite left."""
         steps: list[Callable[[], None]] = [self.finish_swaps, self._clear, self._delete_expired]
         steps += [partial(self._compact_all, table) for table in self._tables]
+        if self._close is not None:
+            steps.append(self._close)
         for step in steps:
             try:
                 step()

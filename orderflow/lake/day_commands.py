@@ -29,7 +29,7 @@ def catalogue(settings: Settings) -> int:
     No rows are read: what takes them is as `verify` found it, and unknown where the date has changed since.
     """
     history = History.connect(settings.hdfs)
-    known = facts.from_json(history.text(CATALOGUE) or "")
+    known = facts.catalogue(history)
     days = facts.all_facts(history, known)
     if days != known:
         _keep(settings, days)
@@ -50,8 +50,10 @@ def verify(settings: Settings, date: str) -> int:
     history = History.connect(settings.hdfs)
     tables = facts.changed(history).get(date, {})
     day = catalogues.report(history, date)
-    known = facts.from_json(history.text(CATALOGUE) or "")
-    _keep(settings, {**known, date: facts.judged(facts.day_facts(history, date, tables), day)})
+    known = facts.catalogue(history)
+    unchanged = date in known and known[date].changed == tables
+    found = known[date] if unchanged else facts.day_facts(history, date, tables)
+    _keep(settings, {**known, date: facts.judged(found, day)})
     print(
         "instrument                      ticks  missing  doubled       volume  unaccounted  in gaps  "
         "late for candles  minutes without  in no tick  unbalanced"
@@ -150,7 +152,8 @@ def _keep(settings: Settings, days: Mapping[str, DayFacts]) -> None:
 
 def _line(day: DayFacts) -> str:
     instruments, gaps = ("-", "-") if day.verdict is None else (day.verdict.instruments, day.verdict.gaps)
-    state = "sound" if day.verdict and day.verdict.sound else f"NOT SOUND: lake verify --date {day.date}"
+    closed = "" if day.closed is None else f", closed {iso_from_ms(day.closed.at_ms)[:16].replace('T', ' ')}"
+    state = f"sound{closed}" if day.verdict and day.verdict.sound else f"NOT SOUND{closed}: lake verify --date {day.date}"
     if day.verdict is None:
         state = f"not verified: lake verify --date {day.date}"
     return (

@@ -1,4 +1,5 @@
-"""What is known of each stored date without reading its rows: from listings, Parquet footers and the last `lake verify`.
+"""What is known of each stored date without reading its rows: from listings, Parquet footers, the last `lake verify` and the
+close of the day (`orderflow.lake.day_close`).
 
 It is kept in `/trading/_catalogue.json`, so that a listing looks only at dates whose directories have changed since.
 """
@@ -8,17 +9,20 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import pyarrow.parquet as pq
 
 from orderflow.lake.catalogue import DayReport
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS
+from orderflow.market.closed_day import ClosedDay
 
 CATALOGUE: Final = "_catalogue.json"
 _TIME: Final = "event_time_ms"
 _TABLES: Final = (TICKS, CANDLES, FOOTPRINT)
+
+Fact = TypeVar("Fact", "Verdict", "Closed")
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,8 +35,19 @@ class Verdict:
 
 
 @dataclass(frozen=True, slots=True)
+class Closed:
+    """The close of a date: when it ended, in epoch milliseconds, and how many rows it corrected, by table."""
+
+    at_ms: int
+    corrected: Mapping[str, int]
+
+
+@dataclass(frozen=True, slots=True)
 class DayFacts:
-    """A stored date. `changed` is when each table's directory last changed, in epoch milliseconds; times are of ticks."""
+    """A stored date. `changed` is when each table's directory last changed, in epoch milliseconds; times are of ticks.
+
+    `verdict` and `closed` are of the date as it was at `changed`: None once it has changed since.
+    """
 
     date: str
     changed: Mapping[str, int]
@@ -44,6 +59,14 @@ class DayFacts:
     first_ms: int | None
     last_ms: int | None
     verdict: Verdict | None
+    closed: Closed | None = None
+
+    @property
+    def closed_day(self) -> ClosedDay | None:
+        """Return how the date was closed; None when it was not."""
+        if self.closed is None or self.verdict is None:
+            return None
+        return ClosedDay(self.closed.at_ms, self.verdict.sound, self.closed.corrected)
 
 
 def all_facts(history: History, known: Mapping[str, DayFacts]) -> dict[str, DayFacts]:
@@ -93,6 +116,11 @@ def judged(facts: DayFacts, day: DayReport) -> DayFacts:
     return replace(facts, verdict=Verdict(day.sound, len(day.instruments), sum(row.gaps for row in day.instruments)))
 
 
+def catalogue(history: History) -> dict[str, DayFacts]:
+    """Return the facts that were kept, by date; nothing is known when they cannot be read."""
+    return from_json(history.text(CATALOGUE) or "")
+
+
 def to_json(days: Mapping[str, DayFacts]) -> str:
     """Return the text of the catalogue."""
     return json.dumps({"days": [asdict(day) for day in days.values()]})
@@ -101,14 +129,17 @@ def to_json(days: Mapping[str, DayFacts]) -> str:
 def from_json(text: str) -> dict[str, DayFacts]:
     """Read what `to_json` wrote; nothing is known when it is anything else, as of another version or half written."""
     try:
-        days = [DayFacts(**{**day, "verdict": _verdict(day["verdict"])}) for day in json.loads(text)["days"]]
+        days = [
+            DayFacts(**{**day, "verdict": _made(Verdict, day["verdict"]), "closed": _made(Closed, day.get("closed"))})
+            for day in json.loads(text)["days"]
+        ]
     except (ValueError, KeyError, TypeError):
         return {}
     return {day.date: day for day in days}
 
 
-def _verdict(record: Mapping[str, Any] | None) -> Verdict | None:
-    return None if record is None else Verdict(**record)
+def _made(kind: type[Fact], values: Mapping[str, Any] | None) -> Fact | None:
+    return None if values is None else kind(**values)
 
 
 def _spans(footer: pq.FileMetaData) -> list[tuple[int, int]]:

@@ -23,6 +23,8 @@ from orderflow.settings import Settings
 
 CANDLE_KEY: Final = ("instrument", "window_start", "window_minutes")
 FOOTPRINT_KEY: Final = ("instrument", "window_start", "price")
+TICKS_PER_TASK: Final = 200_000
+"""Some ten seconds of work. A batch of the storage query that shares the core waits for one task, not for the day."""
 _TOLERANCE: Final = 1e-9
 
 
@@ -47,7 +49,12 @@ class Difference:
     @property
     def to_apply(self) -> bool:
         """Say whether there is anything that `merged` would change."""
-        return bool(self.missing or self.changed or self.removed or self.doubled)
+        return self.corrections > 0
+
+    @property
+    def corrections(self) -> int:
+        """Return how many rows `merged` adds, replaces or removes."""
+        return self.missing + self.changed + self.removed + self.doubled
 
     def __str__(self) -> str:
         return (
@@ -57,10 +64,14 @@ class Difference:
         )
 
 
-def recompute(ticks: DataFrame, settings: Settings, window_minutes: tuple[int, ...]) -> tuple[DataFrame, DataFrame]:
-    """Return (records.CANDLE rows of every length in `window_minutes`, records.FOOTPRINT rows of the minutes)."""
+def messages(ticks: DataFrame, count: int, settings: Settings, window_minutes: tuple[int, ...]) -> DataFrame:
+    """Fold a day's stored ticks, `count` of them, into messages: candles of every length in `window_minutes`, and footprint."""
     engine = replace(engine_settings(settings), watermark_ms=None, source="reprocess", window_minutes=window_minutes)
-    messages = recomputed(ticks, engine).cache()
+    return recomputed(ticks.repartition(1 + count // TICKS_PER_TASK, "instrument_key"), engine)
+
+
+def rows(messages: DataFrame) -> tuple[DataFrame, DataFrame]:
+    """Return (records.CANDLE rows, records.FOOTPRINT rows) of `messages`, which are read twice: cache them before."""
     return _records(messages, topics.ORDERFLOW, schemas.CANDLE), _records(messages, topics.FOOTPRINT, schemas.FOOTPRINT)
 
 

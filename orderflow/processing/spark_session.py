@@ -20,6 +20,7 @@ def spark_session(settings: Settings, name: str, cores: int) -> SparkSession:
         SparkSession.builder.appName(name)
         .master(settings.spark.master_url)
         .config("spark.cores.max", cores)
+        .config("spark.scheduler.mode", "FAIR")
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.streaming.metricsEnabled", "false")
         .config("spark.sql.streaming.numRecentProgressUpdates", 20)

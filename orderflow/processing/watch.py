@@ -210,6 +210,8 @@ class QueryWatch:
         return _SILENT_SECONDS + _REAL_TIME_BATCHES * self._real_time.get(name, 0.0)
 
     def _keep_up(self, name: str, task: Callable[[], None], seconds: float) -> None:
+        # A pool of its own, with FAIR scheduling: a batch need not wait for all tasks of a job that began before it.
+        self._spark.sparkContext.setLocalProperty("spark.scheduler.pool", name)
         failed = False
         while not self._stop.wait(seconds):
             try:

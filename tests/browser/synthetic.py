@@ -9,7 +9,7 @@ import argparse
 import random
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -18,6 +18,7 @@ from orderflow.dashboard.state.store import Record, Store, clock_ms, day_start_m
 from orderflow.dashboard.web.app import Parts, create_app
 from orderflow.market import topics
 from orderflow.market.candle import Candle
+from orderflow.market.closed_day import ClosedDay
 from orderflow.market.times import iso_from_ms
 from orderflow.market.trade import Trade
 
@@ -219,6 +220,9 @@ class MadeUpHistory:
         if self.away:
             raise ConnectionRefusedError("connection refused")
         return self._candles.get((instrument_key, date), [])
+
+    def closed_days(self) -> Mapping[str, ClosedDay]:
+        return {}
 
     def previous_close(self, instrument_key: str, date: str) -> float | None:
         trades = self._trades.get((instrument_key, date))

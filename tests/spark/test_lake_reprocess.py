@@ -21,7 +21,8 @@ from orderflow.lake.maintenance import LakeFiles
 from orderflow.lake.outages import replace_outages
 from orderflow.lake.repair import backfill_candle
 from orderflow.market.tick import Bar, Tick
-from orderflow.reprocess import reprocess
+from orderflow.processing.reprocess import messages
+from orderflow.reprocess import lines, reprocess
 from orderflow.settings import Settings, load
 
 pytestmark = pytest.mark.spark
@@ -77,31 +78,51 @@ def levels(root: Path) -> list[tuple[str, int, int]]:
     return [(row["window_start"][11:16], row["price"], sum(row[side] for side in sides)) for row in read(root, FOOTPRINT)]
 
 
-def test_reprocess_when_a_late_bar_moves_volume_then_the_level_it_left_is_removed(spark, tmp_path, capsys) -> None:
+def test_reprocess_when_a_late_bar_moves_volume_then_the_level_it_left_is_removed(spark, tmp_path) -> None:
     stored_day(spark, tmp_path, ticks())
     assert [(start, volume) for start, volume, _ in minutes(tmp_path)] == [("09:15", 5), ("09:16", 80), ("09:17", 30)]
     first, second = [("09:15", 10_000, 5), ("09:16", 10_000, 50)], [("09:16", 10_020, 30), ("09:17", 9_990, 10)]
     assert levels(tmp_path) == [*first, *second, ("09:17", 10_010, 20)]
 
-    assert reprocess(spark, settings(tmp_path), DAY, apply=True) == 0
+    found = reprocess(spark, settings(tmp_path), DAY, apply=True)
 
     assert minutes(tmp_path) == [("09:15", 5, "stream"), ("09:16", 100, "reprocess"), ("09:17", 10, "reprocess")]
     assert levels(tmp_path) == [*first, ("09:16", 10_010, 20), *second]
-    assert (
-        "5 stored, 5 recomputed: 1 not stored yet, 0 stored only, 0 with other values, 1 to be removed" in capsys.readouterr().out
+    assert [(each.table, each.difference.corrections) for each in found] == [("candles", 2), ("footprint", 2)]
+    said = [line for line in lines(DAY, found) if line.startswith("footprint")]
+    assert said[0].startswith(
+        "footprint 2025-12-15: 5 stored, 5 recomputed: 1 not stored yet, 0 stored only, 0 with other values, 1 to be removed"
     )
-    reprocess(spark, settings(tmp_path), DAY, apply=True)
-    assert "nothing to apply" in capsys.readouterr().out
+    assert said[-1].startswith("footprint 2025-12-15: applied, Rewritten(")
+    again = reprocess(spark, settings(tmp_path), DAY, apply=True)
+    assert [each.rewritten for each in again] == [None, None]
+    assert list(lines(DAY, again))[-1] == "nothing to apply"
 
 
-def test_reprocess_when_levels_were_stored_before_price_unit_then_they_are_the_same(spark, tmp_path, capsys) -> None:
+def test_reprocess_when_not_applied_then_says_what_it_would_change_and_leaves_the_day(spark, tmp_path) -> None:
+    stored_day(spark, tmp_path, ticks())
+    before = (minutes(tmp_path), levels(tmp_path))
+
+    found = reprocess(spark, settings(tmp_path), DAY, apply=False)
+
+    assert [each.difference.corrections for each in found] == [2, 2]
+    assert list(lines(DAY, found))[-1] == "not applied: leave out --dry-run to apply it"
+    assert (minutes(tmp_path), levels(tmp_path)) == before
+
+
+def test_messages_when_a_day_has_many_ticks_then_no_task_takes_much_longer_than_ten_seconds(spark, tmp_path) -> None:
+    found = messages(frame(spark, ticks()), 450_000, settings(tmp_path), (1,))
+    assert found.rdd.getNumPartitions() == 3
+
+
+def test_reprocess_when_levels_were_stored_before_price_unit_then_they_are_the_same(spark, tmp_path) -> None:
     stored_ticks = ticks()[:-1]
     store(tmp_path, TICKS, frame(spark, stored_ticks))
     candles, levels_now = flow(spark, stored_ticks)
     store(tmp_path, CANDLES, candles)
     store(tmp_path, FOOTPRINT, levels_now.drop("price_unit"))
-    assert reprocess(spark, settings(tmp_path), DAY, apply=False) == 0
-    assert "5 stored, 5 recomputed: 0 not stored yet, 0 stored only, 0 with other values" in capsys.readouterr().out
+    _, levels_found = reprocess(spark, settings(tmp_path), DAY, apply=False)
+    assert str(levels_found.difference).startswith("5 stored, 5 recomputed: 0 not stored yet, 0 stored only, 0 with other values")
 
 
 def test_reprocess_when_a_candle_has_no_ticks_then_it_goes_unless_it_is_backfilled_or_ticks_are_lost(spark, tmp_path) -> None:
@@ -134,20 +155,17 @@ def test_reprocess_when_ticks_of_a_minute_are_lost_then_its_candle_and_levels_st
     assert (minutes(tmp_path), levels(tmp_path)) == before
 
 
-def test_reprocess_when_candles_and_levels_are_stored_twice_then_one_of_each_stays(spark, tmp_path, capsys) -> None:
+def test_reprocess_when_candles_and_levels_are_stored_twice_then_one_of_each_stays(spark, tmp_path) -> None:
     stored_day(spark, tmp_path, ticks())
     reprocess(spark, settings(tmp_path), DAY, apply=True)
     once = (minutes(tmp_path), levels(tmp_path))
     store_flow(tmp_path, flow(spark, ticks(), source="backfill", live=False))
-    capsys.readouterr()
 
-    reprocess(spark, settings(tmp_path), DAY, apply=True)
+    found = reprocess(spark, settings(tmp_path), DAY, apply=True)
 
     assert [(start, volume) for start, volume, _ in minutes(tmp_path)] == [(start, volume) for start, volume, _ in once[0]]
     assert levels(tmp_path) == once[1]
-    said = capsys.readouterr().out
-    assert "3 stored twice" in said
-    assert "5 stored twice" in said
+    assert [each.difference.doubled for each in found] == [3, 5]
 
 
 def test_reprocess_when_no_ticks_are_stored_then_says_so(spark, tmp_path) -> None:
@@ -155,9 +173,7 @@ def test_reprocess_when_no_ticks_are_stored_then_says_so(spark, tmp_path) -> Non
         reprocess(spark, settings(tmp_path), DAY, apply=True)
 
 
-def test_backfill_when_an_outage_is_filled_then_its_volume_counts_once_and_reprocess_leaves_it_so(
-    spark, tmp_path, capsys
-) -> None:
+def test_backfill_when_an_outage_is_filled_then_its_volume_counts_once_and_reprocess_leaves_it_so(spark, tmp_path) -> None:
     back = {"gap": True, "feed_time_ms": OPEN + 320_000}
     stored_day(
         spark,
@@ -194,9 +210,7 @@ def test_backfill_when_an_outage_is_filled_then_its_volume_counts_once_and_repro
     assert levels(tmp_path) == [("09:15", 10_000, 50), ("09:20", 10_020, 60), ("09:20", 10_030, 30)]
     assert report(history, DAY).sound
     assert replace_outages(spark, f"file://{tmp_path}", DAY, {KEY: exchange}) == 0
-    capsys.readouterr()
-    reprocess(spark, settings(tmp_path), DAY, apply=True)
-    assert "nothing to apply" in capsys.readouterr().out
+    assert [each.rewritten for each in reprocess(spark, settings(tmp_path), DAY, apply=True)] == [None, None]
 
 
 class LocalFiles(LakeFiles):

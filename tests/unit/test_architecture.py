@@ -173,8 +173,9 @@ def test_product_when_its_imports_are_followed_then_no_module_leads_back_to_itse
     assert [module for module in wanted if module in reached(module)] == []
 
 
-WIRING = {"__main__", "console", "calendar_report", "executor_archive", "history", "rejects", "replay", "reprocess"}
-"""Commands of `python -m orderflow`: beside the entry points the only modules that may import from several rooms."""
+WIRING = {"__main__", "console", "calendar_report", "day_close", "executor_archive", "history", "rejects", "replay", "reprocess"}
+"""Commands of `python -m orderflow`, and the close of a day: beside the entry points the only modules that may import from
+several rooms."""
 
 
 def test_product_when_shared_modules_and_rooms_import_then_never_upwards() -> None:

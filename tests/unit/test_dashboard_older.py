@@ -13,6 +13,7 @@ from orderflow.dashboard.sources.directory import Directory
 from orderflow.dashboard.views.older import Wish, answer
 from orderflow.dashboard.web.hub import Hub
 from orderflow.market.candle import Candle
+from orderflow.market.closed_day import ClosedDay
 from orderflow.market.errors import OrderflowError
 from orderflow.market.trade import Trade
 
@@ -41,6 +42,9 @@ class TwoDays:
     def trades(self, instrument_key: str, date: str) -> Sequence[Trade]:
         self.trades_read += 1
         return []
+
+    def closed_days(self) -> Mapping[str, ClosedDay]:
+        return {}
 
     def previous_close(self, instrument_key: str, date: str) -> float | None:
         return None

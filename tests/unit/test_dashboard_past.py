@@ -11,6 +11,7 @@ from orderflow.dashboard.sources.archive import Archive, Replay
 from orderflow.dashboard.state.rollup import Rollup
 from orderflow.dashboard.views.panels import statistics
 from orderflow.market.candle import Candle
+from orderflow.market.closed_day import ClosedDay
 from orderflow.market.errors import OrderflowError
 from orderflow.market.times import iso_from_ms
 from orderflow.market.trade import Trade
@@ -36,6 +37,9 @@ class TwoMinutes:
     def trades(self, instrument_key: str, date: str) -> Sequence[Trade]:
         made = [trade(1_000, 100.0, 10, 0, 10), trade(30_000, 102.0, 20, 20, 50), trade(60_500, 100.0, 1, 9, 60)]
         return [Trade.from_record(record) for _, record in made]
+
+    def closed_days(self) -> Mapping[str, ClosedDay]:
+        return {}
 
     def previous_close(self, instrument_key: str, date: str) -> float | None:
         return 98.0

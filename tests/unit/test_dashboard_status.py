@@ -6,11 +6,15 @@ from typing import Any
 
 import pytest
 
+from orderflow.dashboard.sources.closed_days import ClosedDays
 from orderflow.dashboard.sources.directory import Directory, Fetched, contract_name, fetch
+from orderflow.dashboard.state.instrument import Instrument
 from orderflow.dashboard.state.numbers import grouped
 from orderflow.dashboard.state.store import Gap, Store
 from orderflow.dashboard.views import banners
+from orderflow.dashboard.views.viewer import View, Viewer
 from orderflow.market import topics
+from orderflow.market.closed_day import ClosedDay
 from orderflow.market.errors import SettingsError
 from orderflow.market.session import EquityCalendar, SessionCalendar
 from tests.unit.test_dashboard_store import KEY, OPEN_MS
@@ -54,6 +58,69 @@ def test_banners_when_all_is_well_are_none() -> None:
 def test_banners_when_the_market_is_closed_name_the_next_session() -> None:
     (banner,) = banners.banners(live_store(segment="NORMAL_CLOSE", age_ms=900_000), KEY, NOW, OPEN_MS + 86_400_000)
     assert (banner.level, banner.code, banner.text) == ("info", "closed", "Market closed. Next session Tue 16 Dec 09:15 IST.")
+
+
+CLOSED_AT = OPEN_MS + 452 * 60_000
+
+
+@pytest.mark.parametrize(
+    ("closed", "level", "text"),
+    [
+        (ClosedDay(CLOSED_AT, True, {"candles": 0}), "info", "is sound (checked Mon 15 Dec 16:47 IST)."),
+        (
+            ClosedDay(CLOSED_AT, True, {"candles": 2, "footprint": 1_250}),
+            "info",
+            "is sound (checked Mon 15 Dec 16:47 IST; corrected: 2 rows of candles, 1,250 rows of footprint).",
+        ),
+        (
+            ClosedDay(CLOSED_AT, False, {"candles": 2}),
+            "warning",
+            "is not sound (checked Mon 15 Dec 16:47 IST). For details: python -m orderflow lake verify --date 2025-12-15",
+        ),
+    ],
+)
+def test_banners_when_the_day_was_closed_say_whether_it_is_sound(closed: ClosedDay, level: str, text: str) -> None:
+    store = live_store(segment="NORMAL_CLOSE", age_ms=900_000)
+    assert codes(store) == ["closed"]
+    store.report_closed({"2025-12-15": closed})
+    _, banner = banners.banners(store, KEY, NOW)
+    assert (banner.level, banner.text) == (level, f"The stored day 2025-12-15 {text}")
+
+
+def test_banners_when_trading_goes_on_after_a_close_do_not_repeat_it() -> None:
+    store = live_store()
+    store.report_closed({"2025-12-15": ClosedDay(CLOSED_AT, True, {})})
+    assert codes(store) == []
+
+
+def test_viewer_when_a_past_day_is_shown_then_its_close_is_too() -> None:
+    live = live_store()
+    live.report_closed({"2025-12-12": ClosedDay(CLOSED_AT, False, {})})
+    past = Store(lambda: NOW)
+    past.instruments[KEY] = Instrument(KEY)
+    past.report_source(None, caught_up=True)
+    viewer = Viewer(live, Directory((KEY,)))
+    viewer.look_at(View(KEY, date="2025-12-12"), past)
+    message = viewer.message(NOW)
+    assert message is not None
+    assert [banner["code"] for banner in message["banners"]] == ["empty", "unsound"]
+
+
+def test_closed_days_when_hdfs_does_not_answer_then_what_was_read_stays() -> None:
+    day = ClosedDay(CLOSED_AT, True, {"candles": 0})
+    answers: list[Any] = [{"2025-12-15": day}, SettingsError("the NameNode does not answer"), OSError("reset")]
+
+    def read() -> dict[str, ClosedDay]:
+        answer = answers.pop(0)
+        if isinstance(answer, Exception):
+            raise answer
+        return dict(answer)
+
+    store = live_store()
+    days = ClosedDays(read, store)
+    for _ in range(3):
+        days.look()
+    assert store.closed_days == {"2025-12-15": day}
 
 
 AUCTION = {"indicative_price": 1_541.5, "indicative_quantity": 150_000, "indicative_imbalance": 1_200}

@@ -36,6 +36,10 @@ class FakeContext:
     def __init__(self, master: str, parallelism: int) -> None:
         self.master = master
         self.defaultParallelism = parallelism
+        self.properties: dict[str, str] = {}
+
+    def setLocalProperty(self, name: str, value: str) -> None:
+        self.properties[threading.current_thread().name] = f"{name}={value}"
 
 
 class FakeSession:
@@ -96,11 +100,13 @@ def test_watch_when_upkeep_takes_long_then_a_query_that_ends_is_still_seen() -> 
         began.set()
         end.wait(30)
 
-    watch = QueryWatch(FakeSession(), {"ticks": lambda: FakeQueryUntil(began)})  # type: ignore[arg-type, dict-item]
+    session = FakeSession()
+    watch = QueryWatch(session, {"ticks": lambda: FakeQueryUntil(began)})  # type: ignore[arg-type, dict-item]
     with pytest.raises(OrderflowError, match="query ticks has ended"):
         watch.wait(upkeep)
     end.set()
     watch._stop.set()
+    assert session.sparkContext.properties == {"upkeep": "spark.scheduler.pool=upkeep"}
 
 
 @pytest.mark.usefixtures("impatient")

@@ -16,6 +16,7 @@ from orderflow.dashboard.state.store import Store, clock_ms, day_start_ms, tradi
 from orderflow.dashboard.state.tape import PackedTrades
 from orderflow.market.calendar import sessions_of
 from orderflow.market.candle import Candle
+from orderflow.market.closed_day import ClosedDay
 from orderflow.market.errors import OrderflowError
 from orderflow.market.price_unit import in_finest
 from orderflow.market.times import DAY_MS, MINUTE_MS, ms_from_iso
@@ -58,6 +59,9 @@ class History(Protocol):
 
     def footprint(self, instrument_key: str, date: str) -> Sequence[Mapping[str, Any]]:
         """Return the footprint rows of one day, as mappings of `records.FOOTPRINT`."""
+
+    def closed_days(self) -> Mapping[str, ClosedDay]:
+        """Return how stored days were closed, by date."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -23,6 +23,7 @@ from orderflow.dashboard.state.rollup import Rollup
 from orderflow.dashboard.state.watch import WatchLines
 from orderflow.market import records, topics
 from orderflow.market.candle import Candle
+from orderflow.market.closed_day import ClosedDay
 from orderflow.market.conformity import problem
 from orderflow.market.errors import DecodeError
 from orderflow.market.price_unit import in_finest
@@ -98,6 +99,7 @@ class Store:
         self.last_heartbeat_ms: int | None = None
         self.feed_clock_ms: int | None = None
         self.segment_status: dict[str, str] = {}
+        self.closed_days: Mapping[str, ClosedDay] = {}
         self.source_error: str | None = None
         self.caught_up = False
         self.replaying = False
@@ -140,6 +142,12 @@ class Store:
             self.source_error, self.caught_up = error, caught_up
             self.revision += changed
         if changed:
+            self._notify()
+
+    def report_closed(self, days: Mapping[str, ClosedDay]) -> None:
+        """Say how stored days were closed, by date."""
+        if days != self.closed_days:
+            self.closed_days = days
             self._notify()
 
     def take_changed(self) -> frozenset[str]:

@@ -61,7 +61,8 @@ def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None
                 shown.append(Banner("warning", "token_expiring", _sentence(cause)))
         elif at_ms > store.last_event.get("connected", 0):
             shown.append(Banner("error", "token", f"No valid Upstox token: {cause}. Daily tokens expire at 03:30 IST."))
-    auction = auction_banner(store.instrument(key), now_ms)
+    instrument = store.instrument(key)
+    auction = auction_banner(instrument, now_ms)
     status = store.segment_status.get(key.partition("|")[0])
     open_now = status is None or status in OPEN_STATES
     heard_ms = max(store.last_update_ms or 0, store.last_heartbeat_ms or 0)
@@ -70,11 +71,26 @@ def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None
         otherwise = "Market closed" if auction is None else "Closing auction"
         words = {"PRE_OPEN_START": "Pre-open auction", "PRE_OPEN_END": "Pre-open auction over"}.get(status or "", otherwise)
         shown.append(Banner("info", "closed", f"{words}.{after}"))
-        return shown if auction is None else [*shown, auction]
+        checked = None if instrument is None else checked_banner(store, instrument.date)
+        return [*shown, *(one for one in (checked, auction) if one is not None)]
     shown += _feed(store, key, now_ms)
     if not store.caught_up and not store.source_error:
         shown.append(Banner("info", "catching_up", "Reading the day so far from Kafka …"))
     return shown if auction is None else [*shown, auction]
+
+
+def checked_banner(store: Store, date: str) -> Banner | None:
+    """Return what the close of a stored day found and did; None when it has not been closed."""
+    closed = store.closed_days.get(date)
+    if closed is None:
+        return None
+    at = day_and_clock(closed.at_ms)
+    if not closed.sound:
+        command = f"python -m orderflow lake verify --date {date}"
+        return Banner("warning", "unsound", f"The stored day {date} is not sound (checked {at} IST). For details: {command}")
+    done = [f"{grouped(rows)} rows of {table}" for table, rows in closed.corrected.items() if rows]
+    corrected = f"; corrected: {', '.join(done)}" if done else ""
+    return Banner("info", "sound", f"The stored day {date} is sound (checked {at} IST{corrected}).")
 
 
 def auction_banner(instrument: Instrument | None, now_ms: int) -> Banner | None:

@@ -297,7 +297,10 @@ class Viewer:
             self._live, key, now_ms, directory.next_open_ms(key, now_ms), in_session=directory.in_session(key, now_ms)
         )
         if self.store is not self._live:
-            shown = [*banners.past_banners(self.store, self.view.date or "", seen.candles), *banners.live_trouble(shown)]
+            date = self.view.date or ""
+            checked = banners.checked_banner(self._live, date) if self.store.caught_up else None
+            past = [*banners.past_banners(self.store, date, seen.candles), *([] if checked is None else [checked])]
+            shown = [*past, *banners.live_trouble(shown)]
             gaps = [Gap(from_ms, to_ms, key, None) for from_ms, to_ms in seen.outages]
         else:
             gaps = self.store.gaps_of(key)

@@ -21,6 +21,7 @@ from fastapi import FastAPI
 from fastapi.middleware.gzip import GZipMiddleware
 
 from orderflow.dashboard.sources.archive import Archive, History
+from orderflow.dashboard.sources.closed_days import ClosedDays
 from orderflow.dashboard.sources.directory import Directory
 from orderflow.dashboard.state.store import Store
 from orderflow.dashboard.views.footprint import DEFAULT, Imbalances
@@ -89,7 +90,8 @@ def create_app(parts: Parts) -> FastAPI:
     webhook = Webhook(parts.alert_webhook, parts.directory.symbol) if parts.alert_webhook else None
     kept = AlertFile(parts.alert_file, parts.store.alerts) if parts.alert_file is not None else None
     hub = Hub(parts.store, parts.directory, archive, parts.buffer, parts.marked, webhook)
-    workers = [worker for worker in (kept, webhook) if worker is not None]
+    closed = ClosedDays(parts.history.closed_days, parts.store) if parts.history is not None else None
+    workers = [worker for worker in (kept, webhook, closed) if worker is not None]
 
     @asynccontextmanager
     async def lifespan(_app: FastAPI) -> AsyncIterator[None]:
