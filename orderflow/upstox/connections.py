@@ -1,18 +1,25 @@
 """One watch list over the connections that an account may hold: each has its own supervisor, inbox and engine.
 
-Every instrument is on exactly one connection. The engines share the publisher, the session book and the states, since all of
-them run on the worker's thread; each publishes under a streamer name of its own, for its heartbeats tell its own clock.
+Every instrument is on exactly one connection. Those of a connection that Upstox refuses move to open ones, where their limits
+allow. The engines share the publisher, the session book and the states, since all of them run on the worker's thread; each
+publishes under a streamer name of its own, for its heartbeats tell its own clock.
 """
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from functools import partial
 
 from orderflow.upstox.client import Listener
+from orderflow.upstox.engine import FeedEngine
+from orderflow.upstox.subscription import moved, named
 from orderflow.upstox.supervisor import Connection, FeedStatus, FeedSupervisor
 from orderflow.upstox.token import Token, TokenSource
 from orderflow.upstox.worker import Lane
+
+log = logging.getLogger(__name__)
 
 
 def streamer_names(name: str, count: int) -> list[str]:
@@ -35,6 +42,10 @@ class FeedConnections:
         housekeeping: Callable[[], None] = lambda: None,
     ) -> None:
         self._parts = tuple(parts)
+        self._lanes = tuple(lanes)
+        # The connection from which each moved instrument came, and whether more may move.
+        self._moved: dict[str, int] = {}
+        self._may_move = True
         self._error: BaseException | None = None
         self._housekeeping = housekeeping
         count = len(lanes)
@@ -62,13 +73,22 @@ class FeedConnections:
         """Return what all connections do together."""
         return merged([(each.status, len(part)) for each, part in zip(self._supervisors, self._parts, strict=True)])
 
+    @property
+    def refused(self) -> int:
+        """Return how many connections the server refuses."""
+        return sum(1 for each in self._supervisors if each.status.refused)
+
     def stop(self) -> None:
         """Have `run` return soon."""
         for supervisor in self._supervisors:
             supervisor.stop()
 
     def watch(self, parts: Sequence[Mapping[str, str]]) -> None:
-        """Change the instruments of the connections."""
+        """Change the instruments of the connections; those of one that is refused may then move again."""
+        self._moved, self._may_move = {}, True
+        self._carry(parts)
+
+    def _carry(self, parts: Sequence[Mapping[str, str]]) -> None:
         self._parts = tuple(parts)
         for supervisor, part in zip(self._supervisors, parts, strict=True):
             supervisor.watch(part)
@@ -95,7 +115,38 @@ class FeedConnections:
     def _housekeep(self) -> None:
         if self._error is not None:
             raise self._error
+        self._move_refused()
         self._housekeeping()
+
+    def _move_refused(self) -> None:
+        """Have open connections carry the instruments of those that the server refuses, as far as the limits allow.
+
+        One that is refused with what it took over gives it back, and no more move until the list changes: the server's limit
+        is then another one than is documented.
+        """
+        statuses = [each.status for each in self._supervisors]
+        refused = [number for number, status in enumerate(statuses) if status.refused and self._parts[number]]
+        if not refused or not self._may_move:
+            return
+        before = self._parts
+        if any(key in before[number] for number in refused for key in self._moved):
+            self._may_move = False
+            after = _given_back(before, self._moved)
+        else:
+            after = moved(before, refused, [number for number, status in enumerate(statuses) if _is_served(status)])
+        if after == before:
+            return
+        for number, (lane, was, now) in enumerate(zip(self._lanes, before, after, strict=True)):
+            gone, came = tuple(was.keys() - now.keys()), tuple(now.keys() - was.keys())
+            if self._may_move:
+                self._moved |= dict.fromkeys(gone, number)
+            lane.inbox.call(partial(_hand_over, gone=gone, came=came, part=now))
+            if gone:
+                cause = f"connection {number + 1} of {len(before)}: {statuses[number].refused}; instruments moved to other "
+                cause += f"connections: {len(gone)}; not streamed: {named(now)}"
+                log.warning("%s", cause)
+                self._supervisors[number].tell("refused", cause)
+        self._carry(after)
 
 
 def merged(statuses: Iterable[tuple[FeedStatus, int]]) -> FeedStatus:
@@ -120,4 +171,28 @@ def merged(statuses: Iterable[tuple[FeedStatus, int]]) -> FeedStatus:
         sum(status.connections for status, _ in every),
         max(heard, default=None),
         sum(status.messages for status, _ in every),
+        "; ".join(f"{_number(at, every)}{status.refused}" for at, (status, _) in enumerate(every) if status.refused),
+        unreachable,
     )
+
+
+def _number(at: int, every: Sequence[object]) -> str:
+    return f"connection {at + 1} of {len(every)}: " if len(every) > 1 else ""
+
+
+def _given_back(parts: Sequence[Mapping[str, str]], origins: Mapping[str, int]) -> tuple[dict[str, str], ...]:
+    """Return `parts` with each key of `origins` on its connection there."""
+    places = [(origins.get(key, number), key, mode) for number, part in enumerate(parts) for key, mode in part.items()]
+    return tuple({key: mode for place, key, mode in places if place == number} for number in range(len(parts)))
+
+
+def _is_served(status: FeedStatus) -> bool:
+    """Say whether a connection is open and has brought something: one that is closed at once may be one too many."""
+    return status.state == "connected" and status.last_message_at is not None and not status.refused
+
+
+def _hand_over(engine: FeedEngine, *, gone: Iterable[str], came: Iterable[str], part: Mapping[str, str]) -> None:
+    """Have the engine of a connection follow a move of instruments, on the worker's thread."""
+    engine.disown(gone)
+    engine.own(came, "the instrument moved to another connection")
+    engine.subscribed(part)

@@ -47,6 +47,10 @@ def feed_health(
         "spool_bytes": figures.spool_bytes,
         "market_open": report.continuous,
     }
+    if status.refused:
+        detail["refused"] = status.refused
+    if status.unconnected:
+        detail["unconnected_instruments"] = status.unconnected
     if skipped:
         detail["skipped"] = dict(skipped)
     if watch_list_failure:

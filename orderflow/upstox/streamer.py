@@ -372,6 +372,16 @@ class UpstoxStreamer:
             "orderflow_feed_messages": ("Messages received", True, read(lambda run: run.connections.status.messages)),
             "orderflow_feed_connections": ("Connections opened", True, read(lambda run: run.connections.status.connections)),
             "orderflow_feed_attempts": ("Connections tried", True, read(lambda run: run.connections.status.attempts)),
+            "orderflow_feed_refused_connections": (
+                "Connections that the server refuses for a limit or a right",
+                False,
+                read(lambda run: run.connections.refused),
+            ),
+            "orderflow_feed_unconnected_instruments": (
+                "Instruments without an open connection",
+                False,
+                read(lambda run: run.connections.status.unconnected),
+            ),
             "orderflow_feed_last_message_age_seconds": ("Age of the last message, -1 for none", False, read(age)),
             "orderflow_feed_dropped_messages": (
                 "Messages dropped by a full inbox",

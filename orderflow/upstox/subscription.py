@@ -6,7 +6,7 @@ has a lower limit for each of them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from typing import Final, NamedTuple
 
 from orderflow.market.errors import SettingsError
@@ -63,6 +63,29 @@ def _allotted(
         parts[number][key] = mode
         counts[number][mode] += 1
     return parts
+
+
+def moved(parts: Sequence[Mapping[str, str]], sources: Collection[int], targets: Collection[int]) -> tuple[dict[str, str], ...]:
+    """Return `parts` with the keys of the connections `sources` moved to `targets`, as far as the limits allow.
+
+    Each goes to the target with the fewest keys; one that finds no room stays. Connections are numbered from 0.
+    """
+    after = tuple(dict(part) for part in parts)
+    counts = [{mode: len(keys) for mode, keys in by_mode(part).items()} for part in parts]
+    for source in sources:
+        for key, mode in parts[source].items():
+            open_to = [number for number in targets if _has_room({mode: 0, **counts[number]}, mode)]
+            if open_to:
+                number = min(open_to, key=lambda number: len(after[number]))
+                after[number][key] = after[source].pop(key)
+                counts[number][mode] = counts[number].get(mode, 0) + 1
+    return after
+
+
+def named(keys: Collection[str]) -> str:
+    """Return how many keys there are, and the first of them by name: `2 (NSE_EQ|A, NSE_EQ|B)`."""
+    more = f" and {len(keys) - _NAMED_AT_MOST} more" if len(keys) > _NAMED_AT_MOST else ""
+    return f"{len(keys)} ({', '.join(list(keys)[:_NAMED_AT_MOST])}{more})" if keys else "0"
 
 
 def _has_room(counts: Mapping[str, int], mode: str) -> bool:

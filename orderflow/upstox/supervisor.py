@@ -25,7 +25,7 @@ from orderflow.upstox.client import HANDSHAKE_SECONDS, InsecureRedirectError, Li
 from orderflow.upstox.clock import SYSTEM
 from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.liveness import Liveness
-from orderflow.upstox.subscription import by_mode
+from orderflow.upstox.subscription import by_mode, named
 from orderflow.upstox.token import Token, TokenSource
 from orderflow.upstox.worker import Inbox
 
@@ -34,7 +34,10 @@ log = logging.getLogger(__name__)
 _REFUSED_TOKEN_SECONDS: Final = 300.0
 _ANNOUNCE_MS: Final = (3_600_000, 600_000)
 _TICK_SECONDS: Final = 0.25
-_LIMITS: Final = "too many connections or keys for the account: look at UPSTOX_CONNECTIONS, and at what else uses the account"
+_LIMITS: Final = (
+    "too many connections or keys for the account, which may have 2 connections, 5 with Plus: look at UPSTOX_CONNECTIONS, and "
+    "at what else uses the account"
+)
 
 
 class Verdict(NamedTuple):
@@ -83,6 +86,10 @@ class FeedStatus:
     connections: int = 0
     last_message_at: float | None = None
     messages: int = 0
+    # Why the server refused the last attempt for a limit or a right; empty once a connection is open.
+    refused: str = ""
+    # How many instruments have no open connection.
+    unconnected: int = 0
 
 
 class _Attempt(Listener):
@@ -159,6 +166,11 @@ class FeedSupervisor:
         """Change the subscribed instruments or their modes; takes effect on the open connection within a second."""
         self._modes = modes
 
+    def tell(self, name: str, cause: str) -> None:
+        """Put an event of this connection into the ledger."""
+        at_ms = self._now_ms()
+        self._inbox.call(lambda engine: engine.event(name, at_ms, cause))
+
     def run(self) -> None:
         """Keep connected until `stop`. What `housekeeping` raises ends it."""
         while not self._stop.is_set():
@@ -212,7 +224,7 @@ class FeedSupervisor:
                 reported = problem
                 self._say("waiting for a token", problem)
                 log.error("%s", problem)
-                self._tell("token", problem)
+                self.tell("token", problem)
             self._housekeeping()
             self._stop.wait(_TICK_SECONDS)
         return None
@@ -254,7 +266,7 @@ class FeedSupervisor:
                 self._say("connected")
                 modes = ", ".join(f"{len(keys)} in mode {mode}" for mode, keys in by_mode(self._subscribed).items())
                 log.info("%sconnected: %d instruments (%s)", self._prefix, len(self._subscribed), modes)
-                self._limited = ""
+                self._limited = self.status.refused = ""
             self._housekeeping()
             if is_open:
                 self._subscribe(connection)
@@ -291,9 +303,11 @@ class FeedSupervisor:
         self._say("retrying", verdict.cause)
         cure = f": {verdict.cure}" if verdict.cure else ""
         log.warning("%s%s%s; trying again in %.1f s", self._prefix, verdict.cause, cure, delay)
+        if verdict.limited:
+            self.status.refused = verdict.cause
         if verdict.limited and verdict.cause != self._limited:
             self._limited = verdict.cause
-            self._tell("refused", f"{self._prefix}{verdict.cause}{cure}; instruments not streamed: {len(self._modes)}")
+            self.tell("refused", f"{self._prefix}{verdict.cause}{cure}; instruments not streamed: {named(self._modes)}")
         until = time.monotonic() + delay
         while not self._stop.is_set() and time.monotonic() < until:
             self._housekeeping()
@@ -302,10 +316,6 @@ class FeedSupervisor:
     def _lose(self, cause: str) -> None:
         at_ms = self._now_ms()
         self._inbox.call(lambda engine: engine.lost(at_ms, cause))
-
-    def _tell(self, name: str, cause: str) -> None:
-        at_ms = self._now_ms()
-        self._inbox.call(lambda engine: engine.event(name, at_ms, cause))
 
     def _announce_expiry(self, token: Token, now_ms: int) -> None:
         if token.expires_ms is None:
@@ -316,7 +326,7 @@ class FeedSupervisor:
                     self._announced.update((token.value, wider) for wider in _ANNOUNCE_MS if wider >= ahead_ms)
                     text = f"the access token expires in {(token.expires_ms - now_ms) // 60_000} minutes: {self._tokens.where()}"
                     log.warning("%s", text)
-                    self._tell("token", text)
+                    self.tell("token", text)
                 return
 
     def _say(self, state: str, cause: str = "") -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Self
+from typing import Any, Final, Self
 
 from orderflow.market.session import SessionBook, SessionCalendar
 from orderflow.simulator.in_process import SimulatorServer
@@ -17,6 +17,8 @@ from orderflow.upstox.token import Token, TokenSource
 from orderflow.upstox.worker import Lane, Worker
 from tests.feed.rig import INFY, TCS, TEN, ListSink, eventually, push
 from tests.feed.test_modes import asked
+
+FIGURES: Final = Figures(1, 0.0, 0, 0.0, 0.0, 0.0)
 
 
 class Two:
@@ -81,24 +83,66 @@ def test_list_when_spread_over_two_connections_then_each_key_is_on_one_with_a_cl
         assert (two.connections.status.state, two.connections.status.connections) == ("connected", 2)
 
 
-def test_connection_when_the_server_refuses_a_further_one_then_told_with_the_number_of_instruments_and_the_other_goes_on(
+LIMIT = (
+    "no right to this feed, or too many connections or keys for the account, which may have 2 connections, 5 with Plus: look at "
+    "UPSTOX_CONNECTIONS, and at what else uses the account"
+)
+
+
+def refusals(two: Two) -> list[dict[str, Any]]:
+    return [event for event in two.sink.events if event["event"] == "refused"]
+
+
+def test_connection_when_the_server_refuses_a_further_one_then_the_other_takes_its_instruments_over(
     server: SimulatorServer,
 ) -> None:
     server.fail_handshakes(403)
     with Two(server.feed_url, {TCS: "full"}, {INFY: "full"}) as two:
-        two.wait_for(lambda: len(two.sink.ticks) == 1 and two.connections.status.state == "retrying", "one of the two")
+        two.wait_for(lambda: len(two.sink.ticks) == 2, "the snapshots of both")
+        push(server, 1010, TEN + 1000)
+        push(server, 505, TEN + 1000, INFY)
+        two.wait_for(lambda: len(two.sink.ticks) == 4, "the updates of both")
+        two.wait_for(lambda: len(refusals(two)) == 2, "the ledger")
+        number = next(number for number, part in enumerate(two.connections.parts, start=1) if not part)
+        lost, name = (TCS, INFY)[number - 1], streamer_names("mumbai", 2)
+        assert two.connections.parts[2 - number] == {TCS: "full", INFY: "full"}
+        assert two.streamers() == {key: {name[2 - number]} for key in (TCS, INFY)}
+        assert [event["streamer"] for event in refusals(two)] == [name[number - 1]] * 2
+        assert [event["cause"] for event in refusals(two)] == [
+            f"connection {number} of 2: refused (403): {LIMIT}; instruments not streamed: 1 ({lost})",
+            f"connection {number} of 2: refused (403); instruments moved to other connections: 1; not streamed: 0",
+        ]
         status = two.connections.status
-        two.wait_for(lambda: "refused" in [event["event"] for event in two.sink.events], "the ledger")
-        (refused,) = [event for event in two.sink.events if event["event"] == "refused"]
-        number = 2 if two.sink.ticks[0].instrument_key == TCS else 1
-        assert status.cause == f"connection {number} of 2: refused (403); instruments without a connection: 1"
-        assert refused["streamer"] == streamer_names("mumbai", 2)[number - 1]
-        assert refused["cause"] == (
-            f"connection {number} of 2: refused (403): no right to this feed, or too many connections or keys for the account: "
-            "look at UPSTOX_CONNECTIONS, and at what else uses the account; instruments not streamed: 1"
-        )
-        health = feed_health(status, two.worker.report, Figures(1, 0.0, 0, 0.0, 0.0, 0.0), {}, "", status.since + 31.0)
-        assert (health.healthy, health.state, health.detail["cause"]) == (False, "retrying", status.cause)
+        assert (status.state, status.unconnected, two.connections.refused) == ("connected", 0, 1)
+        health = feed_health(status, two.worker.report, FIGURES, {}, "", status.since + 31.0)
+        assert (health.healthy, health.detail["refused"]) == (True, f"connection {number} of 2: refused (403)")
+        assert server.connections == 1
+
+
+def test_connection_when_the_other_has_no_room_for_its_instruments_then_those_left_out_are_named(server: SimulatorServer) -> None:
+    server.fail_handshakes(403)
+    more = [{f"NSE_EQ|{side}{number}": "full_d30" for number in range(49)} for side in "AB"]
+    with Two(server.feed_url, {TCS: "full_d30", **more[0]}, {INFY: "full_d30", **more[1]}) as two:
+        two.wait_for(lambda: len(two.sink.ticks) == 1 and two.connections.status.state == "retrying", "one of the two")
+        two.wait_for(lambda: len(refusals(two)) == 1, "the ledger")
+        status = two.connections.status
+        lost = INFY if two.sink.ticks[0].instrument_key == TCS else TCS
+        assert f"instruments not streamed: 50 ({lost}, NSE_EQ|" in refusals(two)[0]["cause"]
+        assert refusals(two)[0]["cause"].endswith(" and 30 more)")
+        assert (status.unconnected, two.connections.refused) == (50, 1)
+        health = feed_health(status, two.worker.report, FIGURES, {}, "", status.since + 31.0)
+        assert (health.healthy, health.state, health.detail["unconnected_instruments"]) == (False, "retrying", 50)
+
+
+def test_connection_when_it_is_refused_with_what_it_took_over_then_it_gives_it_back(server: SimulatorServer) -> None:
+    server.fail_handshakes(403)
+    with Two(server.feed_url, {TCS: "full"}, {INFY: "full"}) as two:
+        two.wait_for(lambda: len(two.sink.ticks) == 2 and len(refusals(two)) == 2, "the snapshots of both on one")
+        kept = TCS if two.connections.parts[0] else INFY
+        server.close_all(1008)
+        two.wait_for(lambda: two.connections.parts == ({TCS: "full"}, {INFY: "full"}), "each on its own again")
+        two.wait_for(lambda: len(refusals(two)) == 4, "the ledger")
+        assert refusals(two)[-1]["cause"].endswith("instruments moved to other connections: 1; not streamed: 1 (" + kept + ")")
 
 
 def test_list_when_it_grows_then_an_idle_connection_opens_and_the_other_is_left_alone(server: SimulatorServer) -> None:

@@ -233,6 +233,16 @@ def test_banners_when_the_token_is_about_to_expire_warn_while_connected() -> Non
     assert codes(live_store(event("connected", NOW - 30_000), warning)) == ["token_expiring"]
 
 
+def test_banners_when_upstox_refuses_a_connection_say_so_until_it_opens_or_the_streamer_restarts() -> None:
+    cause = "connection 2 of 2: refused (403); instruments moved to other connections: 3; not streamed: 0"
+    refused = event("refused", NOW - 5_000, streamer="mumbai/2", cause=cause)
+    (banner,) = banners.banners(live_store(refused), KEY, NOW)
+    assert (banner.level, banner.code, banner.text) == ("warning", "refused", f"Upstox refuses a connection: {cause}.")
+    assert codes(live_store(refused, event("connected", NOW, streamer="mumbai/2"))) == []
+    assert codes(live_store(refused, event("restart", NOW, streamer="mumbai"))) == []
+    assert codes(live_store(refused, event("restart", NOW, streamer="delhi"))) == ["refused"]
+
+
 def test_banners_when_kafka_is_away_come_first() -> None:
     store = live_store(age_ms=60_000)
     store.report_source("no broker answers", caught_up=True)

@@ -87,9 +87,12 @@ def test_status_when_one_of_two_connections_is_away_then_it_is_the_state_and_nam
     retrying = FeedStatus("retrying", "refused (403)", since=1_010.0, attempts=3, connections=0)
     status = merged([(up, 7), (retrying, 6)])
     cause = "connection 2 of 2: refused (403); instruments without a connection: 6"
-    assert status == FeedStatus("retrying", cause, 1_010.0, 4, 1, 1_030.0, 50)
+    assert status == FeedStatus("retrying", cause, 1_010.0, 4, 1, 1_030.0, 50, unconnected=6)
     assert merged([(up, 7), (replace(retrying, state="nothing to subscribe"), 0)]).state == "connected"
-    assert merged([(retrying, 6)]) == retrying
+    assert merged([(retrying, 6)]) == replace(retrying, unconnected=6)
+    idle = replace(retrying, state="nothing to subscribe", refused="refused (403)")
+    moved = merged([(up, 13), (idle, 0)])
+    assert (moved.state, moved.refused, moved.unconnected) == ("connected", "connection 2 of 2: refused (403)", 0)
     assert merged([(FeedStatus("stopped", since=1.0), 0)]).state == "stopped"
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from orderflow.market.errors import SettingsError
-from orderflow.upstox.subscription import by_mode, spread, volume_warning
+from orderflow.upstox.subscription import by_mode, moved, named, spread, volume_warning
 
 
 def keys(count: int, mode: str, segment: str = "NSE_EQ") -> dict[str, str]:
@@ -77,3 +77,23 @@ def test_volume_when_a_mode_has_none_then_its_keys_are_named_except_indices() ->
     )
     assert volume_warning(keys(3, "full")) == ""
     assert volume_warning(keys(22, "ltpc")).endswith("NSE_EQ|ltpc19 and 2 more; mode full carries both")
+
+
+def test_keys_when_their_connection_is_refused_then_they_move_to_those_with_the_fewest() -> None:
+    parts = ({"A": "full"}, {"B": "full", "C": "full", "D": "full"}, {"E": "full", "F": "full"})
+    assert moved(parts, [1], [0, 2]) == ({"A": "full", "B": "full", "C": "full"}, {}, {"E": "full", "F": "full", "D": "full"})
+    assert moved(parts, [1], []) == parts
+
+
+def test_keys_when_the_open_connections_are_full_then_the_rest_stays_and_no_limit_is_exceeded() -> None:
+    few, many = keys(49, "full_d30", "BSE_EQ"), keys(3, "full_d30") | keys(1, "full")
+    after = moved((few, many), [1], [0])
+    rest = {"NSE_EQ|full_d301": "full_d30", "NSE_EQ|full_d302": "full_d30"}
+    assert after == (few | {"NSE_EQ|full_d300": "full_d30", "NSE_EQ|full0": "full"}, rest)
+    single = keys(1_600, "full")
+    assert moved((single, {"X": "ltpc"}), [1], [0]) == (single, {"X": "ltpc"}), "beside another mode full has a limit of 1,500"
+
+
+def test_keys_when_named_then_the_first_twenty_are() -> None:
+    assert (named({}), named({"A": "full", "B": "full"})) == ("0", "2 (A, B)")
+    assert named([str(number) for number in range(22)]).endswith("18, 19 and 2 more)")

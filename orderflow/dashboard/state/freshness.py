@@ -24,6 +24,13 @@ class Streamer:
     heartbeat_ms: int = 0
     connected_ms: int = 0
     lost_ms: int = 0
+    refused_ms: int = 0
+    refusal: str = ""
+
+    @property
+    def refused(self) -> bool:
+        """Return whether Upstox refuses its connection."""
+        return self.refused_ms > self.connected_ms
 
     @property
     def disconnected(self) -> bool:
@@ -36,6 +43,11 @@ class Streamer:
             self.connected_ms = max(self.connected_ms, at_ms)
         elif event in ("disconnected", "stopped"):
             self.lost_ms = max(self.lost_ms, at_ms)
+
+    def refuse(self, at_ms: int, cause: str) -> None:
+        """Take Upstox's refusal of its connection."""
+        if at_ms >= self.refused_ms:
+            self.refused_ms, self.refusal = at_ms, cause
 
     def failing(self, now_ms: int) -> bool:
         """Return whether it is disconnected, or no update of any of its instruments came for `STALL_MS`."""
@@ -54,6 +66,17 @@ class Streamers:
         if streamer is None:
             streamer = self._known[name or ""] = Streamer(name or "")
         return streamer
+
+    def restarted(self, name: str | None, at_ms: int) -> None:
+        """Forget what Upstox refused before a start: the streamer may have fewer connections (`name/2` and so on) now."""
+        base = name or ""
+        for known in self._known.values():
+            if (known.name == base or known.name.startswith(f"{base}/")) and known.refused_ms <= at_ms:
+                known.refused_ms = 0
+
+    def refusals(self) -> list[str]:
+        """Return what Upstox says to the connections that it refuses."""
+        return [known.refusal for _, known in sorted(self._known.items()) if known.refused]
 
     def serving(self, instrument: Instrument | None) -> Streamer | None:
         """Return the streamer of an instrument's newest update; without an update the only streamer there is, if any."""

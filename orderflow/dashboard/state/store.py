@@ -292,6 +292,10 @@ class Store:
         self.events.append(record)
         self.last_event[event] = max(self.last_event.get(event, 0), at_ms)
         self.streamers.of(record.get("streamer")).note(event, at_ms)
+        if event == "refused":
+            self.streamers.of(record.get("streamer")).refuse(at_ms, str(record.get("cause") or "refused"))
+        if event == "restart":
+            self.streamers.restarted(record.get("streamer"), at_ms)
         if event == "token":
             self.token_trouble = (at_ms, str(record.get("cause") or "refused"))
         if event == "market_status":

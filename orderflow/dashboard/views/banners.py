@@ -14,7 +14,7 @@ from orderflow.market.price_unit import decimals
 from orderflow.market.times import IST
 
 TOKEN_WARNING_MS: Final = 40 * 60_000
-TROUBLE: Final = frozenset({"kafka", "token", "disconnected", "stalled", "streamer"})
+TROUBLE: Final = frozenset({"kafka", "token", "disconnected", "stalled", "streamer", "refused"})
 AUCTION_PHASES: Final = frozenset({"pre_open", "opening_auction", "closing_auction"})
 Level = Literal["info", "warning", "error"]
 
@@ -132,6 +132,7 @@ def _feed(store: Store, key: str, now_ms: int) -> list[Banner]:
         at = clock(now_ms - silent_ms)
         words = f"No update of this instrument for {span(silent_ms // 1000)}; its price is as of {at} IST. Others are updated."
         shown.append(Banner("info", "quiet", words))
+    shown += [Banner("warning", "refused", f"Upstox refuses a connection: {cause}.") for cause in store.streamers.refusals()]
     mine = serving.name if serving is not None else None
     others = {name: count for name, count in failing.items() if name != mine}
     if others:
