@@ -33,7 +33,7 @@ class Spool:
 
     One process owns a slot directory by a lock, so that two streamers may share the parent; the slot is called after the `names`
     that the process streams, so that each finds its own again. Not synchronised to disk record by record: it survives a crash
-    of the process, and loses at most the last moments when the machine loses power.
+    of the process, and loses what the kernel has not written yet when the machine loses power (decision 19).
     Raises OrderflowError when the directory cannot be written.
     """
 
