@@ -143,27 +143,30 @@ class _FeedReader:
         minute_bar, day_bar = (
             self._bars(market.marketOHLC.ohlc, with_volume=True) if market.HasField("marketOHLC") else (None, None)
         )
+        indicative_price, indicative_quantity, indicative_imbalance = self._auction(market)
         return FeedUpdate(
             self.key,
             self.kind,
             self.feed_time_ms,
             self.received_time_ms,
-            ltp,
-            ltt_ms,
-            ltq,
-            close_price,
-            self._volume_traded(market.vtt, ltt_ms, has_ltpc),
-            self._price(market.atp, "atp"),
-            self._amount(market.oi, "oi"),
-            self._amount(market.iv, "iv"),
-            self._total(market.tbq, "tbq"),
-            self._total(market.tsq, "tsq"),
-            bid,
-            ask,
-            self._greeks(market.optionGreeks) if market.HasField("optionGreeks") else None,
-            minute_bar,
-            day_bar,
-            *self._auction(market),
+            ltp=ltp,
+            ltt_ms=ltt_ms,
+            ltq=ltq,
+            close_price=close_price,
+            vtt=self._volume_traded(market.vtt, ltt_ms, has_ltpc),
+            atp=self._price(market.atp, "atp"),
+            oi=self._amount(market.oi, "oi"),
+            iv=self._amount(market.iv, "iv"),
+            tbq=self._total(market.tbq, "tbq"),
+            tsq=self._total(market.tsq, "tsq"),
+            bid=bid,
+            ask=ask,
+            greeks=self._greeks(market.optionGreeks) if market.HasField("optionGreeks") else None,
+            minute_bar=minute_bar,
+            day_bar=day_bar,
+            indicative_price=indicative_price,
+            indicative_quantity=indicative_quantity,
+            indicative_imbalance=indicative_imbalance,
             closes_by_auction=market.casEligible,
         )
 
@@ -225,16 +228,16 @@ class _FeedReader:
         Upstox's documentation does not say which side a positive imbalance is of: its sign is kept as it comes.
         """
         price, quantity, imbalance = market.iep, market.ieq, market.iiqTotal
-        found_price = self._price(price, "iep") if price else self._indicative_price(market.ltpc)
+        indicative_price = self._price(price, "iep") if price else self._indicative_price(market.ltpc)
         if not (quantity or imbalance):
-            return found_price, None, None
+            return indicative_price, None, None
         if not 0 <= quantity <= MOST_VOLUME:
             self._reject("bad_quantity", f"ieq={quantity}")
             quantity = 0
         if not -MOST_VOLUME <= imbalance <= MOST_VOLUME:
             self._reject("bad_quantity", f"iiqTotal={imbalance}")
             imbalance = 0
-        return found_price, quantity or None, imbalance or None
+        return indicative_price, quantity or None, imbalance or None
 
     def _indicative_price(self, ltpc: Any) -> float | None:
         """Return the indicative price that accompanies a last price, in modes that give no other field of an auction."""
