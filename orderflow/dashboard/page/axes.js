@@ -34,19 +34,19 @@ export function labelled(start, minutes, step) {
  */
 export function timeTicks(labels, places, [from, to], { minutes, unit, pixels, beyond }) {
   /** @type {[number, string][]} */
-  const found = [];
+  const marks = [];
   if (!labels.length) return [[], []];
   const every = ((to - from) / unit / Math.max(2, Math.floor(pixels / TIME_WIDTH))) * minutes;
   const step = MINUTE_STEPS.find((one) => one >= every && one % minutes === 0) || Math.ceil(every / 360) * 360;
   const marked = labelled(labels[labels.length - 1], minutes, step);
   /** @param {number} place @param {string} text @param {boolean} date */
   const add = (place, text, date) => {
-    const last = found[found.length - 1];
+    const last = marks[marks.length - 1];
     if (last && place - last[0] < (step / minutes) * unit * 0.8) {
       if (!date) return;
-      found.pop();
+      marks.pop();
     }
-    found.push([place, date ? `<b>${text}</b>` : text]);
+    marks.push([place, date ? `<b>${text}</b>` : text]);
   };
   const [begin, end] = [lowerBound(places, from - (to - from)), lowerBound(places, to + (to - from))];
   for (let index = begin; index < end; index += 1) {
@@ -54,7 +54,7 @@ export function timeTicks(labels, places, [from, to], { minutes, unit, pixels, b
     else if (marked(labels[index])) add(places[index], labels[index].slice(11, 16), false);
   }
   for (let at = places[places.length - 1] + unit; beyond && at < to; at += unit) if (marked(toLabel(at))) add(at, toLabel(at).slice(11, 16), false);
-  return [found.map(([place]) => place), found.map(([, text]) => text)];
+  return [marks.map(([place]) => place), marks.map(([, text]) => text)];
 }
 
 /**

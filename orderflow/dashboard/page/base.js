@@ -64,12 +64,12 @@ of.press = (button, on) => {
 of.price = (value, key = of.view.instrument) => format.price(value, of.decimals[(key || "").split("|")[0]]);
 Object.assign(of, { whole: format.whole, signed: format.signed, percent: format.percent, short: format.short, clock: format.clock, sign: format.direction });
 of.symbolOf = (key) => {
-  const found = of.instruments.find((one) => one.key === key);
-  return found ? found.symbol : (key || "").split("|").pop();
+  const instrument = of.instruments.find((each) => each.key === key);
+  return instrument ? instrument.symbol : (key || "").split("|").pop();
 };
 of.nameOf = (key) => {
-  const found = of.instruments.find((one) => one.key === key);
-  return found ? found.name : key || "";
+  const instrument = of.instruments.find((each) => each.key === key);
+  return instrument ? instrument.name : key || "";
 };
 of.keep = (name, value) => {
   try {

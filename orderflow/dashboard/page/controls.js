@@ -98,11 +98,11 @@ function search() {
   const list = el("div", { class: "choices", id: "of-choices", role: "listbox", "aria-label": "Instruments found" });
   /* Say what is chosen in the list, and whether there is one, to those who do not see it. */
   const announce = () => {
-    const found = [...list.querySelectorAll(".choice")];
-    input.setAttribute("aria-expanded", String(found.length > 0));
-    found.forEach((node) => node.setAttribute("aria-selected", String(node.classList.contains("on"))));
-    const chosen = found.find((node) => node.classList.contains("on"));
-    if (chosen) input.setAttribute("aria-activedescendant", chosen.id);
+    const choices = [...list.querySelectorAll(".choice")];
+    input.setAttribute("aria-expanded", String(choices.length > 0));
+    choices.forEach((node) => node.setAttribute("aria-selected", String(node.classList.contains("on"))));
+    const marked = choices.find((node) => node.classList.contains("on"));
+    if (marked) input.setAttribute("aria-activedescendant", marked.id);
     else input.removeAttribute("aria-activedescendant");
   };
   new MutationObserver(announce).observe(list, { childList: true });
@@ -111,27 +111,27 @@ function search() {
     onfocus: () => fill(), oninput: () => fill(),
     onblur: () => setTimeout(() => list.replaceChildren(), 150),
     onkeydown: (event) => {
-      const found = [...list.querySelectorAll(".choice")];
-      const at = found.findIndex((node) => node.classList.contains("on"));
+      const choices = [...list.querySelectorAll(".choice")];
+      const at = choices.findIndex((node) => node.classList.contains("on"));
       if (event.key === "ArrowDown" || event.key === "ArrowUp") {
         event.preventDefault();
-        const next = (at + (event.key === "ArrowDown" ? 1 : -1) + found.length) % found.length;
-        found.forEach((node, index) => node.classList.toggle("on", index === next));
+        const next = (at + (event.key === "ArrowDown" ? 1 : -1) + choices.length) % choices.length;
+        choices.forEach((node, index) => node.classList.toggle("on", index === next));
         announce();
-      } else if (event.key === "Enter" && found.length) found[Math.max(at, 0)].dispatchEvent(new MouseEvent("mousedown"));
+      } else if (event.key === "Enter" && choices.length) choices[Math.max(at, 0)].dispatchEvent(new MouseEvent("mousedown"));
       else if (event.key === "Escape") input.blur();
     },
   });
   function fill() {
-    const found = matches(input.value);
-    if (!found.length) return list.replaceChildren(el("div", { class: "none" }, `“${input.value.trim()}” is not in the feed; add its key to INSTRUMENT.`));
+    const matching = matches(input.value);
+    if (!matching.length) return list.replaceChildren(el("div", { class: "none" }, `“${input.value.trim()}” is not in the feed; add its key to INSTRUMENT.`));
     return list.replaceChildren(
-      ...found.map((one, index) =>
-        el("div", { class: "choice" + (index ? "" : " on"), role: "option", id: "of-choice-" + index, "data-key": one.key, onmousedown: () => {
+      ...matching.map((row, index) =>
+        el("div", { class: "choice" + (index ? "" : " on"), role: "option", id: "of-choice-" + index, "data-key": row.key, onmousedown: () => {
           input.value = "";
           input.blur();
-          of.choose({ instrument: one.key });
-        } }, el("b", {}, one.symbol), el("span", {}, one.name)),
+          of.choose({ instrument: row.key });
+        } }, el("b", {}, row.symbol), el("span", {}, row.name)),
       ),
     );
   }

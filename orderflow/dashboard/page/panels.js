@@ -12,7 +12,7 @@ let hovered = null;
 
 /* What part of the day's volume is behind the figures that only we can compute. */
 const FULL = 0.95;
-const covered = (found) => (found ? `${Math.floor(found.share * 100)} % of volume, since ${of.clock(found.from_ms).slice(0, 5)}` : "–");
+const covered = (seen) => (seen ? `${Math.floor(seen.share * 100)} % of volume, since ${of.clock(seen.from_ms).slice(0, 5)}` : "–");
 
 /* Statistics ------------------------------------------------------------------------------------------------- */
 /** @type {[string, (stats: import("./page.d.ts").Stats) => string, (((stats: import("./page.d.ts").Stats) => string) | null)?, boolean?][]} */
@@ -255,9 +255,9 @@ function drawSpark(line, closes, previous) {
 }
 
 function choose(line) {
-  const chosen = line.key === of.view.instrument;
-  line.node.classList.toggle("chosen", chosen);
-  line.node.setAttribute("aria-current", String(chosen));
+  const viewed = line.key === of.view.instrument;
+  line.node.classList.toggle("chosen", viewed);
+  line.node.setAttribute("aria-current", String(viewed));
 }
 
 of.markChosen = () => {

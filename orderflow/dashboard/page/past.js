@@ -20,9 +20,9 @@ async function load() {
   loaded = performance.now();
   try {
     const answer = await fetch(new URL("api/dates", HOME));
-    const found = answer.ok ? (await answer.json()).reverse() : dates;
-    if (String(found) === String(dates)) return;
-    dates = found;
+    const stored = answer.ok ? (await answer.json()).reverse() : dates;
+    if (String(stored) === String(dates)) return;
+    dates = stored;
   } catch (error) {
     return;
   }
@@ -31,12 +31,12 @@ async function load() {
 const renew = () => performance.now() - loaded > RENEW_MS && load();
 
 function fill() {
-  const chosen = of.view.date;
-  const all = chosen && !dates.includes(chosen) ? [chosen, ...dates] : dates;
+  const viewed = of.view.date;
+  const all = viewed && !dates.includes(viewed) ? [viewed, ...dates] : dates;
   picker.replaceChildren(el("option", { value: "" }, "Live"), ...all.map((date) => el("option", { value: date }, date)));
-  picker.value = chosen || "";
-  picker.classList.toggle("on", Boolean(chosen));
-  again.disabled = !chosen;
+  picker.value = viewed || "";
+  picker.classList.toggle("on", Boolean(viewed));
+  again.disabled = !viewed;
   of.press(again, of.view.replay);
 }
 

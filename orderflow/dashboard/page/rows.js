@@ -69,8 +69,8 @@ function withCells(state, { cells, step, ticks }) {
 
 /** @param {Cell[]} cells @param {string} label */
 const cellAt = (cells, label) => {
-  const found = cells.findIndex((cell) => cell.x >= label);
-  return found < 0 ? cells.length : found;
+  const index = cells.findIndex((cell) => cell.x >= label);
+  return index < 0 ? cells.length : index;
 };
 
 /**
@@ -109,12 +109,12 @@ export function settledCount(rows) {
  */
 export function places(labels, step) {
   /** @type {number[]} */
-  const found = Array(labels.length);
+  const positions = Array(labels.length);
   let shift = 0;
   for (let index = labels.length - 1; index >= 0; index -= 1) {
     const at = toMs(labels[index]);
-    if (index < labels.length - 1 && labels[index].slice(0, 10) !== labels[index + 1].slice(0, 10)) shift = found[index + 1] - 2 * step - at;
-    found[index] = at + shift;
+    if (index < labels.length - 1 && labels[index].slice(0, 10) !== labels[index + 1].slice(0, 10)) shift = positions[index + 1] - 2 * step - at;
+    positions[index] = at + shift;
   }
-  return found;
+  return positions;
 }

@@ -17,7 +17,7 @@ let pongs = 0;
 let pending = null;
 let scheduled = false;
 let ready = false;
-let told = "";
+let announced = "";
 const early = [];
 const latencies = [];
 of.latency = { samples: [], last: null, lastAt: -Infinity };
@@ -79,8 +79,8 @@ function drop() {
 function tell() {
   const fresh = live(connection, now());
   const state = connection.phase + fresh;
-  if (!ready || state === told) return;
-  told = state;
+  if (!ready || state === announced) return;
+  announced = state;
   if (!fresh) forget();
   of.emit("connection", { phase: connection.phase, live: fresh });
 }
@@ -171,12 +171,12 @@ async function ask(request) {
   const mine = (poll = new AbortController());
   try {
     const answer = await fetch(new URL("api/view", HOME) + "?" + new URLSearchParams(query(of.view, true)), { signal: mine.signal });
-    const found = await answer.json();
+    const messages = await answer.json();
     if (!awaits(connection, request)) return;
-    refuse(answer.ok ? null : found.error);
+    refuse(answer.ok ? null : messages.error);
     const first = connection.phase !== "polling";
     happened({ is: "polled", request });
-    if (answer.ok) found.filter((message) => message.type !== "hello" || first).forEach((message) => receive({ ...message, request }));
+    if (answer.ok) messages.filter((message) => message.type !== "hello" || first).forEach((message) => receive({ ...message, request }));
   } catch (error) {
     happened({ is: "unpolled", request });
   }

@@ -67,7 +67,7 @@ export const asks = (change) => Object.keys(change).some((name) => !OWN.includes
  */
 export function query(view, full) {
   /** @type {[string, any, boolean][]} */
-  const found = [
+  const entries = [
     ["instrument", view.instrument, Boolean(view.instrument)],
     ["minutes", view.minutes, full || view.minutes !== 1],
     ["buffer", view.buffer, full || view.buffer !== usual(view)],
@@ -79,5 +79,5 @@ export function query(view, full) {
     ["theme", view.theme, !full && view.theme !== "auto"],
     ["cells", view.cells, !full && view.cells !== "pair"],
   ];
-  return Object.fromEntries(found.filter(([, , said]) => said).map(([name, value]) => [name, value]));
+  return Object.fromEntries(entries.filter(([, , said]) => said).map(([name, value]) => [name, value]));
 }

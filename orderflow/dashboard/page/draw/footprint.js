@@ -45,13 +45,13 @@ export function footprint(scene, columns, largest) {
 
 /** The most volume that a level of these columns holds, and the most on one side of one. @param {Column[]} columns */
 export function largestOf(columns) {
-  const found = { level: 1, side: 1 };
+  const largest = { level: 1, side: 1 };
   for (const { cell } of columns)
     for (const [, sell, buy, none] of cell.levels) {
-      found.level = Math.max(found.level, sell + buy + none);
-      found.side = Math.max(found.side, sell, buy + none);
+      largest.level = Math.max(largest.level, sell + buy + none);
+      largest.side = Math.max(largest.side, sell, buy + none);
     }
-  return found;
+  return largest;
 }
 
 /** @param {Scene} scene @param {import("../page.d.ts").Axis} pane @param {number} column */

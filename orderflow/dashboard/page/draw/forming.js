@@ -23,8 +23,8 @@ export function forming(scene) {
   /** @param {(index: number) => number | null} value @param {import("../page.d.ts").Axis} y */
   const points = (value, y) =>
     joined.flatMap((i) => {
-      const found = value(i);
-      return found === null ? [] : [[at(i), y.at(found)]];
+      const number = value(i);
+      return number === null ? [] : [[at(i), y.at(number)]];
     });
   within(pen, x, price, () => {
     polyline(pen, points((i) => rows.vwap[i], price), colors.vwap);

@@ -30,12 +30,12 @@ export function cellStyle(state, cells, pane, view) {
   const size = (letters) => Math.min(tall, room / letters / LETTER);
   const legible = row < LEGIBLE ? "heat" : size(widest) >= LEGIBLE ? "full" : size(4) >= LEGIBLE ? "short" : "heat";
   const form = cells === "delta" ? "heat" : legible;
-  const chosen = Math.floor(size(form === "short" ? 4 : widest) * 2) / 2;
-  const letters = Math.floor((column * 0.5 - 6) / chosen / LETTER);
+  const pixels = Math.floor(size(form === "short" ? 4 : widest) * 2) / 2;
+  const letters = Math.floor((column * 0.5 - 6) / pixels / LETTER);
   /** @param {number} count */
   const number = (count) => (form === "full" ? String(count) : brief(count));
   return {
-    form, near: legible !== "heat", column, row, size: chosen, every: Math.max(1, Math.ceil(50 / column)), number,
+    form, near: legible !== "heat", column, row, size: pixels, every: Math.max(1, Math.ceil(50 / column)), number,
     /* Whether the unclassified volume has room beside the bought one. */
     unknown: (buy, none) => none > 0 && number(buy).length + String(none).length + 2 <= letters,
   };
