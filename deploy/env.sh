@@ -222,7 +222,7 @@ wait_for_port() { # HOST PORT: costs nothing, so it may come before a health che
 }
 
 wait_for() { # SERVICE...: return when each is healthy; a service that starts early waits instead of failing
-  local service address problem told
+  local service address problem reported
   for service in "$@"; do
     case $service in
       zookeeper) address=${ZOOKEEPER_HOSTS%%[,/]*} ;;
@@ -230,15 +230,15 @@ wait_for() { # SERVICE...: return when each is healthy; a service that starts ea
       namenode | setup-hdfs) address=${NAMENODE_HTTP_URL#*://} ;;
       spark-master) address=$SPARK_MASTER_HOST:$SPARK_MASTER_UI_PORT ;;
     esac
-    told=
+    reported=
     # Check the port first, which costs nothing: health checks start a Python, and many services wait at once.
     until if (exec 3<>"/dev/tcp/${address%:*}/${address##*:}") 2>/dev/null; then
       problem=$("$ORDERFLOW_HOME/deploy/health/$service" 2>&1)
     else
       problem="nothing listens at $address yet" && false
     fi; do
-      [[ $told == "$problem" ]] || echo "waiting for $service: $problem"
-      told=$problem
+      [[ $reported == "$problem" ]] || echo "waiting for $service: $problem"
+      reported=$problem
       sleep 2
     done
   done

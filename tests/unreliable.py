@@ -228,7 +228,7 @@ class Process:
         for record in self._day.broker.read(topics.INSTRUMENT_STATE):
             reader.take(record.key().decode(), record.value(), self._day.now_ms, "state")
         assert reader.stored.rejected == 0
-        positions = reader.told_positions()
+        positions = reader.reported_positions()
         for record in self._day.broker.read(topics.TICKS):
             start = min((position.get(str(record.number), 0) for position in positions), default=0)
             if record.offset() >= start and record.key() != b"*":

@@ -53,7 +53,7 @@ def start(stack: Stack, options: dict[str, str]) -> int:
             {
                 "feed": options["FEED"],
                 "name": feed,
-                "told": options,
+                "options": options,
                 "seen": [*(name for name in seen if name != feed), feed],
                 "secure": stack.env["SECURE"],
             }

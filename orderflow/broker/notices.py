@@ -16,11 +16,11 @@ class Notices:
 
     log: logging.Logger
     clock: Callable[[], float]
-    _told: dict[str, float] = field(default_factory=dict)
+    _written_at: dict[str, float] = field(default_factory=dict)
 
     def tell(self, subject: str, level: int, text: str) -> None:
         """Write a line, unless there was one of this subject just now."""
         now = self.clock()
-        if now - self._told.get(subject, -_EVERY_SECONDS) >= _EVERY_SECONDS:
-            self._told[subject] = now
+        if now - self._written_at.get(subject, -_EVERY_SECONDS) >= _EVERY_SECONDS:
+            self._written_at[subject] = now
             self.log.log(level, "%s", text)

@@ -76,7 +76,7 @@ class StateReader:
         self.stored.states[key] = record
         self.stored_ms[key] = stored_ms
 
-    def told_positions(self) -> list[dict[str, int]]:
+    def reported_positions(self) -> list[dict[str, int]]:
         """Return where the tick topic stood at the last flush of each owner of a state."""
         owners = {str(state["owner"]) for state in self.stored.states.values()}
         return [self.positions[owner] for owner in owners if owner in self.positions]
@@ -138,7 +138,7 @@ def read_stored(
             source = f"{message.topic()}[{message.partition()}]@{message.offset()}"
             reader.take(name, message.value(), message.timestamp()[1], source)
         doubtful_ms = reader.doubtful_ms(names)
-        starts = _starts(consumer, reader.told_positions(), reader.newest_ms(), doubtful_ms) if keys else {}
+        starts = _starts(consumer, reader.reported_positions(), reader.newest_ms(), doubtful_ms) if keys else {}
         seen = 0
         for message in records_to_end(consumer, topics.TICKS, starts, stopped=stopped) if keys else ():
             seen += 1
@@ -173,7 +173,7 @@ def _record(value: bytes | None) -> dict[str, Any] | None:
 
 
 def _starts(consumer: Consumer, positions: list[dict[str, int]], newest_ms: int, doubtful_ms: int | None) -> dict[int, int]:
-    """Return where to begin in each tick partition: the least position told, or what was stored since the newest state.
+    """Return where to begin in each tick partition: the least position reported, or what was stored since the newest state.
 
     With `doubtful_ms` no later than that. A position beyond the partition's end is of another life of the topic.
     """

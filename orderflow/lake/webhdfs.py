@@ -77,7 +77,7 @@ def arrow_files(files: AbstractFileSystem) -> PyFileSystem:
 class WebHdfs(WebHDFS):  # type: ignore[misc]
     """WebHDFS that reads exactly the bytes asked for and counts them in `bytes_read`.
 
-    The size of a file that `remember` was told of is not asked for again: HDFS files here never change, they only vanish.
+    The size of a file that was given to `remember` is not asked for again: HDFS files here never change, they only vanish.
     """
 
     cachable = False

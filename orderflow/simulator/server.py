@@ -260,7 +260,7 @@ class FeedServer:
             self.handshakes += 1
             fault = self.faults.pop(0) if self.faults else None
             if fault is not None and fault.outcome is Outcome.STATUS:
-                return _json(*failure(HTTPStatus(fault.code), "UDAPI100000", "as told by the test"))
+                return _json(*failure(HTTPStatus(fault.code), "UDAPI100000", "as the test asks"))
             if fault is not None and fault.outcome is Outcome.RESET:
                 reset(connection)
             if fault is not None and fault.outcome is Outcome.SILENCE:
@@ -317,7 +317,7 @@ class FeedServer:
             if code == CloseCode.ABNORMAL_CLOSURE:
                 connection.transport.close()
             else:
-                await connection.close(code, "as told by the test")
+                await connection.close(code, "as the test asks")
             return
         subscriber = Subscriber(connection)
         self._start_waiting_source()

@@ -40,7 +40,7 @@ class InstrumentLeases:
         )
         self._client.add_listener(self._changed)
         self._hosts = zookeeper.hosts
-        self._told = json.dumps(
+        self._content = json.dumps(
             {"owner": owner, "host": socket.gethostname(), "pid": os.getpid(), "since": int(time.time())}
         ).encode()
         self._held: set[str] = set()
@@ -74,7 +74,7 @@ class InstrumentLeases:
             if key in self._held:
                 continue
             try:
-                self._client.create_async(self._path(key), self._told, ephemeral=True, makepath=True).get(timeout=_CALL_SECONDS)
+                self._client.create_async(self._path(key), self._content, ephemeral=True, makepath=True).get(timeout=_CALL_SECONDS)
                 fresh.append(key)
             except NodeExistsError:
                 holder = self._holder(key)

@@ -66,12 +66,12 @@ class Rig:
     def __post_init__(self) -> None:
         self.stack = open_stack(dict(self.environ))
 
-    def command(self, *words: str, timeout: float = 600, **told: str) -> str:
+    def command(self, *words: str, timeout: float = 600, **variables: str) -> str:
         """Run a command of the repository against the stack; return its output. Raises ChaosError when it fails."""
         answer = subprocess.run(
             words,
             cwd=ROOT,
-            env={**self.environ, **told},
+            env={**self.environ, **variables},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,
@@ -81,9 +81,9 @@ class Rig:
             raise ChaosError(f"{' '.join(words)}: {answer.stdout[-2000:]}{answer.stderr[-2000:]}")
         return answer.stdout
 
-    def local(self, command: str, **told: str) -> str:
+    def local(self, command: str, **variables: str) -> str:
         """Run `python -m deploy.local COMMAND`."""
-        return self.command(self.environ["PYTHON"], "-m", "deploy.local", command, **told)
+        return self.command(self.environ["PYTHON"], "-m", "deploy.local", command, **variables)
 
     def hdfs(self, *words: str) -> str:
         """Run `bin/hdfs …`."""

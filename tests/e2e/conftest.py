@@ -32,12 +32,12 @@ class LocalStack:
 
     env: dict[str, str]
 
-    def run(self, command: str, **told: str) -> None:
+    def run(self, command: str, **variables: str) -> None:
         """Run `python -m deploy.local COMMAND`; fail with its output when it fails."""
         answer = subprocess.run(
             [sys.executable, "-m", "deploy.local", command],
             cwd=ROOT,
-            env={**self.env, **told},
+            env={**self.env, **variables},
             stdin=subprocess.DEVNULL,
             capture_output=True,
             text=True,

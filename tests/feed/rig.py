@@ -190,12 +190,12 @@ class Rig:
         ticks = self.ticks(key)
         return ticks[-1].vtt if ticks else None
 
-    def told(self) -> list[str]:
+    def event_names(self) -> list[str]:
         return [event["event"] for event in self.sink.events]
 
     def wait_for(self, condition: Callable[[], bool], what: str, seconds: float = 15.0) -> None:
         """Wait for the real sockets and threads to bring something about."""
-        eventually(condition, lambda: f"{what} did not come about; state {self.state}, events {self.told()}", seconds)
+        eventually(condition, lambda: f"{what} did not come about; state {self.state}, events {self.event_names()}", seconds)
 
     def assert_volume_exact(self, baseline: int = 1000, key: str = TCS) -> None:
         """Hold sum of traded_volume = last vtt - baseline, and sequences without a hole."""

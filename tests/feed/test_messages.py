@@ -74,14 +74,14 @@ def test_feed_when_parts_are_missing_then_what_is_there_is_used(
         rig.assert_volume_exact()
 
 
-def test_feed_when_vtt_goes_backwards_then_out_of_order_is_told_and_nothing_is_doubled(server: SimulatorServer) -> None:
+def test_feed_when_vtt_goes_backwards_then_out_of_order_is_reported_and_nothing_is_doubled(server: SimulatorServer) -> None:
     with Rig(server.feed_url) as rig:
         rig.wait_for(lambda: rig.last_vtt() == 1000, "the snapshot")
         for vtt in (1010, 1004, 1020):
             push(server, vtt, TEN + vtt)
         rig.wait_for(lambda: rig.last_vtt() == 1020, "the updates")
         assert [tick.traded_volume for tick in rig.ticks(TCS)] == [None, 10, 0, 10]
-        assert rig.told().count("out_of_order") == 1
+        assert rig.event_names().count("out_of_order") == 1
         rig.assert_volume_exact()
 
 

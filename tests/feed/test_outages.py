@@ -24,7 +24,7 @@ def through(server: SimulatorServer, rig: Rig, outage: Callable[[], None]) -> No
     push(server, 1010, TEN + 1000)
     rig.wait_for(lambda: rig.last_vtt() == 1010, "an update")
     outage()
-    rig.wait_for(lambda: "disconnected" in rig.told(), "the loss")
+    rig.wait_for(lambda: "disconnected" in rig.event_names(), "the loss")
     push(server, 1310, TEN + 5000)
     rig.wait_for(lambda: rig.last_vtt() == 1310, "the next snapshot")
     push(server, 1315, TEN + 6000)
@@ -62,7 +62,7 @@ def test_volume_when_bytes_are_no_frame_then_reconnected(server: SimulatorServer
         rig.assert_volume_exact()
 
 
-def test_stall_when_open_but_mute_in_continuous_trading_then_told_and_reconnected(server: SimulatorServer) -> None:
+def test_stall_when_open_but_mute_in_continuous_trading_then_reported_and_reconnected(server: SimulatorServer) -> None:
     with Rig(server.feed_url, stall_seconds=1.5) as rig:
         rig.wait_for(lambda: rig.worker.report.continuous, "continuous trading")
 
@@ -73,8 +73,8 @@ def test_stall_when_open_but_mute_in_continuous_trading_then_told_and_reconnecte
         rig.wait_for(paced, "a usual pace")
         through(server, rig, server.mute)
         rig.assert_volume_exact()
-        assert "stalled" in rig.told()
-        assert rig.told().index("stalled") < rig.told().index("disconnected")
+        assert "stalled" in rig.event_names()
+        assert rig.event_names().index("stalled") < rig.event_names().index("disconnected")
 
 
 def test_stall_when_the_market_is_closed_then_silence_is_normal(server: SimulatorServer) -> None:
@@ -82,11 +82,11 @@ def test_stall_when_the_market_is_closed_then_silence_is_normal(server: Simulato
         rig.wait_for(lambda: rig.last_vtt() == 1000, "the snapshot")
         closed = {"type": "market_info", "currentTs": str(TEN + 100), "marketInfo": {"segmentStatus": {"NSE_EQ": "NORMAL_CLOSE"}}}
         server.push(closed)
-        rig.wait_for(lambda: rig.told().count("market_status") == 2 and not rig.worker.report.continuous, "the close")
+        rig.wait_for(lambda: rig.event_names().count("market_status") == 2 and not rig.worker.report.continuous, "the close")
         beats = len(rig.sink.heartbeats)
         rig.wait_for(lambda: len(rig.sink.heartbeats) >= beats + 2, "heartbeats after the close")
         assert server.handshakes == 1
-        assert "stalled" not in rig.told()
+        assert "stalled" not in rig.event_names()
 
 
 def test_volume_when_the_server_is_away_for_a_while_then_exact(server: SimulatorServer) -> None:
@@ -133,7 +133,7 @@ def test_token_when_refused_during_a_reconnect_then_no_volume_is_lost(server: Si
         server.reset_all()
         rig.wait_for(lambda: rig.state == "waiting for a token", "the visible state")
         push(server, 1200, TEN + 9000)
-        assert "token" in rig.told()
+        assert "token" in rig.event_names()
         file.write_text("right ")
         rig.wait_for(lambda: rig.last_vtt() == 1200, "the feed")
         rig.assert_volume_exact()
@@ -207,7 +207,7 @@ def test_first_message_when_none_comes_after_opening_then_stalled_at_any_hour() 
         thread = threading.Thread(target=server.serve_forever)
         thread.start()
         with Rig(f"ws://127.0.0.1:{server.socket.getsockname()[1]}/", first_message_seconds=0.5) as rig:
-            rig.wait_for(lambda: rig.told().count("stalled") >= 2, "two attempts")
+            rig.wait_for(lambda: rig.event_names().count("stalled") >= 2, "two attempts")
             assert rig.sink.heartbeats == []
         server.shutdown()
         thread.join(5)

@@ -234,7 +234,7 @@ def test_states_when_changed_then_stored_only_after_the_ticks_they_include_with_
     spool.close()
 
 
-def test_publisher_when_the_producer_meets_a_fatal_error_then_the_process_is_told_to_end(publisher: KafkaTickPublisher) -> None:
+def test_publisher_when_the_producer_meets_a_fatal_error_then_the_process_is_asked_to_end(publisher: KafkaTickPublisher) -> None:
     publisher.tick(tick(1))
     FakeProducer.latest.fail(KafkaError.OUT_OF_ORDER_SEQUENCE_NUMBER, fatal=True)
     with pytest.raises(OrderflowError, match="resumes from what is stored"):

@@ -76,7 +76,7 @@ def test_ticks_when_all_are_there_once_then_the_verdict_is_sound() -> None:
     assert (verdict.ticks, verdict.ticks_lost, verdict.ticks_doubled) == (4, 0, 0)
 
 
-def test_ticks_when_one_is_missing_doubled_or_unpublished_then_it_is_told() -> None:
+def test_ticks_when_one_is_missing_doubled_or_unpublished_then_it_is_reported() -> None:
     missing = judged([row for row in ticks() if row["sequence"] != 2])
     assert (missing.ticks_lost, missing.sound) == (1, False)
     assert (judged([*ticks(), ticks()[1]]).ticks_doubled) == 1
@@ -85,7 +85,7 @@ def test_ticks_when_one_is_missing_doubled_or_unpublished_then_it_is_told() -> N
 
 
 @pytest.mark.parametrize(("field", "value"), [("traded_volume", 16), ("vtt", 131)])
-def test_ticks_when_a_volume_is_not_what_traded_then_it_is_told(field: str, value: int) -> None:
+def test_ticks_when_a_volume_is_not_what_traded_then_it_is_reported(field: str, value: int) -> None:
     rows = ticks()
     rows[2][field] = value
     assert not judged(rows).sound
@@ -97,7 +97,7 @@ def test_candles_when_they_are_what_traded_then_the_verdict_is_sound() -> None:
     assert (verdict.candles, verdict.candles_checked, verdict.candles_wrong) == (3, 2, 0)
 
 
-def test_candles_when_one_is_wrong_doubled_or_missing_then_it_is_told() -> None:
+def test_candles_when_one_is_wrong_doubled_or_missing_then_it_is_reported() -> None:
     wrong = candles()
     wrong[0]["high"] = 100.5
     assert judged_candles(wrong).candles_wrong == 1

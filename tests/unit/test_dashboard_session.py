@@ -100,7 +100,7 @@ def test_viewer_when_a_trade_comes_is_sent_the_changed_candle_alone() -> None:
     assert [entry[0] for entry in message["tape"]] == [2]
 
 
-def test_viewer_when_the_day_is_still_being_read_is_not_told_receipt_times() -> None:
+def test_viewer_when_the_day_is_still_being_read_is_not_sent_receipt_times() -> None:
     store = store_with(trade(0, 100.0, 3, 0, 3))
     viewer = viewer_of(store)
     viewer.message(NOW)
@@ -218,7 +218,7 @@ def test_viewer_when_a_past_day_has_an_outage_is_sent_the_band_of_its_minutes_an
     assert [banner["code"] for banner in message["banners"]] == ["past", "gap"]
 
 
-def test_viewer_when_the_day_is_still_being_read_is_told_that_its_watch_list_is_no_news() -> None:
+def test_viewer_when_the_day_is_still_being_read_learns_that_its_watch_list_is_no_news() -> None:
     store = store_with(trade(0, 100.0, 1, 0, 1))
     viewer = viewer_of(store)
     first = viewer.message(NOW)

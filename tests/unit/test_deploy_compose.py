@@ -93,7 +93,7 @@ def test_compose_publishes_ports_of_the_same_service_when_it_publishes_any():
             assert inside in {env[name] for name in service.ports}
 
 
-def test_compose_promises_the_ports_users_were_told():
+def test_compose_has_the_ports_that_users_were_promised():
     published = {re.sub(r"\$\{\w+:-(\d+)\}", r"\1", port).split(":")[1] for s in COMPOSE.values() for port in s.get("ports", ())}
     assert published >= {"2181", "9092", "9000", "50070", "7077", "8080", "8050"}
 

@@ -110,7 +110,7 @@ def test_certificate_when_it_ends_within_a_month_then_it_is_issued_anew(tmp_path
     assert after["kafka/kafka_password"] == before["kafka/kafka_password"]
 
 
-def test_scram_users_when_listed_then_the_broker_can_check_a_password_it_is_not_told() -> None:
+def test_scram_users_when_listed_then_the_broker_can_check_a_password_it_does_not_know() -> None:
     option, value = credentials.scram_arguments({"me": b"s3cr3t"})
     assert option == "--add-scram"
     match = re.fullmatch(r'SCRAM-SHA-512=\[name=me,iterations=8192,salt="(.*)",saltedpassword="(.*)"\]', value)
@@ -119,7 +119,7 @@ def test_scram_users_when_listed_then_the_broker_can_check_a_password_it_is_not_
     assert salted == hashlib.pbkdf2_hmac("sha512", b"s3cr3t", salt, 8192)
 
 
-def test_service_when_secure_then_it_is_told_its_own_credentials(tmp_path: Path) -> None:
+def test_service_when_secure_then_it_gets_its_own_credentials(tmp_path: Path) -> None:
     env = open_stack({**BARE, "DATA_DIR": str(tmp_path), "SECURE": "yes", "SERVICE": "plotter"}).env
     own = f"{tmp_path}/security/plotter"
     assert (env["KAFKA_SECURITY_PROTOCOL"], env["KAFKA_SASL_USERNAME"]) == ("SASL_SSL", "plotter")

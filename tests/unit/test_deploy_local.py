@@ -26,13 +26,13 @@ def stack_in(directory: Path, **env: str) -> Stack:
     return Stack({"DATA_DIR": str(directory), "BIND_HOST": "127.0.0.1", **env})
 
 
-def test_demo_feed_when_nothing_is_told_is_the_live_market_model():
+def test_demo_feed_when_nothing_is_set_is_the_live_market_model():
     feed = demo_feed({})
     assert feed == {"FEED": "simulator", "SIM_SPEED": "1"}
     assert feed_name(feed) == "model"
 
 
-def test_demo_feed_when_a_recording_is_told_keeps_its_times_and_instruments(tmp_path):
+def test_demo_feed_when_a_recording_is_given_keeps_its_times_and_instruments(tmp_path):
     recording = tmp_path / "day.jsonl.gz"
     with gzip.open(recording, "wt") as file:
         file.write('{"type":"market_info"}\n{"feeds":{"NSE_EQ|A":{}}}\n{"feeds":{"NSE_EQ|B":{},"NSE_EQ|A":{}}}\n')
@@ -62,7 +62,7 @@ def test_recorded_instruments_when_one_is_quiet_for_long_then_it_is_streamed_all
         ({"FEED_RECORDING": "/nowhere/day.jsonl"}, "cannot be read"),
     ],
 )
-def test_demo_feed_when_told_nonsense_then_says_what_to_give(environ, words):
+def test_demo_feed_when_given_nonsense_then_says_what_to_give(environ, words):
     with pytest.raises(StackError, match=words):
         demo_feed(environ)
 

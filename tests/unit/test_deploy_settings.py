@@ -77,7 +77,7 @@ def test_env_file_when_it_names_the_containers_then_a_local_stack_ignores_that(t
     assert (container["KAFKA_BROKERS"], container["NAMENODE_URL"]) == ("kafka:29092", "hdfs://namenode:9000")
 
 
-def test_container_defaults_when_nothing_is_told_are_those_of_the_settings(tmp_path):
+def test_container_defaults_when_nothing_is_set_are_those_of_the_settings(tmp_path):
     env = open_stack({**BARE, "IN_CONTAINER": "yes"}).env
     in_container, default = settings.load(env, tmp_path / "none"), settings.load({}, tmp_path / "none")
     for name in ("kafka", "zookeeper", "namenode_url", "hdfs", "spark", "dashboard_host"):

@@ -165,7 +165,7 @@ def test_volume_when_it_comes_for_a_minute_that_is_final_then_it_is_late() -> No
     assert [line for lines in by_tick[3:] for line in lines] == [(1, "late", 9), (4, "clock", 3)]
 
 
-def test_late_volume_when_it_is_told_then_the_event_names_minute_cause_and_cure() -> None:
+def test_late_volume_when_it_is_reported_then_the_event_names_minute_cause_and_cure() -> None:
     engine = PartitionEngine(SETTINGS)
     for tick in [*begun(), beat(240), trade_tick(115, 100.0, 9, 1_059, since=65, feed_time_ms=OPEN + 241_000)]:
         engine.take(tick)

@@ -315,7 +315,7 @@ def test_share_when_the_feed_says_that_it_closes_by_auction_then_no_master_is_ne
     assert [(tick.session_phase, tick.traded_volume) for tick in sink.ticks] == [("continuous", None), ("closing_auction", 500)]
 
 
-def test_auction_statuses_when_they_change_then_each_is_told_once() -> None:
+def test_auction_statuses_when_they_change_then_each_is_reported_once() -> None:
     sink = ListSink()
     engine = running(sink)
     pre_open = {"preOpenSessionStatus": {"NSE_EQ": {"status": "PRE_OPEN_START", "updatedTime": str(TEN)}}}

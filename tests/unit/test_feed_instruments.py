@@ -183,7 +183,7 @@ def test_names_when_one_instrument_is_in_two_modes_then_the_first_is_streamed_an
         ("TCS", "NSE_EQ|INE000T01001", ""),
     ],
 )
-def test_name_when_its_isin_was_replaced_then_its_successor_streams_and_is_told(
+def test_name_when_its_isin_was_replaced_then_its_successor_streams_and_is_reported(
     master: InstrumentMaster, name: str, key: str, note: str
 ) -> None:
     before = {name: Meant("NSE_EQ|INE000T01009", "TCS")}

@@ -194,7 +194,7 @@ def test_streamer_when_the_schema_changed_then_the_trouble_names_the_most_freque
     assert engine.trouble(TEN + 60_000) is None
 
 
-def test_key_when_the_server_never_mentions_it_then_told_once_and_again_when_it_comes_after_all() -> None:
+def test_key_when_the_server_never_mentions_it_then_reported_once_and_again_when_it_comes_after_all() -> None:
     sink = ListSink()
     engine = running(sink, (TCS, "NSE_FO|1"))
     for content in opening():
@@ -207,7 +207,7 @@ def test_key_when_the_server_never_mentions_it_then_told_once_and_again_when_it_
         at_ms = TEN + second * 1_000
         engine.message(wire(message(at_ms, {TCS: full(1040 + second, at_ms)})), at_ms)
         engine.beat(at_ms)
-    events = [event for event in sink.events if event["event"] == "not_served"]
+    events = [each for each in sink.events if each["event"] == "not_served"]
     assert [(event["instrument_key"], event["at_ms"]) for event in events] == [("NSE_FO|1", TEN + 21_000)]
     assert "full" in events[0]["cause"]
     assert {key: health.state for key, health in engine.health(TEN + 120_000).items()} == {TCS: "live", "NSE_FO|1": "not served"}
@@ -215,7 +215,7 @@ def test_key_when_the_server_never_mentions_it_then_told_once_and_again_when_it_
     assert [event["instrument_key"] for event in sink.events if event["event"] == "served"] == ["NSE_FO|1"]
 
 
-def test_mode_when_nothing_is_served_in_it_then_told_once_with_the_plan() -> None:
+def test_mode_when_nothing_is_served_in_it_then_reported_once_with_the_plan() -> None:
     sink = ListSink()
     engine = FeedEngine(sink, running(ListSink()).book)
     engine.own((TCS, INFY))
@@ -224,11 +224,11 @@ def test_mode_when_nothing_is_served_in_it_then_told_once_with_the_plan() -> Non
     engine.message(wire(opening()[0]), TEN)
     for second in range(1, 60):
         engine.beat(TEN + second * 1_000)
-    (told,) = [event for event in sink.events if event["event"] == "not_served"]
-    assert told["cause"] == "the feed serves none of 2 instruments in mode full_d30: full_d30 needs an Upstox Plus plan"
+    (event,) = [each for each in sink.events if each["event"] == "not_served"]
+    assert event["cause"] == "the feed serves none of 2 instruments in mode full_d30: full_d30 needs an Upstox Plus plan"
 
 
-def test_modes_when_one_of_them_is_not_served_then_told_with_the_keys_own_mode_and_the_others_are_not() -> None:
+def test_modes_when_one_of_them_is_not_served_then_reported_with_the_keys_own_mode_and_the_others_are_not() -> None:
     sink = ListSink()
     engine = FeedEngine(sink, running(ListSink()).book)
     modes = {TCS: "full", INFY: "full_d30", "NSE_FO|1": "ltpc", "NSE_FO|2": "ltpc"}

@@ -95,7 +95,7 @@ def test_leftovers_when_published_again_then_discarded_only_once_all_are_confirm
     assert storage.confirmed_at_discard == 5
 
 
-def test_leftovers_when_told_to_stop_before_kafka_confirms_then_they_stay() -> None:
+def test_leftovers_when_asked_to_stop_before_kafka_confirms_then_they_stay() -> None:
     stop = threading.Event()
     publisher = FakePublisher(confirms=0, on_poll=stop.set)
     done, storage = run([tick(number) for number in range(1, 6)], publisher, stop)

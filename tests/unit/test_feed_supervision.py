@@ -175,7 +175,7 @@ def test_tls_when_options_are_made_then_certificate_and_name_are_verified(tmp_pa
 
 
 @pytest.mark.parametrize("content", [b"", b"\xff", b"junk", b"7", b"[]", b"{}"])
-def test_lease_when_its_node_holds_no_streamer_then_told_as_taken_by_something_else(content: bytes) -> None:
+def test_lease_when_its_node_holds_no_streamer_then_reported_as_taken_by_something_else(content: bytes) -> None:
     class Client:
         client_id = None
 

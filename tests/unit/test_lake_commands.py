@@ -193,7 +193,7 @@ def test_reconcile_when_an_auction_traded_after_the_close_then_only_continuous_t
     assert (comparison.stored_volume, comparison.exchange_volume) == (10, 20)
 
 
-def test_backfill_candle_when_made_then_all_volume_is_unclassified_and_its_source_is_told() -> None:
+def test_backfill_candle_when_made_then_all_volume_is_unclassified_and_its_source_is_reported() -> None:
     made = backfill_candle(TCS, minute(0)).to_record()
 
     assert (made["total_volume"], made["unclassified_volume"], made["delta"], made["source"]) == (10, 10, 0, "backfill")

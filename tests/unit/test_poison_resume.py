@@ -178,7 +178,7 @@ def test_positions_when_they_are_broken_then_rejected_and_the_ones_before_count(
     reader = read(stored_state())
     reader.take("positions|x", orjson.dumps({"positions": {"0": 5}}), OPEN_MS, "t[0]@1")
     reader.take("positions|x", orjson.dumps({"positions": broken}), OPEN_MS, "t[0]@2")
-    assert reader.told_positions() == [{"0": 5}]
+    assert reader.reported_positions() == [{"0": 5}]
     assert [reject["reason"] for reject in reader.stored.rejects] == ["bad_state"]
 
 

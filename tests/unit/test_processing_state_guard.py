@@ -114,7 +114,7 @@ def test_offsets_when_a_query_never_committed_then_its_first_offsets_count() -> 
         require_reachable_offsets(FakeFiles(first), {"ticks": kafka((40, 0))})
 
 
-def test_offsets_when_the_topic_was_created_anew_then_a_fresh_start_that_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_offsets_when_the_topic_was_created_anew_then_a_fresh_start_that_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     files = FakeFiles(query("ticks", 500, 600))
     with caplog.at_level(logging.WARNING):
         require_reachable_offsets(files, {"ticks": kafka(identity="bbbbbbbb")})
@@ -135,7 +135,7 @@ def test_offsets_when_kafka_lost_the_end_of_its_log_then_refused_with_the_comman
         require_reachable_offsets(FakeFiles(query("ticks", 500, 600)), {"ticks": kafka(ends=(499, 700))})
 
 
-def test_offsets_when_the_end_is_lost_then_it_is_told_what_goes_with_the_topic() -> None:
+def test_offsets_when_the_end_is_lost_then_it_is_reported_what_goes_with_the_topic() -> None:
     with pytest.raises(SettingsError, match=r"104 messages that tick storage has not read.*lost with it; stop data-streamer"):
         require_reachable_offsets(FakeFiles(query("ticks", 500, 600)), {"ticks": kafka(ends=(499, 704))})
     with pytest.raises(
@@ -176,7 +176,7 @@ def test_changelog_when_a_checkpoint_does_not_say_its_topic_then_the_query_is_re
         changelog_partitions(FakeFiles(query("orderflow", 500, 600)), "orderflow", changelog("aaaaaaaa", 2))
 
 
-def test_offsets_when_live_trades_were_overtaken_then_they_go_on_and_it_is_told(caplog: pytest.LogCaptureFixture) -> None:
+def test_offsets_when_live_trades_were_overtaken_then_they_go_on_and_it_is_reported(caplog: pytest.LogCaptureFixture) -> None:
     files = FakeFiles(query("trades", 500, 600))
     with caplog.at_level(logging.WARNING):
         require_reachable_offsets(files, {"trades": kafka((700, 700))})

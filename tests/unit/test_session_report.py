@@ -23,7 +23,7 @@ def heard(*announcements: tuple[str, str], segment: str = "NSE_EQ") -> dict[str,
     return {segment: Heard(state, "streamer-1")}
 
 
-def test_report_when_groups_keep_the_same_hours_then_they_are_told_together() -> None:
+def test_report_when_groups_keep_the_same_hours_then_they_are_reported_together() -> None:
     assert list(report(CALENDAR, "2025-12-16", ["NSE_FO", "NCD_FO"], {})) == [
         "Tuesday 2025-12-16, times in IST",
         "",

@@ -264,7 +264,7 @@ def test_session_when_left_open_days_ago_then_todays_forecast_stands() -> None:
     assert in_force(yesterday, "2026-01-28T15:45") == ("09:15", "15:30", "post_close")
 
 
-def test_session_when_the_pre_opens_status_is_told_again_at_a_reconnect_then_trading_goes_on() -> None:
+def test_session_when_the_pre_opens_status_is_reported_again_at_a_reconnect_then_trading_goes_on() -> None:
     book = book_after(("2026-01-27T09:05", "PRE_OPEN_START"), ("2026-01-27T11:00", "PRE_OPEN_START"))
     assert in_force(book, "2026-01-27T11:00") == ("09:15", "15:30", "continuous")
 

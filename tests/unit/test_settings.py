@@ -12,7 +12,7 @@ from orderflow.market.errors import SettingsError
 from orderflow.settings import load
 
 
-def test_settings_when_nothing_is_told_then_the_promised_defaults_hold(tmp_path: Path) -> None:
+def test_settings_when_nothing_is_set_then_the_promised_defaults_hold(tmp_path: Path) -> None:
     settings = load({}, tmp_path / "none")
     assert settings.instruments == ("NSE_EQ|INE467B01029",)
     assert (settings.kafka.brokers, settings.namenode_url) == ("kafka:29092", "hdfs://namenode:9000")

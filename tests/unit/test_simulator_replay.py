@@ -104,7 +104,7 @@ def test_replay_when_moved_over_the_real_close_then_it_announces_that_it_stays_o
     assert announced(source)[:2] == [(at, "NORMAL_CLOSE"), (at, "NORMAL_OPEN")]
 
 
-def test_replay_when_moved_to_before_the_real_open_then_a_new_connection_is_told_a_close_first() -> None:
+def test_replay_when_moved_to_before_the_real_open_then_a_new_connection_is_sent_a_close_first() -> None:
     source = Recording.of_messages(LINES, times="now")
     source.start(T0 + 7 * 86_400_000 - 300_000)
     statuses = [decoded(each)["marketInfo"]["segmentStatus"]["NSE_EQ"] for each in source.greeting()]
