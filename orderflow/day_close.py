@@ -36,8 +36,8 @@ class SparkSteps:
 
     def reprocess(self, date: str) -> Mapping[str, int]:
         """Recompute the date and apply the difference; return the rows corrected by table."""
-        found = reprocess(self._spark, self._settings, date, apply=True, over=True)
-        return {each.table: each.difference.corrections for each in found}
+        recomputed = reprocess(self._spark, self._settings, date, apply=True, over=True)
+        return {each.table: each.difference.corrections for each in recomputed}
 
     def compact(self, date: str) -> None:
         """Merge the date's files of every table."""

@@ -47,9 +47,9 @@ def run(settings: Settings, date: str, *, apply: bool) -> int:
     return 0
 
 
-def lines(date: str, found: Iterable[Recomputed]) -> Iterator[str]:
+def lines(date: str, recomputed: Iterable[Recomputed]) -> Iterator[str]:
     """Yield what a person reads of a recomputation."""
-    tables = list(found)
+    tables = list(recomputed)
     for each in tables:
         yield f"{each.table} {date}: {each.difference}"
         for example in each.difference.examples:

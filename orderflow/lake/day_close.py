@@ -146,7 +146,7 @@ class DayClose:
         if report.sound:
             log.info("%s; sound", said)
         else:
-            faulty = [*(one.instrument for one in report.instruments if not one.sound), *report.faults]
+            faulty = [*(each.instrument for each in report.instruments if not each.sound), *report.faults]
             more = f" and {len(faulty) - _FAULTS_LOGGED} more" if len(faulty) > _FAULTS_LOGGED else ""
             listed = "; ".join(faulty[:_FAULTS_LOGGED])
             log.error("%s; NOT SOUND (%s%s): python -m orderflow lake verify --date %s", said, listed, more, date)

@@ -52,8 +52,8 @@ def verify(settings: Settings, date: str) -> int:
     day = catalogues.report(history, date)
     known = facts.catalogue(history)
     unchanged = date in known and known[date].changed == tables
-    found = known[date] if unchanged else facts.day_facts(history, date, tables)
-    _keep(settings, {**known, date: facts.judged(found, day)})
+    of_date = known[date] if unchanged else facts.day_facts(history, date, tables)
+    _keep(settings, {**known, date: facts.judged(of_date, day)})
     print(
         "instrument                      ticks  missing  doubled       volume  unaccounted  in gaps  "
         "late for candles  minutes without  in no tick  unbalanced"

@@ -61,6 +61,6 @@ def test_reprocess_when_trading_of_today_is_over_then_its_last_minutes_are_recom
     stored_day(spark, tmp_path, ticks()[:5])
     monkeypatch.setattr("orderflow.reprocess.time", SimpleNamespace(time=lambda: (OPEN + 700_000) / 1000))
 
-    found = [reprocess(spark, settings(tmp_path), DAY, apply=False, over=over)[0].difference for over in (False, True)]
+    differences = [reprocess(spark, settings(tmp_path), DAY, apply=False, over=over)[0].difference for over in (False, True)]
 
-    assert [(each.stored, each.recomputed) for each in found] == [(3, 0), (3, 3)]
+    assert [(each.stored, each.recomputed) for each in differences] == [(3, 0), (3, 3)]

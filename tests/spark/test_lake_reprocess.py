@@ -84,12 +84,12 @@ def test_reprocess_when_a_late_bar_moves_volume_then_the_level_it_left_is_remove
     first, second = [("09:15", 10_000, 5), ("09:16", 10_000, 50)], [("09:16", 10_020, 30), ("09:17", 9_990, 10)]
     assert levels(tmp_path) == [*first, *second, ("09:17", 10_010, 20)]
 
-    found = reprocess(spark, settings(tmp_path), DAY, apply=True)
+    results = reprocess(spark, settings(tmp_path), DAY, apply=True)
 
     assert minutes(tmp_path) == [("09:15", 5, "stream"), ("09:16", 100, "reprocess"), ("09:17", 10, "reprocess")]
     assert levels(tmp_path) == [*first, ("09:16", 10_010, 20), *second]
-    assert [(each.table, each.difference.corrections) for each in found] == [("candles", 2), ("footprint", 2)]
-    said = [line for line in lines(DAY, found) if line.startswith("footprint")]
+    assert [(each.table, each.difference.corrections) for each in results] == [("candles", 2), ("footprint", 2)]
+    said = [line for line in lines(DAY, results) if line.startswith("footprint")]
     assert said[0].startswith(
         "footprint 2025-12-15: 5 stored, 5 recomputed: 1 not stored yet, 0 stored only, 0 with other values, 1 to be removed"
     )
@@ -103,16 +103,16 @@ def test_reprocess_when_not_applied_then_says_what_it_would_change_and_leaves_th
     stored_day(spark, tmp_path, ticks())
     before = (minutes(tmp_path), levels(tmp_path))
 
-    found = reprocess(spark, settings(tmp_path), DAY, apply=False)
+    results = reprocess(spark, settings(tmp_path), DAY, apply=False)
 
-    assert [each.difference.corrections for each in found] == [2, 2]
-    assert list(lines(DAY, found))[-1] == "not applied: leave out --dry-run to apply it"
+    assert [each.difference.corrections for each in results] == [2, 2]
+    assert list(lines(DAY, results))[-1] == "not applied: leave out --dry-run to apply it"
     assert (minutes(tmp_path), levels(tmp_path)) == before
 
 
 def test_messages_when_a_day_has_many_ticks_then_no_task_takes_much_longer_than_ten_seconds(spark, tmp_path) -> None:
-    found = messages(frame(spark, ticks()), 450_000, settings(tmp_path), (1,))
-    assert found.rdd.getNumPartitions() == 3
+    published = messages(frame(spark, ticks()), 450_000, settings(tmp_path), (1,))
+    assert published.rdd.getNumPartitions() == 3
 
 
 def test_reprocess_when_levels_were_stored_before_price_unit_then_they_are_the_same(spark, tmp_path) -> None:
@@ -161,11 +161,11 @@ def test_reprocess_when_candles_and_levels_are_stored_twice_then_one_of_each_sta
     once = (minutes(tmp_path), levels(tmp_path))
     store_flow(tmp_path, flow(spark, ticks(), source="backfill", live=False))
 
-    found = reprocess(spark, settings(tmp_path), DAY, apply=True)
+    results = reprocess(spark, settings(tmp_path), DAY, apply=True)
 
     assert [(start, volume) for start, volume, _ in minutes(tmp_path)] == [(start, volume) for start, volume, _ in once[0]]
     assert levels(tmp_path) == once[1]
-    assert [each.difference.doubled for each in found] == [3, 5]
+    assert [each.difference.doubled for each in results] == [3, 5]
 
 
 def test_reprocess_when_no_ticks_are_stored_then_says_so(spark, tmp_path) -> None:

@@ -72,13 +72,13 @@ class Lake:
 
 @pytest.fixture
 def lake(tmp_path: Path) -> Lake:
-    found = Lake(tmp_path)
+    lake = Lake(tmp_path)
     write(tmp_path, TICKS, DAY, "a.parquet", [tick(1)])
     whole = {"buy_volume": 120, "sell_volume": 80, "total_volume": 200, "delta": 40, "tick_volume": 200}
     write(tmp_path, CANDLES, DAY, "a.parquet", [candle(0, **whole)])
     write(tmp_path, FOOTPRINT, DAY, "a.parquet", [level(TCS, 120, 80)])
-    found.changed(DAY, LAST_STORED)
-    return found
+    lake.changed(DAY, LAST_STORED)
+    return lake
 
 
 def test_close_when_trading_is_over_and_nothing_was_stored_for_a_quarter_of_an_hour_then_the_result_is_kept(lake, caplog) -> None:

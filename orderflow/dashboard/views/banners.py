@@ -72,7 +72,7 @@ def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None
         words = {"PRE_OPEN_START": "Pre-open auction", "PRE_OPEN_END": "Pre-open auction over"}.get(status or "", otherwise)
         shown.append(Banner("info", "closed", f"{words}.{after}"))
         checked = None if instrument is None else checked_banner(store, instrument.date)
-        return [*shown, *(one for one in (checked, auction) if one is not None)]
+        return [*shown, *(banner for banner in (checked, auction) if banner is not None)]
     shown += _feed(store, key, now_ms)
     if not store.caught_up and not store.source_error:
         shown.append(Banner("info", "catching_up", "Reading the day so far from Kafka …"))
