@@ -74,7 +74,9 @@ class InstrumentLeases:
             if key in self._held:
                 continue
             try:
-                self._client.create_async(self._path(key), self._content, ephemeral=True, makepath=True).get(timeout=_CALL_SECONDS)
+                self._client.create_async(self._path(key), self._content, ephemeral=True, makepath=True).get(
+                    timeout=_CALL_SECONDS
+                )
                 fresh.append(key)
             except NodeExistsError:
                 holder = self._holder(key)
