@@ -10,8 +10,9 @@
 volume accuracy        1 - sum(|buy - true buy| + |sell - true sell|) / (2 volume): the share of volume on its right side;
                        unclassified volume counts as half right.
 1-minute delta error   sum over minutes of |delta - true delta| / volume.
-band held              share of full minutes whose true delta lay inside delta ± band, and that band's median share of volume;
-                       by interval, by the minute's spread, and by the grade that the band gives.
+band held              share of full minutes whose true delta lay inside delta ± band, and that band's median share of volume.
+
+The gain over Lee-Ready and the band are also printed by interval and the minute's spread, and the band by its grade.
 
 Each estimate looks at a packet and the one before it. A row is the mean over a recording's grid phases. `same quote` is the
 usual way: Lee-Ready with the packet's own book, which is the book after the trade.
@@ -57,13 +58,21 @@ class Packet(NamedTuple):
 
 
 class Minute(NamedTuple):
-    """One full minute: whether the band held, the band and the error of delta as shares of volume, grade and spread."""
+    """One minute of one file: its spread in basis points, and volumes as shares of the file's, so that files can be added."""
 
-    held: bool
-    width: float
-    error: float
-    grade: str
+    full: bool
     spread: float
+    volume: float
+    wrong: float
+    wrong_before: float
+    error: float
+    error_before: float
+    width: float
+    grade: str
+
+    @property
+    def held(self) -> bool:
+        return self.error <= self.width
 
 
 class Figures(NamedTuple):
@@ -122,24 +131,46 @@ def estimate(rule: str, packet: Packet) -> Verdict:
 def figures(recorded: Sequence[Packet], splits: Sequence[Verdict]) -> Figures:
     volume = sum(packet.true_buy + packet.true_sell for packet in recorded)
     wrong, minutes = 0, defaultdict(int)
-    for packet, (buy, sell, *_) in zip(recorded, splits, strict=True):
-        wrong += abs(buy - packet.true_buy) + abs(sell - packet.true_sell)
-        minutes[(packet.time_ms - 1) // 60_000] += (buy - sell) - (packet.true_buy - packet.true_sell)
+    for packet, split in zip(recorded, splits, strict=True):
+        wrong += wrong_volume(packet, split)
+        minutes[(packet.time_ms - 1) // 60_000] += delta_off(packet, split)
     return Figures(1 - wrong / (2 * volume), sum(map(abs, minutes.values())) / volume)
 
 
-def full_minutes(recorded: Sequence[Packet], splits: Sequence[Verdict], shortest_ms: int) -> Iterator[Minute]:
-    """Yield the minutes whose packets span at least `shortest_ms`."""
-    for _, group in groupby(zip(recorded, splits, strict=True), lambda pair: (pair[0].time_ms - 1) // 60_000):
+def minutes_of(
+    recorded: Sequence[Packet], splits: Sequence[Verdict], before: Sequence[Verdict], shortest_ms: int
+) -> Iterator[Minute]:
+    """Yield the minutes with volume, split by the estimator and by Lee-Ready (`before`).
+
+    A minute is full when its packets span at least `shortest_ms`.
+    """
+    total = sum(packet.true_buy + packet.true_sell for packet in recorded)
+    for _, group in groupby(zip(recorded, splits, before, strict=True), lambda row: (row[0].time_ms - 1) // 60_000):
         rows = list(group)
-        volume = sum(packet.true_buy + packet.true_sell for packet, _ in rows)
-        if volume == 0 or rows[-1][0].time_ms - rows[0][0].time_ms < shortest_ms:
+        volume = sum(packet.true_buy + packet.true_sell for packet, *_ in rows)
+        if volume == 0:
             continue
-        error = abs(sum((s.buy - s.sell) - (packet.true_buy - packet.true_sell) for packet, s in rows))
-        width = band(sum((s.buy + s.sell) ** 2 * s.wrong_share for _, s in rows))
-        spread = sum(map(paid_spread, (packet.evidence for packet, _ in rows))) / volume
-        graded = grade(width, volume, sum(s.buy + s.sell for _, s in rows))
-        yield Minute(error <= width, width / volume, error / volume, graded, spread)
+        width = band(sum((s.buy + s.sell) ** 2 * s.wrong_share for _, s, _ in rows))
+        yield Minute(
+            full=rows[-1][0].time_ms - rows[0][0].time_ms >= shortest_ms,
+            spread=sum(paid_spread(packet.evidence) for packet, *_ in rows) / volume,
+            volume=volume / total,
+            wrong=sum(wrong_volume(packet, s) for packet, s, _ in rows) / total,
+            wrong_before=sum(wrong_volume(packet, s) for packet, _, s in rows) / total,
+            error=abs(sum(delta_off(packet, s) for packet, s, _ in rows)) / total,
+            error_before=abs(sum(delta_off(packet, s) for packet, _, s in rows)) / total,
+            width=width / total,
+            grade=grade(width, volume, sum(s.buy + s.sell for _, s, _ in rows)),
+        )
+
+
+def wrong_volume(packet: Packet, split: Verdict) -> int:
+    """Return twice the volume on the wrong side; what is unclassified counts once."""
+    return abs(split.buy - packet.true_buy) + abs(split.sell - packet.true_sell)
+
+
+def delta_off(packet: Packet, split: Verdict) -> int:
+    return (split.buy - split.sell) - (packet.true_buy - packet.true_sell)
 
 
 def paid_spread(evidence: Evidence) -> float:
@@ -190,14 +221,16 @@ def main() -> None:
                 continue
             splits = {rule: [estimate(rule, packet) for packet in recorded] for rule in RULES}
             sets[interval_ms, match[1]].append((path.stem, {rule: figures(recorded, splits[rule]) for rule in RULES}))
-            minutes[interval_ms] += full_minutes(recorded, splits[ESTIMATOR], FULL_MINUTE_MS if interval_ms < 10_000 else 0)
+            shortest_ms = FULL_MINUTE_MS if interval_ms < 10_000 else 0
+            minutes[interval_ms] += minutes_of(recorded, splits[ESTIMATOR], splits[LEE_READY], shortest_ms)
             for rule in RULES if args.write else ():
                 name = path.name.replace(f"_{match[2]}ms_", f"_{interval_ms}ms_")
                 write(args.write / rule.replace(" ", "_") / name, recorded, splits[rule])
     if not sets:
         parser.error(f"{args.data} holds no <name>_<ms>ms_p<phase>.parquet")
     print_tables(sets, with_files=args.files)
-    print_bands(minutes)
+    print_by_spread(minutes)
+    print_grades([minute for recorded in minutes.values() for minute in recorded if minute.full])
 
 
 def print_tables(sets: dict[tuple[int, str], list[tuple[str, dict[str, Figures]]]], *, with_files: bool) -> None:
@@ -217,21 +250,45 @@ def print_tables(sets: dict[tuple[int, str], list[tuple[str, dict[str, Figures]]
                 print(f"| {stem} | {gain([row])} |")
 
 
-def print_bands(minutes: dict[int, list[Minute]]) -> None:
-    """Print how often the band held, by interval, by spread and by grade."""
-    every = [minute for of_class in minutes.values() for minute in of_class]
-    classes = [(f"{interval_ms} ms", of_class) for interval_ms, of_class in sorted(minutes.items())]
-    for name, least, most in SPREADS:
-        classes.append((f"spread {name} bp", [minute for minute in every if least <= minute.spread < most]))
+def print_by_spread(minutes: dict[int, list[Minute]]) -> None:
+    """Print gain and coverage by interval and spread."""
+    intervals = sorted(minutes)
+    header = "".join(f" {interval_ms} ms |" for interval_ms in intervals) + " all |\n|---|" + "---|" * (len(intervals) + 1)
+    columns = [*(minutes[interval_ms] for interval_ms in intervals), [m for of_class in minutes.values() for m in of_class]]
+    for title, show in (("split − lee_ready, points / delta error", gain_of), ("band held (full minutes): median band", held_of)):
+        print(f"\n| {title} |{header}")
+        for name, least, most in (*SPREADS, ("all", 0.0, float("inf"))):
+            cells = [show([m for m in of_class if least <= m.spread < most]) for of_class in columns]
+            if any(cells):
+                print(f"| {name if name == 'all' else f'spread {name} bp'} | " + " | ".join(cells) + " |")
+
+
+def gain_of(of_class: Sequence[Minute]) -> str:
+    if not of_class:
+        return ""
+    points = 50 * sum(m.wrong_before - m.wrong for m in of_class) / sum(m.volume for m in of_class)
+    error, error_before = sum(m.error for m in of_class), sum(m.error_before for m in of_class)
+    return f"{points:+.2f} / {error / error_before - 1 if error_before else 0:+.0%}"
+
+
+def held_of(of_class: Sequence[Minute]) -> str:
+    full = [m for m in of_class if m.full]
+    if not full:
+        return ""
+    return f"{fmean(m.held for m in full):.1%} of {len(full)}: {median(m.width / m.volume for m in full):.0%}"
+
+
+def print_grades(full: Sequence[Minute]) -> None:
+    """Print how far delta was off in the full minutes of each grade."""
+    print("\n| grade | full minutes | band held | median band / volume | mean error / volume | error above 0.3 | above 0.5 |")
+    print("|---|---|---|---|---|---|---|")
     for name in ("high", "medium", "low"):
-        classes.append((f"grade {name}", [minute for minute in every if minute.grade == name]))
-    print("\n| minutes | number | band held | median band / volume | mean error / volume | error above 0.3 of the volume |")
-    print("|---|---|---|---|---|---|")
-    for name, of_class in classes:
+        of_class = [minute for minute in full if minute.grade == name]
         if of_class:
-            held, error = fmean(minute.held for minute in of_class), fmean(minute.error for minute in of_class)
-            width, bad = median(minute.width for minute in of_class), fmean(minute.error > 0.3 for minute in of_class)
-            print(f"| {name} | {len(of_class)} | {held:.1%} | {width:.1%} | {error:.1%} | {bad:.1%} |")
+            held, width = fmean(m.held for m in of_class), median(m.width / m.volume for m in of_class)
+            errors = [m.error / m.volume for m in of_class]
+            over = " | ".join(f"{fmean(error > most for error in errors):.1%}" for most in (0.3, 0.5))
+            print(f"| {name} | {len(of_class)} | {held:.1%} | {width:.1%} | {fmean(errors):.1%} | {over} |")
 
 
 if __name__ == "__main__":

@@ -72,6 +72,18 @@ def test_figures_when_some_volume_is_on_the_wrong_side_then_shares_of_the_whole(
     assert [accuracy.estimate("same quote", p)[:3] for p in recorded] == [(0, 10, 0), (30, 0, 0), (60, 0, 0)]
 
 
+def test_minutes_when_the_estimator_halves_the_wrong_volume_then_gain_coverage_and_spread(recording):
+    rows = list(accuracy.packets(rows_of(recording / "toy_250ms_p0.parquet")))
+    before = [accuracy.estimate("lee_ready", p) for p in rows]  # 20 of 100 on the wrong side, delta 40 off
+    splits = [accuracy.Verdict(buy, sell, 0, 0.02) for buy, sell in ((10, 0), (0, 30), (10, 50))]  # 10, and 20 off
+    (minute,) = accuracy.minutes_of(rows, splits, before, 500)
+    assert minute.spread == pytest.approx(10.0, rel=0.001)
+    assert accuracy.gain_of([minute]) == "+10.00 / -50%"
+    # band = 2 x sqrt(4 x 0.02 x (10^2 + 30^2 + 60^2)) = 38.4
+    assert accuracy.held_of([minute]) == "100.0% of 1: 38%"
+    assert accuracy.held_of(list(accuracy.minutes_of(rows, splits, before, 501))) == ""
+
+
 def test_benchmark_when_run_then_prints_a_row_for_the_set_and_writes_estimates(recording, tmp_path):
     command = [
         sys.executable,
@@ -83,6 +95,7 @@ def test_benchmark_when_run_then_prints_a_row_for_the_set_and_writes_estimates(r
     ]
     table = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     assert "| toy | 250 | 20.0% / 120.0% | 80.0% / 40.0% |" in table
+    assert "\n| spread above 6 bp |" in table
     written = pq.read_table(tmp_path / "out" / "lee_ready" / "toy_250ms_p0.parquet").to_pylist()
     assert written[2] == {"packet_time_ms": START_MS + 1000, "est_buy_volume": 0, "est_sell_volume": 60}
 
