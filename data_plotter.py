@@ -33,7 +33,7 @@ def main() -> int:
     feed = KafkaFeed(settings.kafka, store, settings.watermark_seconds)
     feed.start()
     parts = Parts.configured(settings, store, directory, history)
-    serve(parts, settings.dashboard_host, settings.dashboard_port)
+    serve(parts, settings.dashboard_host, settings.dashboard_port, settings.dashboard_tls)
     feed.stop()
     return 70 if feed.broken else 0
 

@@ -81,6 +81,11 @@ class Recorder(settings.Reader):
         self.values[name] = "list"
         return super().optional_names(name)
 
+    def networks(self, name: str) -> tuple[str, ...]:
+        """Note a list of networks."""
+        self.values[name] = "list of addresses, networks"
+        return super().optional_names(name)
+
     def address(self, name: str) -> str | None:
         """Note an address."""
         self.values[name] = "URL"

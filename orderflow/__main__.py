@@ -10,6 +10,7 @@ from typing import Any
 
 from orderflow import calendar_report, executor_archive, logs, replay
 from orderflow.clusters import SparkCluster
+from orderflow.dashboard.web import user_commands
 from orderflow.lake import cli
 from orderflow.settings import Settings, load
 
@@ -31,6 +32,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     login.add_argument("--no-browser", action="store_true", help="only print the address to open")
     login.add_argument("--paste", action="store_true", help="the browser is on another machine: paste the address it ends at")
     login.set_defaults(run=_login)
+    user_commands.add_parser(commands)
     cli.add_parsers(commands)
     calendar_report.add_parser(commands)
     reprocess = commands.add_parser("reprocess", help="recompute a stored day from its ticks; show and apply the difference")

@@ -48,9 +48,9 @@ def _pem(variable: str, path: Path) -> str:
 
 @dataclass(frozen=True, slots=True)
 class TlsFiles:
-    """PEM files of a TLS client: the authority it trusts (default: the system's), and its own certificate and key, if it has one.
+    """PEM files of one end of TLS: the authority it trusts, and its own certificate and key, if it has one.
 
-    `prefix` is that of the settings which name the files, for messages.
+    Without an authority it trusts the system's. `prefix` is that of the settings which name the files, for messages.
     """
 
     prefix: str

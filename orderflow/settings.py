@@ -5,6 +5,7 @@ The environment takes precedence over `.env`. Empty values count as absent. Secr
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
 import socket
@@ -81,6 +82,15 @@ class Settings:
     dashboard_buffer: int
     dashboard_prefix: str
     dashboard_trusted_hosts: tuple[str, ...]
+    dashboard_users_file: Path | None
+    dashboard_session_hours: float
+    dashboard_proxies: tuple[str, ...]
+    dashboard_user_header: str | None
+    dashboard_tls: TlsFiles
+    dashboard_requests_per_minute: int
+    dashboard_sockets: int
+    dashboard_sockets_per_user: int
+    dashboard_messages_per_second: int
     alert_webhook: str | None = field(repr=False)
     imbalance_ratio: float
     imbalance_floor: float
@@ -93,6 +103,14 @@ class Settings:
     standby: bool
     streamer_name: str
     log_level: str
+
+    def __post_init__(self) -> None:
+        """Raise SettingsError for settings that do not go together."""
+        if self.dashboard_user_header and not (self.dashboard_proxies and self.dashboard_users_file):
+            raise SettingsError(
+                "DASHBOARD_USER_HEADER needs DASHBOARD_PROXIES, from which it is believed, and DASHBOARD_USERS_FILE, which has "
+                "the roles"
+            )
 
 
 def load(environ: Mapping[str, str] | None = None, env_file: Path | None = None) -> Settings:
@@ -182,6 +200,17 @@ def settings_of(read: Reader) -> Settings:
         dashboard_buffer=read.integer("DASHBOARD_BUFFER", 100, least=10, most=5000),
         dashboard_prefix=read.prefix("DASHBOARD_PREFIX"),
         dashboard_trusted_hosts=read.optional_names("DASHBOARD_TRUSTED_HOSTS"),
+        dashboard_users_file=read.path("DASHBOARD_USERS_FILE"),
+        dashboard_session_hours=read.number("DASHBOARD_SESSION_HOURS", 12.0, least=0.1),
+        dashboard_proxies=read.networks("DASHBOARD_PROXIES"),
+        dashboard_user_header=read.text("DASHBOARD_USER_HEADER", "") or None,
+        dashboard_tls=TlsFiles(
+            "DASHBOARD_SSL", None, read.path("DASHBOARD_SSL_CERTIFICATE_FILE"), read.path("DASHBOARD_SSL_KEY_FILE")
+        ),
+        dashboard_requests_per_minute=read.integer("DASHBOARD_REQUESTS_PER_MINUTE", 3000, least=0),
+        dashboard_sockets=read.integer("DASHBOARD_SOCKETS", 500, least=0),
+        dashboard_sockets_per_user=read.integer("DASHBOARD_SOCKETS_PER_USER", 50, least=0),
+        dashboard_messages_per_second=read.integer("DASHBOARD_MESSAGES_PER_SECOND", 200, least=0),
         alert_webhook=read.address("ALERT_WEBHOOK"),
         imbalance_ratio=read.number("IMBALANCE_RATIO", 3.0, least=1.0),
         imbalance_floor=read.number("IMBALANCE_FLOOR_PERCENT", 2.0, least=0.0) / 100,
@@ -255,6 +284,17 @@ class Reader:
 
     def optional_names(self, name: str) -> tuple[str, ...]:
         return tuple(dict.fromkeys(part.strip() for part in self.text(name, "").split(",") if part.strip()))
+
+    def networks(self, name: str) -> tuple[str, ...]:
+        found = self.optional_names(name)
+        for network in found:
+            try:
+                ipaddress.ip_network(network)
+            except ValueError:
+                raise SettingsError(
+                    f"{name}: {network!r} is no address or network; for example {name}=10.0.0.5,172.18.0.0/16"
+                ) from None
+        return found
 
     def address(self, name: str) -> str | None:
         value = self.text(name, "")

@@ -87,7 +87,8 @@ def test_page_when_served_forbids_frames_foreign_scripts_and_guessing_of_types()
     scripts = next(rule for rule in policy if rule.startswith("script-src"))
     assert re.fullmatch(r"script-src 'self'( 'sha256-[\w+/=]+')+", scripts)
     assert headers["x-content-type-options"] == "nosniff"
-    assert headers["referrer-policy"] == "no-referrer"
+    assert headers["referrer-policy"] == "same-origin"
+    assert "form-action 'self'" in policy
 
 
 @pytest.mark.parametrize(

@@ -293,7 +293,7 @@ def test_hub_when_asked_with_a_number_answers_with_it() -> None:
 
 def test_hub_when_a_page_fails_counts_it_and_logs_the_first_few(caplog: pytest.LogCaptureFixture) -> None:
     hub = hub_in(store_with(trade(0, 100.0, 1, 0, 1)))
-    failures = [{"type": "error", "text": f"draw: TypeError {number}"} for number in range(8)]
+    failures = [{"type": "error", "text": f"draw: TypeError\nforged line {number}"} for number in range(8)]
     asyncio.run(conversation(hub, *failures, until_true=lambda _: hub.counts["page_errors"] == 8))
-    assert [record.getMessage() for record in caplog.records][:1] == ["a viewer's page failed: draw: TypeError 0"]
+    assert [record.getMessage() for record in caplog.records][:1] == ["a viewer's page failed: 'draw: TypeError\\nforged line 0'"]
     assert len(caplog.records) == connection.FAILURES_LOGGED

@@ -32,6 +32,14 @@ of.emit = (name, value) => {
   }
 };
 
+/* To the login, and back to this view after it. */
+of.logIn = () => location.assign(new URL("login" + location.search, HOME));
+of.fetch = async (address, options) => {
+  const answer = await fetch(address, options);
+  if (answer.status === 401) of.logIn();
+  return answer;
+};
+
 /* What went wrong in this page: in its console, in a banner, and once each to the server's log. */
 of.failures = new Map();
 of.report = (error, where) => {

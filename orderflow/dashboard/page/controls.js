@@ -1,5 +1,5 @@
 /* The header's controls, the state in the URL, and the keyboard. */
-import { of } from "./base.js";
+import { HOME, of } from "./base.js";
 import { CELLS, DAY, MINUTES, asks, changed, parse, query } from "./view.js";
 
 const { el } = of;
@@ -244,7 +244,14 @@ function learn(rows) {
   if (news) show();
 }
 
-of.on("hello", () => show());
+of.on("hello", ({ user }) => {
+  if (user && user.session && !of.byId("of-logout")) {
+    /* A form, so that the answer's way to the login is followed. */
+    const action = new URL("logout", HOME).href;
+    of.byId("of-header").append(el("form", { method: "post", action }, el("button", { id: "of-logout", title: `Log out ${user.name}` }, "Log out")));
+  }
+  show();
+});
 of.on("message", (message) => {
   if (message.view) arrived(message);
   if (message.watch) learn(message.watch);

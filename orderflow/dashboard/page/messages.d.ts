@@ -108,6 +108,7 @@ export interface Hello {
   minutes: number[];
   imbalances: ImbalanceRule;
   decimals: Record<string, number>;
+  user: LoggedIn | null;
   server_ms: number;
 }
 
@@ -128,6 +129,12 @@ export interface Listed {
   key: string;
   symbol: string;
   name: string;
+}
+
+export interface LoggedIn {
+  name: string;
+  role: "viewer" | "operator" | null;
+  session: boolean;
 }
 
 export interface Minute {

@@ -38,7 +38,7 @@ async function ask(count) {
   if (chart.state.mode === "footprint") Object.assign(query, { mode: "footprint", step: chart.state.step, ticks: chart.state.ticks });
   let answer = null;
   try {
-    const response = await fetch(new URL("api/older", HOME) + "?" + new URLSearchParams(query));
+    const response = await of.fetch(new URL("api/older", HOME) + "?" + new URLSearchParams(query));
     if (response.ok) answer = await response.json();
   } catch (error) {
     answer = null;

@@ -125,6 +125,8 @@ export interface Page {
   on(name: string, handler: (value: any) => void): void;
   emit(name: string, value?: any): void;
   report(error: any, where: string): void;
+  logIn(): void;
+  fetch(address: URL | string, options?: RequestInit): Promise<Response>;
   text(node: Node, value: string): void;
   klass(node: Element, value: string): void;
   press(button: Element, on: boolean): void;

@@ -19,7 +19,7 @@ const shown = () => [of.view.instrument, of.view.date].join();
 async function load() {
   loaded = performance.now();
   try {
-    const answer = await fetch(new URL("api/dates", HOME));
+    const answer = await of.fetch(new URL("api/dates", HOME));
     const stored = answer.ok ? (await answer.json()).reverse() : dates;
     if (String(stored) === String(dates)) return;
     dates = stored;

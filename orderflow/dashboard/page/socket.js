@@ -9,6 +9,8 @@ const PING_MS = 5000;
 const FIRST_PINGS_MS = [100, 250, 450, 700, 1000];
 const TRUSTED_TRIP_MS = 50;
 const CLOCK_STEP_MS = 5;
+/* The code with which the server closes a socket whose session has ended. */
+const LOGGED_OUT = 4401;
 let connection = initial();
 let socket = null;
 let poll = null;
@@ -67,7 +69,7 @@ function connect() {
     happened({ is: "heard" });
     receive(JSON.parse(event.data));
   };
-  socket.onclose = () => happened({ is: "closed" });
+  socket.onclose = ({ code }) => (code === LOGGED_OUT ? of.logIn() : happened({ is: "closed" }));
 }
 
 /* Give up a connection that says nothing; its closing handshake would not be answered either. */
@@ -170,7 +172,7 @@ function draw() {
 async function ask(request) {
   const mine = (poll = new AbortController());
   try {
-    const answer = await fetch(new URL("api/view", HOME) + "?" + new URLSearchParams(query(of.view, true)), { signal: mine.signal });
+    const answer = await of.fetch(new URL("api/view", HOME) + "?" + new URLSearchParams(query(of.view, true)), { signal: mine.signal });
     const messages = await answer.json();
     if (!awaits(connection, request)) return;
     refuse(answer.ok ? null : messages.error);

@@ -249,14 +249,23 @@ class ImbalanceRule(TypedDict):
     precision: tuple[float, float] | None
 
 
+class LoggedIn(TypedDict):
+    """Who has logged in; without a `session` a proxy said so."""
+
+    name: str
+    role: Literal["viewer", "operator"] | None
+    session: bool
+
+
 class Hello(TypedDict):
-    """The first message of a conversation; `decimals` of prices by segment, where they are not two."""
+    """The first message of a conversation; `decimals` of prices by segment, where they are not two; `user` where one logs in."""
 
     type: Literal["hello"]
     instruments: list[Listed]
     minutes: list[int]
     imbalances: ImbalanceRule
     decimals: dict[str, int]
+    user: LoggedIn | None
     server_ms: int
 
 

@@ -20,21 +20,38 @@ from orderflow.dashboard.state.store import Store
 from orderflow.dashboard.views.footprint import Imbalances
 from orderflow.dashboard.views.viewer import View, Viewer
 from orderflow.dashboard.web.alert_desk import Webhook
+from orderflow.dashboard.web.sessions import Visitor, may_operate
 from orderflow.market.errors import OrderflowError
 
 FRAME_SECONDS: Final = 0.016
 CALM_SECONDS: Final = 0.1
 IN_FLIGHT: Final = 2
 ACK_PATIENCE_SECONDS: Final = 10.0
-LARGEST_MESSAGE: Final = 65_536
 REPLAY_STEP_SECONDS: Final = 0.05
 REPLAY_STATE_EVERY: Final = 5
 BEAT_SECONDS: Final = 1.0
 FAILURES_LOGGED: Final = 5
 TOKEN_LEAST: Final = 16
 TOKEN_MOST: Final = 64
+_USER: Final = "user:"
 
 log = logging.getLogger(__name__)
+
+
+def owner(name: str) -> str:
+    """Return the name by which a user's alerts are kept; other names are tokens of browsers, from times without logins."""
+    return f"{_USER}{name}"
+
+
+def _token(given: Any) -> str | None:
+    """Return a browser's token, or None when it is none: one that looks like a user would be that user's with logins."""
+    valid = isinstance(given, str) and TOKEN_LEAST <= len(given) <= TOKEN_MOST and not given.startswith(_USER)
+    return given if valid else None
+
+
+def owned_by(viewer: str) -> str:
+    """Return the user whose alerts are kept by this name; empty for a browser's."""
+    return viewer.removeprefix(_USER) if viewer.startswith(_USER) else ""
 
 
 class Host(Protocol):
@@ -53,8 +70,8 @@ class Host(Protocol):
     def default_instrument(self) -> str:
         """Return the instrument shown when none is asked for."""
 
-    def hello(self) -> dict[str, Any]:
-        """Return the first message of every conversation."""
+    def hello(self, visitor: Visitor | None) -> dict[str, Any]:
+        """Return the first message of every conversation, with who has logged in."""
 
     def past_day(self, key: str, date: str, superseded: Callable[[], bool]) -> Day:
         """Return a past day; blocks. Raises OrderflowError when it cannot be had, or is wanted no more."""
@@ -64,11 +81,12 @@ class Host(Protocol):
 
 
 class Connection:
-    """Serves one socket; lives on the hub's event loop."""
+    """Serves one socket; lives on the hub's event loop. `visitor` is who has logged in, where that is needed."""
 
-    def __init__(self, hub: Host, socket: WebSocket) -> None:
+    def __init__(self, hub: Host, socket: WebSocket, visitor: Visitor | None = None) -> None:
         self._hub = hub
         self._socket = socket
+        self._visitor = visitor
         self.wake = asyncio.Event()
         self._viewer: Viewer | None = None
         self._sent = 0
@@ -92,12 +110,8 @@ class Connection:
     async def receive(self) -> None:
         """Read what the viewer asks for until it disconnects."""
         while True:
-            text = await self._socket.receive_text()
-            if len(text) > LARGEST_MESSAGE:
-                await self._socket.close(code=1009)
-                return
             try:
-                message = orjson.loads(text)
+                message = orjson.loads(await self._socket.receive_text())
             except orjson.JSONDecodeError:
                 continue
             if isinstance(message, dict):
@@ -133,9 +147,12 @@ class Connection:
         self.wake.set()
 
     async def _change_alerts(self, message: Mapping[str, Any]) -> None:
-        """Take a viewer's token and what it adds and removes; every page of the viewer receives its rules."""
-        viewer = message.get("viewer")
-        if not isinstance(viewer, str) or not TOKEN_LEAST <= len(viewer) <= TOKEN_MOST:
+        """Take what a viewer adds and removes; every page of the viewer receives its rules.
+
+        Whose rules they are is said by the login, and without one by the browser's token.
+        """
+        viewer = owner(self._visitor.name) if self._visitor is not None else _token(message.get("viewer"))
+        if viewer is None:
             return
         self.viewer = viewer
         store, problem, changed = self._hub.store, None, False
@@ -143,6 +160,8 @@ class Connection:
         try:
             rules = [Rule.parse(rule) for rule in add] if isinstance(add, list) else []
             gone = [rule_id for rule_id in remove if isinstance(rule_id, str)] if isinstance(remove, list) else []
+            if any(rule.webhook for rule in rules) and not may_operate(self._visitor):
+                raise OrderflowError("only an operator's alerts are posted to the webhook, which others read")
             if rules or gone:
                 with store.lock:
                     instruments = {rule.key: store.instrument(rule.key) for rule in rules}
@@ -160,7 +179,8 @@ class Connection:
         """Send this viewer its rules and what fired."""
         if self.viewer is not None:
             state = self._hub.store.alerts.of(self.viewer)
-            await self._send({"type": "alerts", **state, "webhook": self._hub.webhook is not None, "problem": problem})
+            webhook = self._hub.webhook is not None and may_operate(self._visitor)
+            await self._send({"type": "alerts", **state, "webhook": webhook, "problem": problem})
 
     async def tell_fired(self, fired: Fired) -> None:
         """Send what fired, if it is this viewer's."""
@@ -172,7 +192,7 @@ class Connection:
         self._hub.counts["page_errors"] += 1
         self._failures += 1
         if self._failures <= FAILURES_LOGGED:
-            log.warning("a viewer's page failed: %s", str(message.get("text"))[:500])
+            log.warning("a viewer's page failed: %r", str(message.get("text"))[:500])
 
     async def _look_at(self, message: Mapping[str, Any]) -> None:
         hub = self._hub
@@ -181,7 +201,7 @@ class Connection:
         view = View.parse(message, hub.default_instrument(), hub.buffer)
         viewer = self._viewer
         if viewer is None:
-            await self._send(hub.hello())
+            await self._send(hub.hello(self._visitor))
             viewer = Viewer(hub.store, hub.directory, hub.marked)
         elif self._replay is not None and view.replay and (view.instrument, view.date) == self._replay.shown:
             await self._show(viewer, view, self._replay.store, request, self._replay.state())

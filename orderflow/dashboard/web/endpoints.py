@@ -6,7 +6,7 @@ from collections import deque
 from typing import Any, Final
 
 import orjson
-from fastapi import FastAPI, Request, Response, WebSocket
+from fastapi import Depends, FastAPI, Request, Response, WebSocket
 from fastapi.responses import JSONResponse
 from msgspec import to_builtins
 from prometheus_client import CONTENT_TYPE_LATEST, CollectorRegistry, Counter, Gauge, generate_latest
@@ -16,6 +16,8 @@ from orderflow.dashboard.state.store import Store
 from orderflow.dashboard.views import older
 from orderflow.dashboard.views.viewer import View, Viewer
 from orderflow.dashboard.web.hub import Hub
+from orderflow.dashboard.web.login import is_stranger, visitor_of
+from orderflow.dashboard.web.sessions import may_operate
 from orderflow.market.errors import OrderflowError
 from orderflow.market.price_unit import from_finest
 from orderflow.market.records import FootprintLevel
@@ -24,19 +26,31 @@ from orderflow.market.times import iso_from_ms
 POLLS_HELD: Final = 8
 
 
+class ForbiddenError(OrderflowError):
+    """The visitor's role does not allow it."""
+
+
+def _require_operator(request: Request) -> None:
+    if not may_operate(visitor_of(request.scope)):
+        raise ForbiddenError("this needs the role operator, because it tells of all visitors")
+
+
+OPERATORS: Final = (Depends(_require_operator),)
+
+
 def add(server: FastAPI, store: Store, hub: Hub) -> None:
     """Register the routes on `server`."""
 
     @server.exception_handler(OrderflowError)
     async def explained(_request: Request, error: OrderflowError) -> JSONResponse:
-        return JSONResponse({"error": str(error)}, status_code=503)
+        return JSONResponse({"error": str(error)}, status_code=403 if isinstance(error, ForbiddenError) else 503)
 
     @server.websocket("/ws")
     async def viewers_socket(socket: WebSocket) -> None:
-        await hub.serve(socket)
+        await hub.serve(socket, visitor_of(socket.scope))
 
     @server.get("/healthz")
-    def healthz(response: Response) -> dict[str, Any]:
+    def healthz(request: Request, response: Response) -> dict[str, Any]:
         with store.lock:
             state = {
                 "status": "ok" if store.source_error is None else "degraded",
@@ -50,9 +64,9 @@ def add(server: FastAPI, store: Store, hub: Hub) -> None:
             }
         if store.source_error is not None:
             response.status_code = 503
-        return state
+        return {"status": state["status"]} if is_stranger(request.scope) else state
 
-    @server.get("/metrics")
+    @server.get("/metrics", dependencies=OPERATORS)
     def metrics() -> Response:
         return Response(generate_latest(_registry(store, hub)), media_type=CONTENT_TYPE_LATEST)
 
@@ -71,7 +85,7 @@ def add(server: FastAPI, store: Store, hub: Hub) -> None:
         viewer.look_at(wish, _store(store, hub, wish.instrument, wish.date or ""))
         polled.append(viewer)
         message = viewer.message(store.clock_ms())
-        return [hub.hello(), *([message] if message is not None else [])]
+        return [hub.hello(visitor_of(request.scope)), *([message] if message is not None else [])]
 
     @server.get("/api/dates")
     def dates() -> list[str]:
@@ -100,7 +114,7 @@ def add(server: FastAPI, store: Store, hub: Hub) -> None:
         with store.lock:
             return [level for row in rows for level in _levels(row)]
 
-    @server.get("/api/latency")
+    @server.get("/api/latency", dependencies=OPERATORS)
     def latency() -> dict[str, Any]:
         ordered = sorted(hub.latencies)
         return {"samples": len(ordered), **{f"p{share}": _quantile(ordered, share / 100) for share in (50, 95, 99)}}

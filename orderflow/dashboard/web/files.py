@@ -33,8 +33,8 @@ class PageFiles:
 
     @property
     def scripts(self) -> list[str]:
-        """Return the names of the page's modules."""
-        return [name for name in self._compressed if name.endswith(".js") and name != _PLOTLY_NAME]
+        """Return the names of the page's modules; the login page has its own."""
+        return [name for name in self._compressed if name.endswith(".js") and name not in (_PLOTLY_NAME, "login.js")]
 
     def add(self, server: FastAPI) -> None:
         """Register the route on `server`."""

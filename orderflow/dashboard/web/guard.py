@@ -1,7 +1,8 @@
 """What every answer says to the browser about its limits, and which names the dashboard answers to.
 
-The dashboard has no password, so a page of another site must not read it: not in a frame, not by scripts of its own, and not
-by a domain name that its owner lets point to this machine (DNS rebinding). Such a name has a dot and is not an address.
+A page of another site must neither read the dashboard nor act in it as the visitor: not in a frame, not by scripts or forms of
+its own, and not by a domain name that its owner lets point to this machine (DNS rebinding). Such a name has a dot and is not an
+address.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ Send = Callable[[MutableMapping[str, Any]], Awaitable[None]]
 App = Callable[[Scope, Receive, Send], Awaitable[None]]
 ANY: Final = "*"
 REFUSED_ORIGIN: Final = 4003
+READING: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 
 
 def policy(script_hashes: Iterable[str]) -> str:
@@ -32,7 +34,7 @@ def policy(script_hashes: Iterable[str]) -> str:
             "img-src 'self' data: blob:",
             "object-src 'none'",
             "base-uri 'none'",
-            "form-action 'none'",
+            "form-action 'self'",
             "frame-ancestors 'none'",
         )
     )
@@ -64,7 +66,7 @@ class TrustedHosts:
         return True
 
     def trusts_origin(self, origin: str | None, host: str) -> bool:
-        """Return whether a socket asked for by a page of `origin` is opened: the page is this server's own, by any of its names.
+        """Return whether a page of `origin` may open a socket or send a form: it is this server's own, by any of its names.
 
         A proxy may put its own name into `host`; the name the browser knows must then be listed.
         """
@@ -88,7 +90,8 @@ class Guard:
             "Content-Security-Policy": content_policy,
             "X-Content-Type-Options": "nosniff",
             "X-Frame-Options": "DENY",
-            "Referrer-Policy": "no-referrer",
+            # Not no-referrer: browsers would then send forms with the origin `null`.
+            "Referrer-Policy": "same-origin",
             "Cross-Origin-Opener-Policy": "same-origin",
             "Cross-Origin-Resource-Policy": "same-origin",
         }
@@ -115,8 +118,11 @@ class Guard:
                 MutableHeaders(scope=message).update(self._headers)
             await send(message)
 
-        if trusted:
+        if not trusted:
+            words = f"This dashboard does not answer to the name {host_name(host)!r}: add it to DASHBOARD_TRUSTED_HOSTS.\n"
+            await PlainTextResponse(words, status_code=421)(scope, receive, with_headers)
+        elif scope["method"] not in READING and not self._hosts.trusts_origin(headers.get("origin"), host):
+            words = "Another site's page sent this. Behind a proxy, add the name that browsers use to DASHBOARD_TRUSTED_HOSTS.\n"
+            await PlainTextResponse(words, status_code=403)(scope, receive, with_headers)
+        else:
             await self._app(scope, receive, with_headers)
-            return
-        words = f"This dashboard does not answer to the name {host_name(host)!r}: add it to DASHBOARD_TRUSTED_HOSTS.\n"
-        await PlainTextResponse(words, status_code=421)(scope, receive, with_headers)

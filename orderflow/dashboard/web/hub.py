@@ -25,8 +25,10 @@ from orderflow.dashboard.state.alerts import Fired
 from orderflow.dashboard.state.store import Store
 from orderflow.dashboard.views.footprint import DEFAULT, Imbalances
 from orderflow.dashboard.views.viewer import MINUTES
+from orderflow.dashboard.web.accounts import Accounts
 from orderflow.dashboard.web.alert_desk import Webhook
-from orderflow.dashboard.web.connection import Connection
+from orderflow.dashboard.web.connection import Connection, owned_by
+from orderflow.dashboard.web.sessions import Visitor
 from orderflow.market.errors import OrderflowError
 from orderflow.market.price_unit import decimals
 from orderflow.market.timetable import CURRENCY
@@ -45,6 +47,7 @@ class Hub:
         buffer: int,
         marked: Imbalances = DEFAULT,
         webhook: Webhook | None = None,
+        accounts: Accounts | None = None,
     ) -> None:
         self.store = store
         self.directory = directory
@@ -52,6 +55,7 @@ class Hub:
         self.buffer = buffer
         self.marked = marked
         self.webhook = webhook
+        self._accounts = accounts
         store.alerts.subscribe(self._fired)
         self.latencies: deque[float] = deque(maxlen=LATENCIES_KEPT)
         self.counts: Counter[str] = Counter()
@@ -85,10 +89,11 @@ class Hub:
             known = tuple(self.store.instruments)
         return self.directory.listing(known)
 
-    def hello(self) -> dict[str, Any]:
-        """Return the first message of every conversation."""
+    def hello(self, visitor: Visitor | None = None) -> dict[str, Any]:
+        """Return the first message of every conversation, with who has logged in."""
         listed = self.listing()
-        known = {"instruments": listed, "minutes": MINUTES, "imbalances": self.marked.words()}
+        known: dict[str, Any] = {"instruments": listed, "minutes": MINUTES, "imbalances": self.marked.words()}
+        known["user"] = visitor and {"name": visitor.name, "role": visitor.role, "session": bool(visitor.cookie)}
         known["decimals"] = {segment: decimals(segment) for segment in CURRENCY}
         return {"type": "hello", **known, "server_ms": self.store.clock_ms()}
 
@@ -123,10 +128,10 @@ class Hub:
         """Keep what a browser measured, in milliseconds; anything else is ignored."""
         self.latencies.extend(float(value) for value in latencies[:100] if isinstance(value, int | float) and 0 <= value < 1e6)
 
-    async def serve(self, socket: WebSocket) -> None:
-        """Serve one viewer until it leaves."""
+    async def serve(self, socket: WebSocket, visitor: Visitor | None = None) -> None:
+        """Serve one viewer until it leaves; `visitor` is who has logged in."""
         await socket.accept()
-        connection = Connection(self, socket)
+        connection = Connection(self, socket, visitor)
         self._connections.add(connection)
         sender = asyncio.create_task(connection.send_changes())
         receiver = asyncio.create_task(connection.receive())
@@ -151,11 +156,18 @@ class Hub:
     def _fired(self, fired: Fired) -> None:
         """Take what fired, on the feed's thread."""
         self.counts["alerts"] += 1
-        if self.webhook is not None:
+        if self.webhook is not None and self._may_post(fired.viewer):
             self.webhook.fired(fired)
         if self._loop is not None:
             with contextlib.suppress(RuntimeError):
                 asyncio.run_coroutine_threadsafe(self._tell_fired(fired), self._loop)
+
+    def _may_post(self, viewer: str) -> bool:
+        """Say whether a viewer's alerts are posted: with logins those of operators, as they are now."""
+        if self._accounts is None:
+            return True
+        user = self._accounts.find(owned_by(viewer))
+        return user is not None and user.role == "operator"
 
     async def _tell_fired(self, fired: Fired) -> None:
         for connection in [page for page in self._connections if page.viewer == fired.viewer]:
