@@ -8,6 +8,7 @@ Each service has a directory of its own, which is all that it must be able to re
                   certificate.pem key.pem           who it is, as server and as client
                   server.pem                        both, as Java's servers want them
                   kafka_password spark_secret       where it has a Kafka user, or runs Spark
+    plotter/      operator_password                 of the dashboard's first user, `operator`
 
 What is there stays, but a certificate that expires within 30 days is renewed.
 """
@@ -67,6 +68,8 @@ def ensure(directory: Path) -> None:
             write_private(own / "kafka_password", _secret())
         if service in SPARK_SERVICES:
             _keep(own / "spark_secret", spark_secret)
+    if not (operator := directory / "plotter" / "operator_password").is_file():
+        write_private(operator, _secret())
     if not (directory / "kafka" / "scram_users").is_file():
         _list_users(directory)
 

@@ -10,7 +10,7 @@ probe() { # KIND ADDRESS…: end with exit code 0 when healthy, else 1 with the 
 quick() { # KIND ADDRESS…: succeed only when the service is certainly healthy
   local body
   case $1 in
-    healthz) get "$2/healthz" || return 1 ;;
+    healthz | dashboard) get "$2/healthz" || return 1 ;;
     datanode)
       get "$2/jmx?get=Hadoop:service=DataNode,name=DataNodeInfo::BPServiceActorInfo" || return 1
       [[ $body =~ ActorState[^A-Z]*RUNNING && ${body#*ActorState} != *ActorState* ]] || return 1

@@ -11,6 +11,11 @@ export ZOOKEEPER_SSL_CA_FILE=$CREDENTIALS/ca.pem
 export ZOOKEEPER_SSL_CERTIFICATE_FILE=$CREDENTIALS/certificate.pem ZOOKEEPER_SSL_KEY_FILE=$CREDENTIALS/key.pem
 if [[ -r $CREDENTIALS/spark_secret ]]; then export SPARK_AUTH_SECRET_FILE=$CREDENTIALS/spark_secret; fi
 
+# The dashboard's login and certificate; its users are data, which the dashboard's own commands change.
+export DASHBOARD_USERS_FILE=${DASHBOARD_USERS_FILE:-$DATA_DIR/plotter/users.json}
+export DASHBOARD_SSL_CERTIFICATE_FILE=${DASHBOARD_SSL_CERTIFICATE_FILE:-$SECURITY_DIR/plotter/certificate.pem}
+export DASHBOARD_SSL_KEY_FILE=${DASHBOARD_SSL_KEY_FILE:-$SECURITY_DIR/plotter/key.pem}
+
 # The key of /trading on HDFS, for services that read or write there: decision 16.
 export HDFS_KEY_PROVIDER=jceks://file$SECURITY_DIR/hdfs-key/keys.jceks
 

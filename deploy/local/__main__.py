@@ -112,7 +112,10 @@ def show(stack: Stack, seen: Sequence[condition.Condition]) -> None:
     print()
     print(condition.table(seen))
     host = "localhost"
-    print(f"\n  dashboard      http://{host}:{stack.port('DASHBOARD_PORT')}")
+    scheme = "https" if stack.env.get("DASHBOARD_SSL_CERTIFICATE_FILE") else "http"
+    print(f"\n  dashboard      {scheme}://{host}:{stack.port('DASHBOARD_PORT')}")
+    if stack.env["SECURE"] == "yes":
+        print(f"                 user operator, password in {stack.env['SECURITY_DIR']}/plotter/operator_password")
     print(f"  HDFS NameNode  http://{host}:{stack.port('NAMENODE_HTTP_PORT')}/explorer.html#/trading")
     print(f"  Spark master   http://{host}:{stack.port('SPARK_MASTER_UI_PORT')}")
     print("\n  make status, make logs (S=processor), make stop, make shell\n", flush=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import base64
 import datetime as dt
 import hashlib
+import os
 import re
+import signal
 import ssl
 import stat
 import subprocess
@@ -19,6 +21,7 @@ from deploy import credentials
 from deploy.local.services import SERVICES
 from deploy.local.stack import StackError, open_stack, refuse_other_profile
 from orderflow.broker.access import ACCESS
+from orderflow.dashboard.web.accounts import Accounts, is_password
 from orderflow.market.errors import OrderflowError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -126,6 +129,25 @@ def test_service_when_secure_then_it_gets_its_own_credentials(tmp_path: Path) ->
     assert (env["KAFKA_SASL_PASSWORD_FILE"], env["KAFKA_SSL_CA_FILE"]) == (f"{own}/kafka_password", f"{own}/ca.pem")
     assert env["ZOOKEEPER_SSL_CERTIFICATE_FILE"] == f"{own}/certificate.pem"
     assert "SPARK_AUTH_SECRET_FILE" not in env
+    assert (env["DASHBOARD_USERS_FILE"], env["DASHBOARD_SSL_KEY_FILE"]) == (f"{tmp_path}/plotter/users.json", f"{own}/key.pem")
+
+
+def test_dashboard_when_secure_and_new_then_its_operator_has_the_password_that_was_made(tmp_path: Path) -> None:
+    credentials.ensure(tmp_path / "security")
+    given = {**BARE, "DATA_DIR": str(tmp_path), "SECURE": "yes", "FEED": "simulator", "PYTHON": sys.executable, "KAFKA_PORT": "1"}
+    with subprocess.Popen(
+        [ROOT / "deploy" / "launch" / "plotter"], env=given, stdout=subprocess.PIPE, process_group=0
+    ) as launcher:
+        try:
+            assert launcher.stdout is not None
+            lines = [launcher.stdout.readline().decode() for _ in range(2)]
+        finally:
+            os.killpg(launcher.pid, signal.SIGTERM)
+    assert lines == ["operator is operator\n", "waiting for setup-topics: nothing listens at 127.0.0.1:1 yet\n"]
+    users = Accounts(tmp_path / "plotter" / "users.json").load()
+    password = (tmp_path / "security" / "plotter" / "operator_password").read_text()
+    assert {name: user.role for name, user in users.items()} == {"operator": "operator"}
+    assert is_password(users["operator"], password)
 
 
 def test_commands_when_the_directory_was_made_secure_then_they_are_too(tmp_path: Path) -> None:

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 import os
 import socket
+import ssl
 import subprocess
+import sys
 import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
+
+from orderflow.certificates import Authority
 
 ROOT = Path(__file__).resolve().parents[2]
 JMX = "jmx?get=Hadoop:service=DataNode,name=DataNodeInfo::BPServiceActorInfo"
@@ -77,6 +81,7 @@ def checked(kind: str, *addresses: str) -> str:
         ("healthz", {"healthz": (200, "{}")}, "quick"),
         ("healthz", {"healthz": (503, "{}")}, "probe"),
         ("healthz", {}, "probe"),
+        ("dashboard", {"healthz": (200, "{}")}, "quick"),
         ("spark-master", {"json/": (200, '"aliveworkers" : 1, "status" : "ALIVE"')}, "quick"),
         ("spark-master", {"json/": (200, '"aliveworkers" : 0, "status" : "ALIVE"')}, "probe"),
         ("spark-master", {"json/": (200, '"aliveworkers" : 1, "status" : "RECOVERING"')}, "probe"),
@@ -123,6 +128,29 @@ def test_check_when_a_server_speaks_its_own_protocol_then_bash_asks_in_it(kind, 
         assert checked(kind, f"127.0.0.1:{listening.getsockname()[1]}") == checked_by
         thread.join()
     assert heard == [sent]
+
+
+@pytest.mark.parametrize(
+    ("tls", "status", "reason"), [(False, 200, ""), (True, 200, ""), (True, 503, "healthz answers 503: {}"), (False, 503, "503")]
+)
+def test_dashboards_check_when_it_speaks_http_or_https_finds_it(
+    server: Server, tmp_path: Path, tls: bool, status: int, reason: str
+) -> None:
+    server.answers = {"healthz": (status, "{}")}
+    if tls:
+        certificate, key = Authority.create("test").issue("plotter", ("dashboard.example.com",))
+        (tmp_path / "server.pem").write_bytes(certificate + key)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(tmp_path / "server.pem")
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+    answer = subprocess.run(
+        [sys.executable, ROOT / "deploy" / "probe.py", "dashboard", f"http://127.0.0.1:{server.server_address[1]}"],
+        capture_output=True,
+        text=True,
+        timeout=20,
+    )
+    assert (answer.returncode == 0) is (status == 200)
+    assert reason in answer.stderr
 
 
 @pytest.mark.parametrize("kind", ["healthz", "zookeeper", "kafka"])
