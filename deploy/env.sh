@@ -155,10 +155,10 @@ export SPARK_DEFAULT_PARALLELISM=${SPARK_DEFAULT_PARALLELISM:-2} SPARK_SQL_SHUFF
 export SPARK_UI_ENABLED=${SPARK_UI_ENABLED:-false}
 export HDFS_REPLICATION=${HDFS_REPLICATION:-2} EXPECTED_DATANODES=${EXPECTED_DATANODES:-2}
 
-# Java. One thread collects garbage and the quick compiler serves the small servers: two cores run them all.
+# Java. One thread collects garbage and the quick compiler serves: two cores run them all.
 if [[ -n ${JAVA_HOME:-} ]]; then JAVA=$JAVA_HOME/bin/java; else JAVA=java; fi
-JAVA_COMMON=(-XX:+UseSerialGC -XX:+ExitOnOutOfMemoryError -XX:-UsePerfData -Xss512k -Djava.net.preferIPv4Stack=true)
-JAVA_SERVER=("${JAVA_COMMON[@]}" -XX:TieredStopAtLevel=1)
+JAVA_SERVER=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:+ExitOnOutOfMemoryError -XX:-UsePerfData -Xss512k
+  -Djava.net.preferIPv4Stack=true)
 # shellcheck disable=SC2034  # used by the launchers
 HADOOP_JAVA=(--add-opens java.base/java.lang=ALL-UNNAMED --add-opens java.base/java.util=ALL-UNNAMED
   -cp "${HADOOP_CONF_DIR:-$ORDERFLOW_HOME/deploy/conf/hadoop}:$ARTIFACTS_DIR/hdfs/*"
@@ -166,11 +166,12 @@ HADOOP_JAVA=(--add-opens java.base/java.lang=ALL-UNNAMED --add-opens java.base/j
 JAVA_NAMES=()
 KAFKA_JAVA=(-cp "$ARTIFACTS_DIR/kafka/*" "-Dlog4j2.configurationFile=file:$ORDERFLOW_HOME/deploy/conf/kafka/log4j2.properties")
 export MALLOC_ARENA_MAX=2
-# Drivers plan and storage writes a little, so a small young generation and the quick compiler keep them small; the
-# processor's executor does the work. Java would begin with a 64th of the machine's memory, and fill it before it collects.
+# Drivers plan and storage writes a little, so a small young generation keeps them small. Java would begin with a 64th of the
+# machine's memory, and fill it before it collects. The quick compiler serves executors, too: most of their work is in Python,
+# and the thorough one takes a sixth of the candle query's CPU time in its first million ticks (docs/MEASUREMENTS.md).
 export DRIVER_JAVA_OPTIONS=${DRIVER_JAVA_OPTIONS:-${JAVA_SERVER[*]} -Xms160m -Xmn64m}
 export EXECUTOR_JAVA_OPTIONS=${EXECUTOR_JAVA_OPTIONS:-${JAVA_SERVER[*]} -Xms160m -Xmn64m}
-export PROCESSOR_EXECUTOR_JAVA_OPTIONS=${PROCESSOR_EXECUTOR_JAVA_OPTIONS:-${JAVA_COMMON[*]}}
+export PROCESSOR_EXECUTOR_JAVA_OPTIONS=${PROCESSOR_EXECUTOR_JAVA_OPTIONS:-${JAVA_SERVER[*]} -Xms160m}
 
 # Spark, for applications and for a person's own session.
 if [[ -z ${SPARK_HOME:-} ]]; then

@@ -53,8 +53,7 @@ _NO_PACKAGE_OF_A_WORKER: Final = (
 # The C library is the worker's own: it belongs to the kernel and the loader.
 _C_LIBRARY: Final = ("libc", "libm", "libdl", "libpthread", "librt", "libutil", "libresolv")
 _CHECK: Final = """
-import pyspark.daemon, pyspark.worker
-import orderflow.broker.changelog, orderflow.processing.final_flow, orderflow.processing.storage, orderflow.lake.packing
+import orderflow.processing.worker_daemon
 import zoneinfo
 zoneinfo.ZoneInfo("Asia/Kolkata")
 """

@@ -61,11 +61,12 @@ def session(options: argparse.Namespace) -> SparkSession:
         SparkSession.builder.master(f"local[{options.partitions}]")
         .appName("candle-engine")
         .config("spark.driver.memory", options.heap)
-        .config("spark.driver.extraJavaOptions", "-XX:+UseSerialGC")  # as the executors are started (deploy/env.sh)
+        .config("spark.driver.extraJavaOptions", "-XX:+UseSerialGC -XX:TieredStopAtLevel=1")  # as in deploy/env.sh
         .config("spark.driver.extraClassPath", f"{options.jars}/*")
         .config("spark.local.dir", str(options.state / "spark"))
         .config("spark.sql.warehouse.dir", str(options.state / "warehouse"))
         .config("spark.sql.session.timeZone", "UTC")
+        .config("spark.python.daemon.module", "orderflow.processing.worker_daemon")
     )
     for name, value in NOT_SERVING.items():
         builder = builder.config(name, value)

@@ -9,6 +9,7 @@ from pathlib import Path
 
 HOST = "127.0.0.1"
 START_SECONDS = 120
+AS_DEPLOYED = ("-XX:+UseSerialGC", "-XX:TieredStopAtLevel=1")  # JAVA_SERVER in deploy/env.sh
 
 
 class Broker:
@@ -51,7 +52,7 @@ class Broker:
 
     def _java(self, *arguments: str) -> subprocess.Popen[bytes]:
         with (self._directory / "kafka.out").open("ab") as out:
-            command = ["java", f"-Xmx{self._heap}", "-cp", self._class_path, *arguments]
+            command = ["java", f"-Xmx{self._heap}", *AS_DEPLOYED, "-cp", self._class_path, *arguments]
             return subprocess.Popen(command, cwd=self._directory, stdout=out, stderr=out)
 
 

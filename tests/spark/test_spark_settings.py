@@ -26,6 +26,7 @@ ROOT = Path(__file__).resolve().parents[2]
 LAUNCH = '. deploy/env.sh; spark_conf tick-storage "$DRIVER_MEMORY" "$EXECUTOR_MEMORY" ""; exec "$PYTHON" -c "$0"'
 READ_BACK = """
 import json
+import sys
 from orderflow.processing.spark_session import spark_session
 from orderflow.settings import load
 
@@ -37,6 +38,9 @@ print(json.dumps({
     "shuffle partitions": len(spark.range(9).repartition("id")._jdf.rdd().partitions()),
     "replication": spark.sparkContext._jsc.hadoopConfiguration().get("dfs.replication"),
     "memory": spark.conf.get("spark.executor.memory"),
+    "imported before the workers": spark.sparkContext.parallelize([0], 1).map(
+        lambda _: "orderflow.processing.storage" in sys.modules and "pandas" in sys.modules
+    ).first(),
 }))
 """
 UNUSUAL = {
@@ -63,6 +67,7 @@ def test_application_when_launched_with_unusual_settings_then_its_session_has_th
         "shuffle partitions": 7,
         "replication": "4",
         "memory": "499m",
+        "imported before the workers": True,
     }
 
 
