@@ -15,8 +15,7 @@ def kafka_options(settings: Settings) -> dict[str, str]:
 
 def spark_options(settings: Settings) -> dict[str, str]:
     """Return what Spark's daemons, drivers and executors need to trust one another, and executors to log in to HDFS."""
-    environment = settings.hdfs.java_environment()
-    return settings.spark.options() | {f"spark.executorEnv.{name}": value for name, value in environment.items()}
+    return settings.spark.options() | settings.hdfs.spark()
 
 
 def properties(options: Mapping[str, str]) -> Iterator[str]:

@@ -224,11 +224,14 @@ class HdfsCluster:
     def __str__(self) -> str:
         return self.http_url
 
-    def java_environment(self) -> dict[str, str]:
-        """Return the environment in which Hadoop's Java client logs in by itself, and renews its ticket."""
+    def spark(self) -> dict[str, str]:
+        """Return the Spark options with which driver and executors are this user.
+
+        From the keytab the driver fetches tokens for its executors, which need no keytab of their own.
+        """
         if self.kerberos_principal:
-            return {"KRB5PRINCIPAL": self.kerberos_principal, "KRB5KEYTAB": str(self.kerberos_keytab)}
-        return {"HADOOP_USER_NAME": self.user} if self.user else {}
+            return {"spark.kerberos.principal": self.kerberos_principal, "spark.kerberos.keytab": str(self.kerberos_keytab)}
+        return {"spark.executorEnv.HADOOP_USER_NAME": self.user} if self.user else {}
 
 
 @dataclass(frozen=True, slots=True)

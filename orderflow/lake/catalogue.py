@@ -15,6 +15,7 @@ import requests
 from orderflow.clusters import HdfsCluster
 from orderflow.lake.history import History
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError, Table
+from orderflow.lake.session import http_session
 from orderflow.lake.verification import (
     CANDLE_COLUMNS,
     FOOTPRINT_COLUMNS,
@@ -24,7 +25,6 @@ from orderflow.lake.verification import (
     footprint_faults,
     instrument_days,
 )
-from orderflow.lake.webhdfs import http_session
 from orderflow.market.day_so_far import WITHOUT_TICKS
 
 # A minute is final in the stream two minutes after its end and stored half a minute later.

@@ -11,13 +11,11 @@ import requests
 from fsspec.implementations.webhdfs import WebHDFile, WebHDFS
 from fsspec.spec import AbstractFileSystem
 from pyarrow.fs import FSSpecHandler, PyFileSystem
-from requests.adapters import HTTPAdapter
 
 from orderflow.clusters import HdfsCluster
 from orderflow.lake.layout import LakeError
+from orderflow.lake.session import http_session
 
-TIMEOUT_SECONDS: Final = (3.05, 30.0)
-CONNECTIONS: Final = 16
 READ_TRIES: Final = 3
 WHOLE_BYTES: Final = 128 << 10
 
@@ -25,7 +23,7 @@ WHOLE_BYTES: Final = 128 << 10
 def web_hdfs(namenode: HdfsCluster | str) -> WebHdfs:
     """Return the file system of a NameNode, given by its HTTP address (http://namenode:50070) or by `settings.load().hdfs`.
 
-    Raises LakeError when the address has no host, or a library for Kerberos is missing. Nothing is contacted yet.
+    Raises LakeError when the address has no host, SettingsError when a library for Kerberos is missing. Nothing is contacted yet.
     """
     hdfs = namenode if isinstance(namenode, HdfsCluster) else HdfsCluster(namenode)
     parts = urlsplit(hdfs.http_url)
@@ -40,33 +38,6 @@ def web_hdfs(namenode: HdfsCluster | str) -> WebHdfs:
         session=http_session(hdfs),
         skip_instance_cache=True,
     )
-
-
-def http_session(hdfs: HdfsCluster) -> requests.Session:
-    """Return a session that trusts the cluster's authority and logs in as the cluster requires.
-
-    Raises LakeError when a library for Kerberos is missing.
-    """
-    session = _Session()
-    if hdfs.ca_file is not None:
-        session.verify = str(hdfs.ca_file)
-    if hdfs.kerberos_principal:
-        session.auth = _kerberos(hdfs)
-    return session
-
-
-def _kerberos(hdfs: HdfsCluster) -> Any:
-    try:
-        import gssapi
-        from requests_gssapi import HTTPSPNEGOAuth
-    except ImportError as error:
-        raise LakeError(
-            "HDFS_KERBEROS_PRINCIPAL is set, and HDFS over HTTP needs a library for it: apt-get install gcc libkrb5-dev, "
-            "and pip install requests-gssapi"
-        ) from error
-    name = gssapi.Name(hdfs.kerberos_principal, gssapi.NameType.kerberos_principal)
-    credentials = gssapi.Credentials(name=name, usage="initiate", store={"client_keytab": str(hdfs.kerberos_keytab)})
-    return HTTPSPNEGOAuth(creds=credentials, opportunistic_auth=True)
 
 
 def arrow_files(files: AbstractFileSystem) -> PyFileSystem:
@@ -152,17 +123,3 @@ class _RangedFile(WebHDFile):  # type: ignore[misc]
             if attempt == READ_TRIES - 1:
                 raise LakeError(f"cannot read {self.path} at {start} from a DataNode: {problem}")
         raise AssertionError("unreachable")
-
-
-class _Session(requests.Session):
-    """Keep connections for parallel reads; look at no proxy settings or netrc, which cost a millisecond each request."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.trust_env = False
-        for prefix in ("http://", "https://"):
-            self.mount(prefix, HTTPAdapter(pool_maxsize=CONNECTIONS))
-
-    def request(self, *arguments: Any, **options: Any) -> requests.Response:
-        options.setdefault("timeout", TIMEOUT_SECONDS)
-        return super().request(*arguments, **options)

@@ -29,11 +29,27 @@ def spark_session(settings: Settings, name: str, cores: int) -> SparkSession:
     archive = settings.executor_python_archive
     spark = _with_archive(builder, archive) if archive and not _is_local(settings) else builder.getOrCreate()
     spark.sparkContext.setLogLevel("WARN")
+    if settings.hdfs.kerberos_principal and not _is_local(settings):
+        _share_login(spark)
     return spark
 
 
 def _is_local(settings: Settings) -> bool:
     return settings.spark.master_url.startswith("local")
+
+
+def _share_login(spark: SparkSession) -> None:
+    """Give executors tokens of the driver's login to HDFS, and new ones before they expire.
+
+    Spark does so by itself in its other kinds of cluster, but not with a standalone master. The keytab is that of
+    `spark.kerberos.keytab`.
+    """
+    context = spark.sparkContext
+    backend = context._jsc.sc().schedulerBackend()
+    tokens = context._jvm.org.apache.spark.deploy.security.HadoopDelegationTokenManager(
+        context._jsc.sc().conf(), context._jsc.hadoopConfiguration(), backend.driverEndpoint()
+    )
+    backend.updateDelegationTokens(tokens.start())
 
 
 def _with_archive(builder: SparkSession.Builder, archive: Path) -> SparkSession:

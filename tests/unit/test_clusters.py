@@ -19,7 +19,7 @@ from orderflow.broker.spool import Spool
 from orderflow.clusters import KafkaCluster, ZooKeeperCluster
 from orderflow.dashboard.sources import kafka as dashboard
 from orderflow.dashboard.state.store import Store
-from orderflow.lake import webhdfs
+from orderflow.lake import session, webhdfs
 from orderflow.market import topics
 from orderflow.market.errors import SettingsError
 from orderflow.processing import queries
@@ -270,9 +270,9 @@ def test_hdfs_over_http_when_made_then_it_has_each_setting(monkeypatch: pytest.M
     environ = {"NAMENODE_HTTP_URL": "https://n:9871", "HDFS_USER": "me", "HDFS_CA_FILE": "/ca"}
     files = webhdfs.web_hdfs(settings.load(environ, tmp_path / "none").hdfs)
     assert (files.url, files.pars["user.name"], files.session.verify) == ("https://n:9871/webhdfs/v1", "me", "/ca")
-    monkeypatch.setattr(webhdfs, "_kerberos", lambda hdfs: (hdfs.kerberos_principal, str(hdfs.kerberos_keytab)))
+    monkeypatch.setattr(session, "_kerberos", lambda hdfs: (hdfs.kerberos_principal, str(hdfs.kerberos_keytab)))
     environ = {"HDFS_KERBEROS_PRINCIPAL": "me@REALM", "HDFS_KERBEROS_KEYTAB": "/keytab"}
-    assert webhdfs.http_session(settings.load(environ, tmp_path / "none").hdfs).auth == ("me@REALM", "/keytab")
+    assert session.http_session(settings.load(environ, tmp_path / "none").hdfs).auth == ("me@REALM", "/keytab")
 
 
 def test_spark_when_its_cluster_authenticates_then_so_do_daemons_and_executors(tmp_path: Path) -> None:
@@ -289,9 +289,10 @@ def test_spark_when_its_cluster_authenticates_then_so_do_daemons_and_executors(t
         "spark.network.crypto.saslFallback": "false",
         "spark.network.crypto.authEngineVersion": "2",
         "spark.io.encryption.enabled": "true",
-        "spark.executorEnv.KRB5PRINCIPAL": "me@R",
-        "spark.executorEnv.KRB5KEYTAB": "/k",
+        "spark.kerberos.principal": "me@R",
+        "spark.kerberos.keytab": "/k",
     }
+    assert spark_options(settings.load({"HDFS_USER": "me"}, tmp_path / "none")) == {"spark.executorEnv.HADOOP_USER_NAME": "me"}
     assert spark_options(settings.load({}, tmp_path / "none")) == {}
 
 
