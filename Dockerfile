@@ -7,7 +7,7 @@ FROM python:3.11-slim-bookworm AS base
 # Debian's own security updates are wanted, so packages carry no versions; curl is for people (docker exec … curl).
 # hadolint ignore=DL3008
 RUN apt-get update \
-    && apt-get install -y --no-install-recommends openjdk-17-jre-headless curl \
+    && apt-get install -y --no-install-recommends openjdk-17-jre-headless curl krb5-kdc krb5-admin-server krb5-user \
     && rm -rf /var/lib/apt/lists/* /var/log/*
 ENV PYTHON=/opt/venv/bin/python \
     ARTIFACTS_DIR=/opt/artifacts \
@@ -22,11 +22,14 @@ RUN pip install --no-cache-dir --disable-pip-version-check --no-deps --target /o
     && find /opt/pyspark -depth -type d \( -name tests -o -name examples \) -exec rm -rf {} +
 
 FROM python:3.11-slim-bookworm AS packages
-COPY requirements.txt constraints.txt /tmp/
-RUN python -m venv /opt/venv \
+COPY requirements.txt requirements-kerberos.txt constraints.txt /tmp/
+# hadolint ignore=DL3008
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends gcc libc6-dev libkrb5-dev \
+    && python -m venv /opt/venv \
     && grep -v -e ^pyspark== -e ^-c /tmp/requirements.txt >/tmp/others.txt \
     && /opt/venv/bin/pip install --no-cache-dir --disable-pip-version-check -c /tmp/constraints.txt -r /tmp/others.txt \
-         "$(grep ^py4j== /tmp/constraints.txt)"
+         -r /tmp/requirements-kerberos.txt "$(grep ^py4j== /tmp/constraints.txt)"
 
 FROM base AS fetched
 COPY --from=pyspark /opt/pyspark/pyspark/jars /opt/pyspark/jars
@@ -46,7 +49,7 @@ RUN useradd --uid 1000 --create-home orderflow \
     && for name in zookeeper kafka namenode datanode1 datanode2 spark-worker data-streamer plotter simulator; do \
          mkdir -p "/var/lib/orderflow/$name"; \
        done \
-    && for service in ca hdfs-key admin zookeeper kafka setup-topics namenode datanode1 datanode2 setup-hdfs spark-master spark-worker \
+    && for service in ca kdc hdfs-key admin zookeeper kafka setup-topics namenode datanode1 datanode2 setup-hdfs spark-master spark-worker \
          data-streamer processor tick-storage candle-storage plotter; do \
          mkdir -p "/var/lib/orderflow/security/$service"; \
        done \

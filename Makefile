@@ -8,7 +8,7 @@ export DATA_DIR PORT_OFFSET SECURE FEED_RECORDING FEED_SESSION FEED_SPEED FEED_T
 LOCAL := $(PYTHON) -m deploy.local
 PAGES := $(wildcard *.md docs/*.md docs/decisions/*.md)
 
-.PHONY: help setup python java chromium artifacts lock demo up stop status logs wait rotate clean shell check docs test test-unit test-parts test-security test-e2e bench chaos chaos-short fuzz soak audit
+.PHONY: help setup python java kerberos chromium artifacts lock demo up stop status logs wait rotate clean shell check docs test test-unit test-parts test-security test-e2e bench chaos chaos-short fuzz soak audit
 
 help: ## List the targets and variables
 	@awk -F':.*## ' '/^[a-z0-9-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
@@ -28,7 +28,7 @@ help: ## List the targets and variables
 
 # Steps that do not need one another run side by side. pyspark comes first of all, since its Ivy fetches the JVM artifacts.
 setup: ## Install everything that runs: Python packages, Java, JVM artifacts (demo and up do it, too)
-	@$(MAKE) --no-print-directory --jobs=4 java artifacts python
+	@$(MAKE) --no-print-directory --jobs=4 java artifacts python $(if $(filter yes,$(SECURE)),kerberos)
 
 ifeq ($(PYTHON),$(CURDIR)/$(VENV)/bin/python)
 $(VENV)/.created: requirements.txt
@@ -56,6 +56,9 @@ python: $(VENV)/.complete
 
 java:
 	@deploy/install-java
+
+kerberos: $(VENV)/.complete
+	@deploy/install-kerberos $(VENV)
 
 chromium:
 	@deploy/install-chromium
@@ -121,7 +124,7 @@ test-unit: $(VENV)/.tools ## The fast tests
 test-parts: setup $(VENV)/.tools chromium ## Spark transforms, the feed client, secured servers and the page, each by itself
 	$(PYTHON) -m pytest tests/spark tests/feed tests/security/test_servers.py tests/browser
 
-test-security: setup $(VENV)/.tools ## The secure profile's servers in full: also encryption, rotation and Spark
+test-security: setup kerberos $(VENV)/.tools ## The secure profile's servers in full: also encryption, rotation and Spark
 	$(PYTHON) -m pytest tests/security
 
 test-e2e: setup $(VENV)/.tools chromium ## The tests on a whole stack of real services

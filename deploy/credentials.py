@@ -1,4 +1,4 @@
-"""Make certificates and passwords of the secure profile: `credentials.py DIRECTORY`.
+"""Make certificates and passwords of the secure profile: `python -m deploy.credentials DIRECTORY`.
 
 Each service has a directory of its own, which is all that it must be able to read; files are the owner's alone (0600):
 
@@ -7,6 +7,7 @@ Each service has a directory of its own, which is all that it must be able to re
     SERVICE/      ca.pem                            whom to trust
                   certificate.pem key.pem           who it is, as server and as client
                   server.pem                        both, as Java's servers want them
+                  server.p12 ca.p12                 the same and the authority, as HDFS wants them
                   kafka_password spark_secret       where it has a Kafka user, or runs Spark
     plotter/      operator_password                 of the dashboard's first user, `operator`
 
@@ -24,7 +25,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Final
 
-from orderflow.certificates import Authority, is_valid_for, write_private
+from deploy import kerberos
+from orderflow.certificates import Authority, is_valid_for, key_store, trust_store, write_private
 
 _RENEW_BEFORE: Final = dt.timedelta(days=30)
 _AUTHORITY_VALIDITY: Final = dt.timedelta(days=3650)
@@ -64,6 +66,8 @@ def ensure(directory: Path) -> None:
         if not _is_current(own / "certificate.pem"):
             _issue(authority, own)
         _keep(own / "ca.pem", authority.certificate_pem)
+        if service in kerberos.SERVICES and not (own / "ca.p12").is_file():
+            write_private(own / "ca.p12", trust_store(authority.certificate_pem))
         if service in KAFKA_USERS and not (own / "kafka_password").is_file():
             write_private(own / "kafka_password", _secret())
         if service in SPARK_SERVICES:
@@ -99,6 +103,8 @@ def _issue(authority: Authority, own: Path) -> None:
     certificate, key = authority.issue(own.name, (own.name, f"{own.name}.localhost", *_EVERYWHERE))
     write_private(own / "key.pem", key)
     write_private(own / "server.pem", certificate + key)
+    if own.name in kerberos.SERVERS:
+        write_private(own / "server.p12", key_store(certificate, key))
     write_private(own / "certificate.pem", certificate)
 
 

@@ -91,7 +91,7 @@ export BIND_HOST=${BIND_HOST:-127.0.0.1}
 export ZOOKEEPER_HOST=${ZOOKEEPER_HOST:-127.0.0.1}
 export KAFKA_HOST=${KAFKA_HOST:-127.0.0.1}
 export KAFKA_EXTERNAL_HOST=${KAFKA_EXTERNAL_HOST:-localhost}
-export NAMENODE_HOST=${NAMENODE_HOST:-127.0.0.1}
+export NAMENODE_HOST=${NAMENODE_HOST:-127.0.0.1} KDC_HOST=${KDC_HOST:-127.0.0.1}
 export DATANODE1_HOST=${DATANODE1_HOST:-localhost}
 export DATANODE2_HOST=${DATANODE2_HOST:-localhost}
 export SPARK_MASTER_HOST=${SPARK_MASTER_HOST:-127.0.0.1}
@@ -102,6 +102,7 @@ port() { # NAME DEFAULT
   if [[ -z ${!1:-} ]]; then printf -v "$1" '%d' $(($2 + PORT_OFFSET)); fi
   export "${1?}"
 }
+port KDC_PORT 10088
 port ZOOKEEPER_PORT 2181
 port KAFKA_EXTERNAL_PORT 9092
 port KAFKA_PORT 29092
@@ -128,11 +129,12 @@ port CANDLE_STORAGE_HEALTH_PORT 9104
 export KAFKA_BROKERS=${KAFKA_BROKERS:-$KAFKA_HOST:$KAFKA_PORT}
 export ZOOKEEPER_HOSTS=${ZOOKEEPER_HOSTS:-$ZOOKEEPER_HOST:$ZOOKEEPER_PORT}
 export NAMENODE_URL=${NAMENODE_URL:-hdfs://$NAMENODE_HOST:$NAMENODE_PORT}
-export NAMENODE_HTTP_URL=${NAMENODE_HTTP_URL:-http://$NAMENODE_HOST:$NAMENODE_HTTP_PORT}
+export NAMENODE_HTTP_URL=${NAMENODE_HTTP_URL:-${NAMENODE_SCHEME:-http}://$NAMENODE_HOST:$NAMENODE_HTTP_PORT}
 export SPARK_MASTER_URL=${SPARK_MASTER_URL:-spark://$SPARK_MASTER_HOST:$SPARK_MASTER_PORT}
 # Hadoop's Java client logs in as its own environment says.
 [[ -z ${HDFS_USER:-} ]] || export HADOOP_USER_NAME=$HDFS_USER
 [[ -z ${HDFS_KERBEROS_PRINCIPAL:-} ]] || export KRB5PRINCIPAL=$HDFS_KERBEROS_PRINCIPAL KRB5KEYTAB=${HDFS_KERBEROS_KEYTAB:-}
+[[ $PROFILE != secure ]] || realm
 export DASHBOARD_HOST=${DASHBOARD_HOST:-$BIND_HOST}
 export HEALTH_HOST=${HEALTH_HOST:-127.0.0.1}
 export SPOOL_DIR=${SPOOL_DIR:-$DATA_DIR/data-streamer/spool}
@@ -159,9 +161,11 @@ export HDFS_REPLICATION=${HDFS_REPLICATION:-2} EXPECTED_DATANODES=${EXPECTED_DAT
 if [[ -n ${JAVA_HOME:-} ]]; then JAVA=$JAVA_HOME/bin/java; else JAVA=java; fi
 JAVA_SERVER=(-XX:+UseSerialGC -XX:TieredStopAtLevel=1 -XX:+ExitOnOutOfMemoryError -XX:-UsePerfData -Xss512k
   -Djava.net.preferIPv4Stack=true)
+# Java looks for a realm of one's own where MIT's programs and Python's library are told to.
+[[ -z ${KRB5_CONFIG:-} ]] || JAVA_SERVER+=("-Djava.security.krb5.conf=$KRB5_CONFIG")
 # shellcheck disable=SC2034  # used by the launchers
 HADOOP_JAVA=(--add-opens java.base/java.lang=ALL-UNNAMED --add-opens java.base/java.util=ALL-UNNAMED
-  -cp "${HADOOP_CONF_DIR:-$ORDERFLOW_HOME/deploy/conf/hadoop}:$ARTIFACTS_DIR/hdfs/*"
+  -cp "${HADOOP_CONF_DIR:-$ORDERFLOW_HOME/deploy/conf/hadoop}:$ORDERFLOW_HOME/deploy/conf:$ARTIFACTS_DIR/hdfs/*"
   "-Dlog4j.configuration=file:$ORDERFLOW_HOME/deploy/conf/hadoop/log4j.properties" -Dorderflow.audit=OFF)
 JAVA_NAMES=()
 KAFKA_JAVA=(-cp "$ARTIFACTS_DIR/kafka/*" "-Dlog4j2.configurationFile=file:$ORDERFLOW_HOME/deploy/conf/kafka/log4j2.properties")
@@ -196,6 +200,8 @@ session_conf() { # a person's own session
   service_names
   DRIVER_JAVA_OPTIONS="$DRIVER_JAVA_OPTIONS ${JAVA_NAMES[*]}"
   EXECUTOR_JAVA_OPTIONS="$EXECUTOR_JAVA_OPTIONS ${JAVA_NAMES[*]}"
+  # Only inside its driver's process does Spark itself use the driver's login to HDFS; applications see to it themselves.
+  [[ -z ${HDFS_KERBEROS_PRINCIPAL:-} ]] || local SPARK_MASTER_URL="local[$SESSION_CORES]"
   spark_conf session "$DRIVER_MEMORY" "$EXECUTOR_MEMORY" "$EXECUTOR_JAVA_OPTIONS"
 }
 

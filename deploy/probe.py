@@ -33,9 +33,40 @@ def fetch(url: str, ca_file: str | None = None, context: ssl.SSLContext | None =
         raise UnhealthyError(f"{url} answers {error.code}: {detail}") from None
 
 
+def ask_hadoop(url: str) -> Any:
+    """Return what a Hadoop server answers as JSON, logging in if HDFS requires it."""
+    if url.startswith("http://"):
+        return json.loads(fetch(url))
+    from requests import RequestException
+
+    from orderflow.lake.session import http_session
+    from orderflow.settings import load
+
+    try:
+        answer = http_session(load().hdfs).get(url, timeout=TIMEOUT_SECONDS)
+    except RequestException as error:
+        raise UnhealthyError(f"{url}: {error}") from None
+    if not answer.ok:
+        raise UnhealthyError(f"{url} answers {answer.status_code}: {' '.join(answer.text[:300].split())}")
+    return answer.json()
+
+
+def kdc(address: str) -> None:
+    """Ask for a ticket for this service itself."""
+    from requests import RequestException
+
+    from orderflow.lake.kerberos import ticket
+    from orderflow.settings import load
+
+    try:
+        ticket(load().hdfs)
+    except RequestException as error:
+        raise UnhealthyError(f"{address}: {error}") from None
+
+
 def beans(address: str, query: str) -> dict[str, Any]:
     """Return a Hadoop server's management bean."""
-    beans = json.loads(fetch(f"{address}/jmx?{query}"))["beans"]
+    beans = ask_hadoop(f"{address}/jmx?{query}")["beans"]
     if not beans:
         raise UnhealthyError(f"{address} has not started {query} yet")
     return dict(beans[0])
@@ -113,7 +144,7 @@ def namenode(address: str, expected: str) -> None:
 
 def directories(address: str) -> None:
     """Check that the directories under /trading exist."""
-    listed = json.loads(fetch(f"{address}/webhdfs/v1/trading?op=LISTSTATUS"))
+    listed = ask_hadoop(f"{address}/webhdfs/v1/trading?op=LISTSTATUS")
     names = {entry["pathSuffix"] for entry in listed["FileStatuses"]["FileStatus"]}
     if missing := {"ticks", "candles", "footprint", "checkpoints"} - names:
         raise UnhealthyError(f"/trading lacks {', '.join(sorted(missing))}")
@@ -161,7 +192,19 @@ def dashboard(address: str) -> None:
 
 PROBES = {
     probe.__name__.replace("_", "-"): probe
-    for probe in (zookeeper, kafka, topics, namenode, directories, datanode, spark_master, spark_worker, healthz, dashboard)
+    for probe in (
+        kdc,
+        zookeeper,
+        kafka,
+        topics,
+        namenode,
+        directories,
+        datanode,
+        spark_master,
+        spark_worker,
+        healthz,
+        dashboard,
+    )
 }
 
 if __name__ == "__main__":

@@ -19,8 +19,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one sub-command; returns the exit code."""
     parser = argparse.ArgumentParser(prog="python -m orderflow", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
-    setup = commands.add_parser("setup", help="create the Kafka topics, or their access control lists")
-    setup.add_argument("what", choices=["topics", "acls"])
+    setup = commands.add_parser(
+        "setup", help="create the Kafka topics, their access control lists, or HDFS directories with owners"
+    )
+    setup.add_argument("what", choices=["topics", "acls", "directories"])
     setup.add_argument("--alter", action="store_true", help="also change existing topics: partitions and settings that differ")
     setup.set_defaults(run=_setup)
     login = commands.add_parser(
@@ -57,11 +59,14 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _setup(arguments: argparse.Namespace, settings: Settings) -> int:
     from orderflow.broker.access import setup_acls
     from orderflow.broker.setup import setup_topics
+    from orderflow.lake.access import setup_directories
 
     if arguments.what == "acls":
         setup_acls(settings.kafka)
-        return 0
-    setup_topics(settings, alter=arguments.alter)
+    elif arguments.what == "directories":
+        setup_directories(settings.hdfs)
+    else:
+        setup_topics(settings, alter=arguments.alter)
     return 0
 
 

@@ -12,7 +12,13 @@ from typing import Final, Self
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
 from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
+
+STORE_PASSWORD: Final = "orderflow"
+"""Java insists on one. It protects nothing: the files' modes do."""
+
+_STORE_ENCRYPTION: Final = serialization.BestAvailableEncryption(STORE_PASSWORD.encode())
 
 VALIDITY: Final = dt.timedelta(days=397)
 """The most that browsers accept."""
@@ -72,6 +78,19 @@ class Authority:
             .sign(self._key, hashes.SHA256())
         )
         return certificate.public_bytes(serialization.Encoding.PEM), _key_pem(key)
+
+
+def key_store(certificate_pem: bytes, key_pem: bytes) -> bytes:
+    """Return a certificate and its key as PKCS #12, under STORE_PASSWORD."""
+    certificate, key = x509.load_pem_x509_certificate(certificate_pem), serialization.load_pem_private_key(key_pem, None)
+    assert isinstance(key, ec.EllipticCurvePrivateKey)
+    return pkcs12.serialize_key_and_certificates(b"server", key, certificate, None, _STORE_ENCRYPTION)
+
+
+def trust_store(certificate_pem: bytes) -> bytes:
+    """Return an authority's certificate as a PKCS #12 file that Java trusts, under STORE_PASSWORD."""
+    trusted = pkcs12.PKCS12Certificate(x509.load_pem_x509_certificate(certificate_pem), b"ca")
+    return pkcs12.serialize_java_truststore([trusted], _STORE_ENCRYPTION)
 
 
 def is_valid_for(path: Path, time: dt.timedelta) -> bool:

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
 
-from deploy import credentials
+from deploy import credentials, kerberos
 from deploy.local import condition, preflight, supervision
 from deploy.local.services import services
 from deploy.local.stack import ROOT, Stack, StackError, demo_feed, feed_name, open_stack, refuse_older_feed, refuse_other_profile
@@ -35,7 +35,7 @@ def up(stack: Stack) -> int:
 def start(stack: Stack, options: dict[str, str]) -> int:
     """Start every service, wait until all are healthy, and show where to look."""
     feed = feed_name(options)
-    wanted = services(options["FEED"])
+    wanted = services(options["FEED"], stack.env["SECURE"])
     if supervision.processes(stack):
         running = stack.record().get("name")
         if running != feed:
@@ -61,13 +61,22 @@ def start(stack: Stack, options: dict[str, str]) -> int:
     )
     if stack.env["SECURE"] == "yes":
         credentials.ensure(Path(stack.env["SECURITY_DIR"]))
-        step(f"certificates and passwords are in {stack.env['SECURITY_DIR']}")
+        make_realm(Path(stack.env["SECURITY_DIR"]))
+        step(f"certificates, passwords and keys are in {stack.env['SECURITY_DIR']}")
     (stack.data_dir / "port-offset").write_text(f"{stack.env['PORT_OFFSET']}\n")
     same = {name: stack.env[name] for name in ("DATA_DIR", "PORT_OFFSET", "SECURE")}
     explicit = {**os.environ, **options, **same}
     supervision.start(stack, wanted, explicit)
     step(f"started {len(wanted)} services; logs are in {stack.logs}")
     return wait(stack)
+
+
+def make_realm(directory: Path) -> None:
+    """Make the realm and the keytabs of the secure profile. Raises StackError when that fails."""
+    try:
+        kerberos.ensure(directory)
+    except kerberos.KerberosError as error:
+        raise StackError(str(error)) from error
 
 
 def wait(stack: Stack) -> int:
@@ -116,7 +125,8 @@ def show(stack: Stack, seen: Sequence[condition.Condition]) -> None:
     print(f"\n  dashboard      {scheme}://{host}:{stack.port('DASHBOARD_PORT')}")
     if stack.env["SECURE"] == "yes":
         print(f"                 user operator, password in {stack.env['SECURITY_DIR']}/plotter/operator_password")
-    print(f"  HDFS NameNode  http://{host}:{stack.port('NAMENODE_HTTP_PORT')}/explorer.html#/trading")
+    scheme = stack.env.get("NAMENODE_SCHEME", "http")
+    print(f"  HDFS NameNode  {scheme}://{host}:{stack.port('NAMENODE_HTTP_PORT')}/explorer.html#/trading")
     print(f"  Spark master   http://{host}:{stack.port('SPARK_MASTER_UI_PORT')}")
     print("\n  make status, make logs (S=processor), make stop, make shell\n", flush=True)
 
@@ -148,14 +158,16 @@ def rotate(stack: Stack) -> int:
     if wanted not in (*credentials.SERVICES, "spark"):
         raise StackError(f"S={wanted} has no credentials; choose one of spark, {', '.join(credentials.SERVICES)}")
     directory = Path(stack.env["SECURITY_DIR"])
-    restarted = credentials.SPARK_SERVICES if wanted == "spark" else (wanted,)
+    restarted: Sequence[str] = credentials.SPARK_SERVICES if wanted == "spark" else (wanted,)
     if wanted == "spark":
         credentials.renew_spark(directory)
     else:
         kafka = load({**stack.env}).kafka
         try:
             credentials.renew(directory, wanted, partial(set_password, kafka))
-        except OrderflowError as error:
+            if wanted in kerberos.SERVICES:
+                restarted = kerberos.renew(directory, wanted)
+        except (OrderflowError, kerberos.KerberosError) as error:
             raise StackError(str(error)) from error
     step(f"new credentials of {wanted} are in {directory}")
     running = supervision.processes(stack)

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import socket
 import subprocess
 from collections.abc import Mapping
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Final
 
@@ -22,6 +24,8 @@ JAVA_COMMAND: Final = "apt-get install -y openjdk-17-jre-headless"
 def check(stack: Stack, wanted: tuple[Service, ...], feed: str) -> None:
     """Raise StackError for the first thing that is missing."""
     check_java(stack.env)
+    if stack.env["SECURE"] == "yes":
+        check_kerberos()
     check_artifacts(stack.env)
     check_data_dir(stack.data_dir)
     check_ports(stack, wanted)
@@ -43,6 +47,14 @@ def check_java(env: Mapping[str, str]) -> None:
         raise StackError(
             f"{java} is Java {version[1]}, and 17 is needed: {JAVA_COMMAND} (as root), or set JAVA_HOME to a Java 17"
         )
+
+
+def check_kerberos() -> None:
+    """Want a KDC's programs, and the library with which Python logs in."""
+    path = f"{os.environ.get('PATH', '')}:/usr/sbin"
+    programs = all(shutil.which(name, path=path) for name in ("krb5kdc", "kadmin.local"))
+    if not programs or find_spec("requests_gssapi") is None:
+        raise StackError("the secure profile needs a KDC and its libraries: run make kerberos, as root or to see the command")
 
 
 def check_artifacts(env: Mapping[str, str]) -> None:

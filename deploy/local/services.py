@@ -25,6 +25,9 @@ class Service:
         return f"deploy/launch/{self.launcher or self.name} {self.argument}".strip()
 
 
+KDC: Final = Service("kdc", "server", ("KDC_PORT",))
+"""In the secure profile only."""
+
 SERVICES: Final = (
     Service("zookeeper", "server", ("ZOOKEEPER_PORT",)),
     Service("kafka", "server", ("KAFKA_EXTERNAL_PORT", "KAFKA_PORT", "KAFKA_CONTROLLER_PORT")),
@@ -44,6 +47,7 @@ SERVICES: Final = (
 )
 
 
-def services(feed: str) -> tuple[Service, ...]:
-    """Return the services of a stack whose feed is `simulator` or `live`."""
-    return tuple(service for service in SERVICES if feed == "simulator" or service.name != "simulator")
+def services(feed: str, secure: str = "no") -> tuple[Service, ...]:
+    """Return the services of a stack whose feed is `simulator` or `live`; `secure` is `yes` in the secure profile."""
+    first = (KDC,) if secure == "yes" else ()
+    return first + tuple(service for service in SERVICES if feed == "simulator" or service.name != "simulator")

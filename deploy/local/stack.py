@@ -47,7 +47,8 @@ class Stack:
 
     def services(self) -> tuple[Service, ...]:
         """Return the services of the last start."""
-        return services(str(self.record().get("feed", "simulator")))
+        record = self.record()
+        return services(str(record.get("feed", "simulator")), str(record.get("secure", "no")))
 
     def port(self, name: str) -> int:
         """Return the port that deploy/env.sh gives to the variable `name`."""

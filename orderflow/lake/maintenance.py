@@ -11,7 +11,7 @@ from requests import RequestException
 
 from orderflow.clusters import HdfsCluster
 from orderflow.lake.layout import ROOT, LakeError, Table
-from orderflow.lake.webhdfs import http_session
+from orderflow.lake.session import http_session
 
 
 class LakeFiles:
@@ -33,7 +33,8 @@ class LakeFiles:
         written = f"{ROOT}/_staging/{kind}/{name}"
         try:
             self._client.write(written, content, replication=self._replication)
-            self._client.makedirs(table.day(date))
+            # Storage adds to days that a command began.
+            self._client.makedirs(table.day(date), permission="775")
             self._client.rename(written, f"{table.day(date)}/{name}")
         except (HdfsError, RequestException) as error:
             raise LakeError(f"cannot store {table.day(date)}/{name}: {error}") from error

@@ -169,7 +169,7 @@ SECURE: dict[str, Any] = yaml.load((ROOT / "deploy" / "compose.secure.yml").read
 
 
 def test_secure_compose_when_it_starts_a_service_then_its_credentials_are_there_and_it_knows_who_it_is():
-    assert set(SECURE) == {*COMPOSE, "setup-security"}
+    assert set(SECURE) == {*COMPOSE, "setup-security", "kdc"}
     for name in set(COMPOSE) - {"simulator"}:
         service = SECURE[name]
         assert service["depends_on"] == {"setup-security": {"condition": "service_completed_successfully"}}

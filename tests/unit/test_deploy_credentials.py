@@ -12,16 +12,19 @@ import ssl
 import stat
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 from cryptography import x509
+from cryptography.hazmat.primitives.serialization import pkcs12
 
-from deploy import credentials
-from deploy.local.services import SERVICES
+from deploy import credentials, kerberos
+from deploy.local.services import SERVICES, services
 from deploy.local.stack import StackError, open_stack, refuse_other_profile
 from orderflow.broker.access import ACCESS
 from orderflow.dashboard.web.accounts import Accounts, is_password
+from orderflow.lake import access as lake_access
 from orderflow.market.errors import OrderflowError
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -63,6 +66,55 @@ def test_certificate_when_checked_then_it_is_the_authoritys_for_this_service_and
     names = certificate.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     assert names.get_values_for_type(x509.DNSName) == ["kafka", "kafka.localhost", "localhost"]
     assert "127.0.0.1" in map(str, names.get_values_for_type(x509.IPAddress))
+
+
+def test_hdfs_servers_when_credentials_are_made_then_their_keys_and_the_authority_are_also_pkcs12(directory: Path) -> None:
+    assert {path.parent.name for path in directory.glob("*/server.p12")} == {"namenode", "datanode1", "datanode2"}
+    own = directory / "namenode"
+    key, certificate, _ = pkcs12.load_key_and_certificates((own / "server.p12").read_bytes(), b"orderflow")
+    assert key is not None
+    assert certificate == x509.load_pem_x509_certificate((own / "certificate.pem").read_bytes())
+    trusted = pkcs12.load_pkcs12((own / "ca.p12").read_bytes(), b"orderflow").additional_certs
+    assert [one.certificate for one in trusted] == [x509.load_pem_x509_certificate((own / "ca.pem").read_bytes())]
+
+
+def test_kerberos_when_principals_are_named_then_each_services_pages_are_those_of_its_hosts() -> None:
+    assert kerberos.principals("plotter") == ("plotter",)
+    pages = ("HTTP/datanode2", "HTTP/datanode2.localhost", "HTTP/localhost", "HTTP/127.0.0.1")
+    assert kerberos.principals("datanode2") == ("datanode/hdfs", *pages)
+
+
+def test_hdfs_when_secure_then_every_service_with_a_keytab_logs_in_with_it_to_the_stacks_realm(tmp_path: Path) -> None:
+    for service, principal in {"datanode1": "datanode/hdfs", "tick-storage": "tick-storage"}.items():
+        own = tmp_path / "security" / service
+        own.mkdir(parents=True)
+        (own / "keytab").touch()
+        env = open_stack({**BARE, "DATA_DIR": str(tmp_path), "SECURE": "yes", "SERVICE": service, "PORT_OFFSET": "100"}).env
+        assert (env["HDFS_KERBEROS_PRINCIPAL"], env["KRB5PRINCIPAL"]) == (f"{principal}@ORDERFLOW",) * 2
+        assert (env["HDFS_KERBEROS_KEYTAB"], env["HDFS_CA_FILE"]) == (f"{own}/keytab", f"{own}/ca.pem")
+        assert env["NAMENODE_HTTP_URL"] == "https://127.0.0.1:50170"
+        assert f"-Djava.security.krb5.conf={env['KRB5_CONFIG']}" in env["DRIVER_JAVA_OPTIONS"]
+        assert "    kdc = 127.0.0.1:10188\n    kdc_listen = 127.0.0.1:10188\n" in Path(env["KRB5_CONFIG"]).read_text()
+    streamer = open_stack({**BARE, "DATA_DIR": str(tmp_path), "SECURE": "yes", "SERVICE": "data-streamer"}).env
+    assert "HDFS_KERBEROS_PRINCIPAL" not in streamer
+
+
+def test_kdc_when_secure_then_it_is_a_service_of_the_stack() -> None:
+    assert [service.name for service in services("live", "yes") if service not in services("live")] == ["kdc"]
+
+
+def test_users_when_hadoop_is_told_their_groups_then_they_are_those_of_the_realm() -> None:
+    configuration = ET.parse(ROOT / "deploy/conf/hadoop/secure/core-site.xml")
+    properties = {str(entry.findtext("name")): str(entry.findtext("value")) for entry in configuration.iter("property")}
+    groups = dict(entry.split("=") for entry in properties["hadoop.user.group.static.mapping.overrides"].split(";"))
+    assert set(groups) == {"namenode", *kerberos.USERS} - {"kdc"}
+    members = {group: {user for user, of in groups.items() if group in of.split(",")} for group in ("trading", "storage")}
+    assert members == {
+        "trading": {"processor", "tick-storage", "candle-storage", "plotter"},
+        "storage": {"tick-storage", "candle-storage"},
+    }
+    owners = {access.owner for access in lake_access.ACCESS.values()}
+    assert owners <= set(kerberos.USERS)
 
 
 def test_credentials_when_they_are_there_then_they_stay(directory: Path) -> None:
