@@ -53,7 +53,7 @@ _NO_PACKAGE_OF_A_WORKER: Final = (
 # The C library is the worker's own: it belongs to the kernel and the loader.
 _C_LIBRARY: Final = ("libc", "libm", "libdl", "libpthread", "librt", "libutil", "libresolv")
 _CHECK: Final = """
-import orderflow.processing.worker_daemon
+import orderflow.worker_daemon
 import zoneinfo
 zoneinfo.ZoneInfo("Asia/Kolkata")
 """

@@ -66,7 +66,7 @@ def session(options: argparse.Namespace) -> SparkSession:
         .config("spark.local.dir", str(options.state / "spark"))
         .config("spark.sql.warehouse.dir", str(options.state / "warehouse"))
         .config("spark.sql.session.timeZone", "UTC")
-        .config("spark.python.daemon.module", "orderflow.processing.worker_daemon")
+        .config("spark.python.daemon.module", "orderflow.worker_daemon")
     )
     for name, value in NOT_SERVING.items():
         builder = builder.config(name, value)

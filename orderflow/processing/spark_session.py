@@ -24,7 +24,7 @@ def spark_session(settings: Settings, name: str, cores: int) -> SparkSession:
         .config("spark.sql.session.timeZone", "UTC")
         .config("spark.sql.streaming.metricsEnabled", "false")
         .config("spark.sql.streaming.numRecentProgressUpdates", 20)
-        .config("spark.python.daemon.module", "orderflow.processing.worker_daemon")
+        .config("spark.python.daemon.module", "orderflow.worker_daemon")
     )
     archive = settings.executor_python_archive
     spark = _with_archive(builder, archive) if archive and not _is_local(settings) else builder.getOrCreate()
