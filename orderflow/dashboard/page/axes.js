@@ -38,7 +38,9 @@ export function timeTicks(labels, places, [from, to], { minutes, unit, pixels, b
   if (!labels.length) return [[], []];
   const every = ((to - from) / unit / Math.max(2, Math.floor(pixels / TIME_WIDTH))) * minutes;
   const step = MINUTE_STEPS.find((one) => one >= every && one % minutes === 0) || Math.ceil(every / 360) * 360;
-  const marked = labelled(labels[labels.length - 1], minutes, step);
+  // A closing auction, the last candle of a day, stands at its own time and not on the session's grid.
+  const today = labels[labels.length - 1].slice(0, 10);
+  const marked = labelled(labels.find((label) => label.startsWith(today)) || "", minutes, step);
   /** @param {number} place @param {string} text @param {boolean} date */
   const add = (place, text, date) => {
     const last = marks[marks.length - 1];
