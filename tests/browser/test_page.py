@@ -211,7 +211,10 @@ def test_page_when_the_server_restarts_reconnects_by_itself(browser: Any, page: 
 @contextmanager
 def without_sockets(browser: Any) -> Iterator[None]:
     refusing = (
-        "window.WebSocket = class { constructor() { this.readyState = 3; setTimeout(() => this.onclose(), 0); } send() {} };"
+        "window.WebSocket = class {"
+        "  constructor() { this.readyState = 3; setTimeout(() => this.onclose({ code: 1006 }), 0); }"
+        "  send() {}"
+        "};"
     )
     script = browser.execute_cdp_cmd("Page.addScriptToEvaluateOnNewDocument", {"source": refusing})
     try:
