@@ -237,9 +237,9 @@ class Upkeep:
     def __call__(self) -> None:
         """Look at every day that changed since it was last compacted, and clear what a killed rewrite left."""
         steps: list[Callable[[], None]] = [self.finish_swaps, self._clear, self._delete_expired]
-        steps += [partial(self._compact_all, table) for table in self._tables]
         if self._close is not None:
             steps.append(self._close)
+        steps += [partial(self._compact_all, table) for table in self._tables]
         for step in steps:
             try:
                 step()

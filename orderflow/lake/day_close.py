@@ -27,8 +27,11 @@ from orderflow.market.times import DAY_MS, MINUTE_MS
 
 OVER_AFTER_MS: Final = 60 * MINUTE_MS
 """How long after continuous trading its last volume has come, in post-close sessions and late updates."""
-IDLE_MS: Final = 15 * MINUTE_MS
-"""Nothing was stored of the date for so long: storage has caught up, and the last candles are final."""
+IDLE_MS: Final = 10 * MINUTE_MS
+"""Nothing was stored of the date for so long: storage has caught up, and the last candles are final.
+
+Shorter than what compaction waits for: otherwise its new files would put the close off, and the close rewrite them.
+"""
 RETRY_MS: Final = 15 * MINUTE_MS
 MOST_AGE_MS: Final = 7 * DAY_MS
 """Dates that last changed before are left as they are: an upgrade must not rewrite years."""

@@ -24,7 +24,7 @@ HOUR_MS = 60 * MINUTE_MS
 MIDNIGHT = OPEN_MS - 555 * MINUTE_MS
 LAST_STORED = MIDNIGHT + 992 * MINUTE_MS
 """16:32, when the candle of what traded after the close is stored."""
-DUE = LAST_STORED + 15 * MINUTE_MS
+DUE = LAST_STORED + 10 * MINUTE_MS
 MCX = "MCX_FO|426261"
 
 
@@ -119,10 +119,10 @@ def test_close_when_the_date_changes_after_it_then_it_is_closed_again_once_idle(
     later = DUE + 2 * HOUR_MS
     write(lake.root, TICKS, DAY, "late.parquet", [tick(4)])
     lake.changed(DAY, later)
-    lake.close(later + 14 * MINUTE_MS)
+    lake.close(later + 9 * MINUTE_MS)
     assert len(lake.done) == 2
 
-    lake.close(later + 15 * MINUTE_MS)
+    lake.close(later + 10 * MINUTE_MS)
 
     assert lake.done[2:] == [f"reprocess {DAY}", f"compact {DAY}"]
     assert facts.catalogue(lake.history)[DAY].verdict == facts.Verdict(False, 1, 0)
