@@ -2,6 +2,9 @@
 # Health checks run all the time, and starting a Python costs ten times as much as the check. So Bash asks first. Only
 # services that do not clearly look healthy are checked by deploy/probe.py, which knows the rules and gives the reason.
 
+# A server that is just starting may accept a connection and never answer on it.
+ANSWER_SECONDS=5
+
 probe() { # KIND ADDRESS…: end with exit code 0 when healthy, else 1 with the reason
   if (quick "$@") 2>/dev/null; then exit 0; fi
   exec "$PYTHON" "$ORDERFLOW_HOME/deploy/probe.py" "$@"
@@ -35,7 +38,7 @@ quick() { # KIND ADDRESS…: succeed only when the service is certainly healthy
       [[ -z ${ZOOKEEPER_SSL_CA_FILE:-}${ZOOKEEPER_SSL_CERTIFICATE_FILE:-} ]] || return 1
       dial "${2%%[,/]*}" || return 1
       printf ruok >&3
-      [[ $(cat <&3) == imok ]] || return 1
+      [[ $(timeout "$ANSWER_SECONDS" cat <&3) == imok ]] || return 1
       ;;
     kafka)
       [[ ${KAFKA_SECURITY_PROTOCOL:-PLAINTEXT} == PLAINTEXT ]] || return 1
@@ -43,7 +46,7 @@ quick() { # KIND ADDRESS…: succeed only when the service is certainly healthy
       # Metadata, version 1, of no topic: length, key 3, version 1, correlation 7, no client, no topics.
       printf '\0\0\0\016\0\03\0\01\0\0\0\07\377\377\0\0\0\0' >&3
       # Length, correlation 7, and one broker at least.
-      [[ $(head -c 12 <&3 | od -An -tu1) =~ ^(\ +[0-9]+){4}\ +0\ +0\ +0\ +7\ +0\ +0\ +0\ +[1-9] ]] || return 1
+      [[ $(timeout "$ANSWER_SECONDS" head -c 12 <&3 | od -An -tu1) =~ ^(\ +[0-9]+){4}\ +0\ +0\ +0\ +7\ +0\ +0\ +0\ +[1-9] ]] || return 1
       ;;
     *) return 1 ;;
   esac
@@ -57,7 +60,7 @@ get() { # URL: fetch it into $body; fail unless it is there
   [[ $1 =~ ^http://([^/]+)(/.*)$ ]] || return 1
   dial "${BASH_REMATCH[1]}" || return 1
   printf 'GET %s HTTP/1.0\r\nHost: %s\r\n\r\n' "${BASH_REMATCH[2]}" "${BASH_REMATCH[1]}" >&3
-  body=$(cat <&3)
+  body=$(timeout "$ANSWER_SECONDS" cat <&3) || return 1
   exec 3>&-
   [[ $body =~ ^HTTP/1\.[01]\ 200\  ]] || return 1
 }

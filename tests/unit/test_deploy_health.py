@@ -158,3 +158,10 @@ def test_check_when_nothing_listens_then_it_is_the_probes(kind: str) -> None:
     with socket.create_server(("127.0.0.1", 0)) as free:
         address = f"127.0.0.1:{free.getsockname()[1]}"
     assert checked(kind, f"http://{address}" if kind == "healthz" else address) == "probe"
+
+
+@pytest.mark.parametrize("kind", ["zookeeper", "kafka", "healthz"])
+def test_check_when_a_server_takes_the_connection_and_never_answers_then_the_probe_decides(kind: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        address = f"127.0.0.1:{silent.getsockname()[1]}"
+        assert checked(kind, f"http://{address}" if kind == "healthz" else address) == "probe"
