@@ -1,4 +1,4 @@
-"""Messages that no good server sends: what is wrong is told, and the feed goes on."""
+"""Messages that no good server sends: what is wrong is reported, and the feed goes on."""
 
 from __future__ import annotations
 

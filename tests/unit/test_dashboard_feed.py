@@ -184,7 +184,7 @@ def test_feed_when_kafka_is_away_says_so_and_starts_once_it_is_there(monkeypatch
 
 
 class StrandedConsumer(FakeConsumer):
-    """One that is told once of all topics and then finds no broker any more, as after the restart of the only broker."""
+    """Lists the topics once and finds no broker afterwards, as after a restart of the only broker."""
 
     def list_topics(self, timeout: float) -> Any:
         if self.assigned:

@@ -278,8 +278,8 @@ class Connection:
     async def send_changes(self) -> None:
         """Send the viewer's next message whenever there is one and the viewer has drawn the last but one.
 
-        What changes the viewed instrument goes out at once, but for a frame's time after the last message; the rest waits
-        for company.
+        What changes the viewed instrument goes out a frame after the last message at the earliest (FRAME_SECONDS), everything
+        else with it or after CALM_SECONDS.
         """
         loop = asyncio.get_running_loop()
         last = 0.0
