@@ -171,8 +171,8 @@ JAVA_NAMES=()
 KAFKA_JAVA=(-cp "$ARTIFACTS_DIR/kafka/*" "-Dlog4j2.configurationFile=file:$ORDERFLOW_HOME/deploy/conf/kafka/log4j2.properties")
 export MALLOC_ARENA_MAX=2
 # Drivers plan and storage writes a little, so a small young generation keeps them small. Java would begin with a 64th of the
-# machine's memory, and fill it before it collects. The quick compiler serves executors, too: most of their work is in Python,
-# and the thorough one takes a sixth of the candle query's CPU time in its first million ticks (docs/MEASUREMENTS.md).
+# machine's memory, and fill it before it collects. The quick compiler serves executors, too: most of their work is in Python
+# (docs/MEASUREMENTS.md).
 export DRIVER_JAVA_OPTIONS=${DRIVER_JAVA_OPTIONS:-${JAVA_SERVER[*]} -Xms160m -Xmn64m}
 export EXECUTOR_JAVA_OPTIONS=${EXECUTOR_JAVA_OPTIONS:-${JAVA_SERVER[*]} -Xms160m -Xmn64m}
 export PROCESSOR_EXECUTOR_JAVA_OPTIONS=${PROCESSOR_EXECUTOR_JAVA_OPTIONS:-${JAVA_SERVER[*]} -Xms160m}
