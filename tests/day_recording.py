@@ -71,13 +71,16 @@ class DayRecording:
         """Let the next update be the snapshot of a new connection."""
         self._live = False
 
-    def trading(self, time: str, minutes: int, *, auction: int = 0) -> None:
-        """Trade for some minutes, ended by an update with the last one's bar; `auction` is in the first bar as well."""
+    def trading(self, time: str, minutes: int, *, auction: int = 0, first_bar: bool = True) -> None:
+        """Trade for some minutes, ended by an update with the last one's bar.
+
+        `auction` is in the first bar as well; without `first_bar` that one never comes.
+        """
         for start_ms in range(self.at(time), self.at(time) + minutes * MINUTE_MS, MINUTE_MS):
             self.update(start_ms + 2_000)
             for second, price, volume in _MINUTE:
                 self.update(start_ms + second * 1_000, price, volume)
-            self._bar, auction = (start_ms, 50 + auction), 0
+            self._bar, auction, first_bar = (start_ms, 50 + auction) if first_bar else None, 0, True
         self.update(self.at(time) + minutes * MINUTE_MS + 2_000)
 
     def replayed(self, directory: Path, *options: str) -> Replayed:

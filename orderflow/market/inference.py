@@ -35,8 +35,10 @@ if TYPE_CHECKING:
 CONTINUOUS: Final = "continuous"
 _FRESH_MS: Final = 5_000
 CLOSING_AUCTION: Final = "closing_auction"
-_LATER_FIELDS: Final = dict.fromkeys(("volume_time_ms", "doubtful_vtt", "doubtful_ms", "bid_quantity", "ask_quantity"))
-"""What a stored state of the version before lacks. It has a `chain` of bars instead, which the candle engine keeps now."""
+_LATER_FIELDS: Final = dict.fromkeys(
+    ("volume_time_ms", "doubtful_vtt", "doubtful_ms", "bid_quantity", "ask_quantity", "session_start_ms")
+)
+"""What a stored state of a version before lacks. It has a `chain` of bars instead, which the candle engine keeps now."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,6 +63,7 @@ class InstrumentState:
     volume_time_ms: int | None = None
     doubtful_vtt: int | None = None
     doubtful_ms: int | None = None
+    session_start_ms: int | None = None
 
     def to_record(self) -> dict[str, Any]:
         """Return a JSON-ready dict."""
@@ -245,6 +248,7 @@ def infer(
         volume_time_ms=state.volume_time_ms if reading.vtt is None or (same and after_gap) else update.feed_time_ms,
         doubtful_vtt=doubtful_vtt,
         doubtful_ms=doubtful_ms,
+        session_start_ms=session.start_ms,
     )
     if update.kind != SNAPSHOT and repeats:
         events.append(Event("duplicate", state.feed_time_ms, update.feed_time_ms, None))

@@ -104,6 +104,7 @@ INSTRUMENT_STATE: Final = (
     Field("volume_time_ms", "long", "feed time of the last update whose cumulative volume was counted"),
     Field("doubtful_vtt", "long", "a cumulative volume that waits to be confirmed"),
     Field("doubtful_ms", "long", "feed time of the first update that stated it"),
+    Field("session_start_ms", "long", "start of continuous trading, as known at the last update"),
 )
 
 SEGMENT_CHANGE: Final = Struct(

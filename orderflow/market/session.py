@@ -171,6 +171,17 @@ class SessionBook:
         self.listings.add((instrument_key, trading_date))
         self._forget()
 
+    def recall_listing(self, instrument_key: str, trading_date: str, start_ms: int) -> None:
+        """Note a listing that an earlier run saw: it stored a start of trading, `start_ms`, that only a listing has."""
+        segment = segment_of(instrument_key)
+        if segment in EQUITY and trading_date:
+            starts = {
+                group: [each.start_ms for each in self.calendar.day(segment, trading_date, group).sessions()[:1]]
+                for group in ("stock", "listing")
+            }
+            if starts["listing"] == [start_ms] != starts["stock"]:
+                self.announce_listing(instrument_key, trading_date)
+
     def announce_auction(self, instrument_key: str, at_ms: int) -> None:
         """Note that a share that has not traded yet shows at `at_ms` what an auction would match.
 

@@ -117,6 +117,8 @@ class FeedEngine:
                 self.keys.add(key)
                 state = self.states.setdefault(key, InstrumentState(key))
                 self._gaps.miss((key,), cause or ("restart" if state.sequence else "start"))
+                if state.session_start_ms is not None:
+                    self.book.recall_listing(key, state.trading_date, state.session_start_ms)
                 if state.sequence:
                     self._publish_state(key)
                 if self._connected:

@@ -315,6 +315,23 @@ def test_share_when_the_feed_says_that_it_closes_by_auction_then_no_master_is_ne
     assert [(tick.session_phase, tick.traded_volume) for tick in sink.ticks] == [("continuous", None), ("closing_auction", 500)]
 
 
+def test_listing_when_the_streamer_starts_again_after_ten_then_the_session_still_starts_at_ten() -> None:
+    """What would match in the auction is no longer sent then: only the stored state can tell."""
+    sink = ListSink()
+    engine = running(sink, (TCS, INFY))
+    auction: dict[str, Any] = {"ltpc": {"cp": 99.0}, "iep": 100.0, "ieq": "12000000"}
+    feed(engine, message(TEN - 2_400_000, {TCS: {"fullFeed": {"marketFF": auction}}}))
+    feed(engine, message(TEN + 60_000, {TCS: full(12_000_000, TEN + 59_000), INFY: full(1_000, TEN + 59_000)}))
+    states = {key: InstrumentState.from_record(state.to_record()) for key, state in engine.states.items()}
+    again = FeedEngine(sink, SessionBook(SessionCalendar()), states)
+    again.own((TCS, INFY))
+    again.opened(TEN + 120_000)
+    feed(again, message(TEN + 120_000, {TCS: full(12_000_500, TEN + 119_000), INFY: full(1_500, TEN + 119_000)}))
+    assert [
+        {(tick.instrument_key, tick.session_start_ms) for tick in ticks} for ticks in (sink.ticks[-4:-2], sink.ticks[-2:])
+    ] == [{(TCS, TEN), (INFY, TEN - 2_700_000)}] * 2
+
+
 def test_auction_statuses_when_they_change_then_each_is_reported_once() -> None:
     sink = ListSink()
     engine = running(sink)
