@@ -134,7 +134,7 @@ bench: setup $(VENV)/.tools ## Run a benchmark: B=accuracy; without B, list them
 	@if [[ -n "$(B)" ]]; then $(PYTHON) benchmarks/$(B).py $(ARGS); else sed -sn '1s/^"""//p' benchmarks/*.py; ls benchmarks/*.py; fi
 
 chaos-short: setup $(VENV)/.tools ## Poison on every topic and six kills on a stack of its own
-	$(PYTHON) -m pytest tests/e2e/test_4_faults.py
+	$(PYTHON) -m pytest tests/e2e/test_5_faults.py
 
 chaos: setup $(VENV)/.tools ## Inject faults into a stack of its own and check that nothing is lost: FAULTS=200 SEED=1 MINUTES=240
 	@PYTHONPATH=$(CURDIR):$(CURDIR)/tests $(PYTHON) -m chaos.campaign

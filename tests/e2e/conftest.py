@@ -23,6 +23,7 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
+INSTRUMENTS = ("NSE_EQ|INE467B01029", "NSE_EQ|INE040A01034", "NSE_EQ|INE009A01021")
 PORT_OFFSET = int(os.environ.get("E2E_PORT_OFFSET", "13000"))
 
 
@@ -123,3 +124,21 @@ def local_stack() -> Iterator[LocalStack]:
     subprocess.run([sys.executable, "-m", "deploy.local", "stop"], cwd=ROOT, env=env, stdin=subprocess.DEVNULL, check=False)
     if os.environ.get("KEEP_STACK") != "yes":
         shutil.rmtree(directory, ignore_errors=True)
+
+
+@pytest.fixture(scope="session")
+def market_began_ms(local_stack: LocalStack) -> int:
+    """Start the stack on the market model, on existing data as on the next morning; returns when it had started.
+
+    Returns once candles of today are stored, so that every command has something to read.
+    """
+    local_stack.run("stop")
+    began = time.time()
+    local_stack.run("demo", FEED_RECORDING="", INSTRUMENT=",".join(INSTRUMENTS))
+    print(f"start on existing data: {time.time() - began:.0f} s")
+    began_ms = int(time.time() * 1000)
+    today = time.strftime("%Y-%m-%d", time.gmtime(time.time() + 19_800))
+    until(
+        "candles of today are in HDFS", lambda: f"date={today}" in local_stack.tool("hdfs", "dfs", "-ls", "/trading/candles"), 180
+    )
+    return began_ms

@@ -1,4 +1,7 @@
-"""The tutorial's commands and notebook on the local stack: what is documented is what runs."""
+"""The tutorial's commands on the local stack: what is documented is what runs.
+
+The simulated market trades meanwhile; test_3_market_model.py looks at what it traded.
+"""
 
 from __future__ import annotations
 
@@ -10,7 +13,7 @@ from pathlib import Path
 import pytest
 from conftest import PORT_OFFSET, ROOT, LocalStack  # type: ignore[import-not-found]
 
-pytestmark = pytest.mark.e2e
+pytestmark = [pytest.mark.e2e, pytest.mark.usefixtures("market_began_ms")]
 
 TUTORIAL = (ROOT / "docs" / "tutorial.md").read_text()
 COMMANDS = re.findall(r"^docker exec (?:-i )?[a-z-]+ (.+)$", TUTORIAL, flags=re.MULTILINE)
@@ -65,29 +68,6 @@ def test_command_of_the_tutorial_when_run_on_the_local_stack_then_it_answers(
     if command.startswith("spark-submit"):
         written = local_stack.tool("hdfs", "dfs", "-cat", "/trading/export/candles/*.csv")
         assert written.startswith("window_start,window_end,instrument,open,high,low,close")
-
-
-def test_notebook_of_the_tutorial_when_its_cells_are_run_in_order_then_it_answers_for_each_instrument(
-    local_stack: LocalStack, tmp_path: Path
-) -> None:
-    cells = re.findall(r"^```python notebook\n(.+?)^```", TUTORIAL, flags=re.DOTALL | re.MULTILINE)
-    assert len(cells) == 4
-    shown = 'print("answered:", answer.where("minutes > 0").count(), candles.select("instrument").distinct().count())\n'
-    (tmp_path / "notebook.py").write_text("\n".join([*cells, shown]))
-    answer = subprocess.run(
-        [str(ROOT / "bin" / "python3"), "notebook.py"],
-        cwd=tmp_path,
-        env=local_stack.env,
-        stdin=subprocess.DEVNULL,
-        capture_output=True,
-        text=True,
-        timeout=600,
-    )
-    assert answer.returncode == 0, answer.stderr[-2000:]
-    answered, instruments = re.findall(r"answered: (\d+) (\d+)", answer.stdout)[0]
-    assert int(answered) >= 1
-    assert int(instruments) >= int(answered)
-    assert "Plotly.newPlot" in (tmp_path / "cvd.html").read_text()
 
 
 def test_spark_submit_when_standard_input_is_empty_then_it_says_what_to_do(local_stack: LocalStack) -> None:

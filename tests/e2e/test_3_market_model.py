@@ -1,6 +1,6 @@
 """The simulated market through the whole product, checked against what really traded; needs nothing of ../shared.
 
-The stack is stopped first and started again on the same data, as a user would on the next morning.
+The market began to trade before the tutorial's commands were run.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import LocalStack, until  # type: ignore[import-not-found]
+from conftest import INSTRUMENTS, LocalStack, until  # type: ignore[import-not-found]
 
 from orderflow.market.times import ms_from_iso
 
@@ -21,7 +21,6 @@ pytestmark = pytest.mark.e2e
 
 MINUTE_MS = 60_000
 MINUTES = 4
-INSTRUMENTS = ("NSE_EQ|INE467B01029", "NSE_EQ|INE040A01034", "NSE_EQ|INE009A01021")
 READ = """
 import json
 from pyspark.sql import SparkSession
@@ -64,14 +63,9 @@ def truth(path: Path) -> dict[tuple[str, int], Minute]:
 
 
 @pytest.fixture(scope="module")
-def traded(local_stack: LocalStack) -> dict[str, Any]:
-    """Run the model for some minutes and return what HDFS holds of them, with the first whole minute."""
-    local_stack.run("stop")
-    began = time.time()
-    local_stack.run("demo", FEED_RECORDING="", INSTRUMENT=",".join(INSTRUMENTS))
-    print(f"start on existing data: {time.time() - began:.0f} s")
-    began_ms = int(time.time() * 1000)
-    first_minute = (began_ms // MINUTE_MS + 1) * MINUTE_MS
+def traded(local_stack: LocalStack, market_began_ms: int) -> dict[str, Any]:
+    """Let the model trade for some minutes and return what HDFS holds of them, with the first whole minute."""
+    first_minute = (market_began_ms // MINUTE_MS + 1) * MINUTE_MS
     last_minute = first_minute + (MINUTES - 1) * MINUTE_MS
 
     def final() -> bool:
