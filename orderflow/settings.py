@@ -189,7 +189,7 @@ def settings_of(read: Reader) -> Settings:
         aggressor_rule=read.choice("AGGRESSOR_RULE", "split", aggressor.RULES),
         exchange_bars=read.choice("EXCHANGE_BARS", "true", ("true", "false")) == "true",
         trades_trigger_seconds=read.integer("TRADES_TRIGGER_SECONDS", 300, least=5),
-        candles_trigger_seconds=read.number("CANDLES_TRIGGER_SECONDS", 2.0, least=0.0),
+        candles_trigger_seconds=read.number("CANDLES_TRIGGER_SECONDS", 1.0, least=0.0),
         tick_storage_trigger_seconds=read.integer("TICK_STORAGE_TRIGGER_SECONDS", 30, least=1),
         candle_storage_trigger_seconds=read.integer("CANDLE_STORAGE_TRIGGER_SECONDS", 30, least=1),
         lake_keep_days=read.integer("LAKE_KEEP_DAYS", 0, least=0) or None,

@@ -20,6 +20,8 @@ from orderflow.simulator.server import FEED_PATH, FeedServer
 from orderflow.simulator.source import Source
 from orderflow.simulator.truth import TruthFile
 
+_FIRST_BEGIN, _LAST_BEGIN = dt.time(9, 16), dt.time(15, 10)
+
 log = logging.getLogger("orderflow.simulator")
 
 
@@ -95,12 +97,7 @@ def _source(options: argparse.Namespace, truth: TruthFile | None) -> Source:
         return Recording.open(Path(options.recording), speed=options.speed, times=options.times, wait=options.wait == "1")
     if not 0 < options.rate <= 50:
         raise SettingsError(f"SIM_RATE={options.rate} is outside 0..50 updates a second; for example SIM_RATE=2")
-    try:
-        date = None if options.session == "live" else dt.date.fromisoformat(options.session)
-    except ValueError:
-        raise SettingsError(
-            f"SIM_SESSION={options.session!r} is neither live nor a date; for example SIM_SESSION=2025-12-15"
-        ) from None
+    date, begin = _session(options.session)
     if date is None and options.speed != 1:
         raise SettingsError("SIM_SPEED other than 1 needs a session with an end; for example SIM_SESSION=2025-12-15")
     return MarketModel(
@@ -108,11 +105,28 @@ def _source(options: argparse.Namespace, truth: TruthFile | None) -> Source:
         seed=options.seed,
         updates_per_second=options.rate,
         date=date,
+        begin=begin,
         speed=options.speed,
         times=options.times,
         wait=options.wait == "1",
         sink=truth.write if truth else None,
     )
+
+
+def _session(text: str) -> tuple[dt.date | None, dt.time | None]:
+    """Return the date of a session, None when it is live, and the time at which it begins, None for its own."""
+    if text == "live":
+        return None, None
+    day, _, time = text.partition("T")
+    try:
+        date, begin = dt.date.fromisoformat(day), dt.time.fromisoformat(time) if time else None
+    except ValueError:
+        raise SettingsError(
+            f"SIM_SESSION={text!r} is neither live nor a date; for example SIM_SESSION=2025-12-15, or 2025-12-15T13:00"
+        ) from None
+    if begin is not None and not _FIRST_BEGIN <= begin < _LAST_BEGIN:
+        raise SettingsError(f"SIM_SESSION={text!r} begins outside 09:16 to 15:10; for example SIM_SESSION=2025-12-15T13:00")
+    return date, begin
 
 
 def _parser() -> argparse.ArgumentParser:
@@ -134,7 +148,7 @@ def _parser() -> argparse.ArgumentParser:
     option("seed", "1", "seed of the market model", type=int)
     option("instruments", "", "a count, or comma-separated keys; with + before them, on top of the default ones")
     option("rate", "2", "updates per second and instrument, up to 50", type=float)
-    option("session", "live", "live: open now; or the date of a whole session")
+    option("session", "live", "live: open now; or a date, for its whole session; 2025-12-15T13:00 for the rest of it")
     option("token", "", "access token to accept; none accepts any")
     option("tls-dir", "", "directory for the certificate authority (ca.pem) and certificate; switches TLS on")
     option("truth", "", "write every trade with its aggressor side to this file")

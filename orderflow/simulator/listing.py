@@ -14,7 +14,7 @@ from orderflow.simulator import bars, feed_message
 from orderflow.simulator.catalogue import DEMO, Instrument
 from orderflow.simulator.order_book import Fill
 from orderflow.simulator.order_flow import InstrumentMarket, TradeSink
-from orderflow.simulator.session_plan import LIVE_WARM_UP_MINUTES, SessionPlan
+from orderflow.simulator.session_plan import SessionPlan
 from orderflow.simulator.source import Candle
 
 _EARLIER_PER_MINUTE: Final = 600
@@ -80,7 +80,8 @@ class StockListing:
         self._feed = pb.Feed(requestMode=pb.full_d5)
         self._shown_volume, self._shown_average = 0, 0.0
         self._indicative = 0
-        self._pending_matches = [at for at in (hours.opening_match_ms, hours.closing_match_ms) if at is not None]
+        matches = (hours.opening_match_ms, hours.closing_match_ms)
+        self._pending_matches = [at for at in matches if at is not None and at >= plan.start_ms]
         self._last_post_close_ms = hours.post_close_ms
         self._closing_price = 0
         self._full = self._feed.fullFeed.marketFF
@@ -102,7 +103,7 @@ class StockListing:
         """Give a market that opens in the middle of its day the minutes before."""
         market, instrument = self.market, self.instrument
         first_whole = plan.start_ms - plan.start_ms % MINUTE_MS
-        starts = range(self.hours.open_ms, first_whole, MINUTE_MS)[-LIVE_WARM_UP_MINUTES:]
+        starts = range(self.hours.open_ms, first_whole, MINUTE_MS)
         market.minute_end_ms = first_whole + MINUTE_MS
         market.bars = bars.walk_back(self._rng, instrument, instrument.start_paise, starts)
         if not market.bars:
@@ -112,11 +113,12 @@ class StockListing:
         market.day_low = round(min(bar[3] for bar in market.bars) / market.tick)
         market.volume = sum(bar[5] for bar in market.bars)
         market.turnover = sum(round((bar[2] + bar[3]) / 2 / market.tick) * bar[5] for bar in market.bars)
-        # A restarted market has continued in the meantime: volume grows with the time of day, faster than it can trade.
-        earlier = (plan.start_ms - plan.day_start_ms) * instrument.typical_order * _EARLIER_PER_MINUTE // MINUTE_MS
-        earlier -= earlier % instrument.lot_size
-        market.turnover += earlier * market.turnover // max(market.volume, 1)
-        market.volume += earlier
+        if plan.unseen_from_ms is not None:
+            # A restarted market has continued in the meantime: volume grows with the time of day, faster than it can trade.
+            earlier = (plan.start_ms - plan.unseen_from_ms) * instrument.typical_order * _EARLIER_PER_MINUTE // MINUTE_MS
+            earlier -= earlier % instrument.lot_size
+            market.turnover += earlier * market.turnover // max(market.volume, 1)
+            market.volume += earlier
         market.last_time_ms = first_whole - 500
         market.previous_close = round(market.previous_close * (1 + self._rng.uniform(-0.012, 0.012)))
         self._full.ltpc.cp = round(market.previous_close * market.tick, 2)

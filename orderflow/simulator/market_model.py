@@ -24,9 +24,9 @@ HISTORY_DAYS: Final = 30
 class MarketModel:
     """Simulate a market on one trading day; deterministic for a seed, instruments, rate and start.
 
-    `date` None is a market open now, at the wall clock, without a close. With a date the whole session runs from 09:00
-    to 16:00 IST at `speed`, at its own times or (`times` = "now") moved by whole minutes so that it ends at the wall clock;
-    with `wait` it begins when somebody has subscribed.
+    `date` None is a market open now, at the wall clock, without a close. With a date the session runs from 09:00, or from
+    `begin`, to 16:00 IST at `speed`, at its own times or (`times` = "now") moved by whole minutes so that it ends at the wall
+    clock; with `wait` it begins when somebody has subscribed.
     """
 
     def __init__(
@@ -36,6 +36,7 @@ class MarketModel:
         seed: int = 1,
         updates_per_second: float = 2.0,
         date: dt.date | None = None,
+        begin: dt.time | None = None,
         speed: float = 1.0,
         times: str = "original",
         wait: bool = False,
@@ -46,7 +47,8 @@ class MarketModel:
         self.lossless = date is not None
         self.waits_for_subscriber = wait and date is not None
         self._instruments = tuple(instruments)
-        self._seed, self._rate, self._date, self._times, self._sink = seed, updates_per_second, date, times, sink
+        self._seed, self._rate, self._times, self._sink = seed, updates_per_second, times, sink
+        self._date, self._begin = date, begin
         self._grid_ms = max(1, int(min(50.0, 1000 / updates_per_second)))
         self._rng = random.Random(f"{seed}:feed")
         self._listings: dict[str, Listing] = {}
@@ -68,11 +70,11 @@ class MarketModel:
         if self._date is None:
             plan = session_plan.live(wall_ms)
         else:
-            plan = session_plan.of_date(self._date)
+            plan = session_plan.of_date(self._date, begin=self._begin)
             if self._times == "now":
                 end = plan.without_derivatives.end_ms
                 shift = min(wall_ms - plan.start_ms, wall_ms + int((end - plan.start_ms) / self.speed) - end)
-                plan = session_plan.of_date(self._date, shift - shift % MINUTE_MS)
+                plan = session_plan.of_date(self._date, shift - shift % MINUTE_MS, self._begin)
         self._plan = plan
         self._now_ms = plan.start_ms
         self._next_midnight_ms = plan.day_start_ms + DAY_MS

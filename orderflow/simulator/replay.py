@@ -26,10 +26,11 @@ class Recording:
     """Replay decoded messages, one FeedResponse each, at `speed`, then announce the close.
 
     `times` = "original" sends every message byte for byte. `times` = "now" moves all times by the same whole number of
-    minutes, so that bars stay aligned and no message runs ahead of the wall clock: at `speed` 1 the first message is up to
-    a minute old, at a higher speed the last one is. Moved times stay open beyond the real hours; at original times a recording
-    with one market status, which its recorder made up, closes when the real session of its date does. With `wait` the replay
-    begins when somebody has subscribed. Without `announce_close` it stays open at its end, for tests that continue with `inject`.
+    minutes, so that bars stay aligned and no message runs ahead of the wall clock: at `speed` 1 the first messages are up to
+    a minute old, at a higher speed the last ones are. Moved times stay open beyond the real hours; at original times a
+    recording with one market status, which its recorder made up, closes when the real session of its date does. With `wait`
+    the replay begins when somebody has subscribed. Without `announce_close` it stays open at its end, for tests that continue
+    with `inject`.
     """
 
     lossless = True

@@ -24,6 +24,7 @@ from websockets.frames import CloseCode
 from websockets.http11 import Request, Response
 
 from orderflow.market.errors import SettingsError
+from orderflow.market.times import MINUTE_MS
 from orderflow.simulator import feed_message
 from orderflow.simulator.faults import HandshakeFault, Outcome, reset
 from orderflow.simulator.form_post import FormPostConnection
@@ -202,7 +203,11 @@ class FeedServer:
         self.messages_sent += 1
 
     async def _run(self) -> None:
-        """Send each message when it is due: the source's first message now, the others by feed time divided by speed."""
+        """Send each message when it is due: the source's first message now, the others by feed time divided by speed.
+
+        A source less than a minute in the past at speed 1 was moved to now by whole minutes: what is due already comes at once,
+        and the others when the wall clock reaches their feed time.
+        """
         source = self.source
         if source.waits_for_subscriber:
             await self._subscribed.wait()
@@ -210,6 +215,9 @@ class FeedServer:
         turn = 0
         first_ms = previous_ms = source.now_ms()
         began = time.monotonic() if source.waits_for_subscriber else self._opened
+        behind_ms = self._wall_ms() - first_ms
+        if source.speed == 1 and 0 < behind_ms < MINUTE_MS:
+            first_ms += behind_ms
         while (due_ms := source.due_ms()) is not None:
             pause = (due_ms - previous_ms) / 1000 / source.speed
             if pause > _LONGEST_PAUSE_SECONDS:

@@ -50,7 +50,8 @@ class Hours:
 class SessionPlan:
     """A day: hours of stocks with and without derivatives and of derivatives, announcements in order of time.
 
-    `opened` says that trading was under way before the plan's start.
+    `opened` says that trading was under way before the plan's start. What traded since `unseen_from_ms`, where that is given,
+    is in the cumulative volume though no minute shows it.
     """
 
     day_start_ms: int
@@ -60,6 +61,7 @@ class SessionPlan:
     derivatives: Hours
     announcements: tuple[Announcement, ...]
     opened: bool = False
+    unseen_from_ms: int | None = None
 
     def hours(self, instrument: Instrument) -> Hours:
         """Return the instrument's hours; an index keeps those of stocks without derivatives."""
@@ -97,13 +99,15 @@ def live(now_ms: int) -> SessionPlan:
     open_ms = max(start - LIVE_WARM_UP_MINUTES * MINUTE_MS, midnight_ms(now_ms))
     hours = Hours(None, open_ms, _FAR_MS, None, _FAR_MS, _FAR_MS)
     opened = Announcement(open_ms, dict.fromkeys(SEGMENTS, "NORMAL_OPEN"))
-    return SessionPlan(midnight_ms(now_ms), now_ms, hours, hours, hours, (opened,), opened=True)
+    midnight = midnight_ms(now_ms)
+    return SessionPlan(midnight, now_ms, hours, hours, hours, (opened,), opened=True, unseen_from_ms=midnight)
 
 
-def of_date(date: dt.date, shift_ms: int = 0) -> SessionPlan:
+def of_date(date: dt.date, shift_ms: int = 0, begin: dt.time | None = None) -> SessionPlan:
     """Plan NSE's day: pre-open 09:00, opening auction, continuous trading, closing auction from 2026-08-03, post-close.
 
-    Every time is moved by `shift_ms`. Source: docs of Upstox and NSE as quoted in docs/SIMULATOR.md.
+    Every time is moved by `shift_ms`. With `begin`, a time within continuous trading, the plan starts there, and the minutes
+    since the opening are history. Source: docs of Upstox and NSE as quoted in docs/SIMULATOR.md.
     """
     midnight = int(dt.datetime.combine(date, dt.time(), IST).timestamp()) * 1000 + shift_ms
 
@@ -132,4 +136,6 @@ def of_date(date: dt.date, shift_ms: int = 0) -> SessionPlan:
         planned += [Announcement(at(hour, minute), {}, closing_auction=status) for hour, minute, status in phases]
     planned.sort(key=lambda announcement: announcement.at_ms)
     futures = Hours(None, at(9, 15), futures_close, None, _FAR_MS, futures_close + 10_000)
-    return SessionPlan(midnight_ms(at(12, 0)), at(9, 0), special, plain, futures, tuple(planned))
+    start_ms = at(9, 0) if begin is None else at(begin.hour, begin.minute)
+    opened = begin is not None
+    return SessionPlan(midnight_ms(at(12, 0)), start_ms, special, plain, futures, tuple(planned), opened=opened)

@@ -314,14 +314,8 @@ class FeedEngine:
         key = update.instrument_key
         session = self.book.session_of(update, has_traded=self.states[key].in_session)
         cause = self._gaps.cause(key)
-        result = infer(
-            self.states[key],
-            update,
-            session,
-            self.book.status(key),
-            after_gap=cause is not None,
-            streamer=self._streamer,
-        )
+        known, status, gap = self.states[key], self.book.status(key), cause is not None
+        result = infer(known, update, session, status, after_gap=gap, streamer=self._streamer)
         tick = result.tick
         if not self.sink.tick(tick):
             self._gaps.miss((key,), "the spool was full")

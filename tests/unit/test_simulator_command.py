@@ -26,6 +26,8 @@ ROOT = Path(__file__).resolve().parent.parent.parent
         (["--speed", "5"], "SIM_SPEED"),
         (["--rate", "51"], "SIM_RATE"),
         (["--session", "tomorrow"], "SIM_SESSION"),
+        (["--session", "2025-12-15T1pm"], "SIM_SESSION"),
+        (["--session", "2025-12-15T08:30"], "SIM_SESSION"),
         (["--times", "later"], "SIM_TIMES"),
         (["--instruments", "TCS"], "SIM_INSTRUMENTS"),
         (["--recording", "/nonexistent/file.jsonl"], "SIM_RECORDING"),

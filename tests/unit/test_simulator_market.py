@@ -337,3 +337,22 @@ def test_live_market_when_started_again_then_its_cumulative_volume_has_not_falle
         before, after = (pb.FeedResponse.FromString(model.entry(key, "full") or b"") for model in (first, again))
         vtt = [message.feeds[key].fullFeed.marketFF.vtt for message in (before, after)]
         assert vtt[1] > vtt[0] > 0
+
+
+def test_session_when_it_begins_at_13_00_then_the_minutes_since_the_opening_are_history() -> None:
+    date = dt.date(2026, 11, 20)
+    model = MarketModel(choose(f"{TCS},{NIFTY}"), seed=5, date=date, begin=dt.time(13, 0))
+    model.start(MONDAY_0730_IST)
+    midnight_ms = 1_795_113_000_000
+    begin_ms = midnight_ms + 13 * 3_600_000
+    assert model.now_ms() == begin_ms
+    assert {model.segment_status(segment) for segment in ("NSE_EQ", "NSE_FO")} == {"NORMAL_OPEN"}
+    earlier = {key: model.minute_candles(key, midnight_ms, midnight_ms + 86_400_000) for key in (TCS, NIFTY)}
+    opening_ms = midnight_ms + (9 * 60 + 15) * 60_000
+    for minutes in earlier.values():
+        assert [minute[0] for minute in minutes] == list(range(opening_ms, begin_ms, 60_000))
+    shown = pb.FeedResponse.FromString(model.entry(TCS, "full") or b"").feeds[TCS].fullFeed.marketFF
+    assert shown.vtt == sum(minute[5] for minute in earlier[TCS])
+    while (due := model.due_ms()) is not None and due < begin_ms + 2 * 60_000 + 3_000:
+        model.next()
+    assert [minute[0] for minute in model.minute_candles(TCS, begin_ms, begin_ms + 3_600_000)] == [begin_ms, begin_ms + 60_000]

@@ -375,3 +375,19 @@ def test_sdk_when_it_streams_then_decodes_the_messages_in_order(market: Simulato
     volumes = [int(each["feeds"][TCS]["fullFeed"]["marketFF"]["vtt"]) for each in messages[1:] if TCS in each["feeds"]]
     assert volumes == sorted(volumes)
     assert volumes[-1] > volumes[0]
+
+
+def test_recording_when_moved_to_now_then_what_is_due_already_comes_at_once(connect: Connect) -> None:
+    start_ms = 1_765_770_300_000
+    later = [message(start_ms + ms, {TCS: full_feed(101.0, ms, start_ms + ms)}) for ms in (20_000, 29_000, 50_000)]
+    source = Recording.of_messages([SNAPSHOT, *later], times="now", announce_close=False)
+    with SimulatorServer(source, token="right", wall_ms=start_ms + 7 * 86_400_000 + 30_000) as server:
+        client = connect(server)
+        ask(client, "sub", [TCS, INFY], "full")
+        times = [0]
+        while times[-1] < 29_000:
+            times.append(receive(client).currentTs - start_ms - 7 * 86_400_000)
+        assert times[-2:] == [20_000, 29_000]
+        client.settimeout(0.5)
+        with pytest.raises(websocket.WebSocketTimeoutException):
+            client.recv()
