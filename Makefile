@@ -6,6 +6,8 @@ PYTHON ?= $(VENV)/bin/python
 export PYTHON := $(if $(filter /%,$(PYTHON)),$(PYTHON),$(CURDIR)/$(PYTHON))
 export DATA_DIR PORT_OFFSET SECURE FEED_RECORDING FEED_SESSION FEED_SPEED FEED_TIMES INSTRUMENT TIMEOUT S LINES FOLLOW
 LOCAL := $(PYTHON) -m deploy.local
+PARTS := tests/spark tests/feed tests/security/test_servers.py
+BESIDE_STACK := tests/unit $(PARTS)
 PAGES := $(wildcard *.md docs/*.md docs/decisions/*.md)
 
 .PHONY: help setup python java kerberos chromium artifacts lock demo up stop status logs wait rotate clean shell check docs test test-unit test-parts test-security test-e2e bench chaos chaos-short fuzz soak audit
@@ -20,7 +22,7 @@ help: ## List the targets and variables
 ## SECURE=no               yes: logins, TLS and access control on every server (docs/SECURITY.md)
 ## INSTRUMENT=KEY[,KEY]    instrument keys, for example 'NSE_EQ|INE467B01029'
 ## FEED_RECORDING=FILE     demo: replay this recording instead of the simulated market
-## FEED_SESSION=DATE        demo: a whole simulated session of that date, for use with FEED_SPEED
+## FEED_SESSION=DATE       demo: a whole simulated session of that date, or from a time on: 2025-12-15T13:00
 ## FEED_SPEED=1            demo: how many times faster than real time
 ## FEED_TIMES=original     demo: a recording's own times, or moved to now
 ## TIMEOUT=300             demo, up, wait: seconds until what is not healthy is named
@@ -116,13 +118,19 @@ docs: $(VENV)/.tools ## Build the documentation as a site, into .cache/site
 	NO_MKDOCS_2_WARNING=1 $(PYTHON) -m mkdocs build
 	@echo "open .cache/site/index.html"
 
-test: test-unit test-parts test-e2e ## All tests; sets up what it needs
+test: setup $(VENV)/.tools chromium ## All tests; sets up what it needs. A stack mostly waits: the others run beside it
+	$(PYTHON) -m pytest tests/browser
+	@mkdir -p .cache
+	@echo "$(PYTHON) -m pytest $(BESIDE_STACK) >.cache/tests.log &"
+	@$(PYTHON) -m pytest $(BESIDE_STACK) >.cache/tests.log 2>&1 & others=$$!; \
+	$(PYTHON) -m pytest tests/e2e; failed=$$?; \
+	wait $$others || failed=$$?; cat .cache/tests.log; exit $$failed
 
 test-unit: $(VENV)/.tools ## The fast tests
 	$(PYTHON) -m pytest tests/unit
 
 test-parts: setup $(VENV)/.tools chromium ## Spark transforms, the feed client, secured servers and the page, each by itself
-	$(PYTHON) -m pytest tests/spark tests/feed tests/security/test_servers.py tests/browser
+	$(PYTHON) -m pytest $(PARTS) tests/browser
 
 test-security: setup kerberos $(VENV)/.tools ## The secure profile's servers in full: also encryption, rotation and Spark
 	$(PYTHON) -m pytest tests/security
