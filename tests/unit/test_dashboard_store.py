@@ -320,3 +320,48 @@ def test_store_when_an_index_ticks_folds_its_value_without_volume() -> None:
     (row,) = Rollup(1).rows(store.instruments[key])
     assert (row.candle.open, row.candle.high, row.candle.low, row.candle.close) == (26_000.0, 26_010.5, 25_990.0, 25_990.0)
     assert (row.candle.total_volume, row.vwap, len(store.instruments[key].tape)) == (0, None, 0)
+
+
+def minute_before(minute: int, close: float, volume: int) -> tuple[str, dict[str, Any]]:
+    """The exchange's minute of the day so far, as the streamer fetches it at a start in mid-session."""
+    start = OPEN_MS + minute * 60_000
+    bar = {"start_ms": start, "open": 100.0, "high": 102.0, "low": 99.0, "close": close, "volume": volume}
+    record = {
+        "schema_version": 2,
+        "instrument_key": KEY,
+        "kind": "minute",
+        "sequence": 0,
+        "feed_time_ms": OPEN_MS + 130_000,
+        "received_time_ms": OPEN_MS + 130_030,
+        "event_time_ms": start,
+        "trading_date": "2025-12-15",
+        "bar": bar,
+        "session_start_ms": OPEN_MS,
+        "session_end_ms": CLOSE_MS,
+    }
+    return topics.TICKS, record
+
+
+def update(offset_ms: int) -> tuple[str, dict[str, Any]]:
+    at = OPEN_MS + offset_ms
+    times = {"feed_time_ms": at, "received_time_ms": at + 30, "event_time_ms": at}
+    return topics.TICKS, {"instrument_key": KEY, "kind": "update", "trading_date": "2025-12-15", "sequence": 1, **times}
+
+
+def test_store_when_the_day_so_far_comes_before_its_candles_then_it_is_shown_up_to_the_first_update() -> None:
+    """Minute 2 is that of the first update: its candle is made of ticks."""
+    store = store_with(update(125_000), minute_before(0, 101.0, 500), minute_before(1, 101.5, 300), minute_before(2, 100.5, 80))
+    shown = [(row.candle.start_ms, row.candle.close, row.candle.total_volume, row.final) for row in rows(store)]
+    assert shown == [(OPEN_MS, 101.0, 500, True), (OPEN_MS + 60_000, 101.5, 300, True)]
+    assert store.instruments[KEY].unseen_minutes == {OPEN_MS: 500, OPEN_MS + 60_000: 300}
+
+
+def test_store_when_a_candle_made_of_ticks_is_known_then_the_exchanges_minute_does_not_replace_it() -> None:
+    store = store_with(final(0, 100.0, 102.0, 99.0, 101.0, 300, 200), minute_before(0, 101.0, 500), minute_before(1, 101.5, 300))
+    assert [(row.candle.start_ms, row.candle.buy_volume) for row in rows(store)] == [(OPEN_MS, 300)]
+
+
+def test_store_when_a_candle_made_of_ticks_follows_the_exchanges_minute_then_its_volume_counts_as_seen() -> None:
+    store = store_with(minute_before(0, 101.0, 500), final(0, 100.0, 102.0, 99.0, 101.0, 300, 200))
+    assert [(row.candle.buy_volume, row.candle.source) for row in rows(store)] == [(300, "stream")]
+    assert store.instruments[KEY].unseen_minutes == {}

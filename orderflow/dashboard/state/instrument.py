@@ -72,6 +72,7 @@ class Instrument:
         self.outside_volume = 0
         self.unseen_minutes: dict[int, int] = {}
         """Volume by start of the minutes before the first update, which are known from the exchange's candles alone."""
+        self._first_update_ms: int | None = None
         self.closed_ms = 0
         self.quote: dict[str, Any] = {}
         self.auction: Auction | None = None
@@ -142,6 +143,9 @@ class Instrument:
         flow.final = candle
         if candle.source == EXCHANGE:
             self.unseen_minutes[candle.start_ms] = candle.total_volume
+        else:
+            self._updated_at(candle.start_ms)
+            self.unseen_minutes.pop(candle.start_ms, None)
         minute.final = True
         self._regard_gap(flow, spanned)
         self.revision += 1
@@ -151,6 +155,16 @@ class Instrument:
         self._changed(minute)
         if candle.close is not None and (self.last_time_ms is None or candle.end_ms > self.last_time_ms):
             self.last_price, self.last_time_ms = candle.close, candle.end_ms - 1
+
+    def add_minute_before(self, candle: Candle) -> None:
+        """Show the exchange's candle of a minute before the first update, unless its final candle is known.
+
+        The processor publishes the same candle later.
+        """
+        known = candle.start_ms in self.minutes
+        before = self._first_update_ms is None or candle.start_ms < self._first_update_ms
+        if before and not known and self._trades_at(candle.start_ms):
+            self.add_final(candle)
 
     def add_levels(self, start_ms: int, rows: Iterable[tuple[int, int, int, int]]) -> None:
         """Replace a minute's footprint by final rows of (price in finest units, buy, sell, unclassified)."""
@@ -172,6 +186,7 @@ class Instrument:
     def add_tick(self, tick: Mapping[str, Any]) -> None:
         """Keep the newest quote, depth and day figures; absent fields keep their last value."""
         self.tick_revision += 1
+        self._updated_at(int(tick["feed_time_ms"]))
         quote = self.quote
         for name in _QUOTE_FIELDS:
             value = tick.get(name)
@@ -216,6 +231,12 @@ class Instrument:
         self.last_time_ms, self.last_received_ms = time_ms, received_ms
         self.revision += 1
         self._changed(minute)
+
+    def _updated_at(self, time_ms: int) -> None:
+        """Note the minute of an update, which may be the first."""
+        start_ms = time_ms // MINUTE_MS * MINUTE_MS
+        if self._first_update_ms is None or start_ms < self._first_update_ms:
+            self._first_update_ms = start_ms
 
     def _trades_at(self, time_ms: int) -> bool:
         """Say whether a time is of one of the day's sessions, as far as these are known."""

@@ -25,8 +25,10 @@ from orderflow.market import records, topics
 from orderflow.market.candle import Candle
 from orderflow.market.closed_day import ClosedDay
 from orderflow.market.conformity import problem
+from orderflow.market.day_so_far import EXCHANGE, exchange_candle
 from orderflow.market.errors import DecodeError
 from orderflow.market.price_unit import in_finest
+from orderflow.market.tick import Bar
 from orderflow.market.times import DAY_MS, IST, IST_OFFSET_MS, MINUTE_MS, ms_from_iso
 from orderflow.market.trade import Trade
 
@@ -241,9 +243,10 @@ class Store:
             streamer.heartbeat_ms = max(streamer.heartbeat_ms, received)
             self._tell_time(int(record["feed_time_ms"]))
             return
-        if record["kind"] == MINUTE:
-            return  # its candle follows
         key = record["instrument_key"]
+        if record["kind"] == MINUTE:
+            self._minute_before(key, record)
+            return
         streamer.update_ms = max(streamer.update_ms, received)
         self.last_update_ms = max(self.last_update_ms or 0, received)
         self._tell_time(int(record["feed_time_ms"]))
@@ -255,6 +258,13 @@ class Store:
             instrument.add_tick(record)
             if is_index(key) and record.get("ltp") is not None and record.get("ltt_ms") is not None:
                 self._judge(instrument, float(record["ltp"]), int(record["ltt_ms"]))
+
+    def _minute_before(self, key: str, record: Record) -> None:
+        """Show a minute of the day so far at once: at a start the processor publishes its candle a minute later."""
+        bar = Bar(**record["bar"])
+        instrument = self._of_date(key, record["trading_date"], record.get("session_start_ms"), record.get("session_end_ms"))
+        if instrument is not None and bar.volume != 0:
+            instrument.add_minute_before(exchange_candle(key, bar, EXCHANGE))
 
     def _judge(self, instrument: Instrument, price: float, at_ms: int) -> None:
         """Judge alerts by a trade, or an index's value; values read again at the start do not count."""
