@@ -233,11 +233,15 @@ class Rig:
                 rows += pq.read_table(pa.BufferReader(reader.read()), columns=columns).to_pylist()
         return rows
 
+    def kafka(self) -> dict[str, str]:
+        """Return how Kafka's clients reach the broker, and as whom."""
+        return {"bootstrap.servers": self.stack.env["KAFKA_BROKERS"]}
+
     def topic(self, name: str) -> Iterator[tuple[bytes | None, bytes | None, str]]:
         """Yield (key, value, topic[partition]@offset) of everything that a topic holds now."""
         consumer = Consumer(
             {
-                "bootstrap.servers": self.stack.env["KAFKA_BROKERS"],
+                **self.kafka(),
                 "group.id": "chaos-reader",
                 "enable.auto.commit": False,
                 "enable.partition.eof": True,
