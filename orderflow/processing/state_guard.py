@@ -129,7 +129,7 @@ def require_reachable_offsets(files: Files, extents: Mapping[str, Extent]) -> No
         paths = " ".join(f"/trading/checkpoints/{name}" for name in names)
         raise SettingsError(
             f"{'; '.join(refused)}. To continue with what Kafka still holds: hdfs dfs -rm -r {paths} (what is stored stays, and "
-            f"is not stored again){_afterwards(names)}; see docs/TROUBLESHOOTING.md, 'Retention overtook'"
+            f"is not stored again){_afterwards(names)}; see docs/TROUBLESHOOTING.md, 'Kafka deleted unread messages'"
         )
 
 

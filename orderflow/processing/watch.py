@@ -44,7 +44,7 @@ _CALL_SECONDS: Final = 300.0
 _LAST_BATCH_SECONDS: Final = 8.0
 _OVERTOOK: Final = (
     "Kafka no longer has what the checkpoint points to; the next start says how much, and what to run: see "
-    "docs/TROUBLESHOOTING.md, 'Retention overtook'"
+    "docs/TROUBLESHOOTING.md, 'Kafka deleted unread messages'"
 )
 _HINTS: Final = (
     ("OffsetOutOfRange", _OVERTOOK),

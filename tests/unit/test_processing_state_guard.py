@@ -87,7 +87,7 @@ def test_offsets_when_retention_overtook_then_refused_with_how_much_since_when_a
     assert "query candles, last at work on 2025-12-15: Kafka no longer has 201 messages" in said
     assert "partition 0: read up to offset 500, kept from 700" in said
     assert "hdfs dfs -rm -r /trading/checkpoints/candles /trading/checkpoints/footprint" in said
-    assert "docs/TROUBLESHOOTING.md, 'Retention overtook'" in said
+    assert "docs/TROUBLESHOOTING.md, 'Kafka deleted unread messages'" in said
     assert "candles/commits/10" in files.texts
 
 

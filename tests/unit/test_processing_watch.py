@@ -406,7 +406,7 @@ def test_watch_when_it_does_not_pass_within_five_minutes_or_is_no_outage_then_th
         look_for_ever()
     assert 400 < clock.now < 430
     lost = QueryWatch(FakeSession(), {"ticks": lambda: failed("ticks", "SparkException: KAFKA_DATA_LOSS")})  # type: ignore[arg-type, dict-item, return-value]
-    with pytest.raises(OrderflowError, match=r"ticks has ended: .*Retention overtook"):
+    with pytest.raises(OrderflowError, match=r"ticks has ended: .*Kafka deleted unread messages"):
         lost._observe("ticks", lost._queries["ticks"])
 
 
@@ -421,11 +421,11 @@ def test_cores_when_fewer_than_the_topics_partitions_and_two_then_the_processor_
 def test_messages_when_they_name_a_section_of_troubleshooting_then_it_is_there(path: str) -> None:
     root = Path(__file__).resolve().parents[2]
     named = set(re.findall(r"docs/TROUBLESHOOTING\.md, '([^']+)'", (root / path).read_text()))
-    assert "Retention overtook" in named
+    assert "Kafka deleted unread messages" in named
     page = (root / "docs" / "TROUBLESHOOTING.md").read_text()
     assert [section for section in named if f"### {section}\n" not in page] == []
 
 
 def test_hints_when_kafka_lost_data_then_one_is_found_before_sparks_own_advice() -> None:
     text = "[KAFKA_DATA_LOSS.COULD_NOT_READ_OFFSET_RANGE] Some data may have been lost because they are not available in Kafka"
-    assert "Retention overtook" in next(hint for sign, hint in _HINTS if sign in text)
+    assert "Kafka deleted unread messages" in next(hint for sign, hint in _HINTS if sign in text)
