@@ -77,7 +77,7 @@ demo: setup ## Start everything on a simulated market: no account, no token
 up: setup ## Start everything on the live Upstox feed (needs UPSTOX_ACCESS_TOKEN)
 	@$(LOCAL) up
 
-stop: ## Stop everything; the data stay
+stop: ## Stop everything; the data is kept
 	@$(LOCAL) stop
 
 status: ## Show each service's process, health and memory

@@ -307,7 +307,7 @@ def table(count: int, runs: dict[str, list[Run]]) -> str:
 
 
 def machine() -> str:
-    """Say which machine this is, and how busy."""
+    """Return which machine this is, and how busy."""
     names = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     load = ", ".join(f"{each:.1f}" for each in os.getloadavg())
     memory = psutil.virtual_memory().total / (1 << 30)

@@ -108,7 +108,7 @@ def check(python: Mapping[str, str], command: tuple[str, ...] = (sys.executable,
     vulnerable = [(package, problem) for package in dependencies for problem in package.get("vulns", ())]
     for package, problem in vulnerable:
         cure = ", ".join(problem["fix_versions"]) or "no version yet"
-        print(f"{package['name']} {package['version']}: {problem['id']}, mended in {cure}")
+        print(f"{package['name']} {package['version']}: {problem['id']}, fixed in {cure}")
     print(f"{len(vulnerable)} known vulnerabilities in {len(dependencies)} Python packages")
     return 1 if vulnerable else 0
 

@@ -99,7 +99,7 @@ def _forecast(day: Day) -> str:
 
 
 def _confirmed(day: Day, heard: Heard | None) -> str:
-    return f"the feed, heard by {heard.owner}: {day.confirmed}" if day.confirmed and heard is not None else "nobody"
+    return f"the feed, received by {heard.owner}: {day.confirmed}" if day.confirmed and heard is not None else "nobody"
 
 
 def _phases(day: Day, forecast: Day) -> Iterator[str]:

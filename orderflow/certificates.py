@@ -94,7 +94,7 @@ def trust_store(certificate_pem: bytes) -> bytes:
 
 
 def is_valid_for(path: Path, time: dt.timedelta) -> bool:
-    """Say whether a certificate is still valid after `time`. Raises ValueError when the file is not a certificate."""
+    """Return whether a certificate is still valid after `time`. Raises ValueError when the file is not a certificate."""
     certificate = x509.load_pem_x509_certificate(path.read_bytes())
     return certificate.not_valid_after_utc > dt.datetime.now(dt.UTC) + time
 

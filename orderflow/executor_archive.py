@@ -124,7 +124,7 @@ def _copy_packages(target: Path) -> None:
     for name in distributions():
         files = metadata.distribution(name).files
         if files is None:
-            raise ArchiveError(f"{name} does not say which files it has; install it with pip")
+            raise ArchiveError(f"{name} has no list of its files; install it with pip")
         for file in files:
             source = Path(str(file.locate()))
             if _wanted(file) and source.is_file():  # an image may leave out files that a package lists

@@ -110,7 +110,7 @@ class ReplaySink:
         return 0
 
     def is_acknowledged(self, number: int) -> bool:
-        """Say that all is written."""
+        """Report that everything is written."""
         return number >= 0
 
     def oldest_unacknowledged_seconds(self) -> float:
@@ -185,7 +185,7 @@ def _object(recording: Path, number: int, line: bytes) -> dict[str, Any]:
     except ValueError as error:
         raise RecordingError(f"{recording.name}, line {number} is not JSON: {error}") from error
     if not isinstance(message, dict):
-        raise RecordingError(f"{recording.name}, line {number} is no message of the feed but {str(message)[:40]!r}")
+        raise RecordingError(f"{recording.name}, line {number} is not a message of the feed but {str(message)[:40]!r}")
     return message
 
 
@@ -193,7 +193,7 @@ def add_parser(commands: Any) -> None:
     """Add the sub-command to the command line."""
     parser = commands.add_parser("replay", help="run a recording through decoding, sides and candles, without any service")
     parser.add_argument("recording", type=Path, help="decoded FeedResponses as JSON lines, plain or .gz (what RECORD_DIR keeps)")
-    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="where the six .jsonl files go")
+    parser.add_argument("--out", type=Path, required=True, metavar="DIR", help="directory for the six .jsonl files")
     parser.add_argument("--window", type=int, action="append", choices=WINDOW_MINUTES, default=[], metavar="N",
                         help="also write candles of N minutes; may be given several times")  # fmt: skip
     parser.add_argument("--status-made-up", action="store_true",

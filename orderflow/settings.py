@@ -108,7 +108,7 @@ class Settings:
         """Raise SettingsError for settings that do not go together."""
         if self.dashboard_user_header and not (self.dashboard_proxies and self.dashboard_users_file):
             raise SettingsError(
-                "DASHBOARD_USER_HEADER needs DASHBOARD_PROXIES, from which it is believed, and DASHBOARD_USERS_FILE, which has "
+                "DASHBOARD_USER_HEADER needs DASHBOARD_PROXIES, the proxies that may send it, and DASHBOARD_USERS_FILE with "
                 "the roles"
             )
 
@@ -292,7 +292,7 @@ class Reader:
                 ipaddress.ip_network(network)
             except ValueError:
                 raise SettingsError(
-                    f"{name}: {network!r} is no address or network; for example {name}=10.0.0.5,172.18.0.0/16"
+                    f"{name}: {network!r} is not an address or network; for example {name}=10.0.0.5,172.18.0.0/16"
                 ) from None
         return found
 

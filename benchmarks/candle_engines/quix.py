@@ -77,7 +77,7 @@ def time_of(tick: Any, _headers: Any, _sent_ms: int, _type: Any) -> int:
 
 
 def is_counted(tick: dict[str, Any]) -> bool:
-    """Whether a message counts in a candle; heartbeats pass as well, since only messages that pass end windows."""
+    """Return whether a message counts in a candle; heartbeats pass as well, since only messages that pass end windows."""
     if tick["kind"] == "heartbeat":
         return True
     if tick.get("session_phase") != "continuous" or "ltp" not in tick:

@@ -39,7 +39,7 @@ def start(stack: Stack, options: dict[str, str]) -> int:
     if supervision.processes(stack):
         running = stack.record().get("name")
         if running != feed:
-            raise StackError(f"a stack with another feed ({running}) is running in {stack.data_dir}: make stop first")
+            raise StackError(f"a stack with another feed ({running}) is running in {stack.data_dir}: run make stop first")
         step("the stack is running already")
         return wait(stack)
     preflight.check(stack, wanted, options["FEED"])
@@ -133,7 +133,7 @@ def show(stack: Stack, seen: Sequence[condition.Condition]) -> None:
 
 def stop(stack: Stack) -> int:
     """Stop everything and keep the data."""
-    step("stopped; the data stay in " + str(stack.data_dir) if supervision.stop(stack) else "nothing was running")
+    step("stopped; the data is kept in " + str(stack.data_dir) if supervision.stop(stack) else "nothing was running")
     return 0
 
 

@@ -29,7 +29,7 @@ class Condition:
 
     @property
     def healthy(self) -> bool:
-        """Tell whether the service does its work."""
+        """Return whether the service does its work."""
         return not self.reason
 
 

@@ -54,7 +54,9 @@ def check_kerberos() -> None:
     path = f"{os.environ.get('PATH', '')}:/usr/sbin"
     programs = all(shutil.which(name, path=path) for name in ("krb5kdc", "kadmin.local"))
     if not programs or find_spec("requests_gssapi") is None:
-        raise StackError("the secure profile needs a KDC and its libraries: run make kerberos, as root or to see the command")
+        raise StackError(
+            "the secure profile needs a KDC and its libraries: run make kerberos as root (otherwise it prints the command)"
+        )
 
 
 def check_artifacts(env: Mapping[str, str]) -> None:
@@ -99,7 +101,7 @@ def check_ports(stack: Stack, wanted: tuple[Service, ...]) -> None:
 
 
 def holder(port: int) -> str:
-    """Say which process listens on `port`, as far as this user may know."""
+    """Return which process listens on `port`, as far as this user may know."""
     try:
         listening = [
             c for c in psutil.net_connections("tcp") if c.laddr and c.laddr.port == port and c.status == psutil.CONN_LISTEN

@@ -23,7 +23,7 @@ _PATIENCE_SECONDS: Final = 60.0
 
 
 def leaders_answer(kafka: KafkaCluster) -> bool:
-    """Say whether a client of its own finds a leader for every partition of the tick topic."""
+    """Return whether a client of its own finds a leader for every partition of the tick topic."""
     try:
         metadata = AdminClient({**kafka.librdkafka(), "log_level": 0}).list_topics(topics.TICKS, timeout=5.0)
     except KafkaException:
@@ -54,7 +54,7 @@ class Lookout:
         self._next = 0.0
 
     def is_stranded(self, waiting_seconds: float) -> bool:
-        """Say whether nothing was confirmed for a minute in which Kafka answered others; call it often.
+        """Return whether nothing was confirmed for a minute although Kafka answered another client; call it often.
 
         `waiting_seconds` is for how long records have waited and none was confirmed.
         """

@@ -142,7 +142,7 @@ class RecordProducer:
         try:
             self._client.produce(topic, **record)
         except BufferError:
-            text = f"Kafka at {self._brokers} takes no records: they go to the spool on disk"
+            text = f"Kafka at {self._brokers} accepts no records: they go to the spool on disk"
             self._notices.tell("full", logging.WARNING, text)
             return False
         self.handed_over += 1
@@ -158,7 +158,7 @@ class RecordProducer:
             self.acknowledged = self._pending.popleft()[0]
 
     def is_in_span(self, feed_time_ms: int) -> bool:
-        """Say whether a tick is near enough in feed time to the oldest one that Kafka has not confirmed."""
+        """Return whether a tick is near enough in feed time to the oldest one that Kafka has not confirmed."""
         oldest_ms = self._oldest_tick_ms()
         if oldest_ms is None or feed_time_ms - oldest_ms <= self._span_ms:
             return True

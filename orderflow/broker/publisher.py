@@ -96,7 +96,7 @@ class KafkaTickPublisher:
         taken = self._publish(Spooled(topics.TICKS, key, value), tick.feed_time_ms)
         if not taken:
             self.figures.ticks_refused_by_spool += 1
-            text = "the spool is full: a tick could not be kept; its volume joins the next one"
+            text = "the spool is full: a tick could not be kept; its volume is added to the next one"
             self._notices.tell("spool full", logging.ERROR, text)
         return taken
 
@@ -125,12 +125,12 @@ class KafkaTickPublisher:
         return self._producer.handed_over
 
     def is_acknowledged(self, number: int) -> bool:
-        """Say whether every record up to `number` is stored and nothing waits in the spool."""
+        """Return whether every record up to `number` is stored and nothing waits in the spool."""
         return self._producer.acknowledged >= number and not self.is_spooling
 
     @property
     def is_spooling(self) -> bool:
-        """Say whether records wait in the spool."""
+        """Return whether records wait in the spool."""
         return self._spool.waiting > 0 or bool(self._held)
 
     def spooling_seconds(self) -> float:
@@ -139,7 +139,7 @@ class KafkaTickPublisher:
         return 0.0 if since is None else self._clock() - since
 
     def has_room(self, feed_time_ms: int) -> bool:
-        """Say whether a tick of this feed time would go straight to Kafka rather than to the spool."""
+        """Return whether a tick of this feed time would go straight to Kafka rather than to the spool."""
         return not self.is_spooling and len(self._producer) < _MOST_IN_PRODUCER and self._producer.is_in_span(feed_time_ms)
 
     @property
@@ -191,7 +191,7 @@ class KafkaTickPublisher:
         producer.poll()
         if self._lookout.is_stranded(producer.unconfirmed_seconds()):
             self._keep_unsent()
-            producer.fatal = "nothing was confirmed for a minute in which Kafka answered others"
+            producer.fatal = "nothing was confirmed for a minute although Kafka answered another client"
         if producer.fatal:
             raise OrderflowError(
                 f"the Kafka producer cannot continue ({producer.fatal}); the process ends and resumes from what is stored"

@@ -25,7 +25,7 @@ class StateFlush:
 
     @property
     def is_empty(self) -> bool:
-        """Say whether nothing waits to be published."""
+        """Return whether nothing waits to be published."""
         return not self._changed and self._waiting is None
 
     def changed(self, key: str, record: Callable[[], dict[str, Any]]) -> None:

@@ -1,8 +1,8 @@
-"""Who may read and write which directory on an HDFS that knows its users (Kerberos).
+"""Rights to read and write directories on an HDFS with authenticated users (Kerberos).
 
-`python -m orderflow setup directories` applies the table, as a superuser, on the stack's HDFS or on a cluster of one's own. Users
-are called like the services. Group `trading` are all that may look below /trading, group `storage` are the two that
-store: they finish each other's swaps of a day, so they share what they write.
+`python -m orderflow setup directories` applies the table, as a superuser, on the stack's HDFS or on an existing cluster. Users
+are named after the services. Group `trading` has all users that may read below /trading. Group `storage` has the two storages:
+each finishes swaps that the other did not complete, so they share the directories they write.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Access:
-    """A directory's owner, group and mode (octal), and one user more who may write to it."""
+    """A directory's owner, group and mode (octal), and one further user who may write to it."""
 
     owner: str
     group: str
@@ -38,7 +38,7 @@ ACCESS: Final = {
     CANDLES.directory: Access("candle-storage", "storage", "775"),
     FOOTPRINT.directory: Access("candle-storage", "storage", "775"),
     f"{ROOT}/_staging": Access("admin", "storage", "770"),
-    # An encryption zone comes with one, open to all.
+    # Creating an encryption zone creates this directory, open to all.
     f"{ROOT}/.Trash": Access("admin", "storage", "1770"),
     # Only its owner moves or deletes a checkpoint (1…).
     f"{ROOT}/checkpoints": Access("admin", "storage", "1770", writer="processor"),

@@ -16,7 +16,7 @@ _BATCH: Final = 4096
 
 
 class DayArchive:
-    """Days of the lake, one instrument and date a call; every call may block and may raise OrderflowError."""
+    """Days of the lake, one instrument and date per call; every call may block and may raise OrderflowError."""
 
     def __init__(self, history: History, aggressor_rule: str) -> None:
         self._history = history
@@ -36,13 +36,13 @@ class DayArchive:
         return [Candle.from_record(row) for row in self._history.candles(instrument_key, date, n=n).to_pylist()]
 
     def trades(self, instrument_key: str, date: str) -> Iterator[Trade]:
-        """Return the trades of one day in order, read now but made one by one: a day may have hundreds of thousands."""
+        """Return the trades of one day in order; rows are read at once, objects are created one by one (a day may have many)."""
         trades = self._history.trades(instrument_key, date, rule=self._rule)
         rows = (row for batch in trades.to_batches(max_chunksize=_BATCH) for row in batch.to_pylist())
         return (Trade.from_record(row) for row in rows if row["price"] is not None)
 
     def previous_close(self, instrument_key: str, date: str) -> float | None:
-        """Return the close before a date: the feed's own of its first tick that has one, else the last stored before it."""
+        """Return the close before a date: the previous close in the date's first tick that has it, else the last stored price."""
         closes = self._history.ticks(instrument_key, date, columns=["close_price"]).column("close_price").drop_null()
         if len(closes):
             return float(closes[0].as_py())

@@ -1,4 +1,4 @@
-"""What `backfill` and `reconcile` do: hold stored candles against Upstox's own, and fill the holes."""
+"""Implements `backfill` and `reconcile`: compares stored candles with the exchange's from Upstox, and fills missing minutes."""
 
 from __future__ import annotations
 
@@ -39,9 +39,9 @@ def backfill(
 ) -> int:
     """Store a candle with source `backfill` for every minute the exchange has and the lake has not.
 
-    Minutes that ended less than a quarter of an hour ago are left to the stream, unless it has stored a later one already. Where
-    the candle after an outage holds the volume of minutes that are filled, it and its neighbours become the exchange's; only that
-    asks for `spark`.
+    Minutes that ended less than a quarter of an hour ago are left to the stream, unless it has already stored a later
+    one. If the candle after an outage holds the volume of filled minutes, it and its neighbours get the exchange's
+    prices and volume; only this step calls `spark`.
     """
     now = datetime.now(UTC)
     history, files = History.connect(settings.hdfs), LakeFiles(settings.hdfs)
@@ -58,7 +58,7 @@ def backfill(
         replaced = without_outages([*stored, *filling], ended)
         if replaced:
             doubled.setdefault(comparison.date, {})[comparison.instrument] = ended
-            print(f"{comparison.date} {comparison.instrument}: {len(replaced)} candles around outages become the exchange's")
+            print(f"{comparison.date} {comparison.instrument}: {len(replaced)} candles around outages replaced by the exchange's")
     for date, candles in missing.items() if not dry_run else ():
         stored_rows = store_missing(history, files, date, candles)
         if stored_rows:
@@ -71,9 +71,9 @@ def backfill(
 
 
 def store_missing(history: History, files: LakeFiles, date: str, candles: Sequence[Candle]) -> int:
-    """Store those minute candles of which the date has none, and return their number.
+    """Store those minute candles that the date lacks, and return their number.
 
-    Raises LakeError when others store the same minutes again and again.
+    Raises LakeError if another process keeps storing the same minutes.
     """
     for attempt in range(1, ATTEMPTS + 1):
         known = _stored_minutes(history, date)
@@ -105,10 +105,10 @@ def report_differences(settings: Settings, instruments: Sequence[str] | None, fi
 
 
 def asked_for(history: History, settings: Settings, first: str, last: str) -> list[str]:
-    """Return the keys to look at when none is named: those stored in the period, and the keys among INSTRUMENT.
+    """Return the default keys: those stored in the period, and the keys in INSTRUMENT.
 
-    INSTRUMENT may hold symbols too, which only the streamer resolves, and INSTRUMENT_FILE takes its place. Raises LakeError
-    when this leaves nothing.
+    INSTRUMENT may also hold symbols, which only the streamer resolves; with INSTRUMENT_FILE it is not used. Raises LakeError
+    if there are no keys.
     """
     configured = settings.instruments if settings.instrument_file is None else ()
     keys = {*stored_instruments(history, first, last), *(name for name in configured if "|" in name)}
@@ -120,7 +120,7 @@ def asked_for(history: History, settings: Settings, first: str, last: str) -> li
 def _days(
     settings: Settings, instruments: Sequence[str] | None, first: str, last: str, now: datetime
 ) -> Iterator[tuple[Reconciliation, list[Candle], list[ExchangeMinute]]]:
-    """Yield how each instrument and date compares, with its stored candles and the exchange's minutes."""
+    """Yield the comparison of each instrument and date, with its stored candles and the exchange's minutes."""
     check_period(first, last)
     history = History.connect(settings.hdfs)
     exchange = ExchangeCandles(settings.rest_url, settings.access_token, settings.ca_file)

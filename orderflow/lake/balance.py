@@ -1,4 +1,4 @@
-"""Whether a stored day's books balance: the volume of its candles against the rise of cumulative volume; pure.
+"""Checks that a stored day's candles hold as much volume as the rise of cumulative volume shows; pure.
 
 The feed says how much had traded by the last trade before an edge, and that no more had by the first one behind it:
 
@@ -21,7 +21,7 @@ from orderflow.market.times import MINUTE_MS, ms_from_iso
 
 
 def unbalanced_volumes(ticks: pa.Table, candles: pa.Table, settled_ms: int) -> dict[str, int]:
-    """Return by instrument the volume that its minute candles hold too much (positive) or too little (negative); 0 is balanced.
+    """Return by instrument the excess (positive) or missing (negative) volume of its minute candles; 0 if balanced.
 
     `ticks` has instrument_key, vtt, traded_volume, ltt_ms, ltq; `candles` has instrument, window_start,
     window_minutes, total_volume. Candles of minutes that end after `settled_ms` are left out.

@@ -1,4 +1,4 @@
-"""Read and judge a stored day with its volume checked, name the instruments of a period, count replicas."""
+"""Verifies stored days, lists the instruments of a period, and counts replicas."""
 
 from __future__ import annotations
 
@@ -30,9 +30,9 @@ from orderflow.market.day_so_far import WITHOUT_TICKS
 # A minute is final in the stream two minutes after its end and stored half a minute later.
 SETTLED_MS: Final = 15 * 60 * 1000
 PORTION_ROWS: Final = 500_000
-"""What is judged at once, in ticks and levels: the close of a day does so in tick storage, which has little memory to spare."""
+"""Ticks and levels verified at a time: the close of a day runs in tick storage, which has little spare memory."""
 _TICKS_OF_A_CANDLE: Final = 10
-"""How many ticks take as much memory as a candle, which is judged as a dict."""
+"""Number of ticks that take as much memory as one candle, which is a dict during the verification."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,13 +54,13 @@ class DayReport:
 
     @property
     def sound(self) -> bool:
-        """Tell whether nothing is missing, doubled or wrong."""
+        """Return whether nothing is missing, duplicated or wrong."""
         return not self.faults and all(day.sound for day in self.instruments)
 
 
 @dataclass(frozen=True, slots=True)
 class Replicas:
-    """The NameNode's own count of blocks in trouble, over all of HDFS, and the space that is left."""
+    """The NameNode's count of blocks with problems, over all of HDFS, and the free space."""
 
     live_data_nodes: int
     under_replicated_blocks: int
@@ -70,14 +70,14 @@ class Replicas:
 
 
 def report(history: History, date: str, now_ms: int | None = None) -> DayReport:
-    """Read and judge one date. Raises LakeError when nothing is stored of it.
+    """Read and verify one date. Raises LakeError if nothing is stored for it.
 
-    Minutes that ended less than SETTLED_MS ago may still get their candle and are not held against it.
+    Minutes that ended less than SETTLED_MS ago may still get their candle, and do not count as missing.
     """
     settled_ms = (time.time_ns() // 1_000_000 if now_ms is None else now_ms) - SETTLED_MS
     sizes = {table.name: [size for _, size in history.files(table, date)] for table in (TICKS, CANDLES, FOOTPRINT)}
     if not any(sizes.values()):
-        raise LakeError(f"nothing is stored of {date}; `python -m orderflow lake` lists the dates that are")
+        raise LakeError(f"nothing is stored for {date}; `python -m orderflow lake` lists the dates that are")
     days: list[InstrumentDay] = []
     faults: list[str] = []
     candle_rows = 0
@@ -108,7 +108,7 @@ def stored_instruments(history: History, first: str, last: str) -> list[str]:
 
 
 def replicas(hdfs: HdfsCluster) -> Replicas:
-    """Ask the NameNode how its blocks fare. Raises LakeError when it does not answer."""
+    """Ask the NameNode for the state of its blocks. Raises LakeError if it does not answer."""
     state = _bean(hdfs, "FSNamesystemState")
     system = _bean(hdfs, "FSNamesystem")
     return Replicas(
@@ -121,7 +121,7 @@ def replicas(hdfs: HdfsCluster) -> Replicas:
 
 
 def _portions(history: History, date: str) -> Iterator[list[str] | None]:
-    """Yield the instruments of a date, or None for all of them, so that what is stored of each portion fits in memory."""
+    """Yield portions of a date's instruments (None for all of them) whose rows fit in memory."""
 
     def rows(table: Table) -> int:
         footers = history.retried(lambda: history.metadata(path for path, _ in history.files(table, date)))
@@ -138,7 +138,7 @@ def _portions(history: History, date: str) -> Iterator[list[str] | None]:
 
 
 def _keys(history: History, table: Table, first: str, last: str) -> set[str]:
-    """Return the instruments that a table holds of a period, read in batches."""
+    """Return the instruments of a table in a period, read in batches."""
     column = "instrument_key" if table is TICKS else "instrument"
 
     def read() -> set[str]:
@@ -153,7 +153,7 @@ def _among(column: str, keys: list[str] | None) -> Any:
 
 
 def _without_ticks(candles: pa.Table, days: list[InstrumentDay]) -> list[str]:
-    """Return a line for every instrument whose candles were made of ticks and of which none is stored."""
+    """Return a line for every instrument that has candles computed from ticks, but no stored tick."""
     made = candles.filter(pc.invert(pc.is_in(candles.column("source"), value_set=pa.array(sorted(WITHOUT_TICKS)))))
     keys = {*pc.unique(made.column("instrument")).to_pylist()} - {day.instrument for day in days}
     return [f"{instrument}: candles without any tick" for instrument in sorted(keys)]

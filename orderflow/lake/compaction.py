@@ -1,4 +1,4 @@
-"""Rewrite a stored day: many small files into few large sorted ones, or with recomputed rows; readers see one or the other."""
+"""Rewrites a stored day: merges many small files into few sorted ones, or replaces rows; readers see the day before or after."""
 
 from __future__ import annotations
 
@@ -33,14 +33,14 @@ from orderflow.market.times import ist_date
 
 STAGING: Final = f"{ROOT}/_staging/compact"
 COMPRESSION: Final = "zstd"
-# What a rewrite has made: a later one leaves it as it is.
+# Files written by a rewrite: a later one leaves them unchanged.
 _MERGED: Final = "compact-"
 FILE_BYTES: Final = 96 << 20
 # Small row groups: a reader of one instrument fetches little else. Spark counts buffers: 8 MiB hold about 20,000 ticks, which
 # take 0.9 MB in the file.
 ROW_GROUP_BYTES: Final = {"ticks": 8 << 20, "candles": 1 << 20, "footprint": 1 << 20}
 ZSTD_LEVEL: Final = 9
-# When a date counts as complete: nothing new for so long, and of today, which may only be quiet, for longer.
+# A date counts as complete after this time without new files; today, which may only be quiet, after a longer time.
 IDLE_MS: Final = 15 * 60 * 1000
 IDLE_TODAY_MS: Final = 60 * 60 * 1000
 TASKS_PER_READ: Final = 8
@@ -52,7 +52,7 @@ HOUR_MS: Final = 60 * 60 * 1000
 # The running day is merged only above this number of files: eight hours of a batch every 30 s.
 MOST_BATCH_FILES: Final = 1_000
 ATTEMPTS: Final = 3
-# What Spark says when a compaction took files away that it had listed.
+# Spark's error when a compaction removed files that it had listed.
 FILE_IS_GONE: Final = ("FILE_NOT_EXIST", "FileNotFoundException", "PATH_NOT_FOUND")
 
 log = logging.getLogger(__name__)
@@ -63,7 +63,7 @@ class DayChangedError(LakeError):
 
 
 class StoredMeanwhileError(LakeError):
-    """A sink stored the same rows that a rewrite was about to add; the day holds the sink's."""
+    """A sink stored the same rows that a rewrite was about to add; the day keeps the sink's rows."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,8 +89,9 @@ class DayRewriter:
     def compact(self, table: Table, date: str) -> Rewritten | None:
         """Merge a day's new files, sorted by instrument and time; None when there is nothing new.
 
-        What was merged before, and what the sink commits meanwhile, stays beside them. Raises LakeError when the merged files do
-        not hold exactly the rows of the new ones, or another rewrite of the day was faster; the day is then unchanged.
+        Files merged before, and files that the sink commits meanwhile, are kept next to the new ones. Raises LakeError
+        when the merged files do not hold exactly the rows of the new ones, or another rewrite of the day was faster;
+        the day is then unchanged.
         """
         names = tuple(name for name in self._parquet(table, date) if not name.startswith(_MERGED))
         if not names:
@@ -105,11 +106,11 @@ class DayRewriter:
         return self._frame(table, date, names)
 
     def replace(self, table: Table, date: str, rows: DataFrame) -> Rewritten:
-        """Put `rows`, which have the table's columns and belong to `date`, in the place of what `rows(table, date)` read.
+        """Replace the files that `rows(table, date)` read with `rows`, which have the table's columns and belong to `date`.
 
-        Without such a read before, all that the day holds is replaced. What a sink adds meanwhile stays, and the offsets that
-        were stored stay known, so that a retried batch does not bring old rows back. Raises StoredMeanwhileError when it
-        added a row that is among `rows` too.
+        Without such a read before, all files of the day are replaced. Files that a sink adds meanwhile are kept, and so is the
+        list of stored offsets, so that a retried batch does not restore old rows. Raises StoredMeanwhileError if the sink
+        added a row that is also in `rows`.
         """
         names = self._read.pop((table.name, date), None)
         if names is None:
@@ -123,7 +124,7 @@ class DayRewriter:
             except DayChangedError:
                 if not set(names) <= set(self._parquet(table, date)):
                     raise
-        raise DayChangedError(f"{table.day(date)} is written to continuously and stays unchanged")
+        raise DayChangedError(f"{table.day(date)} is written to continuously and is left unchanged")
 
     def _rewrite(self, table: Table, date: str, names: tuple[str, ...], frame: DataFrame, rows: int | None) -> Rewritten:
         day, mark = table.day(date), uuid.uuid4().hex[:8]
@@ -135,22 +136,22 @@ class DayRewriter:
             present = [COVERED] if COVERED in sizes else []
             beside = None if rows is not None else self._added(table, date, names, new)
         except Exception:
-            # Once a swap is announced, the process that finishes it needs the directory.
+            # After the swap's marker is written, any process that finishes the swap needs the directory.
             with contextlib.suppress(Exception):
                 self._files.delete(new)
             raise
         if not self._swaps.replace(table, date, new, [*names, *present, *(lists_of(names) & sizes.keys())], beside):
-            raise DayChangedError(f"{day} was rewritten by someone else meanwhile; their result is kept")
+            raise DayChangedError(f"{day} was rewritten by another process meanwhile; its result is kept")
         result = Rewritten(len(names), len(after), sum(sizes.get(name, 0) for name in names), sum(after), written)
         log.info("%s: %d files, %d bytes became %d files, %d bytes; %d rows", day, result.files_before,
                  result.bytes_before, result.files_after, result.bytes_after, written)  # fmt: skip
         return result
 
     def _stage(self, table: Table, date: str, names: tuple[str, ...], frame: DataFrame, rows: int | None, new: str) -> int:
-        """Write the directory that is to take the day's place; returns its rows."""
+        """Write the directory that will replace the day; returns its number of rows."""
         day = table.day(date)
         count = self._wanted_files(table, date, names)
-        # Ranges take a look at all rows beforehand, to find their edges.
+        # Range partitioning reads all rows beforehand, to find the boundaries.
         split = frame.coalesce(1) if count == 1 else frame.repartitionByRange(count, *table.sorting[:2])
         (
             split.sortWithinPartitions(*table.sorting)
@@ -203,7 +204,7 @@ class DayRewriter:
 
 
 class Upkeep:
-    """Keep stored days in order: compact those not written to any more or of too many files, delete the oldest beyond a limit.
+    """Maintain stored days: compact those that are complete or have too many files, delete the oldest beyond a limit.
 
     The deletion, which concerns every table, is off unless `keep_days` or `keep_bytes` is given. Files that a rewrite replaced
     are kept for `trash_hours`. `close`, if given, is called last. A failure is logged and tried again at the next call;
@@ -235,7 +236,7 @@ class Upkeep:
         self._deleted_ms = 0
 
     def __call__(self) -> None:
-        """Look at every day that changed since it was last compacted, and clear what a killed rewrite left."""
+        """Check every day that changed since it was last compacted, and remove files left by a killed rewrite."""
         steps: list[Callable[[], None]] = [self.finish_swaps, self._clear, self._delete_expired]
         if self._close is not None:
             steps.append(self._close)
@@ -247,7 +248,7 @@ class Upkeep:
                 log.exception("maintenance of stored days failed and is tried again later")
 
     def finish_swaps(self) -> None:
-        """Bring back the days of swaps whose owner died: mostly one look into an empty directory, to be taken often."""
+        """Finish swaps whose owner died; call it often, since it usually only lists an empty directory."""
         if any(self._age_ms(marker) >= DEAD_SWAP_MS for marker in self._files.files(SWAPS)):
             for table in self._tables:
                 self._swaps.finish_all(table)
@@ -295,7 +296,7 @@ class Upkeep:
     def _compact(self, table: Table, date: str) -> None:
         try:
             self._rewriter.compact(table, date)
-        except Exception:  # one day that fails must not keep the others from it
+        except Exception:  # a day that fails must not prevent the others from being compacted
             log.exception("%s could not be compacted and is tried again later", table.day(date))
 
     def _age_ms(self, file: StoredFile) -> int:

@@ -1,4 +1,4 @@
-"""Close each trading date by itself once trading is over: recompute, compact, verify, and keep the result in the catalogue.
+"""Closes each trading date automatically after trading: recomputes, compacts and verifies it, and saves the result.
 
     last trade    end + 1 h    nothing stored for 15 min
         |------------|---------------|
@@ -26,15 +26,15 @@ from orderflow.market.calendar import SessionCalendar
 from orderflow.market.times import DAY_MS, MINUTE_MS
 
 OVER_AFTER_MS: Final = 60 * MINUTE_MS
-"""How long after continuous trading its last volume has come, in post-close sessions and late updates."""
+"""How long after continuous trading the date's last volume has arrived, from post-close sessions and late updates."""
 IDLE_MS: Final = 10 * MINUTE_MS
-"""Nothing was stored of the date for so long: storage has caught up, and the last candles are final.
+"""After this time without a new file of the date, storage has caught up and the last candles are final.
 
-Shorter than what compaction waits for: otherwise its new files would put the close off, and the close rewrite them.
+It is shorter than compaction's waiting time: otherwise compaction's new files would delay the close, which rewrites them.
 """
 RETRY_MS: Final = 15 * MINUTE_MS
 MOST_AGE_MS: Final = 7 * DAY_MS
-"""Dates that last changed before are left as they are: an upgrade must not rewrite years."""
+"""Dates that last changed earlier are not closed, so that an upgrade does not rewrite years of data."""
 _FAULTS_LOGGED: Final = 3
 
 _SOUND: Final = Gauge("orderflow_day_sound", "1 if the newest closed date is sound", ["date"])
@@ -47,7 +47,7 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class LastSeen:
-    """The last that is stored of an instrument on a date; `session_end_ms` is what the feed's announcements made of it."""
+    """The last stored tick of an instrument on a date; `session_end_ms` includes changes that the feed announced."""
 
     instrument_key: str
     event_time_ms: int
@@ -58,7 +58,7 @@ class Steps(Protocol):
     """What a close does with Spark."""
 
     def last_seen(self, date: str) -> Sequence[LastSeen]:
-        """Return the last that is stored of each instrument."""
+        """Return the last stored tick of each instrument."""
         ...
 
     def reprocess(self, date: str) -> Mapping[str, int]:
@@ -71,7 +71,7 @@ class Steps(Protocol):
 
 
 class Catalogue(Protocol):
-    """Where the result is kept; `maintenance.LakeFiles` in the product."""
+    """Stores the result; `maintenance.LakeFiles` in the product."""
 
     def write_text(self, name: str, text: str) -> None:
         """Write a small file at the lake's root."""
@@ -81,7 +81,7 @@ class Catalogue(Protocol):
 class DayClose:
     """Call it every few minutes: it closes the dates that are due, the newest first.
 
-    A date that fails is logged and tried again a quarter of an hour later; it does not keep the others from it.
+    A date that fails is logged and tried again a quarter of an hour later; the other dates are closed nevertheless.
     """
 
     def __init__(
@@ -113,7 +113,7 @@ class DayClose:
                 log.exception("%s could not be closed and is tried again in %d minutes", date, RETRY_MS // MINUTE_MS)
 
     def _may_be_due(self, date: str, tables: Mapping[str, int], known: DayFacts | None) -> bool:
-        """Say whether a date is idle and not closed since it changed; whether its trading is over takes a look at its ticks."""
+        """Return whether a date is idle and has changed since its last close; checks its ticks for the end of trading."""
         if known is not None and known.closed is not None and known.changed == tables:
             return False
         now_ms = self._now_ms()
@@ -133,7 +133,7 @@ class DayClose:
         corrected = self._steps.reprocess(date)
         for table, rows in corrected.items():
             _CORRECTED.labels(table).inc(rows)
-        # Before the verification: its verdict is then of the files that stay.
+        # Before the verification, so that the verdict applies to the final files.
         self._steps.compact(date)
         tables = facts.changed(self._history)[date]
         report = catalogue.report(self._history, date, self._now_ms())
@@ -158,8 +158,8 @@ class DayClose:
 def over_ms(calendar: SessionCalendar, date: str, seen: Sequence[LastSeen]) -> int:
     """Return when trading of a date is over for all its instruments, in epoch milliseconds; 0 without any.
 
-    The calendar forecasts it by segment, and a later end of session that the feed announced counts. Where there is no forecast,
-    the last tick does.
+    The calendar forecasts it by segment, and a later end of session that the feed announced counts. Without a forecast,
+    the time of the last tick is used.
     """
     ends = [0]
     for last in seen:
@@ -170,7 +170,7 @@ def over_ms(calendar: SessionCalendar, date: str, seen: Sequence[LastSeen]) -> i
 
 
 def _show(known: Mapping[str, DayFacts]) -> None:
-    """Set the metrics to the newest closed date, also that of an earlier run."""
+    """Set the metrics to the newest closed date, even if an earlier process closed it."""
     closed_days = {date: closed for date, day in known.items() if (closed := day.closed_day) is not None}
     if closed_days:
         newest = max(closed_days)

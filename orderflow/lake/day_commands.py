@@ -1,4 +1,4 @@
-"""What `python -m orderflow lake` and `export` do: read or change the lake and print the outcome."""
+"""Implements `python -m orderflow lake` and `export`: reads or changes the lake and prints the result."""
 
 from __future__ import annotations
 
@@ -26,7 +26,8 @@ log = logging.getLogger(__name__)
 def catalogue(settings: Settings) -> int:
     """Print a line for each stored date and the state of the replicas; 1 when a date is known to have defects.
 
-    No rows are read: what takes them is as `verify` found it, and unknown where the date has changed since.
+    Rows are not read: figures that need them come from the last `verify`, and are unknown if the date has changed
+    since.
     """
     history = History.connect(settings.hdfs)
     known = facts.catalogue(history)
@@ -38,8 +39,8 @@ def catalogue(settings: Settings) -> int:
         print(_line(day))
     state = catalogues.replicas(settings.hdfs)
     print(
-        f"{len(days)} dates; {state.live_data_nodes} DataNodes live, {state.under_replicated_blocks} blocks short of replicas, "
-        f"{state.missing_blocks} missing, {state.corrupt_blocks} corrupt, {state.free_bytes / 1e9:.1f} GB free"
+        f"{len(days)} dates; {state.live_data_nodes} DataNodes live, {state.under_replicated_blocks} blocks with too few "
+        f"replicas, {state.missing_blocks} missing, {state.corrupt_blocks} corrupt, {state.free_bytes / 1e9:.1f} GB free"
     )
     sound = all(day.verdict is None or day.verdict.sound for day in days.values())
     return 0 if sound and state.missing_blocks == state.corrupt_blocks == 0 else 1
@@ -143,7 +144,7 @@ def export_period(
 
 
 def _keep(settings: Settings, days: Mapping[str, DayFacts]) -> None:
-    """Write the catalogue; who may not write to the lake can list it all the same."""
+    """Write the catalogue; without the right to write to the lake, the listing works nevertheless."""
     try:
         LakeFiles(settings.hdfs).write_text(CATALOGUE, facts.to_json(days))
     except LakeError as error:

@@ -1,4 +1,4 @@
-"""What follows from stored rows: trades from ticks, longer candles from minutes, a profile from the footprint; pure."""
+"""Derives trades from ticks, longer candles from minutes and a profile from the footprint, from stored rows; pure."""
 
 from __future__ import annotations
 
@@ -98,7 +98,8 @@ def rolled_up(minutes: pa.Table, n: int) -> pa.Table:
 def profile(footprint: pa.Table) -> pa.Table:
     """Return volume by price, lowest first: buy, sell, unclassified and total.
 
-    All rows have one `price_unit`, the number of units of `price` in a rupee: the coarsest that holds those of the footprint.
+    All rows have the same `price_unit`, the number of units of `price` in a rupee: the coarsest that can represent all
+    prices of the footprint.
     """
     volumes = ["buy_volume", "sell_volume", "unclassified_volume"]
     units = pc.fill_null(footprint.column("price_unit"), PAISE)

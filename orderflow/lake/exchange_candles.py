@@ -1,4 +1,4 @@
-"""The exchange's own minute candles from Upstox's REST calls: what a stored day is compared with and completed from."""
+"""Fetches the exchange's own minute candles from Upstox's REST calls, to compare a stored day with and to complete it."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from orderflow.market.times import iso_from_ms, ms_from_iso
 
 
 class TooManyCallsError(LakeError):
-    """Upstox takes no more calls for now; what was fetched before stands."""
+    """Upstox accepts no more calls for now; candles fetched before remain valid."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class ExchangeCandles:
 
 
 def _months(first: str, last: str) -> Iterator[tuple[str, str]]:
-    """Yield stretches of at most 28 days, the longest that one call of minutes may surely span."""
+    """Yield periods of at most 28 days, the longest that one call for minutes can cover in every month."""
     start, end = calendar_date.fromisoformat(first), calendar_date.fromisoformat(last)
     while start <= end:
         stop = min(start + timedelta(days=27), end)

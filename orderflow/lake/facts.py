@@ -1,5 +1,6 @@
-"""What is known of each stored date without reading its rows: from listings, Parquet footers, the last `lake verify` and the
-close of the day (`orderflow.lake.day_close`).
+"""Collects facts about each stored date without reading its rows.
+
+They come from listings, Parquet footers, the last `lake verify` and the close of the day (`orderflow.lake.day_close`).
 
 It is kept in `/trading/_catalogue.json`, so that a listing looks only at dates whose directories have changed since.
 """
@@ -46,7 +47,7 @@ class Closed:
 class DayFacts:
     """A stored date. `changed` is when each table's directory last changed, in epoch milliseconds; times are of ticks.
 
-    `verdict` and `closed` are of the date as it was at `changed`: None once it has changed since.
+    `verdict` and `closed` apply to the date as it was at `changed`, and are None once it has changed.
     """
 
     date: str
@@ -70,7 +71,7 @@ class DayFacts:
 
 
 def all_facts(history: History, known: Mapping[str, DayFacts]) -> dict[str, DayFacts]:
-    """Return the facts of every stored date, oldest first; those of `known` whose directories have not changed are taken over."""
+    """Return the facts of every stored date, oldest first; those in `known` are reused while directories are unchanged."""
     changes = changed(history)
     return {
         date: known[date] if date in known and known[date].changed == tables else day_facts(history, date, tables)
@@ -117,7 +118,7 @@ def judged(facts: DayFacts, day: DayReport) -> DayFacts:
 
 
 def catalogue(history: History) -> dict[str, DayFacts]:
-    """Return the facts that were kept, by date; nothing is known when they cannot be read."""
+    """Return the saved facts by date; empty if they cannot be read."""
     return from_json(history.text(CATALOGUE) or "")
 
 
@@ -127,7 +128,7 @@ def to_json(days: Mapping[str, DayFacts]) -> str:
 
 
 def from_json(text: str) -> dict[str, DayFacts]:
-    """Read what `to_json` wrote; nothing is known when it is anything else, as of another version or half written."""
+    """Read the output of `to_json`; empty if it is anything else, for example of another version or incomplete."""
     try:
         days = [
             DayFacts(**{**day, "verdict": _made(Verdict, day["verdict"]), "closed": _made(Closed, day.get("closed"))})
@@ -143,7 +144,7 @@ def _made(kind: type[Fact], values: Mapping[str, Any] | None) -> Fact | None:
 
 
 def _spans(footer: pq.FileMetaData) -> list[tuple[int, int]]:
-    """Return the least and the greatest event time of each row group that says so."""
+    """Return the least and the greatest event time of each row group that has statistics."""
     names = [footer.schema.column(number).path for number in range(footer.num_columns)]
     if _TIME not in names:
         return []

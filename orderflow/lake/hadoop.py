@@ -12,7 +12,7 @@ from orderflow.lake.layout import LakeError
 REPLICATION = 2
 MISSING = "java.io.FileNotFoundException"
 EXISTS = "org.apache.hadoop.fs.FileAlreadyExistsException"
-# The local file system, which tests use, says it with the plain class.
+# The local file system, which tests use, raises the plain class.
 NOT_EMPTY = ("org.apache.hadoop.fs.PathIsNotEmptyDirectoryException", "java.io.IOException")
 
 
@@ -62,15 +62,15 @@ class HadoopFiles:
         return tuple(sorted(files, key=lambda file: file.name))
 
     def size_bytes(self, path: str) -> int:
-        """Return the bytes of all files below a directory that is there, replicas not counted."""
+        """Return the bytes of all files below an existing directory, replicas not counted."""
         return int(self._fs.getContentSummary(self._path(path)).getLength())
 
     def exists(self, path: str) -> bool:
-        """Tell whether a file or directory is there."""
+        """Return whether a file or directory is there."""
         return bool(self._fs.exists(self._path(path)))
 
     def make_directory(self, path: str) -> None:
-        """Create a directory and its parents; one that exists is left as it is."""
+        """Create a directory and its parents; an existing directory is left unchanged."""
         if not self._fs.mkdirs(self._path(path)):
             raise LakeError(f"cannot create {self.url(path)}: does something else have that name?")
 

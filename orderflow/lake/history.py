@@ -33,9 +33,9 @@ T = TypeVar("T")
 class History:
     """Read the lake through any fsspec file system; `connect` for WebHDFS.
 
-    Periods are trading dates, YYYY-MM-DD, both included; `last` defaults to `first`. Results are Arrow tables: `.to_pandas()`
-    and `polars.from_arrow(…)` turn them into frames. Only row groups and columns that can matter are fetched;
-    `bytes_read` counts what was.
+    Periods are trading dates, YYYY-MM-DD, both included; `last` defaults to `first`. Results are Arrow tables:
+    `.to_pandas()` and `polars.from_arrow(…)` turn them into frames. Only the row groups and columns that are needed are
+    fetched; `bytes_read` counts the fetched bytes.
     """
 
     def __init__(self, files: AbstractFileSystem, root: str = ROOT, *, sleep: Callable[[float], None] = time.sleep) -> None:
@@ -168,7 +168,7 @@ class History:
         return self.retried(read)
 
     def dataset(self, table: Table, first: str, last: str | None = None) -> ds.FileSystemDataset:
-        """Return a period of a whole table as a pyarrow dataset: DuckDB and polars push their filters down into it."""
+        """Return a period of a whole table as a pyarrow dataset, into which DuckDB and polars push down their filters."""
         return self._dataset(table, self.files(table, first, last))
 
     def _dataset(self, table: Table, files: list[tuple[str, int]]) -> ds.FileSystemDataset:
@@ -180,7 +180,8 @@ class History:
     def _stored_dates(self, table: Table, first: str, last: str) -> list[str]:
         stored = {date for date in self.dates(table) if first <= date <= last}
         if not set(_days(first, last)) <= stored:
-            # Is the date really missing, or in the middle of a swap? If its marker has disappeared, it is back by now.
+            # The date may be missing, or in the middle of a swap. If the swap's marker has disappeared, the date is
+            # back.
             swaps = (path.rpartition("/")[2] for path, _ in self._list_if_there(f"{self._root}/_staging/swaps"))
             dates = {name.removesuffix(".json").removeprefix(f"{table.name}-") for name in swaps}
             stored |= {date for date in self.dates(table) if first <= date <= last}
@@ -203,7 +204,7 @@ class History:
         return sorted(listed)
 
     def retried(self, read: Callable[[], T]) -> T:
-        """Call `read` until no day it looks at is being swapped; only then does FileNotFoundError come through."""
+        """Call `read` until no day that it reads is being swapped; FileNotFoundError is raised only after that."""
         for _ in range(RETRIES):
             try:
                 return read()
@@ -232,7 +233,7 @@ def _sorted(table: pa.Table, columns: list[str]) -> pa.Table:
 
 
 def _days(first: str, last: str) -> list[str]:
-    """Every calendar day: there are sessions on Saturdays and Sundays too."""
+    """Return every calendar day of a period, because there are sessions on Saturdays and Sundays too."""
     start, end = calendar_date.fromisoformat(first), calendar_date.fromisoformat(last)
     return [(start + timedelta(days=number)).isoformat() for number in range((end - start).days + 1)]
 

@@ -45,15 +45,16 @@ _ARROW_TYPES: Final = {
 
 
 class LakeError(OrderflowError):
-    """The stored files and what was asked of them do not fit; the text names the directory."""
+    """A request does not fit the stored files; the message names the directory."""
 
 
 @dataclass(frozen=True, slots=True)
 class Table:
     """One kind of stored record.
 
-    `date_column` starts with the trading date, YYYY-MM-DD. A row is known by its `identity`; within one `series` new rows
-    arrive with a rising `order`, so a row at or below the greatest stored one may be a repeat.
+    `date_column` starts with the trading date, YYYY-MM-DD. A row is identified by its `identity`. Within one `series`
+    new rows arrive with a rising `order`, so a row whose order is not greater than the greatest stored one may be a
+    duplicate.
     """
 
     name: str
@@ -75,7 +76,8 @@ class Table:
         return f"{self.directory}/date={date}"
 
 
-# A tick's sequence restarts at 1 if the streamer's state was lost: the feed's time distinguishes such a tick from a repeat.
+# A tick's sequence restarts at 1 if the streamer's state was lost; the feed's time distinguishes such a tick from a
+# duplicate.
 TICKS: Final = Table(
     name="ticks",
     topic=topics.TICKS,
@@ -124,7 +126,7 @@ def spark_schema(fields: tuple[Field, ...]) -> str:
 
 
 def is_date(text: str) -> bool:
-    """Tell whether `text` is a partition's date, YYYY-MM-DD."""
+    """Return whether `text` is a partition's date, YYYY-MM-DD."""
     return _DATE.fullmatch(text) is not None
 
 
@@ -152,7 +154,7 @@ def batch_file(topic: str, topic_id: str, runs: Mapping[int, tuple[tuple[int, in
 
 
 def is_batch(file_name: str) -> bool:
-    """Tell whether a file is one storage batch's."""
+    """Return whether a file was written by one storage batch."""
     return bool(_BATCH_FILE.fullmatch(file_name) or _LISTED.fullmatch(file_name))
 
 
@@ -172,7 +174,7 @@ def offsets_of(file_name: str) -> Ranges:
 
 
 def union(*covered: Ranges) -> Ranges:
-    """Merge ranges by source: sorted, overlapping and adjacent ones joined; a hole stays a hole."""
+    """Merge ranges by source: sort them and join overlapping and adjacent ones; holes are kept."""
     by_source: dict[str, list[tuple[int, int]]] = {}
     for ranges in covered:
         for source, pairs in ranges.items():

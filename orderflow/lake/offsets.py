@@ -1,4 +1,4 @@
-"""Which Kafka offsets a date's directory holds: those that its names, its lists and its compacted files declare.
+"""Finds the Kafka offsets that a date's directory holds: those declared by file names, lists and compacted files.
 
 A batch that is stored again, after a failure or with another checkpoint, has offsets that the directory holds already:
 
@@ -30,12 +30,12 @@ def covered_by(files: HadoopFiles, directory: str, names: Iterable[str]) -> Rang
 
 
 def lists_of(names: Iterable[str]) -> set[str]:
-    """Return the names of the files in which batch files have their offsets listed."""
+    """Return the names of the files that list the offsets of batch files."""
     return set(filter(None, map(offsets_file, names)))
 
 
 def common(ranges: Ranges, others: Ranges) -> Ranges:
-    """Return those of `others`' pairs that share an offset with `ranges`; both are sorted and free of overlaps."""
+    """Return those pairs of `others` that share an offset with `ranges`; both are sorted and have no overlaps."""
     shared = {}
     for source, pairs in ranges.items():
         known = others.get(source, ())

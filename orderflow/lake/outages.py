@@ -1,4 +1,4 @@
-"""Take what an outage missed out of the candle after it, once its minutes are backfilled: a stored day is rewritten."""
+"""Removes the volume of an outage from the candle after it, once the outage's minutes are backfilled; rewrites the day."""
 
 from __future__ import annotations
 
@@ -21,8 +21,9 @@ ATTEMPTS = 3
 def replace_outages(spark: SparkSession, url: str, date: str, exchange: Mapping[str, Sequence[ExchangeMinute]]) -> int:
     """Put the candles of `without_outages` and their footprint into a stored date; returns how many candles.
 
-    `exchange` has the date's minutes by instrument. The footprint goes first: what is cut off in between is done by the next
-    call. Raises DayChangedError or StoredMeanwhileError when storage came in between again and again.
+    `exchange` has the date's minutes by instrument. The footprint is written first; if the process ends between the two
+    writes, the next call completes them. Raises DayChangedError or StoredMeanwhileError when storage came in between
+    again and again.
     """
     for attempt in range(1, ATTEMPTS + 1):
         try:

@@ -1,4 +1,4 @@
-"""A storage batch's rows of one date as a Parquet file in memory, with what the sink must know to store them once."""
+"""Packs a storage batch's rows of one date into a Parquet file in memory, with the data for storing them once."""
 
 from __future__ import annotations
 
@@ -54,8 +54,9 @@ class Pack:
 def packs(table: Table, rows: pa.Table, aside: pa.Table | None = None) -> list[Pack]:
     """Pack rows, which have the table's columns, PARTITION and OFFSET, by date.
 
-    With `aside`, messages that have yet to be judged, `covered` spans all between the first and last row but them. Without, it is
-    the rows' own offsets and nothing else. Rows without a date or an identity, which no valid record lacks, are left out.
+    With `aside`, the messages that remain to be checked, `covered` has every offset between the first and last row
+    except theirs. Without it, `covered` has the rows' own offsets only. Rows without a date or an identity, which every
+    valid record has, are left out.
     """
     date = pc.utf8_slice_codeunits(rows.column(table.date_column), 0, 10)
     whole = [pc.is_valid(rows.column(column)) for column in table.identity]
@@ -96,7 +97,7 @@ def without_offsets(rows: pa.Table, covered: Runs) -> pa.Table:
 
 
 def without_repeats(table: Table, rows: pa.Table, stored: pa.Table) -> pa.Table:
-    """Keep of equal rows the first, and none whose identity is among `stored`."""
+    """Keep the first of equal rows, and no row whose identity is in `stored`."""
     identity = list(table.identity)
     numbered = rows.select(identity).append_column("_number", pa.array(range(rows.num_rows), pa.int64()))
     first = numbered.group_by(identity).aggregate([("_number", "min")])

@@ -19,7 +19,7 @@ FIELDS: Final = ("open", "high", "low", "close", "volume")
 
 @dataclass(frozen=True, slots=True)
 class Difference:
-    """One field of one minute that differs: what is stored, and what the exchange says."""
+    """One field of one minute that differs: the stored and the exchange's value."""
 
     instrument: str
     start_ms: int
@@ -33,7 +33,7 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Reconciliation:
-    """An instrument and date against the exchange: minutes it has, those not stored, those only stored, fields that differ."""
+    """Comparison with the exchange: its minutes, those not stored, those only stored, and fields that differ."""
 
     instrument: str
     date: str
@@ -46,14 +46,14 @@ class Reconciliation:
 
     @property
     def equal(self) -> bool:
-        """Tell whether every minute is stored as the exchange has it."""
+        """Return whether every stored minute equals the exchange's."""
         return not (self.missing or self.surplus or self.differences)
 
 
 def reconcile(instrument: str, date: str, stored: Sequence[Candle], exchange: Iterable[ExchangeMinute]) -> Reconciliation:
     """Compare a date's stored minute candles with the exchange's; minutes without volume and price change need no candle.
 
-    What traded after the close has candles of its own, at minutes that are not the exchange's: it is not compared.
+    Volume traded after the close is not compared: it is in separate candles, whose minutes differ from the exchange's.
     """
     traded = {minute.start_ms: minute for minute in exchange if minute.volume > 0 or is_index(instrument)}
     if any(candle.session_phase != CONTINUOUS for candle in stored):

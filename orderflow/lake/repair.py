@@ -1,4 +1,4 @@
-"""What the exchange's minutes make of stored candles: those of an outage, and those around it."""
+"""Replaces stored candles of an outage, and those around it, with the exchange's minutes."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from orderflow.market.tick import Bar
 
 
 def backfill_candle(instrument_key: str, minute: ExchangeMinute) -> Candle:
-    """Return the candle of a minute of which no update was seen."""
+    """Return the candle of a minute without updates."""
     bar = Bar(minute.start_ms, minute.open, minute.high, minute.low, minute.close, minute.volume)
     return exchange_candle(instrument_key, bar, "backfill")
 
 
 def replaced_candle(candle: Candle, minute: ExchangeMinute | None) -> Candle:
-    """Return a stored candle with the exchange's prices and volume (none without such a minute); who bought and sold stays."""
+    """Return a stored candle with the exchange's prices and volume (0 if it has no such minute); buys and sells are kept."""
     classified = candle.buy_volume + candle.sell_volume
     volume = 0 if minute is None else minute.volume
     total = max(volume, classified)
@@ -42,11 +42,12 @@ def replaced_candle(candle: Candle, minute: ExchangeMinute | None) -> Candle:
 
 
 def without_outages(stored: Iterable[Candle], exchange: Iterable[ExchangeMinute]) -> list[Candle]:
-    """Return the candles that take the place of stored ones of an instrument and date, once minutes of an outage are backfilled.
+    """Return the candles that replace stored ones of an instrument and date, once minutes of an outage are backfilled.
 
-    What an outage missed is in a candle after it, marked `gap`, and would count twice. Only a bar fixes where a minute begins in
-    the volume, so from one such minute to the next the candles hold together what traded: all of them become the exchange's.
-    Where no minute of the date has a bar, those from just before each outage to the `gap` that ends it do.
+    The volume of an outage is in a candle after it, marked `gap`, and would count twice. Only a bar determines at which
+    cumulative volume a minute begins. So the sum of the candles between two minutes with a bar is correct, and all of them are
+    replaced by the exchange's. If no minute of the date has a bar, those from just before each outage to the `gap` that ends
+    it are replaced.
     """
     minutes = {minute.start_ms: minute for minute in exchange}
     trading = (c for c in stored if c.session_phase == CONTINUOUS and c.start_ms <= max(minutes, default=-1))
@@ -64,7 +65,7 @@ def without_outages(stored: Iterable[Candle], exchange: Iterable[ExchangeMinute]
 
 
 def levels_within(levels: Iterable[dict[str, Any]], candle: Candle) -> list[dict[str, Any]]:
-    """Return a minute's footprint with no more unclassified volume than its candle has: the largest levels lose it first."""
+    """Return a minute's footprint with no more unclassified volume than its candle; the largest levels lose the excess."""
     largest_first = sorted(levels, key=lambda level: (-level["unclassified_volume"], level["price"]))
     surplus = max(0, sum(level["unclassified_volume"] for level in largest_first) - candle.unclassified_volume)
     kept: list[dict[str, Any]] = []

@@ -1,4 +1,4 @@
-"""Which stored dates go when there is a limit; pure."""
+"""Selects the stored dates to delete under a limit; pure."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ from datetime import timedelta
 def expired(sizes: Mapping[str, int], today: str, keep_days: int | None = None, keep_bytes: int | None = None) -> list[str]:
     """Return the dates to delete, oldest first, from bytes by date.
 
-    Dates `keep_days` or more days before `today` go; then the oldest until the rest fits `keep_bytes`. The newest date
-    always stays. None keeps everything by that measure.
+    First the dates `keep_days` or more days before `today`, then the oldest until the rest fits into `keep_bytes`. The
+    newest date is always kept. None means no limit of that kind.
     """
     dates: Sequence[str] = sorted(sizes)
     gone: list[str] = []

@@ -1,4 +1,4 @@
-"""The HTTP session in which Hadoop's servers are asked: whom it trusts, and how it logs in."""
+"""The HTTP session for requests to Hadoop's servers, with trusted authorities and login."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def _kerberos(hdfs: HdfsCluster) -> Any:
 
 
 class _Session(requests.Session):
-    """Keep connections for parallel reads; look at no proxy settings or netrc, which cost a millisecond each request."""
+    """Keep connections for parallel reads; ignore proxy settings and netrc, which cost a millisecond per request."""
 
     def __init__(self) -> None:
         super().__init__()

@@ -1,9 +1,9 @@
-"""Replace a date's directory by another one while readers read it and the sink keeps adding files.
+"""Replaces a date's directory while readers read it and the sink keeps adding files.
 
-HDFS renames one directory atomically, not two. So a swap is announced by a marker file, the old directory is renamed away,
-files the sink added meanwhile follow into the new one, which is renamed into place. In between, a few milliseconds, the
-date is absent: readers get an error and retry, the sink waits. Whoever finds a marker whose owner seems dead finishes the
-swap; several may do so at once.
+HDFS can rename one directory atomically, but not two. So a swap first writes a marker file, then renames the old directory,
+moves the files that the sink added meanwhile into the new one, and renames the new one to the date's name. For a few
+milliseconds in between, the date is absent: readers get an error and retry, and the sink waits. A process that finds a marker
+whose owner seems dead finishes the swap; several may do so at once.
 
 A compaction of 15 December replaces the batches b1 and b2 by c, while the sink adds b3 (below `/trading`):
 
@@ -15,7 +15,7 @@ A compaction of 15 December replaces the batches b1 and b2 by c, while the sink 
     4  new moves to the day         c b3                    –              b1 b2                       ✓
     5  b1, b2 go to the trash       c b3                    –              (empty)                     –
 
-Each step is one rename, which fails when it was done before: so any process can go on from any of them.
+Each step is one rename, which fails if it was done before, so any process can continue from any step.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ SWAPS: Final = f"{ROOT}/_staging/swaps"
 REPLACED: Final = f"{ROOT}/_staging/replaced"
 TRASH: Final = f"{ROOT}/_staging/trash"
 POLL_SECONDS: Final = 0.1
-# A swap takes milliseconds: after so many polls its owner counts as dead.
+# A swap takes milliseconds: after this many polls its owner counts as dead.
 POLLS_BEFORE_TAKEOVER: Final = 30
 POLLS_BEFORE_GIVING_UP: Final = 100
 
 
 @dataclass(frozen=True, slots=True)
 class _Swap:
-    """What a marker says: `new`, which `holds` files, takes the place of `replaced`; the day moves to `old`."""
+    """The content of a marker: `new`, which `holds` files, replaces `replaced`; the day is renamed to `old`."""
 
     new: str
     old: str
@@ -49,11 +49,11 @@ class _Swap:
     beside: tuple[str, ...] | None
 
     def adds_to(self, names: set[str]) -> bool:
-        """Tell whether a directory holds files that may not have been added."""
+        """Return whether a directory holds files that may not have been added."""
         return self.beside is not None and not _visible(names) <= {*self.replaced, *self.beside}
 
     def is_refused_by(self, names: set[str]) -> bool:
-        """Tell whether a day that was not moved yet is another one than the swap was made for."""
+        """Return whether a day that was not moved yet has changed since the swap was prepared."""
         return not set(self.replaced) <= names or self.adds_to(names)
 
 
@@ -89,7 +89,7 @@ class Swaps:
         raise LakeError(f"{table.day(date)} is missing and its swap does not finish: see {_marker(table, date)}")
 
     def place(self, table: Table, date: str, written: str, name: str) -> None:
-        """Move a finished file into a date's directory; a file of that name already there means that it was done before."""
+        """Move a finished file into a date's directory; if a file of that name exists, it was moved before."""
         target = f"{table.day(date)}/{name}"
         for poll in range(POLLS_BEFORE_GIVING_UP):
             if self._files.rename(written, target) or self._files.exists(target):
@@ -101,21 +101,21 @@ class Swaps:
         raise LakeError(f"cannot move {written} to {target}: check the space and the permissions of {table.directory}")
 
     def replace(self, table: Table, date: str, new: str, replaced: Iterable[str], beside: Iterable[str] | None = None) -> bool:
-        """Put the directory `new` in the place of a date's `replaced` files.
+        """Replace a date's files `replaced` with the directory `new`.
 
-        What was added since stays; with `beside` only those names may have been added. False, with `new` deleted, when some
-        of the replaced files are gone or others were added: the day is unchanged. Raises LakeError when another swap of the
-        date was under way.
+        Files added since are kept; with `beside`, only those names may have been added. Returns False, with `new` deleted and
+        the day unchanged, if some of the replaced files are gone or other files were added. Raises LakeError if another swap
+        of the date was in progress.
         """
         self._files.make_directory(SWAPS)
         self._files.make_directory(REPLACED)
         old = f"{REPLACED}/{table.name}-{date}-{uuid.uuid4().hex[:8]}"
         holds = sorted(name for name in self._files.names(new) or () if not name.startswith(("_", ".")))
         if not holds:
-            raise LakeError(f"{new} holds no file to put in the place of {table.day(date)}")
+            raise LakeError(f"{new} holds no file that could replace {table.day(date)}")
         swap = _Swap(new, old, tuple(sorted(replaced)), tuple(holds), None if beside is None else tuple(sorted(beside)))
         text = json.dumps(asdict(swap))
-        # A marker that is there is whole: a half-written one would look like a dead owner's.
+        # A marker appears complete: a partly written one would look like that of a dead owner.
         self._files.create_text(f"{old}.json", text)
         if not self._files.rename(f"{old}.json", _marker(table, date)):
             self._files.delete(f"{old}.json")
@@ -128,7 +128,7 @@ class Swaps:
         return self._carry_out(table, date, swap, text)
 
     def finish(self, table: Table, date: str) -> None:
-        """Bring an announced swap to its end, from whatever point it reached; its owner may be doing the same."""
+        """Finish a swap that has a marker, from whatever step it reached; its owner may be doing the same."""
         text = self._files.read_text(_marker(table, date))
         if text is None:
             return
@@ -140,7 +140,7 @@ class Swaps:
         self._carry_out(table, date, swap, text)
 
     def _carry_out(self, table: Table, date: str, swap: _Swap, text: str) -> bool:
-        """Every step is one that a second process may do at the same time, or do again long after.
+        """Every step may be done by a second process at the same time, or again much later.
 
         `old` stays as an empty directory, so that the day cannot be moved away twice. Nothing is given up once `old` is there,
         and what `old` holds no longer changes: every process that looks decides the same.
@@ -181,10 +181,10 @@ class Swaps:
             if not self._files.rename(source, day):
                 # A writer that had seen no marker made the directory.
                 self._files.delete_empty(day)
-        raise LakeError(f"cannot put {source} in the place of {day}: what is in {day}?")
+        raise LakeError(f"cannot replace {day} with {source}: check what is in {day}")
 
     def finish_all(self, table: Table) -> None:
-        """Finish what a dead process left behind of this table's swaps."""
+        """Finish this table's swaps that a dead process left behind."""
         for name in self._files.names(SWAPS) or ():
             date = name.removesuffix(".json").removeprefix(f"{table.name}-")
             if is_date(date):
@@ -198,7 +198,7 @@ class Swaps:
 
 
 def _is_added(name: str) -> bool:
-    """Tell whether a writer may have put the file there: a batch, or the list of its offsets."""
+    """Return whether a writer may have put the file there: a batch, or the list of its offsets."""
     return name.startswith(OFFSETS) or not name.startswith(("_", "."))
 
 

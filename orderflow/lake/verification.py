@@ -1,5 +1,7 @@
-"""Judge a stored day: every update there once, volume complete, a candle for every minute that traded, each once and
-consistent with its parts, its ticks and its footprint; pure."""
+"""Verifies a stored day; pure.
+
+Every update must be stored once and volume be complete. Every minute that traded must have one candle, which is consistent with
+its parts, its ticks and its footprint."""
 
 from __future__ import annotations
 
@@ -29,7 +31,7 @@ FOOTPRINT_COLUMNS: Final = ["instrument", "window_start", "price", "buy_volume",
 MOST_PRICE: Final = 1e9
 _OVER_AFTER_MS: Final = 61 * MINUTE_MS
 _AFTER_CLOSE: Final = {CLOSING_AUCTION: CLOSING_AUCTION, POST_CLOSE: POST_CLOSE, "closed": POST_CLOSE}
-"""The phase of the candle that holds what traded in a phase after continuous trading."""
+"""The phase of the candle that holds the volume of each phase after continuous trading."""
 _Place = int | str
 """A minute of continuous trading by its start in epoch milliseconds, or a phase after it."""
 _NEVER_MS: Final = 1 << 62
@@ -65,14 +67,14 @@ class InstrumentDay:
 
     @property
     def sound(self) -> bool:
-        """Tell whether every update is there once, their volume adds up, and the candles hold all of it."""
+        """Return whether every update is stored once, volumes add up, and the candles hold all of the volume."""
         ticks_are_wrong = self.missing or self.doubled or self.unaccounted_volume
         candles_are_wrong = self.without_candle or self.late_volume or self.surplus_volume or self.unbalanced_volume
         return not (ticks_are_wrong or candles_are_wrong)
 
     @property
     def repairable(self) -> bool:
-        """Return whether `reprocess` can help: the ticks are right, the candles are not."""
+        """Return whether `reprocess` can help: the ticks are complete, but the candles are wrong."""
         return not self.sound and self.missing == self.doubled == self.unaccounted_volume == 0
 
 
@@ -93,7 +95,7 @@ def instrument_days(ticks: pa.Table, candles: pa.Table, settled_ms: int = _NEVER
     table = table.append_column("before", pc.subtract(ticks.column("vtt"), ticks.column("traded_volume")))
     traded = pc.is_valid(ticks.column("traded_volume"))
     table = table.append_column("after", pc.if_else(traded, ticks.column("vtt"), pa.scalar(None, pa.int64())))
-    # After lost state a sequence begins again at 1: the feed's time tells such an update from a repeat.
+    # After lost state a sequence begins again at 1: the feed's time distinguishes such an update from a duplicate.
     identity = pc.add(pc.multiply(ticks.column("sequence"), 1_000_003), ticks.column("feed_time_ms"))
     table = table.append_column("identity", identity)
     grouped = table.group_by("instrument_key").aggregate(
@@ -109,7 +111,7 @@ def instrument_days(ticks: pa.Table, candles: pa.Table, settled_ms: int = _NEVER
             ("after", "max"),
         ]
     )
-    # Candles stored before they named a phase hold nothing of what traded after the close.
+    # Candles stored before they had a phase hold no volume traded after the close.
     judged = (
         table
         if pc.any(pc.is_valid(candles.column("session_phase"))).as_py()
@@ -140,14 +142,14 @@ def instrument_days(ticks: pa.Table, candles: pa.Table, settled_ms: int = _NEVER
 
 
 def candle_faults(candles: pa.Table, date: str | None = None) -> list[str]:
-    """Return a line for every stored candle that repeats another, contradicts itself or is of another date."""
+    """Return a line for every stored candle that is a duplicate, inconsistent or of another date."""
     return list(_faults(candles.to_pylist(), date))
 
 
 def footprint_faults(footprint: pa.Table, candles: pa.Table, settled_ms: int = _NEVER_MS) -> list[str]:
-    """Return a line for every settled minute whose levels repeat, are negative or do not add up to its candle.
+    """Return a line for every settled minute whose levels are duplicated, negative or do not add up to its candle.
 
-    What the exchange's bar has beyond the updates seen is at no level, nor is a backfilled candle.
+    Volume of the exchange's bar that no update showed is not in any level, and neither is that of a backfilled candle.
     """
     grouped = footprint.group_by(["instrument", "window_start"]).aggregate(
         [([], "count_all"), ("price", "count_distinct")]
@@ -201,7 +203,7 @@ def _faults(candles: list[dict[str, Any]], date: str | None) -> Iterator[str]:
         prices = [candle[name] for name in ("open", "high", "low", "close")]
         least = -MOST_PRICE if may_trade_below_zero(candle["instrument"]) else 0
         if not all(least < price < MOST_PRICE and price for price in prices if price is not None):
-            yield f"{place}: no such prices: {prices}"
+            yield f"{place}: impossible prices: {prices}"
         elif None not in prices and not (candle["low"] <= min(prices) and max(prices) <= candle["high"]):
             yield f"{place}: open {prices[0]} or close {prices[3]} is outside {candle['low']}…{candle['high']}"
 
@@ -255,7 +257,7 @@ def _candle_volumes(candles: pa.Table, settled_ms: int) -> dict[str, dict[_Place
 
 
 def _is_settled(minute_ms: int, phase: str, settled_ms: int) -> bool:
-    """Say whether the candle of a minute has come: that of a phase after the close comes when the phase is over."""
+    """Return whether the candle of a minute must be stored by now; that of a later phase comes when the phase is over."""
     return minute_ms + (MINUTE_MS if phase == CONTINUOUS else _OVER_AFTER_MS) <= settled_ms
 
 
@@ -268,7 +270,7 @@ def _against_candles(traded: dict[_Place, int], candles: dict[_Place, int]) -> d
 
 
 def _start_ms(window_start: str) -> int:
-    """Return the time of a stored window, 0 when it is none: that is a fault of the candle, and no settled minute's."""
+    """Return the time of a stored window's edge; 0 if it is not a time, which is reported as a fault of the candle."""
     try:
         return ms_from_iso(window_start)
     except DecodeError:

@@ -61,7 +61,7 @@ class WebHdfs(WebHDFS):  # type: ignore[misc]
         super().__init__(*arguments, **options)
 
     def remember(self, sizes: Iterable[tuple[str, int]]) -> None:
-        """Take note of files and their sizes in bytes, as a listing gave them."""
+        """Remember files and their sizes in bytes from a listing."""
         with self._lock:
             self._sizes.update(sizes)
 

@@ -1,8 +1,9 @@
-"""Store streaming batches as Parquet, each row exactly once, whether it is retried, split differently or repeated in the topic.
+"""Stores streaming batches as Parquet, each row exactly once, whether it is retried, split differently or repeated in the topic.
 
-A batch comes packed, a Parquet file in memory for each date, and is put below `/trading/_staging`, then renamed into its `date=`
-directory under a name that tells the Kafka offsets it covers. A retried batch finds them and skips them; a repeat in the topic
-has new offsets and is found by its identity. Readers see whole files only. The work of a batch does not grow with the day.
+A batch arrives packed, as a Parquet file in memory for each date. It is written below `/trading/_staging`, then renamed into
+its `date=` directory, under a name with the Kafka offsets that it covers. A retried batch finds these offsets and skips them;
+a row repeated in the topic has a new offset and is found by its identity. Readers see only complete files. The cost of a batch
+does not grow during the day.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ from orderflow.lake.packing import Pack, Series, pack, without_offsets, without_
 from orderflow.lake.swap import Swaps
 
 STAGING: Final = f"{ROOT}/_staging"
-# A date not written to for this many other dates is forgotten and read again when it comes back.
+# The state of a date is dropped after this many other dates were written, and read again when it is needed.
 DATES_REMEMBERED: Final = 4
 TASKS_PER_READ: Final = 2
 ATTEMPTS: Final = 5
@@ -47,12 +48,12 @@ log = logging.getLogger(__name__)
 
 
 class _DayChangedError(Exception):
-    """Someone else changed a day between the look for repeats and the storing."""
+    """Another process changed a day between the search for duplicates and the storing."""
 
 
 @dataclass(slots=True)
 class _StoredDay:
-    """What the date's directory held when it was last looked at: files, the offsets they cover, greatest order by series."""
+    """Content of the date's directory when it was last read: files, the offsets they cover, greatest order by series."""
 
     files: frozenset[str]
     covered: Ranges
@@ -60,7 +61,7 @@ class _StoredDay:
 
 
 class HdfsParquetSink:
-    """Store packed batches of one table; one running sink a table is assumed.
+    """Stores packed batches of one table; there must be only one running sink for each table.
 
     `topic_id` is eight hex digits of the topic's id, see `layout.ranges`. Raises LakeError when HDFS is not ready, or when a
     file cannot be put in place; the batch is then to be retried, which stores each row once.
@@ -89,7 +90,7 @@ class HdfsParquetSink:
             raise LakeError(f"HDFS at {url} does not accept files yet ({cause}); storing begins when it does") from error
 
     def __call__(self, packs: Sequence[Pack], batch_id: int) -> None:
-        """Store one batch; returning means that every row of it is in place."""
+        """Store one batch; when this returns, every row of it is stored."""
         started = time.monotonic()
         stored = [self._store(packed) for packed in packs]
         while len(self._days) > DATES_REMEMBERED:
@@ -109,11 +110,11 @@ class HdfsParquetSink:
                 self._commit(fresh)
                 return fresh.rows
             except _DayChangedError as changed:
-                log.info("%s: looking for repeats again", changed)
+                log.info("%s: looking for duplicates again", changed)
         raise LakeError(f"{self._table.directory}: days of a batch are rewritten continuously; is reprocess running in a loop?")
 
     def _fresh(self, packed: Pack) -> Pack | None:
-        """Keep the rows that are not stored yet, None when all are; the offsets of the others need no look any more either."""
+        """Keep the rows that are not stored yet, or None if all are stored; offsets of the others then count as stored."""
         table = self._table
         names = self._swaps.names(table, packed.date)
         stored = self._stored(packed.date, names)
@@ -127,14 +128,14 @@ class HdfsParquetSink:
             rows = without_offsets(rows, {int(source.rpartition("-p")[2]): runs for source, runs in skip.items()})
         known = rows.slice(0, 0)
         if again and rows.num_rows:
-            log.info("%s %s: looking for repeats among the stored rows", table.name, packed.date)
+            log.info("%s %s: looking for duplicates among the stored rows", table.name, packed.date)
             later = F.col(table.order) >= F.lit(min(packed.least.values()))
             known = self._read(packed.date, names, table.identity).where(later).toArrow()
         rows = without_repeats(table, rows, known)
         return replace(pack(table, packed.date, rows), covered=packed.covered) if rows.num_rows else None
 
     def _stored(self, date: str, names: tuple[str, ...]) -> _StoredDay:
-        """Update the knowledge of a date from its directory's present files; other processes may have changed them."""
+        """Update the state of a date from its directory's present files, which other processes may have changed."""
         files = frozenset(name for name in names if name.endswith(".parquet"))
         known = self._days.pop(date, None)
         if known is None or not known.files <= files:
@@ -187,7 +188,7 @@ class HdfsParquetSink:
         self._swaps.place(self._table, date, f"{staging}/{name}", name)
 
     def _check_unchanged(self, date: str) -> None:
-        """Raise _DayChangedError when a date got files since repeats were looked for: they may hold what the batch holds."""
+        """Raise _DayChangedError if a date got files since the search for duplicates: they may contain rows of the batch."""
         names = self._swaps.names(self._table, date)
         if not {name for name in names if name.endswith(".parquet")} <= self._days[date].files:
             raise _DayChangedError(f"{self._table.day(date)} was rewritten meanwhile")

@@ -1,10 +1,10 @@
-"""Who started the trades behind an update: its traded volume, split into buyer- and seller-initiated, and how sure that is.
+"""Splits an update's traded volume into buyer- and seller-initiated, and estimates how much of it is on the wrong side.
 
-Everything here looks at one update and the one before it, never further. `processing/aggressor.py` holds the same
-formulas as Spark expressions; a property test holds the two equal.
+Everything here uses one update and the previous one, nothing older. `processing/aggressor.py` holds the same formulas as Spark
+expressions; a property test checks that both give equal results.
 
-The book in an update is the book after the trade, so every rule compares the last price with the quote of the update
-before (see docs/ORDER_FLOW.md for what the usual comparison with the same update's quote costs).
+The book in an update is the book after the trade, so every rule compares the last price with the quote of the previous update
+(docs/ORDER_FLOW.md shows how much accuracy the usual comparison with the same update's quote loses).
 """
 
 from __future__ import annotations
@@ -18,7 +18,8 @@ if TYPE_CHECKING:
 Rule = Literal["split", "lee_ready", "emo", "clnv"]
 RULES: Final[tuple[str, ...]] = get_args(Rule)
 
-# Two prices closer than this share of bid + ask are equal: it absorbs binary rounding, and no market's tick is as small.
+# Two prices closer than this share of bid + ask are equal. It allows for binary rounding; every market's tick is
+# larger.
 PRICE_TOLERANCE: Final = 1e-12
 # CLNV: a price within this share of the spread from a touch counts as at the touch.
 TOUCH_ZONE: Final = 0.3
@@ -37,11 +38,11 @@ FULL_MIX_LOG_PRINTS: Final = 3.0
 FEED_LATENCY_MS: Final = 100
 BOOK_PULL: Final = 0.3
 MOST_MIXING: Final = 9.0
-# A lean below this is rounding; one above CLEAR_LEAN is that of a price at a touch, where nothing contradicts it.
+# A lean below NO_LEAN is a rounding error. A lean above CLEAR_LEAN means a price at a touch that nothing contradicts.
 NO_LEAN: Final = 1e-9
 CLEAR_LEAN: Final = 0.999
 
-# The expected wrong share's.
+# Constants of the expected wrong share.
 WRONG_AT_LEAST: Final = 0.02
 WRONG_PER_SECOND: Final = 0.03
 WRONG_UNCLEAR: Final = 0.25
@@ -52,9 +53,9 @@ BUSY_AGE_MS: Final = 1_000
 
 
 class Evidence(NamedTuple):
-    """What an update and the one before it say about who started its trades; any of it may be missing.
+    """The fields of an update and the previous one that indicate its aggressor; each of them may be missing.
 
-    The fields are those of `records.TICK`; of the book after the trade only the best level is looked at.
+    The names are those of `records.TICK`. Of the book after the trade, only the best level is used.
     """
 
     traded_volume: int | None = None
@@ -114,10 +115,10 @@ class Verdict(NamedTuple):
 
 
 def verdict(rule: str, evidence: Evidence) -> Verdict:
-    """Split an update's volume by aggressor under `rule`, and say how much of it is expected on the wrong side.
+    """Split an update's volume by aggressor under `rule`, and estimate which share of it is on the wrong side.
 
-    Volume of an auction, of a gap, or with neither a quote nor a price change to go by stays unclassified; under `split`
-    also the volume of many trades in a window that has outgrown what the last price can say. Only `split` looks at the
+    Volume is unclassified in an auction, in a gap, and when neither a quote nor a price change is known; under `split` also
+    when many trades are hidden in a window so long that the last price says nothing about them. Only `split` uses the
     quantities, the times and the book after the trade. Raises ValueError on an unknown rule.
     """
     (volume, ltp, ltq, prev_bid, prev_bid_quantity, prev_ask, prev_ask_quantity, bid, bid_quantity, ask, ask_quantity,
@@ -145,7 +146,7 @@ def verdict(rule: str, evidence: Evidence) -> Verdict:
         return Verdict(0, 0, traded, wrong)
     side = 1.0 if leaning > NO_LEAN else -1.0 if leaning < -NO_LEAN else 0.0
     kept = 1.0
-    if prints > 1.0 and rule == "split" and (prev_bid is None) == (prev_ask is None):  # one-sided quotes hide nothing
+    if prints > 1.0 and rule == "split" and (prev_bid is None) == (prev_ask is None):  # a one-sided quote has one aggressor
         mixed = 0.0 if seconds is None else mixing(prints, seconds, age_ms, -side * imbalance)
         if mixed > MOST_MIXING:
             return Verdict(0, 0, traded, wrong)
@@ -160,8 +161,8 @@ def informed_lean(
 ) -> tuple[float | None, bool]:
     """Return how far price and book lean to buying, in half-spreads, and whether the mid stood still.
 
-    -1 is a price at the previous bid that nothing contradicts, 1 one at the ask. None without a usable previous quote. What
-    is not known of the book adds nothing. `shift` is by how much the imbalance of the best queues rose.
+    -1 is a price at the previous bid that nothing contradicts, 1 a price at the ask. None without a usable previous
+    quote. Unknown parts of the book add nothing. `shift` is the rise of the imbalance of the best queues.
     """
     if ltp is None or prev_bid is None or prev_ask is None:
         return None, False
@@ -199,8 +200,8 @@ def lean(
     split      the distance from the mid in half-spreads, at most 1, to which `informed_lean` adds what the book says; the
                tick rule with a missing, locked or crossed quote.
 
-    All rules: when the quote before had bids only (a stock at its upper circuit), a price at the best bid or below hit
-    the bids and is a seller's; with offers only, a price at the best ask or above is a buyer's.
+    All rules: when the previous quote had bids only (a stock at its upper circuit limit), a price at the best bid or
+    below means that the seller was the aggressor; with offers only, a price at the best ask or above means the buyer.
     """
     if rule not in RULES:
         raise ValueError(f"aggressor rule {rule!r} is not one of {', '.join(RULES)}")
@@ -245,11 +246,11 @@ def queue_imbalance(bid_quantity: int | None, ask_quantity: int | None) -> float
 
 
 def mixing(prints: float, seconds: float, age_ms: int | None, pull: float) -> float:
-    """Return how much of the other side an update is likely to hide: 0 none, 1 as much as halves the lean.
+    """Return how much volume of the other side an update is likely to hide: 0 means none, 1 halves the lean.
 
-    More with more `prints` (traded volume over last quantity). Over the first 2 s of the window a market whose last trade is
-    fresh at both updates mixes, more so when the best queues `pull` against the lean (-1 with it, 1 against it); beyond 5 s
-    any market does.
+    It grows with `prints` (traded volume over last quantity). In the first 2 s of the window it grows if the last trade is
+    recent at both updates, and more if the best queues `pull` against the lean (-1 with it, 1 against it). Beyond 5 s it grows
+    in every case.
     """
     if prints <= 1.0:
         return 0.0
@@ -264,7 +265,7 @@ def mixing(prints: float, seconds: float, age_ms: int | None, pull: float) -> fl
 
 
 def trade_age_ms(feed_time_ms: int, ltt_ms: int) -> int:
-    """Return the last trade's age at an update, beyond the feed's latency."""
+    """Return the last trade's age at an update, less the feed's latency."""
     age_ms = feed_time_ms - ltt_ms - FEED_LATENCY_MS
     return age_ms if age_ms > 0 else 0
 
@@ -272,8 +273,9 @@ def trade_age_ms(feed_time_ms: int, ltt_ms: int) -> int:
 def wrong_share(seconds: float | None, clear: bool, busy_standstill: bool) -> float:
     """Return the expected share of an update's volume that its split puts on the wrong side, from 0.02 to 0.5.
 
-    More in a longer window, up to 2 s, which is also assumed when it is unknown; unless the lean is that of a price at a
-    touch or beyond, which the book does not contradict; and when many fresh trades left the mid where it was.
+    It grows with the window up to 2 s; an unknown window counts as 2 s. It is higher unless the lean is `clear`: a
+    price at a touch or beyond, which the book does not contradict. It is also higher when many recent trades did not
+    move the mid.
     """
     window = BUSY_SECONDS if seconds is None or seconds > BUSY_SECONDS else seconds
     share = WRONG_AT_LEAST + WRONG_PER_SECOND * window

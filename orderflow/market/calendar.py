@@ -64,11 +64,11 @@ class EquityCalendar:
     weekends: frozenset[str] = frozenset()
 
     def covers(self, trading_date: str) -> bool:
-        """Say whether the date lies in the calendar."""
+        """Return whether the date lies in the calendar."""
         return self.first <= trading_date <= self.last
 
     def trades(self, trading_date: str) -> bool:
-        """Say whether a date that it covers is a trading day."""
+        """Return whether a date that it covers is a trading day."""
         if date.fromisoformat(trading_date).weekday() >= 5:
             return trading_date in self.weekends
         return trading_date not in self.holidays
@@ -127,7 +127,7 @@ class SessionCalendar:
         return self.day(segment, trading_date, "stock_with_derivatives" if closing_auction else None).session(0)
 
     def is_trading_day(self, segment: str, trading_date: str) -> bool:
-        """Say whether a source forecasts continuous trading in the segment on that date."""
+        """Return whether a source forecasts continuous trading in the segment on that date."""
         day = self.day(segment, trading_date)
         return day.known and any(span.phase == CONTINUOUS for span in day.spans)
 

@@ -27,7 +27,7 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
     close: Annotated[float | None, meaning("last price")] = None
     buy_volume: Annotated[int, meaning("volume whose aggressor was the buyer")]
     sell_volume: Annotated[int, meaning("volume whose aggressor was the seller")]
-    total_volume: Annotated[int, meaning("buy + sell + unclassified; the exchange's where exchange_bar")]
+    total_volume: Annotated[int, meaning("buy + sell + unclassified; the exchange's if exchange_bar")]
     delta: Annotated[int, meaning("buy_volume - sell_volume")]
     tbq: Annotated[int | None, meaning("total pending buy quantity at the end")] = None
     tsq: Annotated[int | None, meaning("total pending sell quantity at the end")] = None

@@ -1,6 +1,6 @@
-"""How sure a candle's delta is: the band its updates' expected wrong shares add up to, and its grade.
+"""How certain a candle's delta is: the 95 % band, from the expected wrong shares of its updates, and its grade.
 
-The constants were found on recordings with the true aggressor side; docs/ORDER_FLOW.md reports how often the band held.
+The constants were fitted on recordings with the true aggressor side; docs/MEASUREMENTS.md reports how often the band held.
 """
 
 from __future__ import annotations
@@ -8,10 +8,11 @@ from __future__ import annotations
 import math
 from typing import Final
 
-# Updates err in runs, so the plain variance is too small: widened until the band held.
+# Errors of neighbouring updates are correlated, so the plain variance is too small. This factor makes the band wide
+# enough.
 CLUSTERING: Final = 4.0
-# Share of the volume traded against a one-sided quote that counts as doubtful, so that a candle of such volume only is never
-# `high`.
+# Share of the volume traded against a one-sided quote that counts as doubtful. With it, a candle that has only such
+# volume is never graded `high`.
 ONE_SIDED_DOUBT: Final = 0.4
 HIGH_AT_MOST: Final = 0.3
 MEDIUM_AT_MOST: Final = 0.5
@@ -26,11 +27,11 @@ def band(sum_v2p: float) -> float:
 
 
 def grade(delta_band: float, volume: int, classified: int, one_sided: int = 0) -> str:
-    """Return high, medium, low or none: how far delta may be off, as a share of `volume`.
+    """Return high, medium, low or none, by the possible error of delta as a share of `volume`.
 
-    What may be off is the band, all volume that is not `classified`, and two fifths of what traded while the quote was
-    `one_sided` (a rule's error there does not average out): high up to 0.3 of the volume, medium up to 0.5, low above;
-    none when nothing is classified.
+    The possible error is the sum of the band, all volume that is not `classified`, and two fifths of the volume that traded
+    while the quote was `one_sided` (a rule's error there does not average out). The grade is high up to 0.3 of the volume,
+    medium up to 0.5, low above, and none when nothing is classified.
     """
     if classified <= 0 or volume <= 0:
         return "none"

@@ -47,5 +47,5 @@ def exchange_candle(instrument_key: str, bar: Bar, source: str) -> Candle:
 
 
 def is_index(instrument_key: str) -> bool:
-    """Tell whether the key is an index's, which has prices but no volume."""
+    """Return whether the key is an index's, which has prices but no volume."""
     return instrument_key.partition("|")[0].endswith("_INDEX")

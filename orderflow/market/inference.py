@@ -2,16 +2,16 @@
 
 Rules (design: Semantics, Trade inference):
 
-- `traded_volume` is the rise of vtt since it was last counted; None with no baseline, 0 without a new trade or out of order.
-  An update without a usable ltt or ltp infers nothing: its volume comes with the next one's. So does a volume that is too
-  much to be true, unless another update confirms it (`orderflow.market.volume`).
-- Before continuous trading vtt may be indicative: nothing is inferred from it. A vtt whose last trade is of another day means
-  that nothing has traded. The day's baseline is the last vtt seen in the buffer period that ends when continuous trading
-  starts, or before it once the opening auction has matched, or 0 where there is no such auction; else the first seen after.
-  On a day of several sessions only the first has a baseline: from then on all volume counts, also a later session's auction.
-- `event_time` is ltt where a trade was inferred, else the feed's clock. An ltt before the previous one is taken as it is, but
-  does not bound anything.
-- Every tick carries the previous update's quote, feed time and ltt, so that it can be classified by itself.
+- `traded_volume` is the rise of vtt since it was last counted; None with no baseline, 0 without a new trade or out of
+order. Nothing is inferred from an update without a usable ltt or ltp: its volume is added to the next one's. The same
+holds for an implausibly high volume, unless another update confirms it (`orderflow.market.volume`). - Before continuous
+trading vtt may be indicative: nothing is inferred from it. A vtt whose last trade is of another day means that nothing
+has traded today. The day's baseline is the last vtt seen in the buffer period that ends when continuous trading starts,
+or before it once the opening auction has matched; 0 if there is no such auction; else the first vtt seen afterwards. On
+a day of several sessions only the first has a baseline: from then on all volume counts, also that of a later session's
+auction. - `event_time` is ltt where a trade was inferred, else the feed's clock. An ltt before the previous one is
+kept, but does not bound the edge of a minute. - Every tick carries the previous update's quote, feed time and ltt, so
+that it can be classified by itself.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ CLOSING_AUCTION: Final = "closing_auction"
 _LATER_FIELDS: Final = dict.fromkeys(
     ("volume_time_ms", "doubtful_vtt", "doubtful_ms", "bid_quantity", "ask_quantity", "session_start_ms")
 )
-"""What a stored state of a version before lacks. It has a `chain` of bars instead, which the candle engine keeps now."""
+"""Fields that a stored state of an earlier version lacks. It has a `chain` of bars, which the candle engine now keeps."""
 
 
 @dataclass(frozen=True, slots=True)
 class InstrumentState:
-    """What must be remembered of an instrument between two updates; JSON on the compacted state topic."""
+    """The state of an instrument that is kept between two updates; published as JSON to the compacted state topic."""
 
     instrument_key: str
     trading_date: str = ""
@@ -73,7 +73,7 @@ class InstrumentState:
 
     @classmethod
     def from_record(cls, record: dict[str, Any]) -> InstrumentState:
-        """Rebuild from `to_record`'s dict. Raises DecodeError on anything else, and on numbers that cannot be true."""
+        """Rebuild from `to_record`'s dict. Raises DecodeError on anything else, and on impossible numbers."""
         day_bar = record.get("day_bar")
         if isinstance(day_bar, list) and len(day_bar) == len(DayBar.__struct_fields__):
             record = {**record, "day_bar": dict(zip(DayBar.__struct_fields__, day_bar, strict=True))}
@@ -85,7 +85,7 @@ class InstrumentState:
 
 
 class Event(NamedTuple):
-    """Something the gap ledger should know: gap, doubtful, out_of_order or duplicate."""
+    """An event for the gap ledger: gap, doubtful, out_of_order or duplicate."""
 
     event: str
     from_ms: int | None
@@ -96,8 +96,9 @@ class Event(NamedTuple):
 class Inference(NamedTuple):
     """The state after the update, the tick to publish, and events for the ledger.
 
-    `settled` says that no volume missed before this update is still to come: it is booked, or none can be known. `unchanged`
-    says that a live update states the volume known before: there may be none missed, or the statement may be as old.
+    `settled`: no volume missed before this update remains to be counted, because it has been counted or cannot be
+    known. `unchanged`: a live update states the same cumulative volume as before; either none was missed, or the
+    statement is old.
     """
 
     state: InstrumentState
@@ -110,7 +111,7 @@ class Inference(NamedTuple):
 def minute_tick(
     key: str, bar: Bar, session: Session, feed_time_ms: int, received_time_ms: int, streamer: str | None = None
 ) -> Tick:
-    """Return the tick of a minute from before the first update, as the exchange reports it; `session` is the minute's."""
+    """Return the tick for an exchange's minute bar from before the first update; `session` is the session of that minute."""
     return Tick(
         schema_version=records.SCHEMA_VERSION,
         instrument_key=key,
@@ -139,9 +140,9 @@ def infer(
 ) -> Inference:
     """Return the next state and the tick for one update of one instrument.
 
-    `session` is the trading session of the update's feed time; `after_gap` says that updates may have been missed since
-    the previous one; `streamer` is the name to put on the tick. Updates must come in the order of their receipt. Nothing is
-    raised: input is decoded and sane.
+    `session` is the trading session at the update's feed time; `after_gap` means that updates may have been missed
+    since the previous one; `streamer` is the name to put on the tick. Updates must be passed in the order of their
+    receipt. Raises nothing, because the input has been decoded and checked.
     """
     if state.trading_date != session.trading_date:
         state = InstrumentState(state.instrument_key, session.trading_date, ltp=state.ltp)

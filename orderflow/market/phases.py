@@ -77,7 +77,7 @@ class Session:
 
     @property
     def has_opening_auction(self) -> bool:
-        """Say whether an auction may trade before this session's continuous trading."""
+        """Return whether an auction may trade before this session's continuous trading."""
         before = (span for span in self.spans if self.pre_open_start_ms <= span.start_ms < self.start_ms)
         return any(span.phase in BEFORE_TRADING for span in before)
 

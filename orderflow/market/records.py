@@ -49,12 +49,12 @@ class FeedEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaul
         meaning("connected | disconnected | gap | late | out_of_order | duplicate | restart | stalled | token | market_status …"),
     ]
     at_ms: Annotated[int, meaning("when it was seen: by the streamer's clock, a late event by the feed's")]
-    instrument_key: Annotated[str | None, meaning("the instrument concerned; null when all are")] = None
+    instrument_key: Annotated[str | None, meaning("the instrument concerned; null when all are concerned")] = None
     from_ms: Annotated[int | None, meaning("start of the outage in feed time, or of a late event's minute")] = None
     to_ms: Annotated[int | None, meaning("its end in feed time")] = None
     cause: Annotated[str | None, meaning("why, in words")] = None
-    volume: Annotated[int | None, meaning("volume that passed meanwhile, or that came late")] = None
-    detail: Annotated[str | None, meaning("JSON with what else is known")] = None
+    volume: Annotated[int | None, meaning("volume traded meanwhile, or that came late")] = None
+    detail: Annotated[str | None, meaning("JSON with further details")] = None
     streamer: Annotated[str | None, meaning("name of the streamer that saw it (STREAMER_NAME)")] = None
 
 
@@ -71,7 +71,7 @@ class Reject(msgspec.Struct, frozen=True, gc=False):
     ] = None
     topic_id: Annotated[
         str | None,
-        meaning("eight hex digits of the topic's id, in whose life the offset is; null for what came from the feed"),
+        meaning("eight hex digits of the id of the topic to which the offset belongs; null for what came from the feed"),
     ] = None
 
 
@@ -89,7 +89,7 @@ INSTRUMENT_STATE: Final = (
     Field("instrument_key", "string", "Upstox key", required=True),
     Field("trading_date", "string", "of the last update; empty before the first", required=True),
     Field("sequence", "long", "number of the last update", required=True),
-    Field("vtt", "long", "cumulative volume that counts as booked"),
+    Field("vtt", "long", "cumulative volume that is already counted"),
     Field("ltp", "double", "last traded price"),
     Field("ltt_ms", "long", "latest exchange time of a trade"),
     Field("bid", "double", "best bid"),
@@ -118,7 +118,7 @@ SEGMENT_STATE: Final = (
     Field("version", "int", "version of this record: 2", required=True),
     Field("status", "string", "last status announced"),
     Field("trading_date", "string", "of the announcements", required=True),
-    Field("changes", ListOf(SEGMENT_CHANGE), "the date's statuses in order, each other than the one before", required=True),
+    Field("changes", ListOf(SEGMENT_CHANGE), "the date's statuses in order, each different from the one before", required=True),
     Field("carried", "boolean", "traded over midnight", required=True),
     Field("unscheduled", "boolean", "trades beyond its forecast", required=True),
 )

@@ -279,13 +279,13 @@ class SessionBook:
 
 
 def has_opening_auction(instrument_key: str) -> bool:
-    """Say whether an opening auction trades before the continuous session of the instrument's segment on every day."""
+    """Return whether an opening auction trades before the continuous session of the instrument's segment on every day."""
     return segment_of(instrument_key) in EQUITY
 
 
 @lru_cache(maxsize=8192)
 def may_trade_below_zero(instrument_key: str) -> bool:
-    """Say whether the exchange allows prices below zero: for commodities (MCX crude oil settled at -2,884 in April 2020)."""
+    """Return whether the exchange allows prices below zero: for commodities (MCX crude oil settled at -2,884 in April 2020)."""
     return segment_of(instrument_key) in COMMODITY
 
 

@@ -155,7 +155,7 @@ def fitted(plan: Plan, group: str, trading_date: str) -> Plan:
 
 
 def us_summer_time(day: date) -> bool:
-    """Say whether US summer time holds: second Sunday of March to first Sunday of November; MCX follows it."""
+    """Return whether US summer time holds: second Sunday of March to first Sunday of November; MCX follows it."""
     march, november = date(day.year, 3, 8), date(day.year, 11, 1)
     begin = march + timedelta(days=(6 - march.weekday()) % 7)
     end = november + timedelta(days=(6 - november.weekday()) % 7)

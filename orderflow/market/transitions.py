@@ -190,7 +190,7 @@ class _Timeline:
         self._current = None
 
     def _agrees(self, at_ms: int, withdrawn: bool) -> bool:
-        """Say whether the forecast has the market open at an instant, within the tolerance."""
+        """Return whether the market is open at an instant by the forecast, within the tolerance."""
         after_ms = 0 if withdrawn else TOLERANCE_MS
         trading = (span for span in self._forecast.spans if span.phase in (CONTINUOUS, "closing_auction"))
         return any(span.start_ms - TOLERANCE_MS <= at_ms < span.end_ms + after_ms for span in trading)
@@ -225,7 +225,7 @@ class _Timeline:
 
 
 def is_unscheduled(overrides: Sequence[Override]) -> bool:
-    """Say whether the segment trades beyond its forecast until something else is announced."""
+    """Return whether the segment trades beyond its forecast until something else is announced."""
     return bool(overrides) and overrides[-1].phase == CONTINUOUS and (overrides[-1].end_ms + IST_OFFSET_MS) % DAY_MS == 0
 
 

@@ -157,7 +157,7 @@ def _relation_problem(tick: Tick, sent_ms: int) -> str | None:
 
 
 def _is_below_zero(tick: Tick, price: float) -> bool:
-    """Whether a price is negative and may be: on exchanges of commodities."""
+    """Return whether a price is negative and may be: on exchanges of commodities."""
     return -MOST_PRICE < price < 0.0 and may_trade_below_zero(tick.instrument_key)
 
 

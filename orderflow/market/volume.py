@@ -83,7 +83,7 @@ def stated_volume(update: FeedUpdate, session: Session) -> int | None:
 
 
 def _is_baseline(state: InstrumentState, session: Session) -> bool:
-    """Say whether the volume known from before continuous trading is all that had traded then."""
+    """Return whether the volume known from before continuous trading includes everything that had traded by then."""
     if state.volume_time_ms is not None and state.volume_time_ms >= session.start_ms - BUFFER_MS:
         return True
     if state.vtt:
@@ -92,7 +92,7 @@ def _is_baseline(state: InstrumentState, session: Session) -> bool:
 
 
 def _waits(state: InstrumentState, update: FeedUpdate, vtt: int, after_gap: bool) -> bool:
-    """Say whether a cumulative volume is too much to be booked before another update confirms it."""
+    """Return whether a cumulative volume is so high that another update must confirm it before it is counted."""
     if not _is_doubtful(state, update, vtt, after_gap):
         return False
     first, since_ms = state.doubtful_vtt, state.doubtful_ms
@@ -106,7 +106,7 @@ def _waits(state: InstrumentState, update: FeedUpdate, vtt: int, after_gap: bool
 
 
 def _is_doubtful(state: InstrumentState, update: FeedUpdate, vtt: int, after_gap: bool) -> bool:
-    """Say whether a rise is out of proportion, and the exchange's running day does not show it.
+    """Return whether a rise is out of proportion, and the exchange's bar of the running day does not show it.
 
     The running day lags by one update, so a real rise of this size shows in the next one. Without it, a rise by more than
     all that the day has traded is doubted, unless updates may have been missed.

@@ -1,7 +1,7 @@
-"""The aggressor split as native Spark expressions over tick columns; twin of `market.aggressor`.
+"""The aggressor split as native Spark expressions over tick columns; the counterpart of `market.aggressor`.
 
-The columns are those of `records.TICK`. Every operation is in the twin's order, so that both round alike. No expression
-can raise in ANSI mode: a divisor that may be zero is null instead.
+The columns are those of `records.TICK`. Operations are in the same order as in the counterpart, so that both round in the same
+way. No expression can raise in ANSI mode: a divisor that may be zero is null instead.
 """
 
 from __future__ import annotations
@@ -39,7 +39,7 @@ def split_columns(rule: str) -> Column:
 
 
 def _let(value: Column, use: Callable[[Column], Column]) -> Column:
-    """Compute `value` once for all its uses; Spark would repeat the whole expression at each, and the plan would explode."""
+    """Compute `value` once for all its uses; otherwise Spark would repeat the whole expression at each use."""
     return F.get(F.transform(F.array(value), use), F.lit(0))
 
 

@@ -1,7 +1,7 @@
-"""Parse Kafka messages into Arrow columns, many at once, and set aside every message that is not certainly a valid record.
+"""Parses Kafka messages into Arrow columns, many at once, and sets aside every message that is not certainly a valid record.
 
-Runs inside Spark's Python workers (docs/decisions: storage in Arrow). `schemas.parse` and its reasons stay the definition of a
-valid record: what is set aside here is judged there. A predicate here may be stricter than its reason there, never laxer.
+Runs inside Spark's Python workers (decision 14). `schemas.parse` and its reasons remain the definition of a valid record: they
+check the messages that are set aside here. A predicate here may be stricter than its reason there, never less strict.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import pyarrow.json as pj
 from orderflow.market.records import Field, FieldType, ListOf, Struct
 
 Sound: TypeAlias = "Callable[[pa.Table], pa.ChunkedArray]"
-"""Tells of each row of (the record's columns, `_key`, `_sent_ms`) whether it is certainly valid; null counts as yes."""
+"""For each row of (the record's columns, `_key`, `_sent_ms`): whether it is certainly valid; null counts as valid."""
 
 KEY: Final = "_key"
 SENT_MS: Final = "_sent_ms"
@@ -36,7 +36,7 @@ def arrow_type(kind: FieldType) -> pa.DataType:
 
 
 def parse(messages: pa.Table, fields: tuple[Field, ...], sound: Sound) -> tuple[pa.Table, pa.Table]:
-    """Split Kafka messages into valid records and messages that remain to be judged.
+    """Split Kafka messages into valid records and messages that remain to be checked.
 
     `messages` has the columns of Spark's Kafka source. The records have the columns of `fields` and, behind them, KEY, SENT_MS,
     PARTITION and OFFSET; the messages that remain have the columns they came with.
@@ -58,10 +58,11 @@ def parse(messages: pa.Table, fields: tuple[Field, ...], sound: Sound) -> tuple[
 
 
 def _rows(values: Sequence[bytes | None], fields: tuple[Field, ...]) -> tuple[list[int], pa.Table]:
-    """Return the numbers of the messages that parse, and their columns in that order."""
+    """Return the indexes of the messages that can be parsed, and their columns in that order."""
     record = pa.struct([(field.name, arrow_type(field.type)) for field in fields])
     schema = pa.schema([("number", pa.int32()), ("record", record)])
-    # One message a line: one that holds a line's end, or text beyond ASCII, whose validity the parser does not check, waits.
+    # One message per line. A message with a line end, or with non-ASCII text, which the parser does not validate, is
+    # set aside.
     plain = [n for n, value in enumerate(values) if value and b"\n" not in value and value.isascii()]
     numbers: list[int] = []
     tables: list[pa.Table] = []
@@ -69,16 +70,16 @@ def _rows(values: Sequence[bytes | None], fields: tuple[Field, ...]) -> tuple[li
         numbers += part
         tables.append(parsed)
     whole = pa.concat_tables(tables) if tables else schema.empty_table()
-    # A message that is `null` gives a record of nulls, which lacks the required fields.
+    # A message `null` is parsed to a record of nulls, which lacks the required fields.
     flat = whole.select(["record"]).flatten()
     return numbers, flat.rename_columns([field.name for field in fields])
 
 
 def _parsed(values: Sequence[bytes | None], numbers: list[int], schema: pa.Schema) -> Iterable[tuple[list[int], pa.Table]]:
-    """Yield numbers and rows; halves what does not parse, and leaves out the rest of a small part."""
+    """Yield indexes and rows; a part that cannot be parsed is halved again and again, and the rest of a small part left out."""
     if not numbers:
         return
-    # Numbered, so that two records in one message, or none, cannot pass for those of its neighbours.
+    # Numbered, so that a message with two records, or with none, cannot shift the records of its neighbours.
     lines = b"\n".join(b'{"number":%d,"record":%b}' % (number, values[number] or b"") for number in numbers)
     try:
         table = pj.read_json(

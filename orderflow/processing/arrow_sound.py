@@ -1,6 +1,6 @@
-"""Which parsed records are certainly valid, by column: `schemas` has the reasons, these are their counterparts in Arrow.
+"""Finds parsed records that are certainly valid, with Arrow expressions that are the counterparts of the reasons in `schemas`.
 
-Each may be stricter than its reason there, never laxer: what is not certain is judged by `schemas`. A null is no objection.
+Each may be stricter than its reason there, never less strict: `schemas` checks whatever is not certain. Null counts as valid.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _WINDOW_EDGE: Final = r"^\d{4}-\d{2}-\d{2}T\d{2}:\d{2}:00\+05:30$"
 
 
 def sound_tick(rows: pa.Table) -> pa.ChunkedArray:
-    """Tell which ticks are certainly valid: see `schemas.tick_reason`."""
+    """Return which ticks are certainly valid: see `schemas.tick_reason`."""
     at = rows.column
     bar, amounts = _Nested(at("bar")), [at(name) for name in ("oi", "iv")]
     times = [at(name) for name in rows.column_names if name.endswith("_ms") and not name.startswith("_")]
@@ -69,7 +69,7 @@ def sound_tick(rows: pa.Table) -> pa.ChunkedArray:
 
 
 def sound_candle(rows: pa.Table) -> pa.ChunkedArray:
-    """Tell which candles are certainly valid: see `schemas.candle_reason`."""
+    """Return which candles are certainly valid: see `schemas.candle_reason`."""
     at = rows.column
     parts = [at(f"{part}volume") for part in ("buy_", "sell_", "unclassified_")]
     counts = [
@@ -112,7 +112,7 @@ def sound_candle(rows: pa.Table) -> pa.ChunkedArray:
 
 
 def sound_level(rows: pa.Table) -> pa.ChunkedArray:
-    """Tell which footprint levels are certainly valid: see `schemas.footprint_reason`."""
+    """Return which footprint levels are certainly valid: see `schemas.footprint_reason`."""
     at = rows.column
     unit = pc.fill_null(at("price_unit"), PAISE)
     return _all(
@@ -136,7 +136,7 @@ class _Nested:
 
 
 def _windows(rows: pa.Table, window_minutes: Any) -> list[Any]:
-    """Return what a window must be: on the minute, of a length that fits, after 2000 and over when it was sent."""
+    """Return the checks of a window: on the minute, of a consistent length, after 2000, and ended when it was sent."""
     start_ms, end_ms = (_window_ms(rows.column(f"window_{edge}")) for edge in ("start", "end"))
     length_ms = pc.subtract(end_ms, start_ms)
     longest_ms = pc.multiply(pc.cast(window_minutes, pa.int64()), MINUTE_MS)
@@ -152,7 +152,7 @@ def _windows(rows: pa.Table, window_minutes: Any) -> list[Any]:
 
 
 def _window_ms(edge: pa.ChunkedArray) -> Any:
-    """Return the time of a window's edge, null when it is written differently or is not a time."""
+    """Return the time of a window's edge; null if it is not a time in the expected format."""
     local = pc.utf8_slice_codeunits(edge, 0, 19)
     read = pc.strptime(local, format=_WINDOW_FORMAT, unit="s", error_is_null=True)
     exact = pc.and_kleene(pc.equal(pc.strftime(read, format=_WINDOW_FORMAT), local), pc.match_substring_regex(edge, _WINDOW_EDGE))
@@ -161,7 +161,7 @@ def _window_ms(edge: pa.ChunkedArray) -> Any:
 
 
 def _levels(side: pa.ChunkedArray) -> Any:
-    """Tell of each book whether all its levels can be; null for none."""
+    """Return for each book whether all its levels are possible; null without a book."""
     whole = side.combine_chunks()
     flat = pc.list_flatten(whole)
     wrong = pc.invert(_all(_price(pc.struct_field(flat, "price")), _between(pc.struct_field(flat, "quantity"), 0, _MOST_VOLUME)))

@@ -1,4 +1,4 @@
-"""Refuse to start the processor with too few cores: real-time mode holds one per partition for ever."""
+"""Refuses to start the processor with too few cores, because real-time mode uses one per partition as long as it runs."""
 
 from __future__ import annotations
 
@@ -23,6 +23,6 @@ def require_cores(spark: SparkSession, settings: Settings, partitions: int) -> N
     given = spark.sparkContext.defaultParallelism if master.startswith("local") else settings.processor_cores
     if given < needed:
         raise SettingsError(
-            f"the processor has {given} cores but needs {needed}: real-time trades hold one for each of the "
+            f"the processor has {given} cores but needs {needed}: real-time trades use one for each of the "
             f"{partitions} partitions of {TICKS}, and candles need two more; set PROCESSOR_CORES={needed} or more"
         )

@@ -1,8 +1,9 @@
 """The candle engine inside Spark: folds the messages of one Kafka partition in the task that reads them.
 
-Nothing is shuffled and Spark keeps no state. An engine stays in its Python worker's memory between batches, and each batch's
-output carries the records of its changelog, so the same write publishes candles and state (market/engine/store.py). A worker
-that lacks the engine as of the batch's first offset gets it in one of two ways:
+Nothing is shuffled and Spark keeps no state. An engine stays in its Python worker's memory between batches, and each
+batch's output includes the records of its changelog, so the same write publishes candles and state
+(market/engine/store.py). If the worker does not have the engine as it was at the batch's first offset, it gets it in
+one of two ways:
 
 in memory, but behind    another worker of this executor ran the batches between, and left their journals in a directory
 otherwise                from the changelog in Kafka: after a start, a failed attempt, or a move to another executor

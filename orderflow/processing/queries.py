@@ -1,9 +1,9 @@
 """The processor's streaming queries; with `storage.py` the only place that knows readStream and writeStream.
 
-Delivery: each query reads `earliest` on its first start and its checkpoint afterwards; state_guard decides before the start what
-becomes of a checkpoint whose data Kafka no longer has. Data that goes while a query runs ends it with an error (never a silent
-jump), except `trades`, which is live only. Kafka sinks may repeat a record after a failure, with the same key and content;
-storage is exactly once by the writer that is handed in.
+Delivery: each query reads from `earliest` on its first start and from its checkpoint afterwards. Before the start,
+state_guard decides what to do with a checkpoint whose data Kafka no longer has. If data disappears while a query runs,
+the query ends with an error and never skips it silently, except `trades`, which is live only. Kafka sinks may repeat a
+record after a failure, with the same key and content; storage is exactly once, by the injected writer.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ log = logging.getLogger(__name__)
 
 Start = Callable[[], StreamingQuery]
 CANDLE_BATCH_ROWS: Final = 100_000
-"""Bounds a batch while the candle query catches up: about 100 MB of messages over all partitions."""
+"""Limits a batch while the candle query catches up: about 100 MB of messages over all partitions."""
 
 
 def checkpoint(settings: Settings, name: str) -> str:
@@ -53,8 +53,8 @@ def processor_queries(
 ) -> dict[str, Start]:
     """Map names, which are also those of the checkpoints, to the functions that start the queries; all read ticks.
 
-    They are trades, and final candles of all lengths with their footprint. Each start compares its checkpoint with what Kafka
-    holds of a topic (`extent`). `changelog` makes the reader of the candles' state of so many partitions.
+    They are trades, and final candles of all lengths with their footprint. Each start compares its checkpoint with the
+    offsets that Kafka holds (`extent`). `changelog` creates the reader of the candle state for a number of partitions.
     """
     files = CheckpointFiles(spark, checkpoints(settings))
     require_compatible_state(files)

@@ -1,7 +1,7 @@
-"""Recompute a day's candles and footprint from its stored ticks, with the candle engine that streaming runs.
+"""Recomputes a day's candles and footprint from its stored ticks, with the same candle engine as streaming.
 
-Where nothing came late the result equals what streaming wrote, row by row. Late ticks and late exchange bars, which the live
-candle could not take any more, are applied here.
+Where nothing came late, the result equals the rows that streaming wrote. Late ticks and late exchange bars, which came after
+the live candle was final, are applied here.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from orderflow.settings import Settings
 CANDLE_KEY: Final = ("instrument", "window_start", "window_minutes")
 FOOTPRINT_KEY: Final = ("instrument", "window_start", "price")
 TICKS_PER_TASK: Final = 200_000
-"""Some ten seconds of work. A batch of the storage query that shares the core waits for one task, not for the day."""
+"""About ten seconds of work. A storage batch on the same core then waits for one task, not for the whole day."""
 _TOLERANCE: Final = 1e-9
 
 
@@ -32,8 +32,8 @@ _TOLERANCE: Final = 1e-9
 class Difference:
     """How recomputed rows differ from stored ones.
 
-    `surplus` rows are stored only and stay, `removed` ones are stored only and wrong; of `short` ones the stored ticks
-    no longer hold all that the stored row was made of, so it stays. `doubled` ones are stored beside another of the same key.
+    `surplus`: stored only, and kept. `removed`: stored only, and wrong. `short`: kept, because some of the ticks from which
+    the stored row was computed are not stored. `doubled`: stored in addition to another row with the same key.
     """
 
     stored: int
@@ -48,7 +48,7 @@ class Difference:
 
     @property
     def to_apply(self) -> bool:
-        """Say whether there is anything that `merged` would change."""
+        """Return whether `merged` would change anything."""
         return self.corrections > 0
 
     @property
@@ -81,10 +81,10 @@ def _records(messages: DataFrame, topic: str, schema: StructType) -> DataFrame:
 
 
 def final_before(date: str, now_ms: int, newest_tick_ms: int, watermark_seconds: int) -> int:
-    """Return the time until which the windows of a date may be taken, `now_ms` for a date that is over.
+    """Return the time up to which windows of a date may be recomputed; `now_ms` for a date that is over.
 
-    Younger ones of today are the stream's to finish, and of those near the newest stored tick (by the feed's time) storage may
-    not have all ticks yet: such a candle would displace the true one.
+    Later windows of today may not be final in the stream, and storage may lack ticks of windows near the newest stored tick
+    (by the feed's time): recomputed candles of these would replace correct ones.
     """
     return now_ms if date != ist_date(now_ms) else min(now_ms, newest_tick_ms) - 2 * watermark_seconds * 1000
 
@@ -99,9 +99,10 @@ def reach(ticks: DataFrame) -> DataFrame:
 def judged_candles(stored: DataFrame, recomputed: DataFrame, reached: DataFrame, final_ms: int) -> DataFrame:
     """Judge candles, see `judged`; `reached` comes from `reach`, windows that end after `final_ms` are not recomputed.
 
-    A stored candle that is not recomputed is to be removed where every tick of it is stored: its volume belongs to a
-    neighbour. Backfilled ones stay. One of more volume than is recomputed stays too: ticks of it are not stored. So does one
-    with the exchange's volume (see `orderflow.lake.reconciliation`), unless its ticks are others now or a bar says more.
+    A stored candle without a recomputed one is removed if all its ticks are stored, because its volume then belongs to a
+    neighbouring minute. Backfilled candles are kept. A candle with more volume than recomputed is kept too, because some of
+    its ticks are not stored. So is a candle with the exchange's volume (see `orderflow.lake.reconciliation`), unless its ticks
+    have changed or a bar is known now.
     """
     judgement = judged(stored, recomputed, CANDLE_KEY)
     end_ms = F.unix_millis(F.to_timestamp(F.col("old.window_end")))
@@ -119,7 +120,7 @@ def judged_candles(stored: DataFrame, recomputed: DataFrame, reached: DataFrame,
 def judged_footprint(stored: DataFrame, recomputed: DataFrame, candles: DataFrame) -> DataFrame:
     """Judge footprint levels, see `judged`; `candles` comes from `judged_candles`.
 
-    The levels of a minute go with its candle, all together: a level of its own left from before would double volume.
+    All levels of a minute follow its candle: a single level left from before would count volume twice.
     """
     judgement = judged(stored, recomputed, FOOTPRINT_KEY)
     candle = F.coalesce(F.col("new"), F.col("old"))
@@ -140,8 +141,9 @@ def judged_footprint(stored: DataFrame, recomputed: DataFrame, candles: DataFram
 def judged(stored: DataFrame, recomputed: DataFrame, key: tuple[str, ...]) -> DataFrame:
     """Join both by `key` into structs `old` and `new` with a `verdict`: equal, missing (not stored), surplus or changed.
 
-    `source` and `final_by` are not compared; floats are equal to nine digits, and a stored level without `price_unit` is in
-    paise. Of stored rows of one key one is judged, of candles that with the most volume from ticks; the others are doubled.
+    `source` and `final_by` are not compared; floats are equal to nine digits, and a stored level without `price_unit`
+    is in paise. Of several stored rows with one key, one is judged (of candles the one with the most volume from
+    ticks); the others count as doubled.
     """
     fields = records.CANDLE if "window_minutes" in key else records.FOOTPRINT
     names = [field.name for field in fields]
@@ -173,7 +175,7 @@ def judged(stored: DataFrame, recomputed: DataFrame, key: tuple[str, ...]) -> Da
 
 
 def difference(judgement: DataFrame, key: tuple[str, ...]) -> Difference:
-    """Count the verdicts of `judged` and name the first ten places that differ."""
+    """Count the verdicts of `judged` and return the first ten rows that differ."""
     counted = (F.count(F.lit(1)).alias("rows"), F.count("old").alias("old"), F.count("new").alias("new"))
     verdicts = judgement.groupBy("verdict").agg(*counted).collect()
     counts = {row["verdict"]: int(row["rows"]) for row in verdicts}
@@ -193,7 +195,7 @@ def difference(judgement: DataFrame, key: tuple[str, ...]) -> Difference:
 
 
 def merged(judgement: DataFrame) -> DataFrame:
-    """Return the day with the difference applied: what changed or was missing is new, what is removed or doubled goes."""
+    """Return the day with the difference applied: changed and missing rows are recomputed, removed and doubled rows dropped."""
     take_new = F.col("verdict").isin("missing", "changed")
     stays = take_new | (F.col("old").isNotNull() & ~F.col("verdict").isin("removed", "doubled"))
     return judgement.where(stays).select(F.when(take_new, F.col("new")).otherwise(F.col("old")).alias("row")).select("row.*")

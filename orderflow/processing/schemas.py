@@ -1,4 +1,4 @@
-"""Spark schemas of every record, derived from `market.records`, and the checks that an incoming message is one."""
+"""Spark schemas of every record, derived from `market.records`, and the checks of incoming messages."""
 
 from __future__ import annotations
 
@@ -57,9 +57,10 @@ def parse(messages: DataFrame, fields: tuple[Field, ...], reason: Column | None 
     """Turn Kafka messages into (kafka coordinates, record, reason): `reason` is null on a valid record.
 
     `messages` has the columns of Spark's Kafka source; `record` is a struct of `fields`. `reason` is a further check on
-    the columns `record`, `key`, `timestamp`. Parse and verdict are each held in a one-element array that is exploded: a filter
-    on parsed columns would otherwise be pushed below `from_json`, which Spark would then evaluate many times over, and a
-    filter on the verdict would be taken apart into its conditions, which took the optimizer minutes for each batch.
+    the columns `record`, `key`, `timestamp`. The parsed record and the reason are each put into a one-element array
+    that is exploded. Otherwise Spark would push a filter on parsed columns below `from_json` and evaluate that many
+    times, and it would split a filter on the reason into its conditions, which took the optimizer minutes for each
+    batch.
     """
     schema = T.StructType([*spark_schema(fields).fields, T.StructField(_CORRUPT, T.StringType())])
     options = {"mode": "PERMISSIVE", "columnNameOfCorruptRecord": _CORRUPT}
@@ -83,12 +84,12 @@ def parse(messages: DataFrame, fields: tuple[Field, ...], reason: Column | None 
 
 
 def tick_reason() -> Column:
-    """Return why a parsed tick must not be used, null when it may: wrong version or key, absurd time or number.
+    """Return why a parsed tick must not be used, or null if it is valid: wrong version or key, impossible time or number.
 
-    One tick dated 2099 would end every candle, so an event time more than a minute above the receive time, or a receive time
-    more than five minutes above Kafka's own, is refused before it can reach a watermark; so is a bar of the future. Every number
-    that is computed with is held in a range in which no expression behind this can overflow: under ANSI SQL that would end
-    the query, and end it again after each restart.
+    One tick dated 2099 would end every candle. So a tick is rejected, before it can advance a watermark, if its event time is
+    more than a minute ahead of the receive time, if its receive time is more than five minutes ahead of Kafka's, or if its bar
+    is dated in the future. Every number used in a computation must be in a range in which no later expression can overflow: in
+    ANSI SQL an overflow would end the query, and end it again after each restart.
     """
     record = F.col("record")
     sent_ms = F.unix_millis(F.col("timestamp"))
@@ -128,10 +129,10 @@ def tick_reason() -> Column:
 
 
 def candle_reason() -> Column:
-    """Return why a parsed candle must not be stored, null when it may.
+    """Return why a parsed candle must not be stored, or null if it is valid.
 
-    One dated 2099 would make a directory that is for ever the newest; a negative volume would hide in every sum. A replay may
-    be of any year, so only a window that ends after the message was sent is of the future.
+    A candle dated 2099 would create a directory that always stays the newest; a negative volume would falsify every sum. A
+    replay may be of any year, so a window counts as in the future only if it ends after the message was sent.
     """
     record = F.col("record")
     volumes = [
@@ -156,7 +157,7 @@ def candle_reason() -> Column:
         F.when(_any_absurd([record["delta_band"]], lambda width: (width >= 0) & (width < _MOST_AMOUNT)), F.lit("absurd_number")),
         F.when(F.coalesce(*prices[:4]).isNotNull() & ~_all_there(prices[:4]), F.lit("price_missing")),
         F.when(~_prices_are_ordered(record, ""), F.lit("prices_out_of_order")),
-        # A longer candle whose first minute no update was seen of has no tick_open.
+        # A longer candle has no tick_open if no update of its first minute was seen.
         F.when(~_prices_are_ordered(record, "tick_"), F.lit("prices_out_of_order")),
         F.when(total != record["total_volume"], F.lit("parts_do_not_add_up")),
         F.when((delta != record["delta"]) | ~path, F.lit("delta_does_not_fit")),
@@ -164,7 +165,7 @@ def candle_reason() -> Column:
 
 
 def footprint_reason() -> Column:
-    """Return why a parsed footprint level must not be stored, null when it may."""
+    """Return why a parsed footprint level must not be stored, or null if it is valid."""
     record = F.col("record")
     volumes = [record[f"{side}_volume"] for side in ("buy", "sell", "unclassified")]
     unit = F.coalesce(record["price_unit"], F.lit(PAISE))
@@ -184,7 +185,7 @@ def _is_price(instrument_key: Column, most: float | Column = _MOST_PRICE) -> Cal
 
 
 def _window_reasons(record: Column, window_minutes: Column) -> list[Column]:
-    """What can be wrong with a message's key and its window, which begins and ends on the minute and may be cut at the close."""
+    """Return the checks of a message's key and of its window, which begins and ends on the minute and may be cut at the close."""
     edges = [record[f"window_{edge}"] for edge in ("start", "end")]
     start_ms, end_ms = [F.unix_millis(F.when(edge.rlike(_WINDOW_EDGE), F.try_to_timestamp(edge))) for edge in edges]
     length_ms = F.try_subtract(end_ms, start_ms)
@@ -209,7 +210,7 @@ def _all_there(values: Iterable[Column]) -> Column:
 
 
 def _prices_are_ordered(record: Column, prefix: str) -> Column:
-    """Say whether the low is lowest and the high highest of the prices that are there."""
+    """Return whether the low is lowest and the high highest of the prices that are there."""
     open_, high, low, close = (record[f"{prefix}{name}"] for name in ("open", "high", "low", "close"))
     pairs = ((low, open_), (low, close), (low, high), (open_, high), (close, high))
     ordered = F.lit(True)
@@ -219,7 +220,7 @@ def _prices_are_ordered(record: Column, prefix: str) -> Column:
 
 
 def _is_date_of(date: Column, event_time_ms: Column) -> Column:
-    """Say whether `date` is the IST date of the event time, or the next one: an outage's trade may be booked before midnight."""
+    """Return whether `date` is the IST date of the event time or the next one, as for an outage's trade before midnight."""
     bounded_ms = F.greatest(F.least(event_time_ms, F.lit(_LATEST_MS)), F.lit(0))
     day = F.timestamp_millis(bounded_ms + F.lit(330 * MINUTE_MS)).cast("date")
     return (date == day.cast("string")) | (date == F.date_add(day, 1).cast("string"))
@@ -258,7 +259,7 @@ def _any_absurd(values: Iterable[Column], is_sound: Callable[[Column], Column]) 
 
 
 def _is_sound_bar(bar: Column) -> Column:
-    """Null for no bar. A published one has all its prices, and the low is the lowest."""
+    """Null without a bar. A published bar has all its prices, and the low is the lowest."""
     ordered = (bar["low"] <= bar["open"]) & (bar["low"] <= bar["close"])
     ordered = ordered & (bar["open"] <= bar["high"]) & (bar["close"] <= bar["high"])
     return F.when(bar.isNotNull(), F.coalesce(ordered, F.lit(False)))
@@ -273,7 +274,8 @@ def valid_ticks(messages: DataFrame) -> DataFrame:
 def reject_rows(parsed: DataFrame, topic_identity: str) -> DataFrame:
     """Return one records.REJECT row for each row of `parse`'s result that has a reason.
 
-    `topic_identity` tells the present life of the topic from others, in which offsets mean other messages.
+    `topic_identity` distinguishes the present topic from earlier topics of the same name, whose offsets mean other
+    messages.
     """
     source = F.format_string("%s[%d]@%d", "topic", "partition", "offset")
     return parsed.where(F.col("reason").isNotNull()).select(

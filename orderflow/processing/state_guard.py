@@ -1,10 +1,11 @@
-"""Decides at start what to do with checkpoints of other code or other data in Kafka: continue, start afresh, or refuse.
+"""Decides at the start what to do with checkpoints of other code or of other data in Kafka: continue, start afresh, or refuse.
 
-Code: rule, watermark and window lengths apply from the next batch on, and Spark keeps the number of state partitions it began
-with; state of another version is refused with the command to run, and so is a topic that has gained partitions.
-Kafka: a query whose topic was created again starts afresh by itself, since its offsets mean nothing there. Messages that
-retention removed before they were read are a loss: it is refused with the command to run for the queries that store or sum,
-and reported for the one that can do without (trades are live).
+Code: rule, watermark and window lengths apply from the next batch on, and Spark keeps the number of state partitions with
+which it began. State of another version is refused with the command to run, and so is a topic that has gained partitions.
+
+Kafka: a query whose topic was created again starts afresh by itself, because its offsets have no meaning there. If retention
+deleted messages before they were read, data is lost: queries that store or sum refuse to start, with the command to run; the
+query `trades`, which is live only, reports the loss and continues.
 """
 
 from __future__ import annotations
@@ -59,7 +60,7 @@ class Files(Protocol):
 
 
 class Extent(Protocol):
-    """What Kafka holds of a topic: its id, and per partition the first offset kept and the one after the last."""
+    """A topic's id, and for each partition the first offset that Kafka still holds and the one after the last."""
 
     @property
     def topic(self) -> str:
@@ -68,7 +69,7 @@ class Extent(Protocol):
 
     @property
     def identity(self) -> str:
-        """Return what tells one life of the topic from the next."""
+        """Return the identity that distinguishes this topic from an earlier or later one of the same name."""
         ...
 
     @property
@@ -83,7 +84,7 @@ class Extent(Protocol):
 
 
 def require_compatible_state(files: Files) -> None:
-    """Write the state's version beside new checkpoints; raise SettingsError when old ones have another or an illegible one."""
+    """Write the state's version next to new checkpoints; raise SettingsError if existing ones have another or none."""
     text = files.read_text(_VERSION)
     version = _version(text)
     if version == STATE_VERSION:
@@ -100,9 +101,9 @@ def require_compatible_state(files: Files) -> None:
 
 
 def require_reachable_offsets(files: Files, extents: Mapping[str, Extent]) -> None:
-    """Compare where each query would continue with what Kafka holds of its topic, and decide.
+    """Compare the offsets at which each query would continue with those that Kafka holds of its topic, and decide.
 
-    Raises SettingsError that says how much is gone and has the command to run.
+    Raises SettingsError that says how many messages are lost and which command to run.
     """
     refused: list[str] = []
     names: list[str] = []
@@ -121,7 +122,7 @@ def require_reachable_offsets(files: Files, extents: Mapping[str, Extent]) -> No
             elif gone and query == _LIVE:
                 log.warning("query %s: %s; it continues with what is left", query, _overtaken(extent, at, gone))
             elif gone:
-                refused.append(f"query {query}, last at work on {_last_day(files, query)}: {_overtaken(extent, at, gone)}")
+                refused.append(f"query {query}, which last ran on {_last_day(files, query)}: {_overtaken(extent, at, gone)}")
                 names.append(query)
         if query not in names and files.read_text(f"{query}/{_TOPIC}") != extent.identity:
             files.write_text(f"{query}/{_TOPIC}", extent.identity)
@@ -148,7 +149,7 @@ def require_same_partitions(files: Files, query: str, extent: Extent) -> None:
 
 
 def changelog_partitions(files: Files, query: str, changelog: Extent) -> int:
-    """Return over how many partitions of its changelog a query's state is spread: as many as the topic had at its first start.
+    """Return the number of changelog partitions with a query's state: the number that the topic had at the query's first start.
 
     Raises SettingsError when the checkpoint's state is in a topic that is gone.
     """
@@ -166,13 +167,13 @@ def changelog_partitions(files: Files, query: str, changelog: Extent) -> int:
 
 
 def _afterwards(names: list[str]) -> str:
-    """Return what to run for the days that were overtaken: derived rows are made of stored ticks, ticks of nothing."""
+    """Return the commands to run for the affected days: derived rows can be recomputed from stored ticks, ticks cannot."""
     text = ""
     if any(name != _STORED_TICKS for name in names):
         text += ", then python -m orderflow reprocess --date YYYY-MM-DD for the days concerned"
     if _STORED_TICKS in names:
         text += (
-            "; no command brings the ticks back: python -m orderflow lake verify --date YYYY-MM-DD says what a day lacks, and "
+            "; no command restores the ticks: python -m orderflow lake verify --date YYYY-MM-DD reports what is missing, and "
             "python -m orderflow backfill --from YYYY-MM-DD fetches its candles from Upstox"
         )
     return text
@@ -213,7 +214,7 @@ def _last_day(files: Files, query: str) -> str:
 
 def _start_afresh(files: Files, query: str, why: str) -> None:
     files.move(query, f"{_SET_ASIDE}/{query}")
-    cure = ". Minutes that were open then are put right by python -m orderflow reprocess --date YYYY-MM-DD"
+    cure = ". Minutes that were open then are corrected by python -m orderflow reprocess --date YYYY-MM-DD"
     log.warning(
         "query %s starts afresh from the first message that Kafka holds: %s. "
         "Its checkpoint is kept in /trading/checkpoints/%s/%s%s",
@@ -229,7 +230,7 @@ def _overtaken(extent: Extent, at: Mapping[int, int], gone: Mapping[int, int]) -
     number = min(gone)
     return (
         f"Kafka no longer has {sum(gone.values())} messages of {extent.topic} that were not read yet (partition {number}: read "
-        f"up to offset {at[number]}, kept from {extent.starts[number]}): its retention has overtaken the checkpoint"
+        f"up to offset {at[number]}, kept from {extent.starts[number]}): retention has deleted them"
     )
 
 
@@ -244,7 +245,7 @@ def _cut_short(query: str, extent: Extent, at: Mapping[int, int], number: int) -
 
 
 def _first(query: str, extent: Extent, at: Mapping[int, int]) -> str:
-    """Return what to do, or to know, before a topic is deleted: messages that storage has not read are lost with it."""
+    """Return what to do or know before deleting a topic: messages that storage has not read are lost with it."""
     if extent.topic != topics.TICKS:
         return ""
     if query == _STORED_TICKS:

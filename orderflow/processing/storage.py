@@ -1,6 +1,6 @@
 """The storage queries: each micro-batch is parsed, checked and packed in Arrow by Spark's Python workers, in one pass.
 
-What is not certainly valid there is judged by `schemas`; what is invalid goes to the rejects topic. The writer that is handed in
+Messages that are not certainly valid there are checked by `schemas`; invalid ones go to the rejects topic. The injected writer
 stores each row exactly once.
 """
 
@@ -36,9 +36,9 @@ BatchWriter = Callable[[Sequence[Any], int], None]
 
 MESSAGE: Final = ("key", "value", "topic", "partition", "offset", "timestamp")
 MESSAGE_SCHEMA: Final = "key BINARY, value BINARY, topic STRING, `partition` INT, offset BIGINT, timestamp TIMESTAMP"
-# A worker holds a whole batch: 60,000 ticks take about 60 MB as messages, and as much parsed.
+# A worker holds a whole batch in memory: 60,000 ticks take about 60 MB as messages, and as much after parsing.
 _BATCH_ROWS: Final = 60_000
-# How soon a full batch follows another. Sooner than a table's own trigger, or storage could never catch up.
+# Delay between two full batches. It must be shorter than a table's own trigger, or storage could never catch up.
 _LOOK_SECONDS: Final = 2.0
 _PACKS, _DOUBTFUL = "packs", "doubtful"
 _HEARTBEAT: Final = "heartbeat"
@@ -67,7 +67,7 @@ class LakeTable(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Rules:
-    """What a valid record of a table is: by `reason` (`schemas`), and what is certainly one by `sound` (`arrow_sound`)."""
+    """The checks of a table's records: `reason` (`schemas`) defines validity, `sound` (`arrow_sound`) finds certain cases."""
 
     sound: Sound
     reason: Column
@@ -97,9 +97,9 @@ def storage_query(
 ) -> StreamingQuery:
     """Hand each micro-batch of a table's topic to a writer, as packed by `packing` in up to `cores` tasks, with its id.
 
-    The writer is made at each start, of the identity of the topic's present life; `extent` tells what Kafka holds of it.
-    Heartbeats are left out. Messages that are not valid records by types or rules go to the rejects topic: one copy
-    each, whoever else skipped them, and a second one when a batch is tried again. They are counted by reason.
+    The writer is created at each start, with the identity of the present topic; `extent` returns the offsets that Kafka
+    holds. Heartbeats are left out. Messages that are not valid records, by types or rules, go to the rejects topic: one
+    copy each, and a second one when a batch is tried again. They are counted by reason.
     """
     present = extent()
     require_reachable_offsets(CheckpointFiles(spark, checkpoints(settings)), {table.name: present})
@@ -136,7 +136,7 @@ class StorageBatches:
         self._identity = topic_identity
 
     def __call__(self, batch: DataFrame, batch_id: int) -> None:
-        """Store a batch with the columns MESSAGE and send what is invalid to the rejects topic."""
+        """Store a batch with the columns MESSAGE and send invalid messages to the rejects topic."""
         work = partial(packed, fields=self._table.fields, sound=self._rules.sound, packing=self._packing)
         results = batch.coalesce(self._cores).mapInArrow(work, "kind STRING, content BINARY").collect()
         packs = [pack for row in results if row.kind == _PACKS for pack in pickle.loads(row.content)]
@@ -155,7 +155,7 @@ class StorageBatches:
             judged.unpersist()
 
     def _reject(self, invalid: DataFrame) -> None:
-        """Send invalid messages to the rejects topic, count them by reason, and say so in one line."""
+        """Send invalid messages to the rejects topic, count them by reason, and log one line."""
         grouped = invalid.groupBy("reason").agg(F.count("*").alias("number")).collect()
         counts = {str(row["reason"]): int(row["number"]) for row in grouped}
         if not counts:
@@ -180,7 +180,7 @@ def packed(
 ) -> Iterator[pa.RecordBatch]:
     """Parse, check and pack the messages of one Spark task; runs in a Python worker.
 
-    Yields one row with all packs, pickled, and one with the messages that remain to be judged, as an Arrow stream.
+    Yields one row with all packs, pickled, and one with the messages that remain to be checked, as an Arrow stream.
     """
     pa.set_cpu_count(1)
     parsed = [parse(pa.Table.from_batches([batch]), fields, sound) for batch in batches if batch.num_rows]

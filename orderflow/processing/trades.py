@@ -1,4 +1,4 @@
-"""Ticks to trades: stateless, so that Spark's real-time mode can carry them in milliseconds."""
+"""Turns ticks into trades: stateless, so that Spark's real-time mode can run it within milliseconds."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONTINUOUS = "continuous"
 
 
 def is_trade() -> Column:
-    """Say whether a tick carries volume of continuous trading."""
+    """Return whether a tick carries volume of continuous trading."""
     return (F.col("traded_volume") > 0) & (F.col("session_phase") == CONTINUOUS)
 
 

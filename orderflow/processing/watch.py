@@ -33,31 +33,31 @@ _GIVE_UP_SECONDS: Final = 300.0
 _SETTLED_SECONDS: Final = 60.0
 # A real-time query reports once for each batch, which lasts its trigger's interval.
 _REAL_TIME_BATCHES: Final = 2
-# What has been silent so many times its limit is hung, and the process ends.
+# A query that has been silent for this many times its limit counts as hung, and the process ends.
 _HUNG_LIMITS: Final = 3
 # A real-time query that reads no row in this many consecutive batches, while others do, has stopped reading. One batch
-# proves little: rows that the others read at its edge may belong to the batch before.
+# is not # enough evidence: rows that the others read near its start may belong to the previous batch.
 _EMPTY_BATCHES: Final = 2
 # A call to Spark may take this long; after that the process counts as hung.
 _CALL_SECONDS: Final = 300.0
-# How long a batch that is under way at SIGTERM may take to its end; cut off, it would be done again at the next start.
+# How long a batch that is running at SIGTERM may take to finish; otherwise it would be repeated at the next start.
 _LAST_BATCH_SECONDS: Final = 8.0
 _OVERTOOK: Final = (
-    "Kafka no longer has what the checkpoint points to; the next start says how much, and what to run: see "
+    "Kafka no longer has the messages at the checkpoint's offset; the next start says how many are lost, and what to run: see "
     "docs/TROUBLESHOOTING.md, 'Kafka deleted unread messages'"
 )
 _HINTS: Final = (
     ("OffsetOutOfRange", _OVERTOOK),
     ("KAFKA_DATA_LOSS", _OVERTOOK),
     ("Some data may have been lost", _OVERTOOK),
-    ("SafeMode", "HDFS is in safe mode; it leaves it once the DataNodes have reported: hdfs dfsadmin -safemode get"),
+    ("SafeMode", "HDFS is in safe mode, which it leaves once the DataNodes have reported: hdfs dfsadmin -safemode get"),
     ("could only be written to 0", "no DataNode takes blocks: see hdfs dfsadmin -report for free space and live nodes"),
     ("NameSpace quota", "an HDFS quota is full: hdfs dfs -count -q /trading"),
     ("DiskSpace quota", "an HDFS quota is full: hdfs dfs -count -q /trading"),
     ("Connection refused", "a service is unreachable; the query restarts when it is back"),
 )
-# What passes when a server is back or an operator has made room. The query starts again from its checkpoint, in this process:
-# a new Spark application would take half a minute more.
+# Failures that end when a server is back or an operator has freed space. The query starts again from its checkpoint, in
+# this # process: a new Spark application would take half a minute longer.
 _PASSING: Final = (
     "Connection refused",
     "Connection reset",
@@ -74,13 +74,13 @@ _PASSING: Final = (
     "CANNOT_WRITE_STATE_STORE.CANNOT_COMMIT",
     "All datanodes",
     "BlockMissingException",
-    # A storage looked for repeats in files that a compaction has just replaced.
+    # A storage looked for duplicates in files that a compaction has just replaced.
     "FAILED_READ_FILE.FILE_NOT_EXIST",
     "Timed out waiting for a node assignment",
     "org.apache.kafka.common.errors.TimeoutException",
     "cannot look up topic",
     "stopped answering",
-    # Spark waits ten seconds for a Python worker; on a machine that starts everything at once that may not do.
+    # Spark waits ten seconds for a Python worker; on a machine that starts everything at once, that may be too short.
     "Python worker failed to connect back",
 )
 
@@ -95,7 +95,7 @@ Start = Callable[[], StreamingQuery]
 
 @dataclass(slots=True)
 class _Failure:
-    """A query that has ended: since when (monotonic seconds), how often it was started again, and when it is next."""
+    """A query that has ended: since when (monotonic seconds), how often it was restarted, and when it will be next."""
 
     since: float
     tries: int
@@ -103,9 +103,9 @@ class _Failure:
 
 
 class QueryWatch:
-    """Runs queries until SIGTERM; each is started by its function of `starts`, and again after a failure that passes.
+    """Runs queries until SIGTERM. Each is started by its function in `starts`, and again after a temporary failure.
 
-    Its name in `starts` is the query's. A start creates what the query holds again, so nothing of a failed batch is left.
+    Keys of `starts` are the queries' names. Each start creates the query's objects anew, so nothing of a failed batch is left.
     `real_time` names the queries in real-time mode, with their trigger's interval in seconds.
     """
 
@@ -136,7 +136,7 @@ class QueryWatch:
         empty = [name for name, batches in self._empty_batches.items() if batches >= _EMPTY_BATCHES]
         ended = [name for name, active in self._active.items() if not active]
         if ended:
-            return Health(False, f"ended, and started again until it works: {', '.join(ended)}", detail)
+            return Health(False, f"ended, and being restarted: {', '.join(ended)}", detail)
         if silent:
             longest = max(map(self._silent_seconds, silent))
             return Health(False, f"no progress for {longest:.0f} s: {', '.join(silent)}", detail)
@@ -147,11 +147,12 @@ class QueryWatch:
     def wait(self, upkeep: Callable[[], None] | None = None, look: Callable[[], None] | None = None) -> int:
         """Block until SIGTERM or SIGINT, then stop the queries and return 0.
 
-        `upkeep` is called every five minutes and `look`, which must be cheap, every ten seconds, each on a thread of its own. A
-        failure is logged, and it is called again; the end does not wait for it, so it must bear being cut off.
-        A query that ends because a server is unreachable or HDFS is full restarts, first after a second, then less often.
-        Raises OrderflowError with the cause and what to do when one ends otherwise, does not work again within five minutes,
-        hangs or reads nothing, or when Spark's JVM is gone. When Spark itself does not answer, a watchdog ends the process.
+        `upkeep` is called every five minutes and `look`, which must be cheap, every ten seconds, each on a thread of
+        its own. A failure is logged, and the function is called again. The process does not wait for it at its end, so
+        the function must tolerate being killed. A query that ends because a server is unreachable or HDFS is full is
+        restarted, first after a second, then less often. Raises OrderflowError with the cause and what to do if a query
+        ends for another reason, does not work again within five minutes, hangs or reads nothing, or if Spark's JVM has
+        ended. If Spark itself does not answer, a watchdog ends the process.
         """
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, lambda *_: self._stop.set())
@@ -167,7 +168,7 @@ class QueryWatch:
                     "Spark's JVM is gone: killed, or out of memory; this process ends and is restarted"
                 ) from error
         log.info("stopping: %s", ", ".join(self._active))
-        # The process manager also ends the JVM, and may do so before this process.
+        # The process manager also ends the JVM, possibly before this process.
         with contextlib.suppress(Py4JError, ConnectionError):
             self._finish_batches()
             for query in self._queries.values():
@@ -210,7 +211,7 @@ class QueryWatch:
         return _SILENT_SECONDS + _REAL_TIME_BATCHES * self._real_time.get(name, 0.0)
 
     def _keep_up(self, name: str, task: Callable[[], None], seconds: float) -> None:
-        # A pool of its own, with FAIR scheduling: a batch need not wait for all tasks of a job that began before it.
+        # A separate pool, with FAIR scheduling: a batch need not wait for all tasks of a job that began before it.
         self._spark.sparkContext.setLocalProperty("spark.scheduler.pool", name)
         failed = False
         while not self._stop.wait(seconds):
@@ -247,7 +248,7 @@ class QueryWatch:
         _AGE.labels(name).set(now - self._seen[name][1])
 
     def _count_rows(self, name: str, rows: int, *, new: bool) -> None:
-        """Take note of a report: in whose real-time batches others read rows and they themselves none."""
+        """Evaluate a progress report: find real-time queries whose batches read no rows while other queries read some."""
         if name not in self._real_time:
             for other in self._real_time:
                 self._read_elsewhere[other] = self._read_elsewhere.get(other, 0) + rows

@@ -33,7 +33,7 @@ class Instrument:
 
     @property
     def is_index(self) -> bool:
-        """Tell whether this is an index, which has no book and no volume."""
+        """Return whether this is an index, which has no book and no volume."""
         return self.segment.endswith("_INDEX")
 
     def master_row(self) -> dict[str, object]:

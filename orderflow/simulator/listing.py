@@ -28,7 +28,7 @@ class Listing(Protocol):
     end_ms: int
 
     def is_trading(self, at_ms: int) -> bool:
-        """Tell whether updates come at the full rate."""
+        """Return whether updates come at the full rate."""
 
     def new_day(self, midnight_ms: int) -> None:
         """Begin another trading date of a market that does not close."""
@@ -124,7 +124,7 @@ class StockListing:
         self._full.ltpc.cp = round(market.previous_close * market.tick, 2)
 
     def is_trading(self, at_ms: int) -> bool:
-        """Tell whether continuous trading is under way."""
+        """Return whether continuous trading is under way."""
         return self.hours.open_ms <= at_ms < self.hours.close_ms + 3000
 
     def new_day(self, midnight_ms: int) -> None:
@@ -284,7 +284,7 @@ class IndexListing:
         self.update(plan.start_ms, 0)
 
     def is_trading(self, at_ms: int) -> bool:
-        """Tell whether the cash market trades."""
+        """Return whether the cash market trades."""
         return self.hours.open_ms <= at_ms < self.hours.close_ms + 3000
 
     def new_day(self, midnight_ms: int) -> None:

@@ -96,7 +96,7 @@ class LoginDesk:
         }
 
     def accepts(self, token: str) -> bool:
-        """Tell whether a token was given out here and has not ended."""
+        """Return whether a token was issued here and has not expired."""
         return self._tokens.get(token, 0) > self._wall_ms()
 
 

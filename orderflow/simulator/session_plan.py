@@ -88,7 +88,7 @@ def reopening(at_ms: int, segments: Iterable[str]) -> list[Announcement]:
 
 
 def is_before_real_open(at_ms: int) -> bool:
-    """Say whether the streamer doubts a NORMAL_OPEN that it hears first at `at_ms`: the last hour before a pre-open, or in it."""
+    """Return whether the streamer doubts a first NORMAL_OPEN at `at_ms`: in a pre-open or in the hour before it."""
     of_day = at_ms - midnight_ms(at_ms)
     return dt.datetime.fromtimestamp(at_ms / 1000, IST).weekday() < 5 and 480 * MINUTE_MS <= of_day < 555 * MINUTE_MS
 

@@ -1,4 +1,4 @@
-"""When to try again: exponential, with jitter and a cap, and slower where the server asked for it."""
+"""Exponential back-off with jitter and a cap; a server that asks for a longer delay gets it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from typing import Final
 
 CAP_SECONDS: Final = 30.0
 STEADY_SECONDS: Final = 30.0
-"""A connection that gave messages for this long ends the growth; one that dies sooner does not, however often it opens."""
+"""After a connection has delivered messages for this long, the delays start over; a shorter one does not reset them."""
 
 
 @dataclass(slots=True)
@@ -27,5 +27,5 @@ class Backoff:
         return max(least_seconds, whole * (1.0 - 0.5 * self.random()))
 
     def steady(self) -> None:
-        """Note that a connection proved steady: the next failure starts from the beginning."""
+        """Reset the delays after a stable connection: the next failure starts from the shortest one."""
         self.failures = 0

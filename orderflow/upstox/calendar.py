@@ -15,7 +15,7 @@ from orderflow.market.calendar import EquityCalendar, SessionCalendar, UpstoxCal
 from orderflow.market.times import IST, MINUTE_MS, ist_date
 
 DAYS_AHEAD: Final = 7
-"""Timings are asked for today and so many days more: a special session is announced days before."""
+"""Timings are fetched for today and this many further days, because special sessions are announced days before."""
 
 _TIMEOUT_SECONDS: Final = 3
 _DAY_MINUTES: Final = 24 * 60
@@ -74,8 +74,8 @@ def load_calendar(
 ) -> tuple[SessionCalendar, str]:
     """Return the calendar from every source, and a warning, empty when all is well.
 
-    Upstox is asked once a day; what it said is kept in `spool_dir` and used when it cannot be asked. Without
-    `rest_url` it is not asked at all. Dates before `since`, and those more than a year ago, may be unknown.
+    Upstox is asked at most once a day; its answers are stored in `spool_dir` and used while it cannot be reached.
+    Without `rest_url` it is not asked. Dates before `since`, and those more than a year ago, may be unknown.
     """
     upstox, warning = UpstoxCalendar(), ""
     if rest_url is not None:
@@ -86,9 +86,9 @@ def load_calendar(
 
 
 def upstox_calendar(connect: Any, cache: Path, today: date) -> tuple[UpstoxCalendar, str]:
-    """Return what Upstox says, asked for `today` (IST) unless `cache` holds today's answers, and a warning.
+    """Return the calendar from Upstox's answers, fetched unless `cache` holds those of `today` (IST), and a warning.
 
-    `connect` returns the `Calls`; it is not called without need. Earlier answers are kept: they cover earlier years.
+    `connect` returns the `Calls`; it is called only when needed. Earlier answers are kept, because they cover earlier years.
     """
     kept = _cached(cache)
     if kept.get("asked") == today.isoformat():
@@ -110,8 +110,8 @@ def upstox_calendar(connect: Any, cache: Path, today: date) -> tuple[UpstoxCalen
         }
         calendar = parsed(answers)
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        using = f"using what it said on {kept['asked']}" if kept.get("asked") else "using exchange_calendars and the file"
-        return parsed(kept), f"Upstox's calendar cannot be had ({type(error).__name__}: {error}): {using}"
+        using = f"using its answer of {kept['asked']}" if kept.get("asked") else "using exchange_calendars and the file"
+        return parsed(kept), f"Upstox's calendar cannot be fetched ({type(error).__name__}: {error}): {using}"
     with contextlib.suppress(OSError):
         _keep(cache, answers)
     return calendar, ""
@@ -120,8 +120,8 @@ def upstox_calendar(connect: Any, cache: Path, today: date) -> tuple[UpstoxCalen
 def parsed(answers: Mapping[str, Any]) -> UpstoxCalendar:
     """Return the calendar for `holidays` by date, `timings` by date and `years`, each as Upstox answers.
 
-    An exchange that a list of timings leaves out says nothing: it may be closed, or unknown to the call. Raises
-    KeyError, TypeError or ValueError when an answer is not what Upstox's documentation says.
+    If a list of timings lacks an exchange, nothing follows: the exchange may be closed, or the call may not cover it.
+    Raises KeyError, TypeError or ValueError when an answer is not what Upstox's documentation says.
     """
     hours: dict[tuple[str, str], tuple[tuple[int, int], ...]] = {}
     why: dict[str, str] = {}
@@ -135,9 +135,9 @@ def parsed(answers: Mapping[str, Any]) -> UpstoxCalendar:
 
 
 def equity_calendar(since: date | None = None) -> EquityCalendar:
-    """Return what exchange_calendars knows of the Bombay exchange, whose holidays are NSE's, from `since` on.
+    """Return exchange_calendars' sessions of the Bombay exchange, whose holidays equal NSE's, from `since` on.
 
-    The package works out every session from the start on, which takes 3 s for its 20 years and 0.4 s for one.
+    The package computes every session from the start date on, which takes 3 s for its 20 years and 0.4 s for one.
     """
     import exchange_calendars
 

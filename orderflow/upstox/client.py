@@ -1,7 +1,7 @@
 """One supervised connection through the real SDK: own URL, verified TLS, daemon thread, ping and time-outs, no reconnect.
 
-The SDK's own reconnect is off, since it gives up after seconds and reconnects hundreds of times a second against a server
-that accepts and closes; `supervisor` decides instead. The socket thread only hands messages over.
+The SDK's own reconnect is off, because it gives up after seconds, and reconnects hundreds of times a second to a server
+that accepts and closes; `supervisor` decides instead. The socket thread only passes messages on.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ _LOOPBACK: Final = ("127.0.0.1", "localhost", "::1")
 
 
 class Listener(Protocol):
-    """Takes what happens on a connection; called on the socket thread, so it must not block."""
+    """Receives the events of a connection. It is called on the socket thread, so it must not block."""
 
     def opened(self) -> None:
         """Note that the handshake succeeded."""
@@ -47,7 +47,7 @@ class Listener(Protocol):
         ...
 
     def closed(self, code: int | None, reason: str | None, error: BaseException | None) -> None:
-        """Note that the connection ended or never came to be; called once."""
+        """Handle the end of the connection, or the failure to open it; called once."""
         ...
 
 
@@ -69,7 +69,7 @@ class UpstoxConnection:
         self._streamer = _Streamer(_Credentials(configuration), modes, url, ca_file, listener, now_ms)
 
     def connect(self) -> None:
-        """Begin to connect; the listener hears the outcome."""
+        """Begin to connect; the result goes to the listener."""
         self._streamer.connect()
 
     def subscribe(self, modes: Mapping[str, str]) -> None:
@@ -95,7 +95,7 @@ class UpstoxConnection:
 
 
 class _Credentials:
-    """Stands for the SDK's ApiClient, of which the feeder needs the configuration only: each of those opens a thread pool."""
+    """Replaces the SDK's ApiClient, which opens a thread pool; the feeder needs only its configuration."""
 
     def __init__(self, configuration: Any) -> None:
         self.configuration = configuration
@@ -191,7 +191,7 @@ class _Feeder(MarketDataFeederV3):  # type: ignore[misc]
         self._thread.start()
 
     def note_socket(self) -> None:
-        """Remember the open socket: websocket-client forgets it when the server closes, and wakes nobody when we do."""
+        """Keep the open socket: websocket-client drops it when the server closes, and a close on our side wakes no thread."""
         if self.ws is not None and self.ws.sock is not None:
             self._socket = self.ws.sock.sock
 
@@ -240,13 +240,13 @@ def checked_url(url: str) -> str:
     if parts.scheme == "ws" and parts.hostname in _LOOPBACK:
         return url
     raise SettingsError(
-        f"UPSTOX_FEED_URL={url!r} is neither wss:// nor ws:// on loopback; without TLS the token could be read on its way. "
+        f"UPSTOX_FEED_URL={url!r} is neither wss:// nor ws:// on loopback; without TLS the token could be intercepted. "
         "For example UPSTOX_FEED_URL=wss://api.upstox.com/v3/feed/market-data-feed"
     )
 
 
 class InsecureRedirectError(websocket.WebSocketException):  # type: ignore[misc]
-    """The handshake was redirected to where the token could be read on its way."""
+    """The handshake was redirected to an address without TLS, where the token could be intercepted."""
 
 
 _follow: Final = websocket._core.connect
@@ -261,7 +261,7 @@ def _connect(url: str, *arguments: Any) -> Any:
     return _follow(url, *arguments)
 
 
-# websocket-client follows redirects by itself and sends the token along; this is the only place where that can be stopped.
+# websocket-client follows redirects by itself and sends the token with them; only here can an unsafe one be stopped.
 websocket._core.connect = _connect
 
 

@@ -1,4 +1,4 @@
-"""Clocks that survive a machine whose wall clock is wrong or steps, and how far such a clock is behind the feed."""
+"""Clocks that tolerate a wall clock that is wrong or is stepped, and a measure of how far it is behind the feed."""
 
 from __future__ import annotations
 
@@ -7,13 +7,13 @@ from collections.abc import Callable
 from typing import Final
 
 MOST_BEHIND_MS: Final = 270_000
-"""A clock further behind the feed is not made up for: Kafka and Spark refuse what is five minutes above their own."""
+"""A clock further behind the feed is not corrected: Kafka and Spark refuse times five minutes ahead of their own clocks."""
 
 _TOLERATED_MS: Final = 10_000
 
 
 def _elapsed_ns() -> int:
-    """Return nanoseconds that count on while the machine is suspended, where the system has such a clock."""
+    """Return nanoseconds of a clock that also runs while the machine is suspended, if the system has one."""
     boot_time: int | None = getattr(time, "CLOCK_BOOTTIME", None)
     return time.monotonic_ns() if boot_time is None else time.clock_gettime_ns(boot_time)
 
@@ -21,7 +21,8 @@ def _elapsed_ns() -> int:
 class SteadyClock:
     """Epoch milliseconds that never go back: the wall clock's, unless it steps back. Safe from any thread.
 
-    A step forward is followed, since that is how a wrong clock is set; after a step back time continues as before.
+    A step forward is followed, because that is how a slow clock is corrected; after a step back, time continues
+    monotonically.
     """
 
     def __init__(self, wall_ns: Callable[[], int] = time.time_ns, elapsed_ns: Callable[[], int] = _elapsed_ns) -> None:
@@ -40,10 +41,10 @@ SYSTEM: Final = SteadyClock()
 
 
 class FeedClock:
-    """Makes up for a machine's clock that is behind the feed's by up to four and a half minutes.
+    """Corrects for a machine's clock that is behind the feed's by up to four and a half minutes.
 
-    The feed's time is believed when a market status states it (which dates no tick), or when two messages in a row agree: one
-    wrong time would end every candle. `behind_ms` is how far the machine's clock is behind, as far as that was noticed.
+    The feed's time is trusted when a market status states it (a status dates no tick), or when two messages in a row agree: a
+    single wrong time would end every candle. `behind_ms` is the lag of the machine's clock, as far as it is known.
     """
 
     def __init__(self) -> None:
@@ -57,11 +58,11 @@ class FeedClock:
         return self._offset_ms
 
     def corrected(self, at_ms: int) -> int:
-        """Return a time of the machine's clock by the feed's."""
+        """Convert a time of the machine's clock to the feed's clock."""
         return at_ms + self._offset_ms
 
     def believes(self, feed_time_ms: int, received_ms: int, *, is_status: bool) -> bool:
-        """Take a feed time that is too far ahead; return whether the machine's clock is now taken to be behind by as much."""
+        """Record a feed time that is too far ahead; return whether the machine's clock now counts as behind by that much."""
         ahead_ms = self.behind_ms = feed_time_ms - received_ms
         agrees = self._candidate_ms is not None and abs(self._candidate_ms - ahead_ms) <= _TOLERATED_MS
         self._candidate_ms = ahead_ms
@@ -71,7 +72,7 @@ class FeedClock:
         return True
 
     def accept(self, feed_time_ms: int, received_ms: int) -> None:
-        """Take a feed time that was believed: the correction ends when the machine's clock has been set."""
+        """Record a trusted feed time: the correction ends once the machine's clock has been set."""
         self._candidate_ms = None
         if not self.behind_ms:
             return

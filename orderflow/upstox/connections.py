@@ -1,8 +1,8 @@
-"""One watch list over the connections that an account may hold: each has its own supervisor, inbox and engine.
+"""Spreads one watch list over several connections, each with its own supervisor, inbox and engine.
 
-Every instrument is on exactly one connection. Those of a connection that Upstox refuses move to open ones, where their limits
-allow. The engines share the publisher, the session book and the states, since all of them run on the worker's thread; each
-publishes under a streamer name of its own, for its heartbeats tell its own clock.
+Every instrument is on exactly one connection. If Upstox refuses a connection, its instruments move to open ones, as far as
+their limits allow. The engines share the publisher, the session book and the states, because all of them run on the worker's
+thread. Each publishes under a streamer name of its own, because its heartbeats carry its own clock.
 """
 
 from __future__ import annotations
@@ -94,7 +94,7 @@ class FeedConnections:
             supervisor.watch(part)
 
     def run(self) -> None:
-        """Keep connected until `stop`. What `housekeeping` raises, or what ends a connection's thread, ends all."""
+        """Keep connected until `stop`. An exception in `housekeeping` or in a connection's thread ends all connections."""
         first, *others = self._supervisors
         threads = [threading.Thread(target=self._run_other, args=(each,), name="supervisor", daemon=True) for each in others]
         for thread in threads:
@@ -119,10 +119,10 @@ class FeedConnections:
         self._housekeeping()
 
     def _move_refused(self) -> None:
-        """Have open connections carry the instruments of those that the server refuses, as far as the limits allow.
+        """Move the instruments of refused connections to open ones, as far as the limits allow.
 
-        One that is refused with what it took over gives it back, and no more move until the list changes: the server's limit
-        is then another one than is documented.
+        If a connection is refused after it took over instruments, it returns them, and none moves again until the list
+        changes: the server's limit then differs from the documented one.
         """
         statuses = [each.status for each in self._supervisors]
         refused = [number for number, status in enumerate(statuses) if status.refused and self._parts[number]]
@@ -187,12 +187,12 @@ def _given_back(parts: Sequence[Mapping[str, str]], origins: Mapping[str, int]) 
 
 
 def _is_served(status: FeedStatus) -> bool:
-    """Say whether a connection is open and has brought something: one that is closed at once may be one too many."""
+    """Return whether a connection is open and has delivered a message; one that is closed at once may be one too many."""
     return status.state == "connected" and status.last_message_at is not None and not status.refused
 
 
 def _hand_over(engine: FeedEngine, *, gone: Iterable[str], came: Iterable[str], part: Mapping[str, str]) -> None:
-    """Have the engine of a connection follow a move of instruments, on the worker's thread."""
+    """Update the engine of a connection after a move of instruments, on the worker's thread."""
     engine.disown(gone)
     engine.own(came, "the instrument moved to another connection")
     engine.subscribed(part)

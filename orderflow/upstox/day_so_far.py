@@ -1,4 +1,4 @@
-"""Fetches today's minutes from the exchange where updates begin in mid-session: see `orderflow.market.day_so_far`."""
+"""Fetches the exchange's earlier minutes of today when updates begin in mid-session: see `orderflow.market.day_so_far`."""
 
 from __future__ import annotations
 
@@ -33,8 +33,9 @@ _TOO_MANY: Final = 429
 class DaySoFar:
     """Hands over the minutes of each instrument, oldest first, from a thread of its own.
 
-    It begins once the feed's clock is known (`feed_ms`), and ten seconds into a minute, so that the minute before is complete.
-    Where the last one is missing all the same, it asks a second time. An instrument that Upstox refuses is logged with the cause.
+    It begins once the feed's clock is known (`feed_ms`), and ten seconds into a minute, so that the minute before is
+    complete. If the last minute is missing nevertheless, it asks a second time. If Upstox refuses an instrument, the
+    cause is logged.
     """
 
     def __init__(
@@ -64,7 +65,7 @@ class DaySoFar:
                 if short and not self._stop.wait(_AGAIN_SECONDS):
                     self._pass(api, short, first_ms)
         except SettingsError as error:
-            log.warning("the day so far is not fetched: %s", error)
+            log.warning("today's earlier minutes are not fetched: %s", error)
 
     def _pass(self, api: upstox_client.HistoryV3Api, keys: list[str], before_ms: int) -> list[str]:
         """Fetch each instrument's minutes that ended by `before_ms`; return those whose last one is still missing."""
@@ -78,20 +79,21 @@ class DaySoFar:
             except ApiException as error:
                 if error.status == _TOO_MANY:
                     log.warning(
-                        "the day so far of %d instruments is not fetched: Upstox allows no more calls", len(keys) - number
+                        "today's earlier minutes of %d instruments are not fetched: Upstox allows no more calls",
+                        len(keys) - number,
                     )
                     return []
-                log.warning("the day so far of %s is not fetched: HTTP %s", key, error.status)
+                log.warning("today's earlier minutes of %s are not fetched: HTTP %s", key, error.status)
                 continue
             except (urllib3.exceptions.HTTPError, OSError, DecodeError) as error:
-                log.warning("the day so far of %s is not fetched: %s", key, error)
+                log.warning("today's earlier minutes of %s are not fetched: %s", key, error)
                 continue
             if bars:
                 self._hand_over(key, bars)
                 fetched += len(bars)
             if not bars or bars[-1].end_ms < before_ms:
                 short.append(key)
-        log.info("the day so far: %d minutes of %d instruments", fetched, len(keys))
+        log.info("fetched today's earlier minutes: %d minutes of %d instruments", fetched, len(keys))
         return short
 
 

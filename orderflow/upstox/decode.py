@@ -1,9 +1,9 @@
 """Decode the V3 feed's protobuf into `FeedUpdate`s: pure, straight from the message object, one bad field at a time.
 
-What is absent on the wire reads as zero (proto3), so a zero price, time or quantity is taken as absent, and a level of the
-book at which nobody waits is none. A value that cannot be true (negative where the exchange knows no such price, NaN, absurdly
-large, more than a minute in the future) is left out and reported as a rejection; the rest of its update, and every other
-instrument of the message, is kept.
+A field that is absent on the wire reads as zero (proto3), so a zero price, time or quantity counts as absent, and so
+does a level of the book with quantity 0. An impossible value (negative where the exchange has no such price, NaN,
+absurdly large, more than a minute in the future) is left out and reported as a rejection. The rest of its update, and
+every other instrument of the message, is kept.
 """
 
 from __future__ import annotations
@@ -24,8 +24,8 @@ from orderflow.market.times import DAY_MS, IST_OFFSET_MS, MINUTE_MS
 MARKET_INFO: Final = "market_info"
 EMPTY: Final = "empty"
 FUTURE_MS: Final = 60_000
-"""A time this far above the receive time cannot be true; let through, it would end every candle. Spark's limit is the same
-(`orderflow.processing.schemas.tick_reason`), so that nothing is published that it would refuse."""
+"""A time this far above the receive time is impossible; if it were accepted, it would end every candle. Spark's limit
+is the same (`orderflow.processing.schemas.tick_reason`), so that nothing is published that it would refuse."""
 
 _MOST_PRICE: Final = 1e9
 _MOST_QUANTITY: Final = 10**15
@@ -35,7 +35,7 @@ _STATUS_NAMES: Final = {value.number: value.name for value in pb.MarketStatus.DE
 
 
 class AheadOfClockError(DecodeError):
-    """A message is from a time more than a minute ahead of the machine's clock; `is_status` says that it dates no tick."""
+    """A message is dated more than a minute ahead of the machine's clock; `is_status`: it is a status, which dates no tick."""
 
     REASON: Final = "future_feed_time"
 
@@ -47,7 +47,7 @@ class AheadOfClockError(DecodeError):
 
 
 class Rejection(NamedTuple):
-    """Something in a message that cannot be true: a short reason, whose it is, and the value in words."""
+    """An impossible value in a message: a short reason, the instrument, and the value in words."""
 
     reason: str
     instrument_key: str | None
@@ -99,7 +99,7 @@ def decode(payload: bytes | str, received_time_ms: int) -> Decoded:
         return Decoded(kind, feed_time_ms, (), status, closing, tuple(rejections), pre_open)
     kind = SNAPSHOT if message.type == _SNAPSHOT_TYPE else UPDATE
     updates: list[FeedUpdate] = []
-    for key in sorted(feeds):  # protobuf gives a map in another order in every process
+    for key in sorted(feeds):  # protobuf iterates a map in a different order in every process
         update = _FeedReader(key, kind, feed_time_ms, received_time_ms, rejections).update(feeds[key])
         if update is not None:
             updates.append(update)
@@ -107,7 +107,7 @@ def decode(payload: bytes | str, received_time_ms: int) -> Decoded:
 
 
 class _FeedReader:
-    """Reads one instrument's feed; what cannot be true goes to `rejections`."""
+    """Reads one instrument's feed; impossible values go to `rejections`."""
 
     __slots__ = ("feed_time_ms", "key", "kind", "latest_ms", "least_price", "received_time_ms", "rejections")
 
@@ -225,7 +225,7 @@ class _FeedReader:
     def _auction(self, market: Any) -> tuple[float | None, int | None, int | None]:
         """Return indicative price, quantity and imbalance, which the feed gives only while an auction runs.
 
-        Upstox's documentation does not say which side a positive imbalance is of: its sign is kept as it comes.
+        Upstox does not document which side a positive imbalance means: its sign is kept as received.
         """
         price, quantity, imbalance = market.iep, market.ieq, market.iiqTotal
         indicative_price = self._price(price, "iep") if price else self._indicative_price(market.ltpc)
@@ -251,7 +251,7 @@ class _FeedReader:
         return self._price(ltpc.ltp, "ltp"), ltt_ms, self._quantity(ltpc.ltq, "ltq"), self._price(ltpc.cp, "cp")
 
     def _volume_traded(self, vtt: int, ltt_ms: int | None, has_ltpc: bool) -> int | None:
-        """Return vtt; zero means that nothing traded today only where the last trade is not of today, else that it is absent."""
+        """Return vtt. Zero means no trade today if the last trade is not of today; otherwise it means that vtt is absent."""
         if vtt == 0:
             if not has_ltpc:
                 return None
@@ -291,7 +291,7 @@ class _FeedReader:
             prices = (bar.open, bar.high, bar.low, bar.close)
             volume = bar.vol if with_volume else None
             if interval == "I1":
-                # The running minute's bar may stand beside the finished one, and its values still change.
+                # A message may also hold the running minute's bar, whose values still change.
                 if bar.ts + MINUTE_MS <= self.feed_time_ms or bar.ts > self.latest_ms:
                     finished = self._minute_bar(bar.ts, prices, volume)
                     if finished is not None and (minute_bar is None or finished.start_ms > minute_bar.start_ms):

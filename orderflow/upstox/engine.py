@@ -1,8 +1,8 @@
-"""Turns what comes from the socket into published ticks, events and heartbeats; keeps the state of every instrument.
+"""Turns messages from the socket into published ticks, events and heartbeats; keeps the state of every instrument.
 
-It has no clock, thread or socket of its own: times come in with each call, and the sink is injected. What it remembers is kept
-by parts that know one thing each: missed volume (`gaps`), the heartbeat's clock (`heartbeat`), the pace of each instrument
-(`pace`), rejects (`reject_limit`), the ledger (`ledger`), and how far the machine's clock is behind (`clock`).
+It has no clock, thread or socket of its own: times are passed with each call, and the sink is injected. Its parts keep one
+thing each: missed volume (`gaps`), the heartbeat's clock (`heartbeat`), the update intervals of each instrument (`pace`),
+rejects (`reject_limit`), the ledger (`ledger`), and how far the machine's clock is behind (`clock`).
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ log = logging.getLogger(__name__)
 _NAMED_AT_MOST: Final = 20
 _CAUSES: Final = {
     "out_of_order": "vtt went backwards",
-    "doubtful": "vtt rose by too much to be true: not booked until another update confirms it",
+    "doubtful": "vtt rose by an implausible amount: not counted until another update confirms it",
 }
 
 
@@ -79,7 +79,7 @@ class EngineFigures:
 class FeedEngine:
     """The streamer's core. Call it from one thread; `states` and `book` may be restored ones.
 
-    `streamer` is the name that ticks, heartbeats and events carry, so that two streamers can be told apart.
+    `streamer` is the name in ticks, heartbeats and events, which distinguishes two streamers.
     """
 
     def __init__(
@@ -111,7 +111,7 @@ class FeedEngine:
         self._auction_status: dict[str, dict[str, str]] = {}
 
     def own(self, keys: Iterable[str], cause: str | None = None) -> None:
-        """Take over instruments; what is known of them continues after a gap, and so does a first snapshot that may be old."""
+        """Add instruments. Their next volume is marked as after a gap, also that of a first snapshot, which may be old."""
         for key in keys:
             if key not in self.keys:
                 self.keys.add(key)
@@ -133,22 +133,22 @@ class FeedEngine:
             self.paces.forget(key)
 
     def subscribed(self, modes: Mapping[str, str]) -> None:
-        """Take the mode of each key; volume that a mode without any did not show is marked as a gap after a change of it."""
+        """Set the mode of each key; volume that traded during a mode without volume is marked as a gap after the mode changes."""
         changed = [key for key in self.keys & modes.keys() if self._modes.get(key, modes[key]) != modes[key]]
-        self._gaps.miss((key for key in changed if self._modes[key] in NO_VOLUME), "the mode before carried no volume")
+        self._gaps.miss((key for key in changed if self._modes[key] in NO_VOLUME), "the previous mode carried no volume")
         if self._connected:
             self.paces.subscribed(changed, self.last_message_ms or self._opened_ms)
         self._modes = dict(modes)
 
     def restore(self, states: Iterable[InstrumentState]) -> None:
-        """Take states that were read back, unless a newer one of the instrument is known."""
+        """Take states read from the state topic, unless a newer state of the instrument is known."""
         for state in states:
             known = self.states.get(state.instrument_key)
             if known is None or (known.trading_date, known.sequence) < (state.trading_date, state.sequence):
                 self.states[state.instrument_key] = state
 
     def minutes_before(self, key: str, bars: Iterable[Bar], received_ms: int) -> None:
-        """Publish the exchange's minutes from before an instrument's first update, oldest first, at the feed's clock."""
+        """Publish the exchange's minute bars from before an instrument's first update, oldest first, with the feed's clock."""
         feed_time_ms = self.last_feed_time_ms
         if key not in self.keys or feed_time_ms is None:
             return
@@ -160,7 +160,7 @@ class FeedEngine:
             self.sink.tick(minute_tick(key, bar, session, feed_time_ms, self.clock.corrected(received_ms), self._streamer))
 
     def opened(self, at_ms: int) -> None:
-        """Note that a connection is open; heartbeats resume once its first snapshot is stored."""
+        """Handle an opened connection; heartbeats resume once its first snapshot is stored."""
         at_ms = self.clock.corrected(at_ms)
         self._connected, self._opened_ms = True, at_ms
         self._heartbeat.opened(self.keys)
@@ -170,7 +170,7 @@ class FeedEngine:
         self._outage_from_ms = None
 
     def lost(self, at_ms: int, cause: str) -> None:
-        """Note that the connection is gone: heartbeats stop, and the next trade of each instrument spans a gap."""
+        """Handle a lost connection: heartbeats stop, and the next trade of each instrument spans a gap."""
         if self._connected or self._outage_from_ms is None:
             self._event("disconnected", self.clock.corrected(at_ms), from_ms=self.last_feed_time_ms, cause=cause)
             self._outage_from_ms = self.last_feed_time_ms if self._connected else self._outage_from_ms
@@ -180,28 +180,28 @@ class FeedEngine:
         self._heartbeat.stop()
 
     def stalled(self, at_ms: int, silent_ms: int) -> None:
-        """Note that the connection is open but mute: heartbeats stop."""
+        """Handle a connection that is open but sends nothing: heartbeats stop."""
         self._heartbeat.stop()
         cause = f"no message for {silent_ms / 1000:.0f} s"
         at_ms = self.clock.corrected(at_ms)
         self._event("stalled", at_ms, from_ms=self.last_feed_time_ms, to_ms=at_ms, cause=cause)
 
     def overrun(self, cause: str) -> None:
-        """Note that messages were missed: the next volume of each instrument is marked as spanning a gap."""
+        """Handle missed messages: the next volume of each instrument is marked as spanning a gap."""
         self._gaps.miss(self.keys, cause)
 
     def refused(self, rejects: Iterable[dict[str, Any]], count: int) -> None:
-        """Publish what was refused of stored records, and count it; `rejects` may be fewer than `count`."""
+        """Publish the stored records that were rejected, and count them; `rejects` may be fewer than `count`."""
         self.figures.rejects += count
         for record in rejects:
             self.sink.reject(record)
 
     def event(self, name: str, at_ms: int, cause: str, detail: dict[str, Any] | None = None, key: str | None = None) -> None:
-        """Record something that the supervisor or the streamer decided."""
+        """Write an event of the supervisor or the streamer to the ledger."""
         self._event(name, self.clock.corrected(at_ms), cause=cause, detail=detail, instrument_key=key)
 
     def message(self, payload: bytes | str, received_ms: int) -> Decoded | None:
-        """Publish what one message says; return it decoded, or None when it could not be used."""
+        """Publish the ticks and events of one message; return it decoded, or None if it was unusable."""
         self.figures.messages += 1
         at_ms = self.clock.corrected(received_ms)
         try:
@@ -253,7 +253,7 @@ class FeedEngine:
         return True
 
     def is_in_continuous_trading(self, now_ms: int) -> bool:
-        """Say whether any owned instrument should be trading, by the feed's clock and announcements."""
+        """Return whether any owned instrument should be trading, by the feed's clock and announcements."""
         return any(self._continuous(now_ms).values())
 
     def health(self, now_ms: int) -> dict[str, InstrumentHealth]:
@@ -264,7 +264,7 @@ class FeedEngine:
         return self.paces.health(sorted(self.keys), feed_now_ms, continuous)
 
     def examine(self, now_ms: int) -> dict[str, InstrumentHealth]:
-        """Return the health of every instrument, and report those that have stalled, or send again, on a live feed."""
+        """Return the health of every instrument; on a live feed, also report those that have stalled or send updates again."""
         health = self.health(now_ms)
         stalled = {key for key, each in health.items() if each.state == "stalled"}
         if not self._connected or 2 * len(stalled) > len(health):
@@ -276,19 +276,19 @@ class FeedEngine:
                 cause = f"no update for {each.last_update_seconds} s; {each.usual_seconds} s is usual"
                 self._event("instrument_stalled", at_ms, instrument_key=key, cause=cause)
             elif each is not None and each.state == "live":
-                self._event("instrument_live", at_ms, instrument_key=key, cause="it is heard of again")
+                self._event("instrument_live", at_ms, instrument_key=key, cause="it sends updates again")
         self._stalled_keys = stalled
         return health
 
     def trouble(self, now_ms: int) -> str | None:
-        """Return why nothing of the feed can be used, in words; None while it can."""
+        """Return in words why no message of the feed can be used; None while messages are usable."""
         blocked = self.rejects.blocked(self.clock.corrected(now_ms))
         if blocked is None:
             return None
         reason, count = blocked
         if reason == AheadOfClockError.REASON:
-            return f"this machine's clock is {self.clock.behind_ms // 1000} s behind the feed: set it"
-        return f"nothing of the feed can be used: {count} messages rejected in a row, mostly {reason}"
+            return f"this machine's clock is {self.clock.behind_ms // 1000} s behind the feed: set the clock"
+        return f"no message of the feed can be used: {count} messages rejected in a row, mostly {reason}"
 
     def close(self, at_ms: int, cause: str) -> None:
         """Write the last records of the ledger before the process ends."""
@@ -297,14 +297,17 @@ class FeedEngine:
         self._event("stopped", at_ms, from_ms=self.last_feed_time_ms, cause=cause)
 
     def _decoded(self, payload: bytes | str, received_ms: int) -> Decoded:
-        """Decode a message, by the feed's clock once it is known that the machine's is behind."""
+        """Decode a message; uses the feed's clock once the machine's clock is known to be behind."""
         try:
             decoded = decode(payload, self.clock.corrected(received_ms))
         except AheadOfClockError as ahead:
             if not self.clock.believes(ahead.feed_time_ms, received_ms, is_status=ahead.is_status):
                 raise
             decoded = decode(payload, self.clock.corrected(received_ms))
-            cause = f"this machine's clock is {self.clock.offset_ms / 1000:.0f} s behind the feed, whose time is used: set it"
+            cause = (
+                f"this machine's clock is {self.clock.offset_ms / 1000:.0f} s behind the feed; "
+                "the feed's time is used instead: set the clock"
+            )
             log.warning("%s", cause)
             self._event("clock", self.clock.corrected(received_ms), to_ms=decoded.feed_time_ms, cause=cause)
         self.clock.accept(decoded.feed_time_ms, received_ms)
@@ -341,7 +344,7 @@ class FeedEngine:
                 volume=tick.traded_volume,
             )
         if self.paces.not_served and self.paces.is_served_again(key):
-            self._event("served", at_ms, instrument_key=key, cause="the feed mentions it after all")
+            self._event("served", at_ms, instrument_key=key, cause="the feed sends it after all")
         if result.events:
             self._tell(result, update, session, cause, at_ms)
         elif self._baselines.falls:
@@ -373,7 +376,7 @@ class FeedEngine:
             self._baselines.rose(key)
 
     def _went_backwards(self, update: FeedUpdate, vtt: int, at_ms: int) -> None:
-        """Take a new baseline once vtt has stayed below the old one. What has traded since comes with the next update."""
+        """Set a new baseline once vtt has stayed below the old one. Volume traded since is counted with the next update."""
         key = update.instrument_key
         fall = self._baselines.fell(key, vtt, update.feed_time_ms)
         if fall is None:
@@ -397,7 +400,7 @@ class FeedEngine:
             self.sink.state(SEGMENT + segment, lambda segment=segment: self.book.segments[segment].to_record())  # type: ignore[misc]
 
     def _continuous(self, now_ms: int) -> dict[str, bool]:
-        """Say by segment whether its instruments should be trading."""
+        """Return by segment whether its instruments should be trading."""
         clock_ms = self._heartbeat.feed_now_ms(self.clock.corrected(now_ms))
         if clock_ms is None:
             return {}
@@ -409,7 +412,7 @@ class FeedEngine:
         }
 
     def _look_for_unserved(self, now_ms: int) -> None:
-        """Tell once which keys the server never mentions, though the connection works."""
+        """Report once the keys for which the server sends nothing although the connection works."""
         if not self._connected or self.last_message_ms is None or self.last_message_ms < self._opened_ms:
             return
         unserved_keys = self.paces.unserved(now_ms)
@@ -432,7 +435,7 @@ class FeedEngine:
         self._ledger.event(name, at_ms, **known)
 
     def _useless(self, reason: str, text: str, payload: bytes | str, at_ms: int) -> None:
-        """Reject a message of which nothing can be used."""
+        """Reject a whole message."""
         self.rejects.useless(reason, at_ms)
         self._reject(reason, text, payload, at_ms)
 

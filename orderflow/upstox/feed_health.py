@@ -32,7 +32,8 @@ def feed_health(
 ) -> Health:
     """Return the streamer's health at `now` (of the monotonic clock).
 
-    Healthy means that what the user came for works: connected, messages of use, instruments served, Kafka confirming.
+    Healthy means that the product works for its user: connected, usable messages, updates for instruments, Kafka
+    confirming.
     """
     instruments = with_dead(report.instruments, skipped)
     detail: dict[str, object] = {
@@ -64,7 +65,7 @@ def feed_health(
         if report.trouble is not None:
             return Health(False, "nothing can be used", {**detail, "cause": report.trouble})
         if report.continuous and report.instruments and all(each.state == "not served" for each in report.instruments.values()):
-            cause = "the feed mentions none of the instruments: look at INSTRUMENT, UPSTOX_FEED_MODE and the account's plan"
+            cause = "the feed sends none of the instruments: check INSTRUMENT, UPSTOX_FEED_MODE and the account's plan"
             return Health(False, "nothing is served", {**detail, "cause": cause})
         return Health(True, "connected" if report.continuous else "connected, market closed", detail)
     patient = status.state in ("connecting", "retrying") and now - status.since < _UNHEALTHY_AFTER_SECONDS
@@ -83,6 +84,6 @@ def states(instruments: Mapping[str, InstrumentHealth]) -> dict[str, int]:
 
 
 def shown(instruments: Mapping[str, InstrumentHealth]) -> dict[str, dict[str, object]]:
-    """Return what /healthz shows of single instruments: all of a short list, of a long one those that need a look."""
+    """Return the instruments that /healthz shows one by one: all of a short list, of a long list those that need attention."""
     worst = sorted(instruments.items(), key=lambda item: (-STATES.index(item[1].state), item[0]))[:_LISTED]
     return {key: each._asdict() for key, each in worst if len(instruments) <= _LISTED or each.state not in ("live", "quiet")}

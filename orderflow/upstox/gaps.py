@@ -1,4 +1,4 @@
-"""Which instruments may have missed updates, and which have a baseline that cannot be right."""
+"""Tracks which instruments may have missed updates, and which have an impossible baseline."""
 
 from __future__ import annotations
 
@@ -13,26 +13,26 @@ _RESET_MS: Final = 30_000
 
 @dataclass(slots=True)
 class GapTracker:
-    """Remember why updates of an instrument were missed, until the volume that passed meanwhile is booked, or was none.
+    """Remember why updates of an instrument were missed, until the volume traded meanwhile is counted, or none was traded.
 
-    None is believed when live updates state the known volume for five seconds: the first of them may be as old as the outage.
+    None was traded if live updates state the known volume for five seconds: the first of them may be as old as the outage.
     """
 
     _causes: dict[str, str] = field(default_factory=dict)
     _unchanged_since_ms: dict[str, int] = field(default_factory=dict)
 
     def miss(self, keys: Iterable[str], cause: str) -> None:
-        """Note that updates of `keys` were missed; the first cause stands until the gap is settled."""
+        """Record that updates of `keys` were missed; the first cause is kept until the gap is settled."""
         for key in keys:
             self._causes.setdefault(key, cause)
             self._unchanged_since_ms.pop(key, None)
 
     def cause(self, key: str) -> str | None:
-        """Return why updates were missed; None when none were."""
+        """Return the cause of missed updates; None if none were missed."""
         return self._causes.get(key)
 
     def settle(self, key: str) -> None:
-        """Note that what was missed is booked, or that the instrument is no longer watched."""
+        """Clear the gap: the missed volume is counted, or the instrument is no longer watched."""
         self._causes.pop(key, None)
         self._unchanged_since_ms.pop(key, None)
 
@@ -52,12 +52,12 @@ class Fall(NamedTuple):
 
 @dataclass(slots=True)
 class BaselineWatch:
-    """Find cumulative volumes that stay below the known one: that one was wrong, or the feed is another (demo, then live)."""
+    """Detect cumulative volumes that stay below the known one: it was wrong, or this is a different feed (demo, then live)."""
 
     falls: dict[str, Fall] = field(default_factory=dict)
 
     def fell(self, key: str, vtt: int, at_ms: int) -> Fall | None:
-        """Take a cumulative volume below the known one; return the fall, and forget it, once it lasted 20 updates and 30 s."""
+        """Record a cumulative volume below the known one; after 20 updates and 30 s of these, return the fall and clear it."""
         known = self.falls.get(key)
         fall = Fall(1, at_ms, vtt) if known is None else Fall(known.updates + 1, known.since_ms, min(known.least_vtt, vtt))
         if fall.updates < _RESET_UPDATES or at_ms - fall.since_ms < _RESET_MS:

@@ -1,4 +1,4 @@
-"""When a heartbeat may be sent, and which time of the feed it carries: a pure function of its arguments."""
+"""Decides when a heartbeat may be sent, and which feed time it carries, as a pure function of its arguments."""
 
 from __future__ import annotations
 
@@ -13,19 +13,19 @@ _HOLD_MS: Final = 10_000
 
 
 class Backlog(Protocol):
-    """What must be known of the records on their way to Kafka."""
+    """State of the records that are being sent to Kafka."""
 
     def backlog_number(self) -> int:
         """Return the number of the last record taken."""
         ...
 
     def is_acknowledged(self, number: int) -> bool:
-        """Say whether all up to `number` is stored."""
+        """Return whether every record up to `number` is stored."""
         ...
 
     @property
     def is_spooling(self) -> bool:
-        """Say whether records wait on disk."""
+        """Return whether records wait on disk."""
         ...
 
     def oldest_unacknowledged_seconds(self) -> float:
@@ -37,10 +37,10 @@ class Backlog(Protocol):
 class HeartbeatClock:
     """Decide when heartbeats may be sent, and advance the feed's clock between messages.
 
-    They begin when a connection's first snapshot is stored: every instrument seen, or three seconds after the first. After a
-    pause of the whole process (a suspended machine) they hold back for ten seconds: messages that waited in the socket come
-    first, or the heartbeat would make them late. Between messages the clock advances by the time between calls, of each at
-    most five seconds, so neither such a pause nor a step of the wall clock moves it far.
+    They begin when a connection's first snapshot is stored: every instrument seen, or three seconds after the first.
+    After a pause of the whole process (a suspended machine) they wait for ten seconds, so that messages waiting in the
+    socket are published first; otherwise the heartbeat would make them late. Between messages the clock advances by the
+    time between calls, of each at most five seconds, so neither such a pause nor a step of the wall clock moves it far.
     """
 
     backlog: Backlog
@@ -73,7 +73,7 @@ class HeartbeatClock:
 
     @property
     def awaits_snapshot(self) -> bool:
-        """Say whether the connection's first snapshot is not complete yet."""
+        """Return whether the connection's first snapshot is not complete yet."""
         return self._open and not self._beating and self._stored_from is None
 
     def seen(self, keys: Iterable[str], received_ms: int) -> None:

@@ -1,4 +1,4 @@
-"""Resolve what a person writes (an instrument key, a trading symbol, an index name) through the instrument master."""
+"""Resolves what a user writes (an instrument key, a trading symbol, an index name) with the instrument master."""
 
 from __future__ import annotations
 
@@ -66,11 +66,11 @@ class Instrument(NamedTuple):
 
     @property
     def is_contract(self) -> bool:
-        """Say whether it is a future or an option."""
+        """Return whether it is a future or an option."""
         return self.expiry_ms is not None or self.kind in _CONTRACTS or self.key.partition("|")[0].endswith("_FO")
 
     def is_expired(self, at_ms: int) -> bool:
-        """Say whether its last day is over."""
+        """Return whether its last day is over."""
         return self.expiry_ms is not None and ist_date(at_ms) > ist_date(self.expiry_ms)
 
 
@@ -150,7 +150,7 @@ class InstrumentMaster:
         raise UnknownInstrumentError(f"instrument {name!r} is not in the instrument master{self._nearest(name)}")
 
     def knows(self, names: Iterable[str]) -> bool:
-        """Tell whether every name can be looked up, whatever the answer."""
+        """Return whether every name can be looked up, whatever the answer."""
         for name in names:
             try:
                 self.resolve(name)
@@ -173,7 +173,7 @@ class InstrumentMaster:
         return sorted(alive, key=lambda each: (_preference(each.key)[0], each.expiry_ms or 0, each.key))
 
     def _choices(self, name: str, at_ms: int) -> str:
-        """Say what an underlying's name may be replaced by."""
+        """Return the names to suggest in place of an underlying's name."""
         futures = self._futures(name.casefold(), at_ms)
         contracts = [self.by_key[key] for key in self._by_name[name.casefold()] if not self.by_key[key].is_expired(at_ms)]
         options = sorted((each for each in contracts if each.kind != "FUT"), key=lambda each: (each.expiry_ms or 0, each.key))
@@ -195,7 +195,7 @@ class InstrumentMaster:
 
 
 class Selection(NamedTuple):
-    """The mode of each key that some names mean, in order, and by name why others cannot be streamed.
+    """The mode of each key that the names resolve to, in order, and for each other name why it cannot be streamed.
 
     `rolling` are the keys of names that mean another contract after an expiry; `replaced` says in words, by key, which key it
     replaces.
@@ -218,10 +218,9 @@ def selected(
     at_ms: int,
     before: Mapping[str, Meant] = MappingProxyType({}),
 ) -> Selection:
-    """Return what to stream of `names`, which have a mode each, at `at_ms`. Without a master, full keys are taken on trust.
-
-    `before` is what names meant earlier: one that is gone from the master means its successor. Of two names of one instrument
-    with different modes, the first is streamed.
+    """Return what to stream of `names`, which have a mode each, at `at_ms`. Without a master, full keys are accepted
+    unchecked. `before` is what names meant earlier: a name that is no longer in the master means its successor. Of two
+    names of one instrument with different modes, the first is streamed.
 
     Raises SettingsError with every cause when nothing is left.
     """
@@ -264,7 +263,7 @@ def meanings(names: Iterable[str], selection: Selection, master: InstrumentMaste
 
 
 def is_rolling(name: str) -> bool:
-    """Say whether a name asks for the nearest future: `NIFTY FUT`."""
+    """Return whether a name asks for the nearest future: `NIFTY FUT`."""
     return name.casefold().endswith(_FUTURE)
 
 
@@ -335,9 +334,9 @@ def load_master(
 ) -> tuple[InstrumentMaster | None, str]:
     """Return the master from a file path or URL, kept at `cache` for twelve hours.
 
-    A server on loopback or with an authority of its own (the simulator) is asked always, any other also when the copy is older
-    than ten minutes and lacks one of `names`. With it comes a warning, empty when all is well; None when there is no master to
-    have. Raises SettingsError when the file cannot be read.
+    A server on loopback or with an authority of its own (the simulator) is always asked; any other also if the copy is
+    older than ten minutes and lacks one of `names`. Also returns a warning, empty when all is well; the master is None
+    if there is none. Raises SettingsError when the file cannot be read.
     """
     if urlsplit(source).scheme not in ("http", "https"):
         try:
@@ -355,17 +354,17 @@ def load_master(
         master = _parsed(content)
     except (OSError, ValueError) as error:
         kept = _cached(cache)
-        problem = f"the instrument master at {source} cannot be had ({type(error).__name__})"
+        problem = f"the instrument master at {source} cannot be fetched ({type(error).__name__})"
         if kept is not None:
-            return kept, f"{problem}: using the one kept"
-        return None, f"{problem}, and none is kept: keys are taken on trust, names not at all"
+            return kept, f"{problem}: using the stored copy"
+        return None, f"{problem}, and there is no stored copy: keys are accepted unchecked, names are not"
     try:
         cache.parent.mkdir(parents=True, exist_ok=True)
         part = cache.with_suffix(f".{os.getpid()}.part")
         part.write_bytes(content)
         part.replace(cache)
     except OSError as error:
-        return master, f"the instrument master cannot be kept at {cache}: {error.strerror}"
+        return master, f"the instrument master cannot be stored at {cache}: {error.strerror}"
     return master, ""
 
 

@@ -1,4 +1,4 @@
-"""One owner per instrument: an ephemeral ZooKeeper node for each, since two connections conflate differently."""
+"""Ensures one owner per instrument, by an ephemeral ZooKeeper node for each, because two connections conflate differently."""
 
 from __future__ import annotations
 
@@ -125,7 +125,7 @@ class InstrumentLeases:
             owner = json.loads(content)
             return f"{owner['owner']} (host {owner['host']}, process {owner['pid']})"
         except (ValueError, TypeError, KeyError):
-            return f"something that is no streamer (the node {self._path(key)})"
+            return f"something that is not a streamer (the node {self._path(key)})"
 
     def _changed(self, state: str) -> None:
         if self._closed:

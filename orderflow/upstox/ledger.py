@@ -1,4 +1,4 @@
-"""The gap ledger: one record for what happened to the feed, repeats reported together once a minute."""
+"""The gap ledger: one record for each event of the feed; duplicates are reported together once a minute."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ class Ledger:
             known.to_ms = to_ms
 
     def flush(self, at_ms: int, *, all_of_it: bool = False) -> None:
-        """Write what repeated itself, if a minute has passed since the last time, or `all_of_it`."""
+        """Report duplicates if a minute has passed since the last report, or at once with `all_of_it`."""
         if not all_of_it and at_ms - self._flushed_ms < _TOGETHER_MS:
             return
         self._flushed_ms = at_ms

@@ -1,7 +1,7 @@
-"""Whether an open connection is dead, by the pace at which the watch list usually speaks. Pure: times come in with each call.
+"""Decides whether an open connection is dead, from the usual gaps between messages. Pure: times are passed with each call.
 
-That the other side is there at all is a matter of pings, which the socket answers for. What is judged here is a server that
-answers pings and sends nothing. Twenty liquid shares say something every second; three far options may be silent for minutes.
+Pings on the socket show whether the other side is reachable. This module detects a server that answers pings but sends
+nothing. With twenty liquid shares a message comes every second; with three far options none may come for minutes.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ _HALF_LIFE_SECONDS: Final = 1_800.0
 class Liveness:
     """Judge silences against the longest recent gap between two live messages, which is remembered across connections.
 
-    Until twenty gaps are known ten times `stall_seconds` are allowed: three contracts that speak every minute or two may begin
-    with a gap of a few seconds. A list of liquid shares shows its pace within seconds. A connection that ends as stalled without
-    a live message doubles what the next one is allowed: then it is the market that is silent (a halt), and another connection
-    would not change that.
+    Until twenty gaps are known, ten times `stall_seconds` are allowed, because three contracts that update every minute
+    or two may begin with a gap of a few seconds. A list of liquid shares has twenty gaps within seconds. If a
+    connection ends as stalled without a live message, the next one is allowed twice as long: probably the market is
+    silent (a halt), and a new connection would not change that.
     """
 
     stall_seconds: float = STALL_SECONDS
@@ -45,7 +45,7 @@ class Liveness:
         self._opened_at, self._live, self._live_at = now, live_messages, None
 
     def silence(self, now: float, last_message_at: float | None, live_messages: int, *, trading: bool) -> float | None:
-        """Return for how long the feed has been mute if that is too long, else None; call it several times a second.
+        """Return how long the feed has been silent if that is too long, else None; call it several times a second.
 
         `last_message_at` is of this connection; `trading` says that a watched instrument should be trading now.
         """
@@ -63,12 +63,12 @@ class Liveness:
         return silent if silent > self.limit_seconds() else None
 
     def stalled(self) -> None:
-        """Note that the connection is given up for its silence."""
+        """Record that the connection was closed because it was silent."""
         self.fruitless = self.fruitless + 1 if self._live_at is None else 0
 
     @property
     def knows_pace(self) -> bool:
-        """Whether enough gaps are known to judge a silence by them."""
+        """Return whether enough gaps are known to judge a silence by them."""
         return self.gaps >= _ENOUGH_GAPS
 
     def limit_seconds(self) -> float:

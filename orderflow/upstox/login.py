@@ -42,9 +42,9 @@ _TIMEOUT_SECONDS: Final = (5.0, 30.0)
 _API_VERSION: Final = "2.0"
 _CURES: Final = {
     "UDAPI100057": "it is wrong, used or too old; run the command again and log in again",
-    "UDAPI100016": "look at UPSTOX_CLIENT_ID and UPSTOX_CLIENT_SECRET",
+    "UDAPI100016": "check UPSTOX_CLIENT_ID and UPSTOX_CLIENT_SECRET",
     "UDAPI100068": "UPSTOX_CLIENT_ID and UPSTOX_REDIRECT_URI must be the app's own, letter by letter",
-    "UDAPI100069": "look at UPSTOX_CLIENT_ID and UPSTOX_CLIENT_SECRET",
+    "UDAPI100069": "check UPSTOX_CLIENT_ID and UPSTOX_CLIENT_SECRET",
     "UDAPI100073": "the app is not active: look at it on Upstox's developer page",
 }
 
@@ -90,9 +90,11 @@ def login(
         raise LoginError("the login was cancelled; nothing has changed") from None
     token = exchanged(settings.rest_url, settings.ca_file, app, code)
     if token.is_expired(now_ms()):
-        raise LoginError(f"Upstox gave a token that has already expired, {token.end()}: set this machine's clock and try again")
+        raise LoginError(
+            f"Upstox returned a token that has expired already, {token.end()}: set this machine's clock and try again"
+        )
     write_token(file, token)
-    say(f"The token is in {file}, and good until {token.end()}. A running streamer picks it up.")
+    say(f"The token is in {file}, and valid until {token.end()}. A running streamer picks it up.")
     return 0
 
 

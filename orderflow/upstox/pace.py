@@ -1,4 +1,4 @@
-"""How often each instrument is usually heard of, and from that whether it is live, quiet, stalled or not served."""
+"""Measures how often each instrument is updated, and derives whether it is live, quiet, stalled or not served."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ State = Literal["live", "quiet", "stalled", "dead", "not served"]
 STATES: Final[tuple[State, ...]] = ("live", "quiet", "stalled", "dead", "not served")
 SILENCE_MS: Final = 30_000
 NOT_SERVED_MS: Final = 20_000
-"""A server sends the first state of every instrument within a second or two; a key it does not know is never mentioned."""
+"""A server sends the first state of every instrument within a second or two; for a key it does not know it sends nothing."""
 
 _UNUSUAL: Final = 10.0
 _LIVE_MS: Final = 10_000
@@ -32,7 +32,8 @@ class Pace:
     def heard(self, at_ms: int, connected_since_ms: int | None = None) -> int:
         """Note an update; return the silence before it in milliseconds if that was unusual, else 0.
 
-        A silence that began before `connected_since_ms` is an outage's, and says nothing about the instrument's pace.
+        A silence that began before `connected_since_ms` belongs to an outage, and does not count towards the
+        instrument's pace.
         """
         before_ms = self.last_ms
         if before_ms is not None and at_ms < before_ms:
@@ -48,7 +49,7 @@ class Pace:
 
 
 class InstrumentHealth(NamedTuple):
-    """What is known of one instrument: its state, the age of its last update and the usual time between two, in seconds."""
+    """The health of one instrument: its state, the age of its last update and the usual time between two, in seconds."""
 
     state: State
     last_update_seconds: float | None
@@ -69,7 +70,7 @@ class PaceBook:
         self._awaited.update(dict.fromkeys(keys, at_ms))
 
     def unserved(self, now_ms: int) -> set[str]:
-        """Return the keys that the server has never mentioned since they were subscribed 20 s ago or more, each once."""
+        """Return the keys for which the server has sent nothing since they were subscribed at least 20 s ago, each once."""
         unserved = {key for key, since_ms in self._awaited.items() if now_ms - since_ms >= NOT_SERVED_MS} - self.not_served
         self.not_served |= unserved
         return unserved

@@ -47,7 +47,7 @@ class RedirectListener:
                     f"port {port} of UPSTOX_REDIRECT_URI={redirect_uri} is in use, perhaps by another login: end that process, "
                     "or set another port here and in the app on Upstox's developer page, or use --paste"
                 ) from error
-            raise SettingsError(f"UPSTOX_REDIRECT_URI={redirect_uri} cannot be listened at: {error.strerror or error}") from error
+            raise SettingsError(f"UPSTOX_REDIRECT_URI={redirect_uri} cannot be bound: {error.strerror or error}") from error
         self._server.daemon_threads = True
         self._thread = threading.Thread(
             target=self._server.serve_forever, args=(_POLL_SECONDS,), name="login-redirect", daemon=True
@@ -86,7 +86,7 @@ class RedirectListener:
     def _take(self, target: str) -> tuple[HTTPStatus, str, str]:
         """Return status, title and text for a request."""
         if urlsplit(target).path != self._path or self._read is None:
-            return HTTPStatus.NOT_FOUND, "Nothing here", "This port waits for the end of a login at Upstox."
+            return HTTPStatus.NOT_FOUND, "Nothing here", "This port waits for the answer to a login at Upstox."
         try:
             self._code = self._read(target)
         except LoginError as error:
@@ -95,7 +95,7 @@ class RedirectListener:
                 self._ended.set()
             return HTTPStatus.BAD_REQUEST, "No login", str(error)
         self._ended.set()
-        return HTTPStatus.OK, "Received", "orderflow has received Upstox's answer; the terminal says what came of it."
+        return HTTPStatus.OK, "Received", "orderflow has received Upstox's answer; see the terminal for the result."
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         take = self._take

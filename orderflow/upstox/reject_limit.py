@@ -1,4 +1,4 @@
-"""How many rejects are published, and whether anything of the feed can be used at all."""
+"""Limits how many rejects are published, and detects that no message of the feed can be used."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ class RejectLimiter:
     _useless_since_ms: int | None = None
 
     def may_publish(self, at_ms: int) -> bool:
-        """Say whether one more reject may be published now."""
+        """Return whether one more reject may be published now."""
         if at_ms // 1000 != self._second:
             self._second, self._this_second = at_ms // 1000, 0
         self._this_second += 1
         return self._this_second <= _A_SECOND
 
     def may_tell(self, at_ms: int) -> bool:
-        """Say whether the log may have a line about it now."""
+        """Return whether the log may have a line about it now."""
         if abs(at_ms - self._told_ms) < _TELL_EVERY_MS:
             return False
         self._told_ms = at_ms

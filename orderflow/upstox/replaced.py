@@ -1,7 +1,7 @@
-"""Names whose instrument got another key: an ISIN changes with a split or a merger, an exchange token with a new series.
+"""Finds instruments whose key was replaced: an ISIN changes with a split or a merger, an exchange token with a new series.
 
-The instrument master of a day holds its own keys only. So for every name that is streamed the key and trading symbol that it
-meant last are kept on disk; a name that is gone from the master is found again by its symbol, in the same segment.
+The instrument master of a day has only the keys of that day. So for every streamed name, its last key and trading symbol are
+kept on disk; a name that is no longer in the master is found by its symbol, in the same segment.
 """
 
 from __future__ import annotations

@@ -40,5 +40,5 @@ def checked_rest_url(rest_url: str) -> str:
         return rest_url.rstrip("/")
     raise SettingsError(
         f"UPSTOX_REST_URL={rest_url!r} is neither https:// nor http:// on loopback; without TLS the token and the secret "
-        "could be read on their way. For example UPSTOX_REST_URL=https://api.upstox.com"
+        "could be intercepted. For example UPSTOX_REST_URL=https://api.upstox.com"
     )

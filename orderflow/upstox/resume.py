@@ -1,4 +1,4 @@
-"""Rebuild the states of a streamer that ended, from what is stored, so that no volume is lost or counted twice."""
+"""Rebuilds the states of a streamer that ended, from stored records, so that no volume is lost or counted twice."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ _INTERRUPTIONS: Final[tuple[Phase, ...]] = ("pre_open", "opening_auction", "halt
 class Continued(NamedTuple):
     """The state after a spooled tick, and the tick as it must now be published (None: it is stored already).
 
-    `settled` says that the volume of a hole before it is booked.
+    `settled`: the volume of a hole before it is counted.
     """
 
     state: InstrumentState
@@ -40,10 +40,10 @@ class Continued(NamedTuple):
 
 
 def restored_state(key: str, record: Mapping[str, Any] | None, newer: Iterable[Mapping[str, Any]]) -> InstrumentState:
-    """Return the state of one instrument: the stored one, carried on by the stored ticks that are newer.
+    """Return the state of one instrument: the stored state, updated with the stored ticks that are newer.
 
-    Trading date and sequence decide which are; the order is that of the topic. Records that are not valid ticks of `key` are left
-    out, as everywhere. Raises DecodeError when `record` is none of a state.
+    Trading date and sequence decide which ticks are newer; the order is that of the topic. Records that are not valid ticks of
+    `key` are skipped, as everywhere. Raises DecodeError when `record` is not a state.
     """
     state = InstrumentState(key)
     if record and record.get("state"):
@@ -71,9 +71,9 @@ def valid_tick(key: str, record: Mapping[str, Any]) -> Tick | None:
 
 
 def continued(state: InstrumentState, tick: Tick, *, after_hole: bool = False) -> Continued:
-    """Infer a spooled tick again from what is really stored: drop it if it is, and let its volume span what is missing.
+    """Infer a spooled tick again from what is really stored: drop it if it is stored, and include the volume of missing ticks.
 
-    `after_hole` says that ticks were missing before an earlier one, whose volume is not booked yet.
+    `after_hole`: ticks were missing before an earlier spooled tick, and their volume is not counted yet.
     """
     if not _is_newer(tick, state):
         return Continued(state, None)
@@ -84,9 +84,10 @@ def continued(state: InstrumentState, tick: Tick, *, after_hole: bool = False) -
 
 
 def continue_spool(storage: Storage, engine: FeedEngine, keys: Iterable[str], stop: threading.Event) -> bool:
-    """Publish what an earlier process left on disk, ticks inferred again from what is really stored; delete it once Kafka has it.
+    """Publish the records that an earlier process left on disk, and delete them once Kafka has confirmed them.
 
-    Waits for room in Kafka, never in the new spool. False when asked to stop first: all of it is then left for the next start.
+    Ticks are inferred again from what is really stored. Waits until Kafka accepts them; never writes them to the new spool.
+    Returns False if asked to stop first: everything then stays for the next start.
     """
     publisher: TickPublisher = engine.sink  # type: ignore[assignment]
     own = frozenset(keys)
@@ -126,7 +127,7 @@ def continue_spool(storage: Storage, engine: FeedEngine, keys: Iterable[str], st
     if published or others or foreign or broken:
         log.log(
             logging.WARNING if broken else logging.INFO,
-            "spool of an earlier run: %d ticks and %d other records published, %d broken ones rejected, "
+            "spool of an earlier run: %d ticks and %d other records published, %d invalid ones rejected, "
             "%d ticks of instruments not streamed here kept",
             published,
             others,
@@ -137,7 +138,7 @@ def continue_spool(storage: Storage, engine: FeedEngine, keys: Iterable[str], st
 
 
 def _is_record(fields: tuple[records.Field, ...], record: Any) -> bool:
-    """Say whether what was spooled is a record of these fields."""
+    """Return whether what was spooled is a record of these fields."""
     if not isinstance(record, dict) or any(record.get(field.name) is None for field in fields if field.required):
         return False
     return problem(fields, record) is None

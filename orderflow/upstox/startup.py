@@ -1,7 +1,7 @@
-"""What the streamer says once at its start: what is subscribed, in which mode, how long the token lasts, and markets' status.
+"""Logs one line at the start: the subscriptions with their modes, how long the token lasts, and the status of each market.
 
-The status comes by REST, so that a start at any hour says it before the feed does. The call never delays the feed and
-never fails the start: what it cannot learn is reported as unknown, with the cause.
+The status is fetched by REST, so that it is known before the feed's first message. The call never delays the feed and never
+makes the start fail: a status that cannot be fetched is reported as unknown, with the cause.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ def start_line(modes: Mapping[str, str], token: Token | None, statuses: Mapping[
 
 
 def exchange_of(instrument_key: str) -> str:
-    """Return the exchange by whose name Upstox tells the market's status, for example NFO for an option of NSE."""
+    """Return the exchange name under which Upstox reports the market's status, for example NFO for an option on NSE."""
     segment = instrument_key.partition("|")[0]
     return _EXCHANGES.get(segment, segment.partition("_")[0])
 

@@ -1,4 +1,4 @@
-"""What the streamer needs of the place where ticks are stored; `broker.storage` is the product's."""
+"""Interface that the streamer needs from the tick store; `broker.storage` implements it."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from orderflow.upstox.worker import Publisher
 
 
 class Stored(Protocol):
-    """What is stored of some instruments, and what was found in the place of a state."""
+    """The stored states and ticks of some instruments, and the records that are not valid states."""
 
     states: dict[str, dict[str, Any]]
     ticks: dict[str, list[dict[str, Any]]]
@@ -36,7 +36,7 @@ class TickPublisher(Sink, Publisher, Protocol):
         ...
 
     def has_room(self, feed_time_ms: int) -> bool:
-        """Say whether a tick would go straight to Kafka."""
+        """Return whether a tick would go straight to Kafka."""
         ...
 
 
@@ -56,7 +56,7 @@ class Storage(Protocol):
         ...
 
     def spooled(self) -> Iterator[tuple[str, Any]]:
-        """Yield topic and record of what an earlier process left on disk; bytes for what is not JSON."""
+        """Yield topic and record for everything that an earlier process left on disk; a record that is not JSON as bytes."""
         ...
 
     def discard_spooled(self, keys: Iterable[str]) -> None:

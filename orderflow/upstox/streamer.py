@@ -1,4 +1,4 @@
-"""The streamer as a whole: settings in, ticks out, until it is asked to stop."""
+"""Runs the whole streamer from its settings, until it is asked to stop."""
 
 from __future__ import annotations
 
@@ -93,13 +93,13 @@ class UpstoxStreamer:
         self._reported = (0, 0, 0)
 
     def stop(self, *_: object) -> None:
-        """Have `run` return soon; also the handler of SIGTERM and SIGINT."""
+        """Make `run` return soon; also the handler of SIGTERM and SIGINT."""
         self._stop.set()
         if self._running is not None:
             self._running.connections.stop()
 
     def run(self) -> int:
-        """Stream until asked to stop; return the exit code 0. Raises OrderflowError with what the user can do."""
+        """Stream until asked to stop; return the exit code 0. Raises OrderflowError, whose message says what the user can do."""
         for number in (signal.SIGTERM, signal.SIGINT):
             signal.signal(number, self.stop)
         self._registry.register(FigureCollector(self._figures()))
@@ -152,7 +152,7 @@ class UpstoxStreamer:
             return
         self._say("waiting for Kafka")
         self._storage.prepare(self._stop.is_set)
-        self._say("reading back what is stored")
+        self._say("reading stored states and ticks")
         wanted = frozenset(self._keys)
         stored = self._storage.read(lambda name: name in wanted or name.startswith(SEGMENT), wanted, self._stop.is_set)
         publisher = self._storage.publisher(self._owner, self._lag.observe)
@@ -164,7 +164,7 @@ class UpstoxStreamer:
         engine = lanes[0].engine
         engine.refused(stored.rejects, stored.rejected)
         self._restore(engine, self._keys, stored)
-        self._say("publishing what an earlier run left on disk")
+        self._say("publishing the records that an earlier run left on disk")
         if not continue_spool(self._storage, engine, self._keys, self._stop):
             return
         parts = spread(selection.modes, settings.connections)
@@ -172,7 +172,7 @@ class UpstoxStreamer:
             lane.engine.own(part)
             lane.engine.subscribed(part)
         resumed = sum(1 for state in engine.states.values() if state.sequence)
-        engine.event("restart", _now_ms(), f"{resumed} of {len(self._keys)} instruments continue from what is stored")
+        engine.event("restart", _now_ms(), f"{resumed} of {len(self._keys)} instruments continue from their stored state")
         for name, cause in selection.skipped.items():
             engine.event("skipped", _now_ms(), cause, key=name)
         for key, cause in selection.replaced.items():
@@ -201,13 +201,13 @@ class UpstoxStreamer:
         connections.run()
 
     def _fetch_day_so_far(self, running: _Running, keys: Iterable[str]) -> None:
-        """Fetch the minutes of those of `keys` of which nothing is stored of today, once the feed's clock is known."""
+        """Fetch today's earlier minutes of those of `keys` without stored ticks of today, once the feed's clock is known."""
         lanes, states, today = running.lanes, running.lanes[0].engine.states, ist_date(_now_ms())
         known = {key: states.get(key) for key in keys}
         keys = [key for key, state in known.items() if state is None or not state.sequence or state.trading_date < today]
 
         def hand_over(key: str, bars: list[Bar]) -> None:
-            for lane in lanes:  # only the one that owns the instrument publishes them
+            for lane in lanes:  # only the streamer that owns the instrument publishes them
                 lane.inbox.call(lambda feed: feed.minutes_before(key, bars, _now_ms()))
 
         def feed_time_ms() -> int | None:
@@ -238,7 +238,7 @@ class UpstoxStreamer:
         return resolution
 
     def _select(self, names: Mapping[str, str]) -> Selection:
-        """Look names up for the watch list; what master and calendar say of hours takes effect with the change."""
+        """Look up names for the watch list; new trading hours from master and calendar take effect with the change."""
         self._resolution = self._resolve(names)
         return self._resolution.selection
 
@@ -247,7 +247,7 @@ class UpstoxStreamer:
         return self._settings.instrument_modes if path is None else watch_list(path, self._settings.feed_mode)
 
     def _acquire(self) -> bool:
-        """Take the leases: wait for ZooKeeper, wait for the owner in standby, else refuse; False when asked to stop."""
+        """Take the leases, waiting for ZooKeeper and, in standby, for the owner; otherwise raise. False when asked to stop."""
         leases = self._leases
         if leases is None:
             return True
@@ -283,7 +283,7 @@ class UpstoxStreamer:
             engine.states[key] = restored_state(key, stored.states.get(key), stored.ticks.get(key, ()))
 
     def _housekeep(self) -> None:
-        """Do what must be looked after several times a second, on the main thread."""
+        """Do the periodic work of the main thread, several times a second."""
         running = self._running
         if running is None:
             return
@@ -313,7 +313,7 @@ class UpstoxStreamer:
         log.info("the leases are held again")
 
     def _apply(self, running: _Running, change: Change) -> None:
-        """Let a changed watch list take effect on the open connection."""
+        """Apply a changed watch list to the open connection."""
         keys = change.selection.keys
         before = running.connections.parts
         parts = spread(change.selection.modes, len(running.lanes), before)
@@ -373,7 +373,7 @@ class UpstoxStreamer:
             "orderflow_feed_connections": ("Connections opened", True, read(lambda run: run.connections.status.connections)),
             "orderflow_feed_attempts": ("Connections tried", True, read(lambda run: run.connections.status.attempts)),
             "orderflow_feed_refused_connections": (
-                "Connections that the server refuses for a limit or a right",
+                "Connections that the server refuses because of a limit or a missing right",
                 False,
                 read(lambda run: run.connections.refused),
             ),
@@ -384,7 +384,7 @@ class UpstoxStreamer:
             ),
             "orderflow_feed_last_message_age_seconds": ("Age of the last message, -1 for none", False, read(age)),
             "orderflow_feed_dropped_messages": (
-                "Messages dropped by a full inbox",
+                "Messages dropped because the inbox was full",
                 True,
                 read(lambda run: sum(lane.inbox.dropped for lane in run.lanes)),
             ),
@@ -414,7 +414,7 @@ class UpstoxStreamer:
 
 
 def _by_connection(change: Change, before: Sequence[Mapping[str, str]], after: Sequence[Mapping[str, str]]) -> Iterator[Change]:
-    """Yield what of a changed watch list concerns each connection; the first one's also holds what the ledger is to tell."""
+    """Yield the part of a changed watch list for each connection; the first part also has the events for the ledger."""
     for number, (was, now) in enumerate(zip(before, after, strict=True)):
         added, removed = tuple(now.keys() - was.keys()), tuple(was.keys() - now.keys())
         own = change._replace(selection=change.selection._replace(modes=dict(now)), added=added, removed=removed)
@@ -424,14 +424,14 @@ def _by_connection(change: Change, before: Sequence[Mapping[str, str]], after: S
 
 
 def _change(engine: FeedEngine, *, change: Change, at_ms: int, resolution: Resolution | None = None) -> None:
-    """Apply a changed watch list, and what `resolution` says of hours, to the engine, on the worker's thread."""
+    """Apply a changed watch list, and the trading hours of `resolution`, to the engine, on the worker's thread."""
     if resolution is not None:
         engine.book.renew(resolution.calendar, resolution.with_derivatives, resolution.contracts)
     if change.stored is not None:
         engine.refused(change.stored.rejects, change.stored.rejected)
     engine.disown(change.removed)
     engine.restore(change.states)
-    engine.own(change.added, "the instrument was not watched")
+    engine.own(change.added, "the instrument was not on the watch list")
     engine.subscribed(change.selection.modes)
     for name, cause in change.selection.skipped.items():
         engine.event("skipped", at_ms, cause, key=name)

@@ -14,7 +14,7 @@ from orderflow.market.errors import SettingsError
 KEY_LIMITS: Final = {"ltpc": 5000, "option_greeks": 3000, "full": 2000, "full_d30": 50}
 COMBINED_LIMITS: Final = {"ltpc": 2000, "option_greeks": 2000, "full": 1500, "full_d30": 50}
 NO_VOLUME: Final = frozenset({"ltpc"})
-"""Modes without `vtt`: neither trades nor candles can be made of them."""
+"""Modes without `vtt`: there are no trades and no candles for them."""
 
 _NAMED_AT_MOST: Final = 20
 
@@ -30,8 +30,8 @@ def by_mode(modes: Mapping[str, str]) -> dict[str, list[str]]:
 def spread(modes: Mapping[str, str], connections: int, before: Sequence[Mapping[str, str]] = ()) -> tuple[dict[str, str], ...]:
     """Return the mode of each key by connection: each key on one of them, about the same number on each.
 
-    A key stays on its connection of `before` while the limits allow. Raises SettingsError when the connections may not carry
-    all keys.
+    A key stays on its connection of `before` if the limits allow. Raises SettingsError when the connections cannot
+    carry all keys.
     """
     stays = {key: number for number, part in enumerate(before) for key in part if number < connections}
     for known, packed in ((stays, False), ({}, False), ({}, True)):
@@ -41,7 +41,7 @@ def spread(modes: Mapping[str, str], connections: int, before: Sequence[Mapping[
     counts = ", ".join(f"{len(keys)} in mode {mode} (limit {KEY_LIMITS[mode]})" for mode, keys in by_mode(modes).items())
     several = "one connection" if connections == 1 else f"{connections} connections"
     raise SettingsError(
-        f"{several} may not carry so many instruments: {counts}; a connection with several modes has lower limits. Upstox allows "
+        f"{several} cannot carry so many instruments: {counts}; a connection with several modes has lower limits. Upstox allows "
         "2 connections, 5 with Plus: set UPSTOX_CONNECTIONS, or shorten the list"
     )
 
@@ -89,7 +89,7 @@ def named(keys: Collection[str]) -> str:
 
 
 def _has_room(counts: Mapping[str, int], mode: str) -> bool:
-    """Say whether a connection with so many keys by mode may take one more in `mode`."""
+    """Return whether a connection with so many keys by mode may take one more in `mode`."""
     after = {each: count + (each == mode) for each, count in counts.items()}
     used = {each: count for each, count in after.items() if count}
     limits = KEY_LIMITS if len(used) == 1 else COMBINED_LIMITS
@@ -116,16 +116,16 @@ class Unserved(NamedTuple):
 
 
 def unserved(modes: Mapping[str, str], missing: set[str], not_served: set[str]) -> Iterator[Unserved]:
-    """Yield by mode those of `found` that are not served; `modes` are all that is watched, `not_served` all that is not served.
+    """Yield by mode those of `found` that are not served; `modes` has all watched keys, `not_served` all keys not served.
 
     A mode of which nothing is served is most likely not in the account's plan.
     """
     for mode, keys in by_mode(modes).items():
         new = tuple(sorted(missing.intersection(keys)))
-        plan = "full_d30 needs an Upstox Plus plan" if mode == "full_d30" else "look at INSTRUMENT and the account's plan"
+        plan = "full_d30 needs an Upstox Plus plan" if mode == "full_d30" else "check INSTRUMENT and the account's plan"
         whole_mode = not_served.issuperset(keys) and (len(keys) > 1 or len(modes) == 1)
         if new and whole_mode:
-            yield Unserved(mode, new, f"the feed serves none of {len(keys)} instruments in mode {mode}: {plan}", whole_mode)
+            yield Unserved(mode, new, f"the feed sends none of {len(keys)} instruments in mode {mode}: {plan}", whole_mode)
         elif new:
-            cause = f"the feed does not serve it in mode {mode}: expired, unknown, or not in the account's plan"
+            cause = f"the feed does not send it in mode {mode}: expired, unknown, or not in the account's plan"
             yield Unserved(mode, new, cause + (f" ({plan})" if mode == "full_d30" else ""), whole_mode)

@@ -1,7 +1,7 @@
-"""Keeps one connection to the feed alive: when to connect, with which token, when to give it up, when to try again.
+"""Keeps one connection to the feed alive: decides when to connect, with which token, when to close, and when to try again.
 
-It never gives up. What ended a connection decides how soon the next attempt comes (`judged`); a connection must have lived
-for half a minute before the delays start from the beginning again, so a server that accepts and closes is not hammered.
+It never gives up for good. The reason why a connection ended decides how soon the next attempt comes (`judged`). The delays
+start over only after a connection has lived for half a minute, so that a server that accepts and closes is not flooded.
 """
 
 from __future__ import annotations
@@ -35,8 +35,8 @@ _REFUSED_TOKEN_SECONDS: Final = 300.0
 _ANNOUNCE_MS: Final = (3_600_000, 600_000)
 _TICK_SECONDS: Final = 0.25
 _LIMITS: Final = (
-    "too many connections or keys for the account, which may have 2 connections, 5 with Plus: look at UPSTOX_CONNECTIONS, and "
-    "at what else uses the account"
+    "too many connections or keys for the account, which may have 2 connections, 5 with Plus: check UPSTOX_CONNECTIONS, and "
+    "which other programs use the account"
 )
 
 
@@ -93,7 +93,7 @@ class FeedStatus:
 
 
 class _Attempt(Listener):
-    """Hears one connection; what comes after it was given up is ignored."""
+    """Listens to one connection; messages after the connection was abandoned are ignored."""
 
     def __init__(self, inbox: Inbox, status: FeedStatus, now_ms: Callable[[], int]) -> None:
         self._inbox, self._status, self._now_ms = inbox, status, now_ms
@@ -121,7 +121,8 @@ class _Attempt(Listener):
 class FeedSupervisor:
     """Run `run` on a thread of its own (the main one); `stop` and `watch` may be called from any thread.
 
-    `modes` gives the mode of each key to subscribe; without any there is no connection. `name` tells one of several apart.
+    `modes` gives the mode of each key to subscribe; without any there is no connection. `name` distinguishes several
+    connections.
     """
 
     def __init__(
@@ -172,7 +173,7 @@ class FeedSupervisor:
         self._inbox.call(lambda engine: engine.event(name, at_ms, cause))
 
     def run(self) -> None:
-        """Keep connected until `stop`. What `housekeeping` raises ends it."""
+        """Keep connected until `stop`. An exception in `housekeeping` ends it."""
         while not self._stop.is_set():
             if not self._modes:
                 self._say("nothing to subscribe")
@@ -190,7 +191,7 @@ class FeedSupervisor:
         self._say("stopped")
 
     def _subscribe(self, connection: Connection) -> None:
-        """Have an open connection carry what is to be watched now."""
+        """Update the subscriptions of an open connection to the present watch list."""
         before, now = self._subscribed, self._modes
         if now is before:
             return
@@ -242,7 +243,7 @@ class FeedSupervisor:
         finally:
             attempt.active = False
             if not connection.close():
-                log.warning("the socket thread has not ended yet; it is cut off and will end by its own time-outs")
+                log.warning("the socket thread has not ended yet; it is ignored and will end by its own time-outs")
 
     def _attend(self, connection: Connection, attempt: _Attempt, token: Token) -> Verdict:
         began = opened_at = time.monotonic()
@@ -295,7 +296,7 @@ class FeedSupervisor:
         return Verdict("asked to stop")
 
     def _after(self, token: Token, verdict: Verdict) -> None:
-        """Wait for as long as the verdict and the back-off say."""
+        """Wait for the time given by the verdict and the back-off."""
         if verdict.token_refused:
             self._refused = (token.value, time.monotonic() + _REFUSED_TOKEN_SECONDS)
             return
@@ -336,7 +337,7 @@ class FeedSupervisor:
 
 
 def judged(code: int | None, reason: str | None, error: BaseException | None) -> Verdict:
-    """Say what the end of a connection means: close codes, HTTP refusals, redirects, TLS, DNS, resets and time-outs."""
+    """Explain the end of a connection: close codes, HTTP refusals, redirects, TLS, DNS, resets and time-outs."""
     if isinstance(error, websocket.WebSocketBadStatusException):
         return _refusal(error)
     if code is not None:
@@ -351,15 +352,15 @@ def judged(code: int | None, reason: str | None, error: BaseException | None) ->
             10.0,
         )
     if isinstance(error, (socket.gaierror, websocket.WebSocketAddressException)):
-        return Verdict("the server's name cannot be resolved", "look at UPSTOX_FEED_URL and the network")
+        return Verdict("the server's name cannot be resolved", "check UPSTOX_FEED_URL and the network")
     if isinstance(error, ConnectionRefusedError):
         return Verdict("connection refused", "nothing listens at UPSTOX_FEED_URL")
     if isinstance(error, websocket.WebSocketTimeoutException | TimeoutError):
         return Verdict(f"timed out ({error})" if str(error) else "timed out")
     if isinstance(error, InsecureRedirectError):
-        return Verdict(str(error), "the token was not sent; look at UPSTOX_FEED_URL", 10.0)
+        return Verdict(str(error), "the token was not sent; check UPSTOX_FEED_URL", 10.0)
     if error is not None and "Redirect limit" in str(error):
-        return Verdict("redirected in a circle", "look at UPSTOX_FEED_URL", 10.0)
+        return Verdict("redirected in a circle", "check UPSTOX_FEED_URL", 10.0)
     if error is not None:
         return Verdict(f"connection lost ({type(error).__name__})")
     return Verdict("connection lost")

@@ -23,24 +23,24 @@ DOCKER_SECRET: Final = Path("/run/secrets/upstox_access_token")
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """An access token; `expires_ms` is None where it does not say (it is not a JWT)."""
+    """An access token; `expires_ms` is None if unknown (the token is not a JWT)."""
 
     value: str = field(repr=False)
     expires_ms: int | None = None
 
     def is_expired(self, at_ms: int) -> bool:
-        """Say whether its own expiry has passed."""
+        """Return whether the token has expired by its own expiry time."""
         return self.expires_ms is not None and at_ms >= self.expires_ms
 
     def end(self) -> str:
         """Return in words when it expires."""
         if self.expires_ms is None:
-            return "an hour that it does not tell (daily tokens end at 03:30 IST)"
+            return "an unknown time (daily tokens end at 03:30 IST)"
         return f"{datetime.fromtimestamp(self.expires_ms / 1000, IST):%d %B %Y, %H:%M} IST"
 
 
 def cleaned(text: str) -> str:
-    """Return a token as it must be sent, from what was pasted: no quotes, byte-order mark, white space, or word `Bearer`.
+    """Return the token in pasted text, without quotes, byte-order mark, white space or the word `Bearer`.
 
     Raises SettingsError, without the text, for what cannot be a token.
     """
@@ -72,7 +72,7 @@ class TokenSource:
         return self._current
 
     def where(self) -> str:
-        """Say where a new token may be put, for messages."""
+        """Return where to put a new token, as text for messages."""
         places = [str(path) for path in self._files if path != DOCKER_SECRET]
         return f"put one into {places[0]}" if places else "set UPSTOX_ACCESS_TOKEN and restart, or use UPSTOX_ACCESS_TOKEN_FILE"
 
@@ -102,7 +102,7 @@ class TokenSource:
 
 
 def expiry_ms(token: str) -> int | None:
-    """Return the expiry a JWT tells of itself, in epoch milliseconds; None for anything else. The signature is not checked."""
+    """Return the expiry time in a JWT, in epoch milliseconds; None for anything else. The signature is not checked."""
     parts = token.split(".")
     if len(parts) != 3:
         return None

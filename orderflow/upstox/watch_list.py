@@ -1,10 +1,8 @@
 """Follows the watch-list file and the instrument master, on a thread of its own, until each change has succeeded.
 
-Names are looked up again when the list changes, at each new date in IST, since contracts expire, and at 08:00, when the
-master of the day is there.
-
-Looking up names, taking leases and reading back states block for seconds, and any of them may fail while Kafka or ZooKeeper is
-away. A change that fails is tried again; meanwhile everything streams as before.
+Names are looked up again when the list changes, at each new date in IST, because contracts expire, and at 08:00, when
+the day's master is available. Looking up names, taking leases and reading states block for seconds, and can fail while
+Kafka or ZooKeeper is unreachable. A change that fails is tried again; meanwhile everything streams as before.
 """
 
 from __future__ import annotations
@@ -27,7 +25,7 @@ log = logging.getLogger(__name__)
 _LOOK_SECONDS: Final = 2.0
 _MOST_SECONDS: Final = 30.0
 _MASTER_MS: Final = 8 * 3_600_000
-"""How long after midnight the master of a day is there."""
+"""How long after midnight the master of a day is available."""
 
 
 class Leases(Protocol):
@@ -56,7 +54,7 @@ class Change(NamedTuple):
 
 @dataclass(slots=True)
 class WatchList:
-    """Prepare changes of the instruments streamed; `take` hands over one that is ready, `applied` says that it took effect.
+    """Prepares changes of the streamed instruments; `take` returns one that is ready, `applied` records that it took effect.
 
     `names` gives the names wanted now with their modes, `select` their keys, `read` what is stored of some; all three may
     raise OrderflowError.
@@ -141,7 +139,7 @@ class WatchList:
 
     def _succeeded(self) -> None:
         if self.failure:
-            log.info("the watch list could be read again")
+            log.info("the watch list can be read again")
         self.failure = ""
 
     def _run(self) -> None:
@@ -151,7 +149,7 @@ class WatchList:
 
 
 def _day(at_ms: int) -> tuple[str, str]:
-    """Return the date, and the date that the master of the moment is of."""
+    """Return the date, and the date of the present instrument master."""
     return ist_date(at_ms), ist_date(at_ms - _MASTER_MS)
 
 
@@ -160,7 +158,7 @@ def _restored(key: str, stored: Stored) -> InstrumentState:
 
 
 def _joined(first: Change, second: Change) -> Change:
-    """Return one change for two in a row, the first of which has not taken effect yet."""
+    """Merge two consecutive changes, the first of which has not taken effect yet."""
     back = set(second.added).intersection(first.removed)
     added = tuple(key for key in (*first.added, *second.added) if key not in back and key not in second.removed)
     removed = (*(key for key in first.removed if key not in back), *second.removed)

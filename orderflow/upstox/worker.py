@@ -1,4 +1,4 @@
-"""The hand-over between the socket thread and the one thread that decodes, infers and publishes."""
+"""Passes messages from the socket threads to the one thread that decodes, infers and publishes."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ _BURST: Final = 200
 
 
 class Inbox:
-    """A bounded queue that never blocks the one who puts; what does not fit is dropped, counted and reported to the engine.
+    """A bounded queue whose `put` never blocks; messages that do not fit are dropped, counted and reported to the engine.
 
     A dropped message costs detail, not volume: the next difference of vtt spans it. One thread puts messages, one takes.
     """
@@ -51,7 +51,7 @@ class Inbox:
         self._queue.put((payload, received_ms))
 
     def call(self, action: Call) -> None:
-        """Have the worker run `action` in its turn; never dropped."""
+        """Queue `action` for the worker; never dropped."""
         self._queue.put(action)
 
     def take(self, timeout_seconds: float) -> tuple[bytes | str, int] | Call | None:
@@ -69,7 +69,7 @@ class Inbox:
 
 
 class Publisher(Protocol):
-    """What the worker must do for the sink besides handing over records."""
+    """Work for the sink that the worker does besides passing records."""
 
     def poll(self) -> None:
         """Serve acknowledgements."""
@@ -94,8 +94,7 @@ class Recorder(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class FeedReport:
-    """What the engine knows of the feed, for other threads: whether the market is open, why nothing can be used, each
-    instrument's health."""
+    """The feed's condition, for other threads: whether the market is open, why no message is usable, each instrument's health."""
 
     continuous: bool = False
     trouble: str | None = None
@@ -104,14 +103,14 @@ class FeedReport:
 
 @dataclass(slots=True)
 class Lane:
-    """What one connection fills, and what handles it. `report` is renewed every second, its `instruments` every five."""
+    """One connection's inbox and the engine that handles it. `report` is renewed every second, its `instruments` every five."""
 
     engine: FeedEngine
     inbox: Inbox = field(default_factory=Inbox)
     report: FeedReport = field(default_factory=FeedReport)
 
     def is_continuous(self) -> bool:
-        """Say whether any of the connection's instruments should be trading."""
+        """Return whether any of the connection's instruments should be trading."""
         return self.report.continuous
 
     def live_messages(self) -> int:
@@ -120,7 +119,7 @@ class Lane:
 
 
 class Worker:
-    """Runs the engines of all connections on one thread; everything that touches them or the publisher happens there.
+    """Runs the engines of all connections on one thread; only this thread touches them or the publisher.
 
     Another thread may read `report` at any time. `on_beat` is called every second as long as the thread works.
     """
@@ -190,7 +189,7 @@ class Worker:
                 self._examine(now_ms)
 
     def _empty(self, lane: Lane) -> bool:
-        """Handle what waits in a lane, or comes shortly, up to a burst; return whether more waits."""
+        """Handle the messages in a lane, waiting briefly for one, up to a limit; return whether more are waiting."""
         item = lane.inbox.take(_IDLE_SECONDS / len(self._lanes))
         for _ in range(_BURST):
             if item is None:

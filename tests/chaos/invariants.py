@@ -51,7 +51,7 @@ class Verdict:
 
     @property
     def sound(self) -> bool:
-        """Say whether nothing was violated."""
+        """Return whether nothing was violated."""
         return not self.faults
 
     def __str__(self) -> str:

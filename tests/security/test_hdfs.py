@@ -54,7 +54,7 @@ def client(stack: SecureStack, user: str) -> Client:
 
 
 def allowed(attempt: Callable[[], object]) -> bool:
-    """Tell whether HDFS lets it pass; any other refusal than that of a missing right is raised."""
+    """Return whether HDFS lets it pass; any other refusal than that of a missing right is raised."""
     try:
         attempt()
     except HdfsError as error:
@@ -195,7 +195,7 @@ def test_keytab_when_renewed_then_the_old_one_no_longer_logs_in(lake: SecureStac
 
 
 def kinit(stack: SecureStack, user: str, keytab: Path) -> bool:
-    """Tell whether a keytab gets a ticket."""
+    """Return whether a keytab gets a ticket."""
     env = {"PATH": "/usr/bin:/bin", "KRB5_CONFIG": f"{stack.env['DATA_DIR']}/conf/krb5.conf"}
     command = ["kinit", "-c", "MEMORY:", "-k", "-t", str(keytab), user]
     return subprocess.run(command, env=env, capture_output=True, check=False).returncode == 0

@@ -75,7 +75,7 @@ def rows_stored(spark: SparkSession, ticks: Sequence[Tick], settings: Settings) 
 
 
 def facts(batches: Iterator[pa.RecordBatch]) -> Iterator[pa.RecordBatch]:
-    """Say where a Python worker has its interpreter, and what code from outside its directory it has loaded."""
+    """Return where a Python worker has its interpreter, and what code from outside its directory it has loaded."""
     list(batches)
     here = str(Path.cwd())
     files = {line.split(maxsplit=5)[5] for line in Path("/proc/self/maps").read_text().splitlines() if ".so" in line}

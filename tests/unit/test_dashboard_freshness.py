@@ -52,7 +52,7 @@ def test_banners_when_one_of_two_streamers_disconnects_tell_its_viewers_and_the_
     lost = event("disconnected", NOW - 5_000, streamer="one")
     store = store_of(update(KEY, 6_000, streamer="one"), update(INFY, 100, streamer="two"), lost)
     assert said(store, KEY) == [("disconnected", "The feed has been disconnected since 10:14:55 IST; it reconnects by itself.")]
-    words = "Streamer one sends nothing: prices of 1 of 2 instruments are old, greyed in the list."
+    words = "Streamer one sends nothing: prices of 1 of 2 instruments are old, and grey in the list."
     assert said(store, INFY) == [("streamer", words)]
 
 

@@ -190,7 +190,7 @@ def banner_texts(received: list[dict[str, Any]]) -> list[str]:
 def test_hub_when_a_date_is_impossible_says_so(date: str) -> None:
     wish = {"type": "view", "instrument": KEY, "date": date}
     received = asyncio.run(conversation(archive_hub(TwoMinutes()), wish, until_true=lambda all_: "archive" in banner_codes(all_)))
-    assert f"{date} cannot be read from HDFS: {date} is not a date of the calendar" in banner_texts(received)
+    assert f"{date} cannot be read from HDFS: {date} is not a valid date" in banner_texts(received)
 
 
 class Broken(TwoMinutes):

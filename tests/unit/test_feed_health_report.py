@@ -42,9 +42,9 @@ def test_health_when_one_key_is_not_served_then_healthy_and_it_is_named() -> Non
 
 
 def test_health_when_nothing_can_be_used_or_nothing_is_served_then_not_healthy_and_the_cause_is_named() -> None:
-    slow = health(replace(REPORT, trouble="this machine's clock is 7200 s behind the feed: set it"))
+    slow = health(replace(REPORT, trouble="this machine's clock is 7200 s behind the feed: set the clock"))
     assert (slow.healthy, slow.state) == (False, "nothing can be used")
-    assert slow.detail["cause"] == "this machine's clock is 7200 s behind the feed: set it"
+    assert slow.detail["cause"] == "this machine's clock is 7200 s behind the feed: set the clock"
     unserved = health(FeedReport(True, None, {"NSE_EQ|B": UNSERVED}))
     assert (unserved.healthy, unserved.state) == (False, "nothing is served")
     assert health(FeedReport(False, None, {"NSE_EQ|B": UNSERVED})).healthy

@@ -167,7 +167,7 @@ def test_streamer_when_its_clock_is_two_minutes_slow_then_every_update_is_publis
     assert all(0 <= tick.received_time_ms - tick.feed_time_ms <= 1_000 for tick in sink.ticks)
     assert sink.heartbeats[0].event_time_ms == TEN + 1_500
     (clock,) = [event for event in sink.events if event["event"] == "clock"]
-    assert clock["cause"] == "this machine's clock is 120 s behind the feed, whose time is used: set it"
+    assert clock["cause"] == "this machine's clock is 120 s behind the feed; the feed's time is used instead: set the clock"
     assert sink.rejects == []
 
 
@@ -178,7 +178,7 @@ def test_streamer_when_its_clock_is_hours_slow_then_nothing_is_published_and_the
         at_ms = TEN + second * 1_000
         engine.message(wire(message(at_ms, {TCS: full(1040, at_ms)})), at_ms - 7_200_000)
     assert sink.ticks == []
-    assert engine.trouble(TEN + 15_000 - 7_200_000) == "this machine's clock is 7200 s behind the feed: set it"
+    assert engine.trouble(TEN + 15_000 - 7_200_000) == "this machine's clock is 7200 s behind the feed: set the clock"
 
 
 def test_streamer_when_the_schema_changed_then_the_trouble_names_the_most_frequent_reason() -> None:
@@ -189,7 +189,7 @@ def test_streamer_when_the_schema_changed_then_the_trouble_names_the_most_freque
             wire({"type": "live_feed", "feeds": {TCS: {}}, "currentTs": str(TEN + second * 1_000)}), TEN + second * 1_000
         )
     assert engine.trouble(TEN + 5_000) is None
-    assert engine.trouble(TEN + 12_000) == "nothing of the feed can be used: 12 messages rejected in a row, mostly empty_feed"
+    assert engine.trouble(TEN + 12_000) == "no message of the feed can be used: 12 messages rejected in a row, mostly empty_feed"
     engine.message(wire(message(TEN + 13_000, {TCS: full(1040, TEN + 13_000)})), TEN + 13_000)
     assert engine.trouble(TEN + 60_000) is None
 
@@ -225,7 +225,7 @@ def test_mode_when_nothing_is_served_in_it_then_reported_once_with_the_plan() ->
     for second in range(1, 60):
         engine.beat(TEN + second * 1_000)
     (event,) = [each for each in sink.events if each["event"] == "not_served"]
-    assert event["cause"] == "the feed serves none of 2 instruments in mode full_d30: full_d30 needs an Upstox Plus plan"
+    assert event["cause"] == "the feed sends none of 2 instruments in mode full_d30: full_d30 needs an Upstox Plus plan"
 
 
 def test_modes_when_one_of_them_is_not_served_then_reported_with_the_keys_own_mode_and_the_others_are_not() -> None:
@@ -242,10 +242,10 @@ def test_modes_when_one_of_them_is_not_served_then_reported_with_the_keys_own_mo
     causes = {event.get("instrument_key"): event["cause"] for event in sink.events if event["event"] == "not_served"}
     assert causes == {
         INFY: (
-            "the feed does not serve it in mode full_d30: expired, unknown, or not in the account's plan "
+            "the feed does not send it in mode full_d30: expired, unknown, or not in the account's plan "
             "(full_d30 needs an Upstox Plus plan)"
         ),
-        None: "the feed serves none of 2 instruments in mode ltpc: look at INSTRUMENT and the account's plan",
+        None: "the feed sends none of 2 instruments in mode ltpc: check INSTRUMENT and the account's plan",
     }
 
 

@@ -187,4 +187,4 @@ def test_lease_when_its_node_holds_no_streamer_then_reported_as_taken_by_somethi
 
     leases = InstrumentLeases(ZooKeeperCluster("nowhere:2181"), "x")
     leases._client = Client()
-    assert leases._holder("NSE_EQ|A") == "something that is no streamer (the node /orderflow/streamers/NSE_EQ%7CA)"
+    assert leases._holder("NSE_EQ|A") == "something that is not a streamer (the node /orderflow/streamers/NSE_EQ%7CA)"

@@ -175,7 +175,7 @@ def test_instrument_when_removed_and_added_again_at_once_then_it_continues_after
     assert sink.states[TCS]()["state"]["vtt"] == 1_100
     engine.message(wire(message(TEN + 2_000, {TCS: full(1_500, TEN + 2_000)})), TEN + 2_030)
     engine.restore([InstrumentState(TCS)])
-    engine.own((TCS,), "the instrument was not watched")
+    engine.own((TCS,), "the instrument was not on the watch list")
     engine.message(wire(message(TEN + 3_000, {TCS: full(1_520, TEN + 3_000)})), TEN + 3_030)
     ticks = [tick for tick in sink.ticks if tick.instrument_key == TCS]
     assert [(tick.sequence, tick.traded_volume, tick.gap) for tick in ticks] == [
@@ -211,4 +211,4 @@ def test_volume_when_a_mode_without_any_gives_way_to_full_then_what_traded_meanw
     ticks = [(tick.instrument_key, tick.traded_volume, tick.gap) for tick in sink.ticks[2:]]
     assert ticks == [(TCS, 100, False), (TCS, None, False), (TCS, 400, True), (TCS, 10, False), (INFY, 20, False)]
     (gap,) = [event for event in sink.events if event["event"] == "gap"]
-    assert (gap["volume"], gap["cause"]) == (400, "the mode before carried no volume")
+    assert (gap["volume"], gap["cause"]) == (400, "the previous mode carried no volume")

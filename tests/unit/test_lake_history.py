@@ -374,7 +374,7 @@ def test_catalogue_when_a_day_misses_an_update_then_its_line_and_verify_say_so(t
     assert sound.split()[:8] == [DAY, "2", "4", "09:15:01", "09:15:02", "0", "2", "3"]
     assert sound.endswith("sound")
     assert broken.endswith(f"NOT SOUND: lake verify --date {NEXT_DAY}")
-    assert replicas == "2 dates; 2 DataNodes live, 3 blocks short of replicas, 0 missing, 0 corrupt, 5.0 GB free"
+    assert replicas == "2 dates; 2 DataNodes live, 3 blocks with too few replicas, 0 missing, 0 corrupt, 5.0 GB free"
     assert [path for operation, path in hdfs.requests if operation == "LISTSTATUS"] == [
         f"/trading/{table}" for table in ("ticks", "candles", "footprint")
     ]

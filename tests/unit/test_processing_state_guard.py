@@ -84,7 +84,7 @@ def test_offsets_when_retention_overtook_then_refused_with_how_much_since_when_a
     with pytest.raises(SettingsError) as refused:
         require_reachable_offsets(files, {"candles": kafka((700, 601)), "footprint": kafka((700, 601))})
     said = str(refused.value)
-    assert "query candles, last at work on 2025-12-15: Kafka no longer has 201 messages" in said
+    assert "query candles, which last ran on 2025-12-15: Kafka no longer has 201 messages" in said
     assert "partition 0: read up to offset 500, kept from 700" in said
     assert "hdfs dfs -rm -r /trading/checkpoints/candles /trading/checkpoints/footprint" in said
     assert "docs/TROUBLESHOOTING.md, 'Kafka deleted unread messages'" in said
@@ -94,7 +94,7 @@ def test_offsets_when_retention_overtook_then_refused_with_how_much_since_when_a
 @pytest.mark.parametrize(
     ("name", "commands", "unhelpful"),
     [
-        ("ticks", ["no command brings the ticks back", "lake verify --date", "backfill --from"], ["reprocess"]),
+        ("ticks", ["no command restores the ticks", "lake verify --date", "backfill --from"], ["reprocess"]),
         ("orderflow", ["reprocess --date"], ["backfill"]),
     ],
 )

@@ -126,8 +126,8 @@ def test_recording_when_it_is_missing_then_the_error_names_it(tmp_path: Path, ca
     ("line", "message"),
     [
         ("{no json", "recording.jsonl, line 3 is not JSON"),
-        ("[1, 2]", "recording.jsonl, line 3 is no message of the feed but '[1, 2]'"),
-        ("null", "recording.jsonl, line 3 is no message of the feed but 'None'"),
+        ("[1, 2]", "recording.jsonl, line 3 is not a message of the feed but '[1, 2]'"),
+        ("null", "recording.jsonl, line 3 is not a message of the feed but 'None'"),
     ],
 )
 def test_recording_when_a_line_is_no_message_then_the_error_names_the_line(

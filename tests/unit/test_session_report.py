@@ -61,7 +61,7 @@ def test_report_when_the_feed_changed_the_day_then_it_says_who_heard_what_and_wh
     assert list(report(CALENDAR, "2025-12-16", ["NSE_INDEX"], announced))[2:] == [
         "NSE_INDEX index",
         "  forecast by   exchange_calendars",
-        "  confirmed by  the feed, heard by streamer-1: NORMAL_OPEN 09:15:00, NORMAL_CLOSE 11:40:00, NORMAL_OPEN 12:30:00",
+        "  confirmed by  the feed, received by streamer-1: NORMAL_OPEN 09:15:00, NORMAL_CLOSE 11:40:00, NORMAL_OPEN 12:30:00",
         "  09:00-09:08  pre_open",
         "  09:08-09:15  opening_auction",
         "  09:15-11:40  continuous  (by the feed)",
@@ -81,7 +81,7 @@ def test_report_when_no_source_covers_the_date_then_unknown_until_the_feed_opens
     opened = heard(("2027-02-10T09:00:00.100", "NORMAL_OPEN"), segment="NCD_FO")
     assert list(report(CALENDAR, "2027-02-10", ["NCD_FO"], opened))[3:6] == [
         "  forecast by   nobody: unknown (no source covers this date)",
-        "  confirmed by  the feed, heard by streamer-1: NORMAL_OPEN 09:00:00",
+        "  confirmed by  the feed, received by streamer-1: NORMAL_OPEN 09:00:00",
         "  09:00-17:00  continuous",
     ]
 

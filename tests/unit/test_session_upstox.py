@@ -143,7 +143,7 @@ def test_calendar_when_upstox_cannot_be_asked_then_what_it_said_before_holds_and
     first, _ = upstox_calendar(Answers, cache, TODAY)
     later, warning = upstox_calendar(refused, cache, date(2027, 1, 20))
     assert later == first
-    assert warning == "Upstox's calendar cannot be had (OSError: timed out): using what it said on 2027-01-11"
+    assert warning == "Upstox's calendar cannot be fetched (OSError: timed out): using its answer of 2027-01-11"
 
 
 @pytest.mark.parametrize("kept", [None, "{", "[]", '{"holidays": 7}', '{"timings": {"2027-01-11": [{"exchange": "NSE"}]}}'])

@@ -167,14 +167,14 @@ def _result(reading: Future[Item], superseded: Callable[[], bool]) -> Item:
     """Wait for what is being read; raise SupersededError once nobody wants it, and leave the reading to end by itself."""
     while not wait((reading,), SUPERSEDED_SECONDS).done:
         if superseded():
-            raise SupersededError("wanted no more")
+            raise SupersededError("no longer wanted")
     return reading.result()
 
 
 def _while_wanted(items: Iterable[Item], superseded: Callable[[], bool]) -> Iterator[Item]:
     for number, item in enumerate(items):
         if number % CHECK_EVERY == 0 and superseded():
-            raise SupersededError("wanted no more")
+            raise SupersededError("no longer wanted")
         yield item
 
 

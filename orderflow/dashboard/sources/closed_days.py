@@ -37,7 +37,7 @@ class ClosedDays:
         try:
             self._store.report_closed(self._read())
         except (OrderflowError, OSError) as error:
-            log.debug("how days were closed cannot be read: %s", error)
+            log.debug("the results of closed days cannot be read: %s", error)
 
     def _run(self) -> None:
         self.look()

@@ -53,7 +53,7 @@ class Rule:
         if not all(isinstance(text, str) and 0 < len(text) <= _LONGEST_TEXT for text in texts.values()):
             raise OrderflowError("an alert rule has id, key and kind")
         if texts["kind"] not in PRICED and texts["kind"] not in MINUTED:
-            raise OrderflowError(f"{texts['kind']!r} is no kind of alert")
+            raise OrderflowError(f"{texts['kind']!r} is not a kind of alert")
         value, least = _number(wish.get("value")), _number(wish.get("least"))
         if value is None:
             raise OrderflowError("an alert rule has a number as value")
@@ -114,7 +114,7 @@ class AlertBook:
             held = self._viewers.get(viewer)
             if held is None:
                 if len(self._viewers) >= VIEWERS_MOST:
-                    raise OrderflowError(f"alerts of {VIEWERS_MOST} viewers are kept already")
+                    raise OrderflowError(f"alerts of {VIEWERS_MOST} viewers are stored already, which is the limit")
                 held = self._viewers[viewer] = _Viewer()
             for identifier in remove:
                 held.rules.pop(identifier, None)

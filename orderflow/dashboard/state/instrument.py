@@ -239,7 +239,7 @@ class Instrument:
             self._first_update_ms = start_ms
 
     def _trades_at(self, time_ms: int) -> bool:
-        """Say whether a time is of one of the day's sessions, as far as these are known."""
+        """Return whether a time lies in one of the day's sessions, as far as these are known."""
         start, end = self.session_start_ms, self.session_end_ms
         if start is None or end is None or start <= time_ms < end:
             return True

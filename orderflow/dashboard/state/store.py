@@ -147,7 +147,7 @@ class Store:
             self._notify()
 
     def report_closed(self, days: Mapping[str, ClosedDay]) -> None:
-        """Say how stored days were closed, by date."""
+        """Return the result of the close of each stored day, by date."""
         if days != self.closed_days:
             self.closed_days = days
             self._notify()

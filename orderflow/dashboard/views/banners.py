@@ -122,7 +122,7 @@ def _feed(store: Store, key: str, now_ms: int) -> list[Banner]:
         )
     elif store.last_update_ms is None:
         if store.caught_up:
-            shown.append(Banner("info", "waiting", "Connected to Kafka; no update has come from the feed yet."))
+            shown.append(Banner("info", "waiting", "Connected to Kafka; no update has arrived from the feed yet."))
     elif serving is not None and serving.update_ms and now_ms - serving.update_ms > STALL_MS:
         silence = span((now_ms - serving.update_ms) // 1000)
         dead = serving.heartbeat_ms and now_ms - serving.heartbeat_ms > STALL_MS
@@ -139,7 +139,7 @@ def _feed(store: Store, key: str, now_ms: int) -> list[Banner]:
         names, count = ", ".join(sorted(others)), sum(others.values())
         of_all = f"{count} of {len(store.instruments)} instruments"
         shown.append(
-            Banner("warning", "streamer", f"Streamer {names} sends nothing: prices of {of_all} are old, greyed in the list.")
+            Banner("warning", "streamer", f"Streamer {names} sends nothing: prices of {of_all} are old, and grey in the list.")
         )
     return shown
 

@@ -92,7 +92,7 @@ class Accounts:
             try:
                 self._decoded = (content, msgspec.json.decode(content, type=dict[str, User]))
             except msgspec.MsgspecError as error:
-                raise OrderflowError(f"{self.path} is not a file of users ({error}); see docs/SECURITY.md") from error
+                raise OrderflowError(f"{self.path} is not a valid users' file ({error}); see docs/SECURITY.md") from error
         return self._decoded[1]
 
     def find(self, name: str) -> User | None:
@@ -110,7 +110,7 @@ class Accounts:
     def put(self, name: str, user: User) -> None:
         """Add a user, or replace one. Raises OrderflowError for a name that is none, or an invalid file."""
         if not _NAME.fullmatch(name):
-            raise OrderflowError(f"{name!r} is no name of a user: letters, digits and _.@+- only, at most {LONGEST_NAME}")
+            raise OrderflowError(f"{name!r} is not a valid user name: letters, digits and _.@+- only, at most {LONGEST_NAME}")
         self._write({**(self.load() if self.path.exists() else {}), name: user})
 
     def remove(self, name: str) -> None:
@@ -136,7 +136,7 @@ def hash_password(password: str) -> str:
 
 
 def is_password(user: User | None, password: str) -> bool:
-    """Say whether this is the user's password. It takes as long for a user that does not exist; blocks for some 0.1 s."""
+    """Return whether this is the user's password. It takes as long for a user that does not exist; blocks for some 0.1 s."""
     known = user.password if user is not None else None
     if len(password) > LONGEST_PASSWORD:
         return False

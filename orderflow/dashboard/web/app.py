@@ -194,7 +194,7 @@ def exposure(parts: Parts, host: str, tls: TlsFiles) -> list[str]:
         return []
     if parts.sessions is None:
         return [
-            f"nobody has to log in: whoever reaches {host} (in a container: its published port) sees everything and sets alerts; "
+            f"no login is required: everyone who reaches {host} (in a container: its published port) sees everything; "
             "set DASHBOARD_USERS_FILE, or DASHBOARD_HOST=127.0.0.1"
         ]
     if tls.certificate is None and not parts.proxies:
@@ -206,7 +206,7 @@ def exposure(parts: Parts, host: str, tls: TlsFiles) -> list[str]:
 
 
 def serve(parts: Parts, host: str, port: int, tls: TlsFiles) -> None:
-    """Serve until SIGTERM or SIGINT; raise OrderflowError when the port cannot be had, or the certificate not be used."""
+    """Serve until SIGTERM or SIGINT; raise OrderflowError when the port or the certificate cannot be used."""
     options = server_options(tls)
     listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
@@ -217,7 +217,7 @@ def serve(parts: Parts, host: str, port: int, tls: TlsFiles) -> None:
         raise OrderflowError(
             f"cannot serve the dashboard on {host}:{port} ({reason}); free the port or set DASHBOARD_PORT"
         ) from error
-    watchdog = Watchdog(HUNG_SECONDS, "the dashboard has answered nobody")
+    watchdog = Watchdog(HUNG_SECONDS, "the dashboard has answered no request")
 
     async def on_tick() -> None:
         watchdog.beat()

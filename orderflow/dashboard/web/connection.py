@@ -74,7 +74,7 @@ class Host(Protocol):
         """Return the first message of every conversation, with who has logged in."""
 
     def past_day(self, key: str, date: str, superseded: Callable[[], bool]) -> Day:
-        """Return a past day; blocks. Raises OrderflowError when it cannot be had, or is wanted no more."""
+        """Return a past day; blocks. Raises OrderflowError when it cannot be read, or is no longer wanted."""
 
     def note_latencies(self, latencies: Sequence[Any]) -> None:
         """Keep what a browser measured, in milliseconds."""

@@ -32,7 +32,7 @@ class ForbiddenError(OrderflowError):
 
 def _require_operator(request: Request) -> None:
     if not may_operate(visitor_of(request.scope)):
-        raise ForbiddenError("this needs the role operator, because it tells of all visitors")
+        raise ForbiddenError("this needs the role operator, because it has figures about all visitors")
 
 
 OPERATORS: Final = (Depends(_require_operator),)

@@ -98,16 +98,16 @@ class Hub:
         return {"type": "hello", **known, "server_ms": self.store.clock_ms()}
 
     def past_day(self, key: str, date: str, superseded: Callable[[], bool] = never) -> Day:
-        """Return a past day, one reader at a time; blocks. Raises OrderflowError when it cannot be had, or is wanted no more."""
+        """Return a past day, one reader at a time; blocks. Raises OrderflowError if it cannot be read or is no longer wanted."""
         if self.archive is None:
             raise OrderflowError("no archive is configured; set NAMENODE_URL and start HDFS")
         try:
             calendar_date.fromisoformat(date)
         except ValueError:
-            raise OrderflowError(f"{date} is not a date of the calendar") from None
+            raise OrderflowError(f"{date} is not a valid date") from None
         while not self._archive_lock.acquire(timeout=SUPERSEDED_SECONDS):
             if superseded():
-                raise SupersededError(f"{date} is wanted no more")
+                raise SupersededError(f"{date} is no longer wanted")
         try:
             return self.archive.day(key, date, superseded)
         finally:
@@ -163,7 +163,7 @@ class Hub:
                 asyncio.run_coroutine_threadsafe(self._tell_fired(fired), self._loop)
 
     def _may_post(self, viewer: str) -> bool:
-        """Say whether a viewer's alerts are posted: with logins those of operators, as they are now."""
+        """Return whether a viewer's alerts are posted: with logins, only those of users who are operators now."""
         if self._accounts is None:
             return True
         user = self._accounts.find(owned_by(viewer))

@@ -40,7 +40,7 @@ def visitor_of(scope: Mapping[str, Any]) -> Visitor | None:
 
 
 def is_stranger(scope: Mapping[str, Any]) -> bool:
-    """Say whether the dashboard has logins and the one who asks has not logged in."""
+    """Return whether the dashboard requires a login and the visitor has not logged in."""
     return "user" in scope and scope["user"] is None
 
 

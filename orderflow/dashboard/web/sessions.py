@@ -53,7 +53,7 @@ class Visitor:
 
 
 def may_operate(visitor: Visitor | None) -> bool:
-    """Say whether somebody may do what concerns others; None stands for a dashboard without logins, where everybody may."""
+    """Return whether a user may do what affects others; None stands for a dashboard without logins, where everybody may."""
     return visitor is None or visitor.role == "operator"
 
 
@@ -104,7 +104,7 @@ class Sessions:
         return Visitor(name, self.accounts, user.stamp) if user is not None else None
 
     def holds(self, visitor: Visitor) -> bool:
-        """Say whether what the visitor proved is still so."""
+        """Return whether the visitor's login is still valid."""
         return self.of_cookie(visitor.cookie) is not None if visitor.cookie else self._has_password(visitor)
 
     def end(self, visitor: Visitor) -> None:

@@ -18,19 +18,19 @@ def add_parser(commands: Any) -> None:
     actions = users.add_subparsers(dest="action", required=True)
     add = actions.add_parser(
         "add",
-        help="add a user, or give one another password and role",
-        description="Add a user, or give one another password and role, which ends its sessions. The password is asked for, "
+        help="add a user, or change a user's password and role",
+        description="Add a user, or change a user's password and role, which ends its sessions. The password is asked for, "
         "or read from standard input; it is never an argument, which other users of this machine could see.",
     )
     add.add_argument("name")
-    add.add_argument("--role", choices=["viewer", "operator"], default="viewer", help="what it may do (docs/SECURITY.md)")
-    add.add_argument("--proxy", action="store_true", help="without a password: it logs in through the proxy alone")
+    add.add_argument("--role", choices=["viewer", "operator"], default="viewer", help="what the user may do (docs/SECURITY.md)")
+    add.add_argument("--proxy", action="store_true", help="without a password: the user logs in through the proxy only")
     add.set_defaults(act=_add)
     remove = actions.add_parser("remove", help="remove a user and end its sessions")
     remove.add_argument("name")
     remove.set_defaults(act=_remove)
     actions.add_parser("list", help="list names, roles and how they log in").set_defaults(act=_list)
-    actions.add_parser("end-sessions", help="renew the key that signs sessions: everybody logs in again").set_defaults(act=_end)
+    actions.add_parser("end-sessions", help="renew the key of sessions: everybody must log in again").set_defaults(act=_end)
     users.set_defaults(run=_run)
 
 

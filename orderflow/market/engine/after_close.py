@@ -1,11 +1,11 @@
-"""What trades after continuous trading: one candle for each phase, the closing auction and what follows it.
+"""Candles of trading after the continuous session: one for the closing auction and one for post-close trading.
 
 On the axis of cumulative volume a phase lies behind the session's minutes, at a minute number that stands for it:
 
     … 15:13 │ 15:14 │ closing_auction │ post_close
                     └── end of continuous trading
 
-Its candle is shown at the minute of its last trade, which is not known before the phase is over.
+The time of its candle is the minute of its last trade, which is not known before the phase is over.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from orderflow.market.phases import CLOSING_AUCTION, POST_CLOSE
 from orderflow.market.times import MINUTE_MS
 
 OVER_AFTER_MS: Final = {CLOSING_AUCTION: 20 * MINUTE_MS, POST_CLOSE: 60 * MINUTE_MS}
-"""How long after the end of continuous trading the last trade of a phase behind it has come."""
+"""How long after the end of continuous trading each later phase is complete: its last trade has arrived by then."""
 
 
 class PhaseMinute(msgspec.Struct, array_like=True, gc=False):
@@ -58,7 +58,7 @@ class AfterClose:
         return ((phase, known.minute) for phase, known in self.phases.items() if known.minute >= closed)
 
     def start_ms(self, minute: int) -> int:
-        """Return when the candle of a minute begins: where that stands for a phase, with the minute of its last trade."""
+        """Return the start of a minute's candle; for a minute that stands for a phase, the minute of the phase's last trade."""
         for known in self.phases.values():
             if known.minute == minute:
                 return known.last_trade_ms - known.last_trade_ms % MINUTE_MS

@@ -1,4 +1,4 @@
-"""One instrument's minutes of one trading date: ticks in, final minutes out, as docs/decisions/0012 describes."""
+"""Turns the ticks of one instrument on one trading date into final minutes, as docs/decisions/0012 describes."""
 
 from __future__ import annotations
 
@@ -22,10 +22,10 @@ from orderflow.market.times import MINUTE_MS
 _LONGEST_PRE_OPEN_MS: Final = 120 * MINUTE_MS
 NO_DEADLINE: Final = 1 << 62
 SILENT_MS: Final = 10_000
-"""Updates further apart than this hide trades that nobody saw, unless it was a single one: they mark their candle as a gap."""
+"""If two updates are further apart, and more than one trade lies between them, their candle is marked as a gap."""
 
 AHEAD_MS: Final = 60_000
-"""How far a trade's time may be ahead of the feed's: one of next year would end the day's minutes, and be many."""
+"""How far a trade's time may be ahead of the feed's: a trade dated next year would end all minutes until then."""
 
 
 class LateVolume(NamedTuple):
@@ -37,7 +37,7 @@ class LateVolume(NamedTuple):
 
 
 class Sides(msgspec.Struct, frozen=True, gc=False):
-    """How a tick's volume is split, and the expected share of it on the wrong side."""
+    """The split of a tick's volume by aggressor, and the expected share of it on the wrong side."""
 
     buy: int
     sell: int
@@ -82,7 +82,7 @@ class InstrumentMinutes:
 
     @classmethod
     def beginning(cls, tick: Tick, source: str) -> InstrumentMinutes:
-        """Begin a trading date with its first tick: what traded before was not seen."""
+        """Begin a trading date with its first tick; earlier volume of the date was not seen."""
         minutes = cls(
             tick.instrument_key, tick.trading_date, source, max(tick.feed_time_ms, tick.session_start_ms or 0) // MINUTE_MS
         )
@@ -90,9 +90,10 @@ class InstrumentMinutes:
         return minutes
 
     def take(self, tick: Tick, sides: Sides | None, *, use_bar: bool = True) -> bool:
-        """Fold one tick; `sides` is given where it carries volume. Returns whether minutes may have become final.
+        """Fold one tick; `sides` is given if the tick carries volume. Returns whether minutes may have become final.
 
-        Ticks come in the order of their topic, without repeats; one out of order still finds its place on the axis.
+        Ticks must be passed in the order of their topic, without repeats; a tick whose volume is out of order is still placed
+        correctly on the axis.
         """
         self._take_session(tick)
         phase = tick.session_phase
@@ -122,10 +123,10 @@ class InstrumentMinutes:
         return ready
 
     def fill(self, tick: Tick, bar: Bar) -> FinalMinute | None:
-        """Take an exchange's minute from before the first update, oldest first; returns it as final, once, if anything traded.
+        """Add a minute bar from before the first update, oldest first; returns it as final, once, if it has volume.
 
-        Its tick may tell that the session began earlier than the first status of the feed said.
-        Such minutes have no place on the axis of cumulative volume: what traded before the first update lies below its origin.
+        Its tick may show that the session began earlier than the feed's first status implied. Such minutes are not placed on
+        the axis of cumulative volume, because they lie below its origin.
         """
         self._take_session(tick)
         minute = bar.start_ms // MINUTE_MS
@@ -136,7 +137,7 @@ class InstrumentMinutes:
         return None if bar.volume == 0 else FinalMinute(exchange_candle(self.key, bar, EXCHANGE), ())
 
     def _take_session(self, tick: Tick) -> None:
-        """Note the session's edges, which the feed may move; a first tick may have named none, a late one an earlier session."""
+        """Record the session's start and end, which the feed may move; a first tick may lack them, a late one have old ones."""
         start_ms, end_ms = tick.session_start_ms, tick.session_end_ms
         known = self.session_start_ms, self.session_end_ms
         if start_ms is None or end_ms is None or (start_ms, end_ms) == known or end_ms <= self.session_start_ms:
@@ -147,25 +148,25 @@ class InstrumentMinutes:
             self.closed = self.first_minute = begin
 
     def set_session(self, start_ms: int, end_ms: int) -> None:
-        """Note the edges of continuous trading; `end_minute` is the first minute after it."""
+        """Set start and end of continuous trading; `end_minute` is the first minute after it."""
         self.session_start_ms, self.session_end_ms = start_ms, end_ms
         self.end_minute = -(-end_ms // MINUTE_MS)
         self.after_close = AfterClose()
 
     def has_open_minutes(self) -> bool:
-        """Whether anything is known of a minute that is not published yet."""
+        """Return whether anything is known of a minute that is not published yet."""
         return bool(self.own or self.bars or self.trades.items)
 
     def ends_session(self, tick: Tick) -> bool:
-        """Whether the tick is of a later session of the day: everything before it is to be settled first."""
+        """Return whether the tick belongs to a later session of the day, so that everything before it must be settled first."""
         return 0 < self.session_end_ms <= (tick.session_start_ms or 0)
 
     def settle(self, clock_ms: int | None, watermark_ms: int | None) -> Iterator[Settled]:
-        """Yield what is final: late volume first, then minutes in order.
+        """Yield what has become final: late volume first, then minutes in order.
 
-        A minute whose end the clock has passed by `watermark_ms` is final whatever is missing, or by twice that where later bars
-        are about to tell its edge; without a clock everything that has begun is, and without a watermark nothing is for that
-        reason.
+        A minute is final by time once the clock has passed its end by `watermark_ms`, or by twice that if later bars will soon
+        determine its edge. Without a clock, every minute that has begun is final. Without a watermark, no minute is final
+        because of time.
         """
         axis = self.axis
         limit = overdue = 0
@@ -194,26 +195,26 @@ class InstrumentMinutes:
         self._prune()
 
     def deadline_ms(self, watermark_ms: int | None) -> int:
-        """Return the time on the clock from which the oldest open minute is final; far away once the session's are published."""
+        """Return the clock time at which the oldest open minute becomes final; NO_DEADLINE once all are published."""
         if watermark_ms is not None and self.closed < self.end_minute:
             return (self.closed + 1) * MINUTE_MS + watermark_ms
         return min((self._over_ms(phase, watermark_ms) for phase, _ in self.after_close.open(self.closed)), default=NO_DEADLINE)
 
     def restart_axis(self) -> None:
-        """Begin a new axis after cumulative volume was set back; the minutes of the old one must be settled before."""
+        """Begin a new axis after cumulative volume was set back; the minutes of the old axis must be settled before."""
         self.axis = None
         self.trades.drop(len(self.trades.items))
         self.highest_vtt = 0
 
     def is_set_back(self, tick: Tick) -> bool:
-        """Whether the tick begins a new baseline below the cumulative volume so far."""
+        """Return whether the tick begins a new baseline below the cumulative volume so far."""
         vtt = tick.vtt
         if vtt is None or vtt >= self.highest_vtt or self.axis is None or tick.sequence <= self.last_sequence:
             return False
         return tick.traded_volume is None or tick.traded_volume > 0
 
     def _take_auction(self, tick: Tick) -> None:
-        """Note what the opening auction traded: cumulative volume once a trade of it shows; before that it is indicative."""
+        """Record the opening auction's volume: `vtt` once it shows a trade of the auction; before that it is indicative."""
         matched = tick.ltt_ms is not None and tick.ltt_ms >= self.session_start_ms - _LONGEST_PRE_OPEN_MS
         if matched and tick.vtt is not None and self.axis is None:
             self.auction_vtt = tick.vtt
@@ -221,8 +222,8 @@ class InstrumentMinutes:
     def _place(self, tick: Tick, vtt: int, ltt_ms: int, sides: Sides | None) -> bool:
         """Put the tick on the axis; returns whether it began a new minute there or came out of order.
 
-        An auction after a halt, or before a later session, is of the minute in which trading resumes, as the opening auction is:
-        its own time says nothing of where a minute ends.
+        An auction after a halt, or before a later session, belongs to the minute in which trading resumes, like the opening
+        auction. The time of the auction does not show where a minute ends.
         """
         volume = (0 if sides is None else tick.traded_volume) or 0
         low, end_minute, phase = vtt - volume, self.end_minute, tick.session_phase
@@ -267,17 +268,17 @@ class InstrumentMinutes:
         return True
 
     def _over_ms(self, phase: str, watermark_ms: int | None) -> int:
-        """Return the time on the clock from which a phase behind continuous trading is final."""
+        """Return the clock time at which a phase after continuous trading becomes final."""
         return NO_DEADLINE if watermark_ms is None else self.session_end_ms + OVER_AFTER_MS[phase] + watermark_ms
 
     def _advance(self) -> None:
-        """Move `closed` behind what is published."""
+        """Move `closed` past the published minutes."""
         while self.closed in self.done:
             self.done.remove(self.closed)
             self.closed += 1
 
     def _covers_none_yet(self) -> bool:
-        """Whether no minute was published, so that the beginning may still move back."""
+        """Return whether no minute was published, so that the beginning may still move back."""
         return (
             not self.filled_to
             and self.first_minute == self.closed
@@ -324,7 +325,7 @@ class InstrumentMinutes:
         return newest
 
     def _will_be_known(self, minute: int) -> bool:
-        """Whether the minute, or the open one before it, lacks its bar, and the bars behind it will soon tell where it ends."""
+        """Return whether the minute, or the open one before it, has no bar, and later bars will soon determine its end."""
         axis = self.axis
         if axis is None or not axis.later_bar_than(minute - 1):
             return False
@@ -371,7 +372,7 @@ class InstrumentMinutes:
         return Stretch(end - volume, end, volume, exchange_bar=True, final_by=final_by)
 
     def _by_clock(self, axis: VolumeAxis, minute: int, left: Bounds, right: Bounds) -> Stretch:
-        """Place a minute without a bar by what has certainly traded before its end; the opening auction is of the first one."""
+        """Place a minute without a bar by volume certainly traded before its end; the first one has the opening auction's."""
         begin = self._edge(axis, minute, left)
         if begin is None:
             begin = axis.origin - self._auction(axis, minute) if left.low == UNKNOWN_LOW else max(left.low, axis.origin)
@@ -382,7 +383,7 @@ class InstrumentMinutes:
         return Stretch(begin, end, end - begin, exchange_bar=False, final_by="clock")
 
     def _edge(self, axis: VolumeAxis, edge: int, bounds: Bounds) -> int | None:
-        """Return where an edge lies: where a published volume was measured from, else exactly, else where it was used before."""
+        """Return an edge's cumulative volume: the one a published volume was measured from, else the exact or an earlier one."""
         used = axis.used.get(edge)
         if used is not None and used.binds:
             return used.value
@@ -406,16 +407,16 @@ class InstrumentMinutes:
             )
 
     def _auction(self, axis: VolumeAxis, minute: int) -> int:
-        """Return what the opening auction traded, for the minute that it is counted in: the session's first."""
+        """Return the opening auction's volume for the session's first minute, in which it is counted; 0 for any other minute."""
         opens = minute == self.first_minute == self.session_start_ms // MINUTE_MS
         return min(self.auction_vtt, axis.origin) if opens else 0
 
     def _unseen(self, stretch: Stretch) -> int:
-        """Return the volume of a stretch that lies before the first update."""
+        """Return the part of an interval's volume that lies before the first update."""
         return 0 if self.axis is None else max(min(self.axis.origin, stretch.high) - stretch.low, 0)
 
     def _late(self, axis: VolumeAxis) -> Iterator[LateVolume]:
-        """Yield what came for a published minute: volume before an end it was measured to, behind which another minute begins."""
+        """Yield late volume: volume that turns out to lie before an end to which a published volume was measured."""
         for edge in sorted(axis.used):
             used = axis.used[edge]
             if used.binds and edge - 1 in self.measured and edge not in self.measured:
@@ -444,7 +445,7 @@ class InstrumentMinutes:
 
 
 def is_silent(tick: Tick) -> bool:
-    """Whether the tick's volume is of trades that nobody saw one by one, because no update came between."""
+    """Return whether the tick's volume is of trades that nobody saw one by one, because no update came between."""
     if tick.prev_feed_time_ms is None or tick.feed_time_ms - tick.prev_feed_time_ms <= SILENT_MS:
         return False
     return (tick.traded_volume or 0) > (tick.ltq or 0)

@@ -1,4 +1,4 @@
-"""A final minute: its stretch of the volume axis, the trades that lie on it, and the candle and footprint they give."""
+"""Computes a final minute: from its interval of cumulative volume and the trades in it, its candle and footprint."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ FinalBy = Literal["complete", "bar", "clock"]
 
 
 class AxisTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
-    """What one update traded: volume (low, high] of the axis at its last price, split by aggressor.
+    """The volume of one update: the interval (low, high] of cumulative volume, at its last price, split by aggressor.
 
-    `wrong_share` is the expected share of its volume on the wrong side; `unseen` says that nobody saw its trades one by one,
-    `one_sided` that the quote before them had bids only, or offers only. `elsewhere` is what of it the footprint shows at
-    other prices; the candle takes all of it at the last price. `auction` says that an auction traded it.
+    `wrong_share` is the expected share of its volume on the wrong side. `unseen`: the trades were not seen one by one.
+    `one_sided`: the quote before them had bids only, or offers only. `elsewhere`: the parts that the footprint shows at other
+    prices; the candle counts all of it at the last price. `auction`: it traded in an auction.
     """
 
     low: int
@@ -45,7 +45,7 @@ class AxisTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return buy, sell
 
     def part(self, low: int, high: int) -> AxisTrade:
-        """Return what of the trade lies in (low, high], all at its last price: which prices lie there is not known."""
+        """Return the part of the trade in (low, high], all at its last price, because the prices within a trade are not known."""
         buy, sell = self.sides_within(low, high)
         return AxisTrade(low, high, self.price, buy, sell, self.wrong_share, self.unseen, auction=self.auction)
 
@@ -55,7 +55,7 @@ class AxisTrade(msgspec.Struct, array_like=True, frozen=True, gc=False):
 
 
 def uncovered(trade: AxisTrade, trades: Iterable[AxisTrade]) -> list[AxisTrade]:
-    """Return the parts of a trade that none of `trades` covers, which are in order: two streamers may report the same volume."""
+    """Return the parts of a trade that none of `trades` (in order) covers, because two streamers may report the same volume."""
     parts, low = [], trade.low
     for known in trades:
         if known.low >= trade.high:
@@ -69,7 +69,7 @@ def uncovered(trade: AxisTrade, trades: Iterable[AxisTrade]) -> list[AxisTrade]:
 
 
 class OwnTicks(msgspec.Struct, array_like=True, gc=False):
-    """The updates whose last trade fell into one minute: their prices, and their volume before it is cut at the edges."""
+    """The updates whose last trade was in one minute: their prices, and their volume before it is divided at the edges."""
 
     count: int
     open: float
@@ -81,7 +81,7 @@ class OwnTicks(msgspec.Struct, array_like=True, gc=False):
     sell: int = 0
 
     def add(self, price: float, volume: int, buy: int, sell: int) -> None:
-        """Take one more update."""
+        """Add one more update."""
         self.count += 1
         self.close = price
         if price > self.high:
@@ -102,7 +102,7 @@ class Quote(msgspec.Struct, array_like=True, gc=False):
 
 
 class PriceLevel(NamedTuple):
-    """Volume of one minute at one price, of which `price_unit` are a rupee; volumes in shares or contracts."""
+    """Volume of one minute at one price, in units of 1/`price_unit` rupee; volumes in shares or contracts."""
 
     price: int
     buy_volume: int
@@ -119,10 +119,10 @@ class FinalMinute(NamedTuple):
 
 
 class Stretch(NamedTuple):
-    """A minute's place on the axis and its volume, which is the bar's, or the distance of the edges where no bar gave it.
+    """A minute's interval (low, high] of cumulative volume, and its volume: the bar's, or without a bar the interval's length.
 
-    `auction` is the part of it that an auction traded before the first update; nobody watches an auction trade by trade, and
-    nothing of it was missed.
+    `auction` is the volume that an auction traded before the first update. An auction is never seen trade by trade, so this
+    part does not count as missed.
     """
 
     low: int
@@ -135,7 +135,7 @@ class Stretch(NamedTuple):
 
 
 class _Sums(NamedTuple):
-    """What the pieces of a minute's trades add up to."""
+    """The sums over the parts of trades that lie in a minute."""
 
     buy: int
     sell: int
@@ -156,9 +156,9 @@ class _Sums(NamedTuple):
 
 
 def _add_up(trades: Iterable[AxisTrade], begin: int, end: int) -> _Sums:
-    """Add up what of the trades lies in (begin, end]; parts of one trade in neighbouring minutes add up to it exactly.
+    """Add up the parts of trades in (begin, end]; the parts of one trade in neighbouring minutes add up to it exactly.
 
-    `levels` holds every trade at its last price; `spread` are those of which the footprint shows some elsewhere.
+    `levels` holds every trade at its last price; `spread` are the trades that the footprint shows partly at other prices.
     """
     buy = sell = seen = one_sided = auction = least = greatest = 0
     turnover = variance = 0.0
@@ -220,10 +220,10 @@ def final_minute(
     bar: Bar | None,
     source: str,
 ) -> FinalMinute:
-    """Compute a minute from its stretch of the axis; `trades`, in the order of the axis, may lie outside it.
+    """Compute a minute from its interval of cumulative volume; `trades`, in the order of the axis, may lie outside it.
 
-    Prices are the bar's where there is one, else those of the minute's own updates, else those of the trades that reach into
-    it. Volume of the stretch that no trade covers stays unclassified and marks the candle as a gap.
+    Prices are the bar's if there is one, else those of the minute's own updates, else those of the trades that overlap the
+    minute. Volume of the interval that no trade covers is unclassified, and marks the candle as a gap.
     """
     sums = _add_up(trades, stretch.low, stretch.high)
     classified = sums.buy + sums.sell
@@ -273,7 +273,7 @@ def final_minute(
 
 
 def _levels(instrument: str, sums: _Sums, low: float | None, high: float | None) -> tuple[PriceLevel, ...]:
-    """Return the footprint, with what traded elsewhere moved there unless that is outside the candle."""
+    """Return the footprint; volume assigned to other prices is moved there, unless the price is outside the candle's range."""
     moved = [
         (trade.price, price, buy, sell)
         for trade in sums.spread

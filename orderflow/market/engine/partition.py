@@ -1,8 +1,9 @@
-"""The records of one Kafka partition, in offset order, to final candles: a function of those records alone.
+"""Turns the records of one Kafka partition, in offset order, into final candles, as a function of those records alone.
 
-Neither the borders of batches, nor restarts, nor this machine's clock show in the result. Time is the feed's: every record
-moves the clock of the streamer that sent it, and an instrument goes by the clock of the streamer whose tick came last. So a
-streamer that catches up from its spool does not end another one's minutes; one that is gone is overruled after ten minutes.
+The result does not depend on batches, restarts or this machine's clock. Time is the feed's: every record advances the clock of
+the streamer that sent it, and an instrument follows the clock of the streamer that sent its last tick. So a streamer that
+catches up from its spool does not end the minutes of another one. A streamer silent for ten minutes is ignored: its
+instruments then follow the newest clock.
 """
 
 from __future__ import annotations
@@ -28,7 +29,7 @@ RUNS_KEPT: Final = 32
 
 @dataclass(frozen=True, slots=True)
 class EngineSettings:
-    """What shapes the result. `watermark_ms` None: a batch, in which nothing is final merely because time ran out."""
+    """Settings that affect the result. With `watermark_ms` None (batch), no minute is final merely because time ran out."""
 
     rule: str = "split"
     watermark_ms: int | None = 120_000
@@ -43,7 +44,7 @@ class EngineSettings:
 
 
 class Run(msgspec.Struct, array_like=True, gc=False):
-    """Ticks that came in one go: their first and last sequence, and the feed times of these."""
+    """Ticks with consecutive sequences: the first and last sequence, and their feed times."""
 
     first: int
     last: int
@@ -52,7 +53,7 @@ class Run(msgspec.Struct, array_like=True, gc=False):
 
 
 class SeenTicks:
-    """Which (sequence, feed time) of one instrument and date have come, as runs without a hole."""
+    """The (sequence, feed time) pairs received for one instrument and date, stored as runs without a hole."""
 
     __slots__ = ("runs",)
 
@@ -60,7 +61,7 @@ class SeenTicks:
         self.runs = list(runs)
 
     def is_new(self, sequence: int, feed_time_ms: int) -> bool:
-        """Take one tick; returns False when it has come before."""
+        """Record one tick; returns False if it was received before."""
         runs = self.runs
         if runs:
             newest = runs[-1]
@@ -80,7 +81,7 @@ class SeenTicks:
 
 
 class Instrument:
-    """One instrument's state: the minutes of its present trading date, its longer windows, and whose clock it goes by."""
+    """One instrument's state: minutes of its present trading date, longer windows, and the streamer whose clock it follows."""
 
     __slots__ = ("deadline_ms", "minutes", "seen", "streamer", "windows")
 
@@ -131,26 +132,26 @@ class PartitionEngine:
         return out
 
     def finish(self) -> list[Output]:
-        """End the recording or the day: everything that has begun is final."""
+        """End the recording or the day: make every minute that has begun final."""
         out: list[Output] = []
         for key in sorted(self.instruments):
             self._settle(self.instruments[key], None, out)
         return out
 
     def clock_ms(self, streamer: str) -> int:
-        """Return a streamer's clock, or the newest one where that streamer has been silent for ten minutes of it."""
+        """Return a streamer's clock, or the newest clock if the streamer's is more than ten minutes behind it."""
         own_ms = self.clocks.get(streamer, 0)
         return own_ms if self._newest_ms - own_ms < SILENT_STREAMER_MS else self._newest_ms
 
     def resume(self) -> None:
-        """Compute what follows from instruments and clocks, after these were put back."""
+        """Compute the derived values after instruments and clocks were restored."""
         self._newest_ms = max(self.clocks.values(), default=0)
         self._deadlines.clear()
         for known in self.instruments.values():
             self._set_deadline(known)
 
     def _rest(self, streamer: str) -> None:
-        """Compute again when the next minute of the streamer's instruments is final because time ran out."""
+        """Recompute the time at which the next minute of the streamer's instruments becomes final because time ran out."""
         deadlines = (each.deadline_ms for each in self.instruments.values() if each.streamer == streamer)
         self._deadlines[streamer] = min(deadlines, default=NO_DEADLINE)
 

@@ -1,19 +1,19 @@
-"""Where an update's volume traded, as far as it and the update before it show."""
+"""Assigns an update's volume to prices, as far as this update and the previous one show where it traded."""
 
 from __future__ import annotations
 
 from orderflow.market.tick import Tick
 
 Elsewhere = tuple[tuple[float, int, int], ...]
-"""(price, buy, sell) of what of an update did not trade at its last price."""
+"""(price, buy, sell) for each part of an update's volume that did not trade at its last price."""
 
 NOWHERE_ELSE: Elsewhere = ()
 
 
 def elsewhere(tick: Tick, buy: int, sell: int) -> Elsewhere:
-    """Return what of an update's volume, split into `buy` and `sell`, traded at another price than the last.
+    """Return the parts of an update's volume, split into `buy` and `sell`, that did not trade at the last price.
 
-    A drawing of an update that bought 900 and sold 100 up to 100.20, its last trade 50, from the quote 100.00 / 100.10:
+    Example: 900 bought and 100 sold, last price 100.20, last quantity 50, previous quote 100.00 / 100.10:
 
         100.20  last price      buy 550    what is left, the last trade among it
         100.10  previous ask    buy 350    its whole queue, which stood before any order at 100.20

@@ -1,7 +1,7 @@
-"""An instrument's state as explicit, versioned structs: what is written after a batch, and read after a restart.
+"""An instrument's state as explicit, versioned structs, written after a batch and read after a restart.
 
-header   an instrument but for its trades and its windows' minutes: a few hundred bytes
-change   the header after a batch, and the trades and minutes that are new since the last write
+header   the instrument without its trades and its windows' minutes: a few hundred bytes
+change   the header after a batch, and the trades and minutes added since the last write
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class AxisState(msgspec.Struct, array_like=True):
 
 
 class Header(msgspec.Struct, array_like=True):
-    """An instrument but for its trades and its windows' minutes, of which it says how many were dropped at the front."""
+    """An instrument without its trades and its windows' minutes; `…_dropped` counts those dropped at the front."""
 
     date: str
     source: str
@@ -68,7 +68,7 @@ class Header(msgspec.Struct, array_like=True):
 class Change(msgspec.Struct, array_like=True):
     """An instrument after a batch: its header, its trades from `trades_from` on, its windows' minutes from `minutes_from` on.
 
-    Without a header the instrument is gone.
+    Without a header the instrument has been removed.
     """
 
     key: str
@@ -80,7 +80,7 @@ class Change(msgspec.Struct, array_like=True):
 
 
 def change_of(key: str, known: Instrument | None, *, whole: bool = False) -> Change:
-    """Return what is to be written of an instrument: what is new since the last time, or all of it."""
+    """Return the change to write for an instrument: what was added since the last write, or all of it."""
     if known is None:
         return Change(key)
     trades, minutes = known.minutes.trades, known.windows.minutes
@@ -90,7 +90,7 @@ def change_of(key: str, known: Instrument | None, *, whole: bool = False) -> Cha
 
 
 def changed(change: Change, before: Instrument | None, window_lengths: Iterable[int]) -> Instrument | None:
-    """Return the instrument after a change; `before` is what the changes until then have made of it."""
+    """Return the instrument after a change; `before` is the instrument after all earlier changes."""
     header = change.header
     if header is None:
         return None

@@ -106,9 +106,9 @@ def restored(records: Iterable[tuple[str, bytes]], offset: int, settings: Engine
 
 
 def caught_up(stored: StoredEngine, offset: int, journal_at: Callable[[int], bytes | None]) -> StoredEngine | None:
-    """Return an engine that stands behind `offset` as of it, by the journals that begin where it stands.
+    """Advance an engine that is behind `offset` to it, by applying the journals from its own offset on.
 
-    None when a journal is missing, or the engine is ahead. `stored` must not be used any more afterwards.
+    Returns None when a journal is missing, or the engine is ahead. `stored` must not be used afterwards.
     """
     engine, position = stored
     while position.offset < offset:
@@ -124,9 +124,10 @@ def caught_up(stored: StoredEngine, offset: int, journal_at: Callable[[int], byt
 
 
 def saved(stored: StoredEngine, end: int) -> Saved:
-    """Return the engine after a batch that ended before offset `end`, and the records to be written of it.
+    """Return the engine after a batch that ended before offset `end`, and the state records to write for it.
 
-    They are in proportion to what the batch changed; now and then they hold all of the engine, so that journals stay few.
+    Their size is proportional to what the batch changed. From time to time they are a snapshot of the whole engine, so that
+    few journals have to be read at a restart.
     """
     engine, position = stored
     keys = sorted(engine.changed)

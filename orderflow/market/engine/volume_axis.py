@@ -1,8 +1,8 @@
-"""Where minutes begin and end on the axis of one instrument's cumulative volume, as far as updates and exchange bars allow.
+"""Computes the cumulative volume at which one instrument's minutes begin and end, as far as updates and exchange bars allow.
 
-Every update says how much has traded until the time of its last trade (`vtt` at `ltt`), and how much of that the last trade was
-(`ltq`). A minute's bar says how much traded in it, not where on the axis. Together they bound the cumulative volume C at each
-minute's edge:
+Every update states how much has traded until the time of its last trade (`vtt` at `ltt`), and the quantity of that trade
+(`ltq`). A minute's bar states how much traded in the minute, but not at which cumulative volume it began. Together they bound
+the cumulative volume C at each minute's edge (the boundary between two minutes):
 
     time      ────────── 10:00 ─────────────── 10:01 ──────────────── 10:02 ─────
                     a│          b│       │c                 d│    │e
@@ -15,11 +15,11 @@ minute's edge:
 - the update that brings the finished bar: C(bar's end) ≤ vtt
 - the bar itself: C(end) = C(start) + V; and always C(end) ≥ C(start)
 
-These are difference constraints along a path, so one pass forward and one back give the tightest bounds there are. Where both
-bounds meet the edge is exact; with every further bar the bounds narrow, and from then on each bar gives the next edge.
+These are difference constraints along a path, so one pass forward and one back give the tightest possible bounds. An edge
+whose two bounds are equal is exact. Every further bar narrows the bounds; after an exact edge, each bar gives the next one.
 
-A published minute uses its edges. Where no bar gave its volume, that volume is the distance of its edges: they *bind*, and
-nothing may be booked there again. What turns out later to lie before a binding edge came late.
+A published minute uses its edges. If it had no bar, its volume is the difference of its edges. These edges then *bind*: volume
+up to them is final. Volume that later turns out to lie before a binding edge is late.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ KEPT_MINUTES: Final = 15
 
 
 class Mark(msgspec.Struct, array_like=True, gc=False):
-    """What the updates whose last trade fell into one minute say about cumulative volume at its two edges."""
+    """Bounds of the cumulative volume at a minute's two edges, from the updates whose last trade was in this minute."""
 
     minute: int
     most_at_start: int
@@ -43,7 +43,7 @@ class Mark(msgspec.Struct, array_like=True, gc=False):
 
 
 class Span(NamedTuple):
-    """A minute's bar on the axis: its volume, and the cumulative volume of the update that brought it."""
+    """A minute's bar on the axis: its volume, and the `vtt` of the update that carried it."""
 
     volume: int
     seen_vtt: int
@@ -64,14 +64,14 @@ class Bounds(NamedTuple):
 
     @property
     def exact(self) -> bool:
-        """Whether both are the same."""
+        """Return whether both are the same."""
         return self.low == self.high
 
 
 class VolumeAxis:
     """Edges of one instrument's minutes in one trading session; minutes are whole minutes since the epoch.
 
-    `origin` is the cumulative volume at which the updates begin: what lies below was not seen.
+    `origin` is the cumulative volume at which the updates begin: no update showed the volume below it.
     """
 
     __slots__ = ("_bounds", "_changed", "bars", "base", "base_bounds", "marks", "origin", "unplaced", "used")
@@ -88,7 +88,7 @@ class VolumeAxis:
         self._changed = True
 
     def observe(self, minute: int, vtt: int, ltq: int) -> bool:
-        """Take the bounds of an update whose last trade was in `minute`, in the order of time; `ltq` is 0 where unknown.
+        """Add the bounds from an update whose last trade was in `minute`, in the order of time; `ltq` is 0 if unknown.
 
         Returns whether a new minute began.
         """
@@ -103,12 +103,12 @@ class VolumeAxis:
         return False
 
     def begin_at(self, minute: int) -> None:
-        """Move the beginning back to an earlier minute; only before any minute was published."""
+        """Move the beginning back to an earlier minute; allowed only before the first minute is published."""
         self.base, self.base_bounds = minute, Bounds(UNKNOWN_LOW, UNKNOWN_HIGH)
         self._changed = True
 
     def add_bar(self, minute: int, volume: int, vtt: int) -> None:
-        """Take the bar of a minute, which the update with `vtt` brought."""
+        """Add the bar of a minute, which the update with `vtt` carried."""
         if minute >= self.base and minute not in self.bars:
             self.bars[minute] = Span(volume, vtt)
             self._changed = True
@@ -124,22 +124,22 @@ class VolumeAxis:
         return self._bounds[index]
 
     def volume_of(self, minute: int) -> int | None:
-        """Return the bar's volume where the bar fits the updates."""
+        """Return the bar's volume, or None without a bar that agrees with the updates."""
         self._solve()
         span = self.bars.get(minute)
         return None if span is None or minute in self.unplaced else span.volume
 
     def later_bar_than(self, minute: int) -> bool:
-        """Whether a bar of a later minute has come: the feed shows the newest only, so an older one never will."""
+        """Return whether a bar of a later minute has come: the feed shows only the newest, so an older one will never come."""
         return any(known > minute for known in self.bars)
 
     def use(self, edge: int, value: int, *, binds: bool) -> None:
-        """Note that a published minute used an edge."""
+        """Record that a published minute used an edge."""
         known = self.used.get(edge)
         self.used[edge] = Used(value, binds or (known is not None and known.binds))
 
     def prune(self, first_open: int, newest: int) -> None:
-        """Forget what lies before `first_open`, the first minute not yet published, except edges that may be corrected."""
+        """Drop everything before `first_open`, the first minute not yet published, except edges that may still be corrected."""
         wanted = first_open
         for edge, used in self.used.items():
             if used.binds and edge < wanted and edge >= newest - KEPT_MINUTES and not self.bounds(edge).exact:
@@ -156,7 +156,7 @@ class VolumeAxis:
         self._changed = True
 
     def _solve(self) -> None:
-        """Tighten the bounds of all edges from the base to the one after the newest minute that anything is known of."""
+        """Tighten the bounds of all edges, from the base to the end of the newest minute of which anything is known."""
         if not self._changed:
             return
         self._changed = False
@@ -188,7 +188,7 @@ class VolumeAxis:
         self._bounds = [Bounds(low, high) for low, high in zip(lows, highs, strict=True)]
 
     def _forward(self, index: int, lows: list[int], highs: list[int]) -> None:
-        """Carry the bounds of one edge to the next; a bar that contradicts the updates is left out, as if it had not come."""
+        """Propagate the bounds of one edge to the next; a bar that contradicts the updates is ignored."""
         minute = self.base + index
         span = self.bars.get(minute)
         low, high = max(lows[index + 1], lows[index]), highs[index + 1]
