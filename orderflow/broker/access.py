@@ -1,4 +1,4 @@
-"""Who may read and write which topic: each application has a Kafka user of its own, and Kafka refuses everything else.
+"""Rights on topics: each application has its own Kafka user, and Kafka refuses everything that is not granted.
 
 `python -m orderflow setup acls` applies the table, on the stack's broker or on a cluster of one's own.
 """
@@ -52,7 +52,7 @@ ACCESS: Final = {
         groups="orderflow-dashboard",
     ),
 }
-"""Every application also sees all topics' names and settings: they wait until all are there."""
+"""Every application also sees the names and settings of all topics, because it waits until all of them exist."""
 
 
 def rules() -> list[ACL]:

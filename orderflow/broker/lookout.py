@@ -1,6 +1,6 @@
-"""Notices a producer whose records wait although Kafka answers others.
+"""Detects a producer whose records wait although Kafka answers other clients.
 
-A client that asks a broker which is ending may learn of no broker at all, and then never look for one again
+A client that asks a broker that is shutting down may get an empty list of brokers, and then never look for one again
 (confluentinc/librdkafka#5301; seen with the dashboard's consumer after `docker restart kafka`).
 """
 

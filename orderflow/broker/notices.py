@@ -1,4 +1,4 @@
-"""Log lines that would otherwise come with every record: each subject once in ten seconds."""
+"""Limits log lines that would otherwise be written for every record: each subject at most once in ten seconds."""
 
 from __future__ import annotations
 

@@ -1,7 +1,7 @@
-"""Hands records to Kafka's client and knows, in their order, which are stored.
+"""Passes records to Kafka's client and tracks, in order, which are stored.
 
-The client is idempotent with acks=all and its messages never expire, since an expired one may be stored already and sending it
-again would double it. It is passed in, like the clock, so that tests run against a broker that fails as they like.
+The client is idempotent with acks=all, and its messages never expire, because an expired message may already be stored, and
+sending it again would duplicate it. Client and clock are injected, so that tests can simulate a failing broker.
 """
 
 from __future__ import annotations
@@ -56,7 +56,7 @@ class Client(Protocol):
 
 
 class _Delivery:
-    """One record handed over; called by the client with its outcome."""
+    """One record passed to the client, which calls this object with the result."""
 
     __slots__ = ("done", "feed_time_ms", "owner")
 
@@ -190,7 +190,8 @@ class RecordProducer:
     def give_up(self) -> list[Spooled]:
         """Give up unstored records; return those that must be kept: ticks that were never sent, and events and rejects.
 
-        A tick on its way may be stored, and its volume comes with the next one if it is not; an event that is lost is lost.
+        A tick that is being sent may be stored; if it is not, the next tick includes its volume. A lost event cannot be
+        recovered.
         """
         self._client.purge()
         self._client.poll(0)

@@ -1,8 +1,9 @@
 """Publishes ticks, events, rejects and instrument states to Kafka, in order, each once, without ever blocking.
 
-The producer is given no more feed time at once than a part of the watermark: the partitions are sent independently, and would
-otherwise differ by all that had waited. Past that span, or when its bounded memory is full, records go to the spool on disk,
-and only those: they were never handed over. They follow in order, span by span, as Kafka confirms.
+The producer holds ticks of at most a part of the watermark in feed time: the partitions are sent independently, and
+could otherwise be far apart after an outage. Beyond that span, or when the producer's memory is full, records go to the
+spool on disk. Only records that were never passed to the producer go there. They are sent in order, span by span, as
+Kafka confirms.
 """
 
 from __future__ import annotations
@@ -117,7 +118,7 @@ class KafkaTickPublisher:
         self._publish(Spooled(topics.REJECTS, record["source"].encode(), orjson.dumps(record)))
 
     def state(self, key: str, record: Callable[[], dict[str, Any]]) -> None:
-        """Remember that the state under `key` changed; it is published once all before it is acknowledged."""
+        """Record that the state under `key` changed; it is published once all earlier records are acknowledged."""
         self._states.changed(key, record)
 
     def backlog_number(self) -> int:
@@ -211,12 +212,12 @@ class KafkaTickPublisher:
             self._states.begin(self._clock(), producer.handed_over, producer.positions, at_once=flush_states)
 
     def _keep_unsent(self) -> None:
-        """Move what the producer holds and Kafka may not have to the head of the spool."""
+        """Move records that the producer holds and Kafka may not have to the front of the spool."""
         self._spool.put_first(self._producer.give_up())
         self._spool.flush()
 
     def _publish(self, record: Spooled, feed_time_ms: int | None = None) -> bool:
-        """Hand a record over, or spool it; a tick has a feed time, and waits for the span."""
+        """Pass a record to the producer, or spool it; a tick has a feed time, to which the span applies."""
         producer = self._producer
         if (
             not self.is_spooling

@@ -1,4 +1,4 @@
-"""Read a topic from somewhere to its present end."""
+"""Reads a topic from given offsets to its present end."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Read the rejects topic: what could not be used, with the original message."""
+"""Reads the rejects topic: inputs that could not be used, with the original message."""
 
 from __future__ import annotations
 
@@ -24,9 +24,10 @@ _CALL_SECONDS: Final = 20.0
 
 @dataclass(frozen=True, slots=True)
 class Rejected:
-    """One reject. `topic`, `partition` and `offset` tell where the message is, in the life `topic_id` of the topic.
+    """One reject.
 
-    They are empty and -1 for what came from the feed or the spool. `whole` tells whether key and payload are uncut.
+    `topic`, `partition` and `offset` locate the message in the topic with the id `topic_id`; they are empty and -1 for input from
+    the feed or the spool. `whole`: key and payload are not truncated.
     """
 
     reason: str

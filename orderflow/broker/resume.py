@@ -1,4 +1,4 @@
-"""Read back what is stored: the instrument states, and the ticks that are newer than them."""
+"""Reads the stored instrument states, and the ticks that are newer than them."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ _REJECTS_KEPT: Final = 20
 
 @dataclass(slots=True)
 class Stored:
-    """What Kafka holds of the wanted instruments: states by key, and newer ticks by key in the order of the topic.
+    """Stored data of the wanted instruments: states by key, and newer ticks by key in the order of the topic.
 
     `rejects` are the first of the `rejected` records that were found where a state should be.
     """
@@ -77,7 +77,7 @@ class StateReader:
         self.stored_ms[key] = stored_ms
 
     def reported_positions(self) -> list[dict[str, int]]:
-        """Return where the tick topic stood at the last flush of each owner of a state."""
+        """Return the tick topic's offsets at the last flush of each owner of a state."""
         owners = {str(state["owner"]) for state in self.stored.states.values()}
         return [self.positions[owner] for owner in owners if owner in self.positions]
 
@@ -116,8 +116,8 @@ def read_stored(
 ) -> Stored:
     """Return states whose key is `wanted`, and ticks of `instrument_keys` from where those states were flushed.
 
-    A flush tells where the tick topic stood when it was made (`positions|owner`), so only the ticks since then are read;
-    without it, those of the last quarter of an hour. A record that is no state is left out, and ticks are read since the last
+    A flush contains the tick topic's offsets at that time (`positions|owner`), so only later ticks are read; without
+    it, those of the last quarter of an hour. A record that is not a state is skipped, and ticks are read since the last
     state before it. Raises OrderflowError when Kafka stops answering half-way, or when asked to stop.
     """
     names = tuple(instrument_keys)
@@ -175,7 +175,8 @@ def _record(value: bytes | None) -> dict[str, Any] | None:
 def _starts(consumer: Consumer, positions: list[dict[str, int]], newest_ms: int, doubtful_ms: int | None) -> dict[int, int]:
     """Return where to begin in each tick partition: the least position reported, or what was stored since the newest state.
 
-    With `doubtful_ms` no later than that. A position beyond the partition's end is of another life of the topic.
+    With `doubtful_ms` no later than that. A position beyond the partition's end belongs to an earlier topic of the same
+    name.
     """
     since_ms = newest_ms - _MARGIN_MS if newest_ms else int(time.time() * 1000) - _WITHOUT_STATE_MS
     since_ms = max(0, since_ms if doubtful_ms is None else min(since_ms, doubtful_ms))

@@ -1,4 +1,4 @@
-"""Create the topics with explicit settings; those that exist are compared and reported, and changed only on request."""
+"""Creates the topics with explicit settings; differences of existing topics are reported, and changed only on request."""
 
 from __future__ import annotations
 

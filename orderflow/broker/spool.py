@@ -29,7 +29,7 @@ class Spooled(NamedTuple):
 
 
 class Spool:
-    """Append at one end, take from the other; a segment is deleted once everything in it is acknowledged.
+    """Append at the end, take from the front; a segment is deleted once everything in it is acknowledged.
 
     One process owns a slot directory by a lock, so that two streamers may share the parent; the slot is called after the `names`
     that the process streams, so that each finds its own again. Not synchronised to disk record by record: it survives a crash
@@ -61,7 +61,7 @@ class Spool:
         return self._bytes
 
     def leftovers(self) -> Iterator[Spooled]:
-        """Yield what an earlier process left, oldest first; a line that was cut off is left out."""
+        """Yield the records that an earlier process left, oldest first; an incomplete line is skipped."""
         for path in self._left:
             with path.open("rb") as lines:
                 for line in lines:
@@ -70,7 +70,7 @@ class Spool:
                         yield record
 
     def discard_leftovers(self, keep: Callable[[Spooled], bool] = lambda _: False) -> None:
-        """Delete what an earlier process left, except records to `keep`: those stay for another start."""
+        """Delete the records that an earlier process left, except those to `keep` for another start."""
         for path in self._left:
             size = path.stat().st_size
             _keep_only(path, keep)
@@ -108,7 +108,7 @@ class Spool:
         return True
 
     def flush(self) -> None:
-        """Hand what was appended to the operating system."""
+        """Flush appended records to the operating system."""
         if self._writer is not None:
             try:
                 self._writer.flush()
@@ -154,7 +154,7 @@ class Spool:
             path.unlink()
 
     def close(self) -> None:
-        """Close the files and give the slot back; what is spooled stays for the next process."""
+        """Close the files and release the slot; spooled records stay for the next process."""
         self._close_files()
         self._release_adopted()
         if self._lock >= 0:
@@ -225,7 +225,7 @@ def _locked_slot(directory: Path, names: frozenset[str]) -> tuple[Path, int]:
 
 
 def _adopted(directory: Path, own: Path, names: frozenset[str]) -> tuple[list[list[Path]], list[int]]:
-    """Lock the slots that nobody uses and that may hold records of `names`: another set of instruments was streamed then."""
+    """Lock the unused slots of other sets of instruments that may hold records of `names`."""
     adopted: list[list[Path]] = []
     locks: list[int] = []
     for slot in sorted(directory.glob("slot-*")):

@@ -1,4 +1,4 @@
-"""When changed states are published: each flush only after every record that it includes is stored."""
+"""Decides when changed states are published: a flush is published only after every record that it includes is stored."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ _EVERY_SECONDS: Final = 1.5
 
 @dataclass(slots=True)
 class StateFlush:
-    """Collect changed states of `owner`, and give them out once what they include is stored. Pure."""
+    """Collects changed states of `owner`, and returns them once the records they include are stored. Pure."""
 
     owner: str
     _changed: dict[str, Callable[[], dict[str, Any]]] = field(default_factory=dict)
@@ -35,8 +35,8 @@ class StateFlush:
     def publish(self, acknowledged: int, hand_over: Callable[[str, bytes], bool]) -> None:
         """Hand over the states whose records are all stored, and the position last; call `begin` after.
 
-        What `hand_over` refuses stays for the next call: a position without a state before it would hide stored ticks from the
-        next start, which would then book their volume again.
+        States that `hand_over` refuses are kept for the next call: a position published without the states before it
+        would hide stored ticks from the next start, which would then count their volume twice.
         """
         if self._waiting is None or acknowledged < self._waiting[0]:
             return

@@ -1,4 +1,4 @@
-"""What the streamer needs of Kafka in one place: topics, what is stored already, the publisher and its spool."""
+"""The streamer's interface to Kafka: topics, stored states and ticks, the publisher and its spool."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from orderflow.market import topics
 from orderflow.settings import Settings
 
 SPANS_IN_WATERMARK = 4
-"""Trades come up to 89 s late in real recordings; a quarter of two minutes leaves room for that."""
+"""In real recordings trades are up to 89 s late; a quarter of the two minutes' watermark leaves time for that."""
 
 
 class KafkaStorage:

@@ -1,4 +1,4 @@
-"""Distinguish a topic from one created again under its name, whose offsets start at 0; and say what it holds now."""
+"""Distinguishes a topic from one created again under its name, whose offsets start at 0, and returns its present offsets."""
 
 from __future__ import annotations
 

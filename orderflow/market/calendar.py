@@ -1,6 +1,6 @@
 """Forecasts the phases of any date, from the sources that cover it; a date that none covers is unknown.
 
-In order: what Upstox says of the date, `sessions.toml`, Upstox's list of the year's holidays, exchange_calendars,
+In this order: Upstox's answer for the date, `sessions.toml`, Upstox's list of the year's holidays, exchange_calendars,
 weekends and public holidays on fixed dates. What Upstox's and the package's calendars hold is fetched elsewhere
 (`orderflow.upstox.calendar`).
 """
@@ -42,7 +42,7 @@ EXCHANGES: Final = {
     "MCX_INDEX": "MCX",
     "NSE_COM": "NSCOM",
 }
-"""Upstox's name of the exchange whose holidays and timings are those of a segment."""
+"""Upstox's name for the exchange whose holidays and timings apply to a segment."""
 
 UPSTOX: Final = "Upstox"
 EXCHANGE_CALENDARS: Final = "exchange_calendars"
@@ -53,7 +53,7 @@ _MOST_KEPT: Final = 1024
 
 @dataclass(frozen=True, slots=True)
 class EquityCalendar:
-    """What exchange_calendars knows: from `first` to `last`, weekdays trade but for `holidays`, weekends only in `weekends`.
+    """The sessions of exchange_calendars: from `first` to `last`, weekdays except `holidays`, and the weekend days in `weekends`.
 
     Dates are YYYY-MM-DD, both ends included. Without dates it covers nothing.
     """
@@ -76,10 +76,10 @@ class EquityCalendar:
 
 @dataclass(frozen=True, slots=True)
 class UpstoxCalendar:
-    """What Upstox's REST calls said.
+    """The answers of Upstox's REST calls.
 
-    `hours` holds, by (date, exchange), the trading hours in minutes since IST midnight, in order; none when closed.
-    `years` are those whose list of holidays was read: their other weekdays are ordinary.
+    `hours` has, by (date, exchange), the trading hours in minutes since IST midnight, in order; none when closed. `years` are
+    the years whose list of holidays was read: their other weekdays are ordinary trading days.
     """
 
     years: frozenset[str] = frozenset()
@@ -164,7 +164,7 @@ class SessionCalendar:
     def _as_upstox_says(
         self, segment: str, trading_date: str, group: Group, hours: tuple[tuple[int, int], ...], special: Special | None
     ) -> Plan:
-        """Return the phases for the hours that Upstox gives: those of the file where the hours are the same."""
+        """Return the phases for Upstox's hours; if the file has the same hours, the file's phases."""
         if not hours:
             return ()
         edges = (hours[0][0], hours[-1][1])
@@ -190,7 +190,7 @@ class SessionCalendar:
         return _Forecast(plan, SOURCE, special.kind != "unknown", special.why)
 
     def _commodity(self, segment: str, trading_date: str, plan: Plan, weekend: bool) -> _Forecast:
-        """Return the forecast for commodities, which no package covers: MCX trades on most evenings of NSE's holidays."""
+        """Return the forecast for commodities, which no package covers: on most of NSE's holidays, MCX trades in the evening."""
         listed = segment != "NSE_COM"
         if weekend or trading_date[5:] in self._special.fixed_holidays or not listed:
             return self._uncovered(trading_date, plan, weekend)

@@ -1,4 +1,4 @@
-"""Judge whether a decoded JSON record has the names and types that `records` defines, and numbers that can be true."""
+"""Checks that a decoded JSON record has the names and types that `records` defines, and possible numbers."""
 
 from __future__ import annotations
 
@@ -17,7 +17,8 @@ MOST_PRICE: Final = 1e9
 def problem(fields: tuple[Field, ...], record: Mapping[str, Any], *, exact: bool = False) -> str | None:
     """Return in words which value is impossible, or None.
 
-    What is absent, or not in `fields`, is left to the record's reader; with `exact` neither may be, at any depth.
+    Absent fields, and fields that are not in `fields`, are left to the record's reader; with `exact` neither is
+    allowed, at any depth.
     """
     if exact:
         known = {field.name for field in fields}

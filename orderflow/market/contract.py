@@ -25,7 +25,7 @@ class Terms(NamedTuple):
 
 
 class Contract(NamedTuple):
-    """The hours' group of an instrument; a future has an opening auction from `auction_from` (YYYY-MM-DD) on."""
+    """The group that decides an instrument's hours; a future has an opening auction from `auction_from` (YYYY-MM-DD) on."""
 
     group: Group
     auction_from: str = ""

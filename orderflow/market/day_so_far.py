@@ -1,4 +1,4 @@
-"""The day so far: the exchange's own minutes stand in for those before the first update.
+"""Candles of the day so far: the exchange's own minutes replace those before the first update.
 
 A start at 13:00 finds no ticks of 09:15–13:00, but the exchange's minutes can be fetched. The streamer publishes each as a tick
 of kind `minute`, and the candle engine makes it a candle of source `exchange`, all of whose volume is unclassified:

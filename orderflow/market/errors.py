@@ -1,4 +1,4 @@
-"""The package's root exception and the narrow ones that users meet."""
+"""The package's root exception and the specific ones that users see."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ class SettingsError(OrderflowError):
 
 
 class DecodeError(OrderflowError):
-    """A message is not what its schema says; carries a short machine-readable `reason`."""
+    """A message does not conform to its schema; has a short machine-readable `reason`."""
 
     def __init__(self, reason: str, detail: str) -> None:
         super().__init__(f"{reason}: {detail}")

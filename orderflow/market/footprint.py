@@ -1,7 +1,8 @@
 """Footprint: buying and selling at each price of a candle, and the patterns that readers look for in it.
 
-Prices are integers, whole numbers of one unit (`market.price_unit`). An update hides trades at other prices than its last, and
-only some of their volume can be booked there: read single levels with that in mind (docs/ORDER_FLOW.md gives the measured error).
+Prices are integers, whole numbers of one unit (`market.price_unit`). An update hides trades at other prices than its
+last, and only some of their volume can be assigned to these prices, so single levels are not exact (docs/ORDER_FLOW.md
+gives the error).
 """
 
 from __future__ import annotations

@@ -15,21 +15,21 @@ from orderflow.market.phases import CONTINUOUS
 from orderflow.market.times import MINUTE_MS
 
 FINAL_BY: Final = ("complete", "bar", "clock")
-"""How a candle became final, from the surest to the least sure; a longer one is as sure as its least sure minute."""
+"""How a candle became final, from the most to the least certain; a longer candle is as certain as its least certain minute."""
 
 GRADES: Final = ("high", "medium", "low", "none")
-"""The grades of a candle's delta, from the surest to the least sure."""
+"""The grades of a candle's delta, from the most to the least certain."""
 
 
 class DeltaPath(NamedTuple):
-    """A stretch of running delta: where it ends, and how low and high it went, from 0 at its start."""
+    """Running delta over an interval: its value at the end, its lowest and its highest value, from 0 at the start."""
 
     total: int = 0
     least: int = 0
     greatest: int = 0
 
     def then(self, later: DeltaPath) -> DeltaPath:
-        """Join with the stretch that follows; associative, so minutes may be joined in any grouping."""
+        """Join with the following interval; associative, so minutes may be joined in any grouping."""
         return DeltaPath(
             self.total + later.total,
             min(self.least, self.total + later.least),

@@ -1,4 +1,4 @@
-"""The whole numbers that stand for prices in a footprint and a profile, such that different prices are different numbers.
+"""Represents prices in a footprint and a profile as integers, such that different prices are different numbers.
 
 A unit is written as its number in a rupee, the `price_unit` of a footprint level:
 
@@ -23,7 +23,7 @@ from orderflow.market.errors import DecodeError
 from orderflow.market.timetable import CURRENCY
 
 PAISE: Final = 100
-"""Also the unit of levels without a `price_unit`, which were published before the field was."""
+"""Also the unit of levels without a `price_unit`, which were published before the field existed."""
 
 FINEST: Final = 10_000
 

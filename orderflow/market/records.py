@@ -27,7 +27,7 @@ __all__ = [
 
 
 class FootprintLevel(msgspec.Struct, frozen=True, gc=False):
-    """What traded at one price of one minute of one instrument."""
+    """The volume that traded at one price in one minute of one instrument."""
 
     window_start: Annotated[str, meaning("ISO 8601 with +05:30")]
     window_end: Annotated[str, meaning("ISO 8601 with +05:30")]
@@ -42,7 +42,7 @@ class FootprintLevel(msgspec.Struct, frozen=True, gc=False):
 
 
 class FeedEvent(msgspec.Struct, frozen=True, kw_only=True, gc=False, omit_defaults=True):
-    """An entry of the ledger: what happened to the feed, and what the candles could not take any more."""
+    """An entry of the ledger: an event of the feed, or volume that came after its candle was final."""
 
     event: Annotated[
         str,

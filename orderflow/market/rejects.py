@@ -1,4 +1,4 @@
-"""What is sent to the rejects topic: the input that could not be used, and why."""
+"""Builds records of the rejects topic: an input that could not be used, and the reason."""
 
 from __future__ import annotations
 

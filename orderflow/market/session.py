@@ -1,8 +1,8 @@
-"""Which session an instrument is in: the calendar's forecast, corrected by what the feed announces.
+"""Finds the session of an instrument: the calendar's forecast, corrected by the feed's announcements.
 
 `orderflow.market.calendar` forecasts the phases of a date, `orderflow.market.transitions` states how announcements
-change them. Trades are judged by their own time against the phases, so a trade of 15:29:59 that arrives after the
-close still belongs to continuous trading. Times are epoch milliseconds.
+change them. The phase of a trade follows from its own time, so a trade at 15:29:59 that arrives after the close still
+belongs to continuous trading. Times are epoch milliseconds.
 """
 
 from __future__ import annotations
@@ -41,13 +41,13 @@ __all__ = [
 
 STATE_VERSION: Final = 2
 _MOST_CHANGES: Final = 64
-"""A segment that changes more often on one date is not followed further; a real one changes some six times."""
+"""Further changes of a segment on one date are ignored; a real segment changes about six times."""
 _MOST_KEPT: Final = 256
 
 
 @dataclass(frozen=True, slots=True)
 class SegmentState:
-    """What the feed has announced for one segment on `trading_date`.
+    """The feed's announcements for one segment on `trading_date`.
 
     `changes` are the statuses in order, each other than the one before. `carried` says that the segment traded over
     midnight, `unscheduled` that it now trades beyond its forecast.
@@ -84,7 +84,7 @@ class SegmentState:
         return replace(self, changes=(Change(at_ms, NORMAL_OPEN), *self.changes[1:]))
 
     def on(self, trading_date: str) -> SegmentState:
-        """Return what of this state holds on a date: all of it, that the segment traded over midnight, or nothing."""
+        """Return the part of this state that applies to a date: all, only that the segment traded over midnight, or nothing."""
         if self.trading_date == trading_date:
             return self
         if self.status == NORMAL_OPEN and self.unscheduled and self.trading_date == _day_before(trading_date):
@@ -115,7 +115,7 @@ class SegmentState:
 
     @classmethod
     def _from_version_1(cls, record: Mapping[str, Any]) -> Self:
-        """Take the edges that version 1 had moved as announcements; the feed's next status settles the rest."""
+        """Convert the moved session edges of version 1 to announcements; the feed's next status corrects the rest."""
         wrong = problem(records.SEGMENT_STATE_1, record, exact=True)
         if wrong is not None:
             raise DecodeError("bad_state", wrong)
@@ -131,9 +131,9 @@ class SessionBook:
     """Keep the announcements of every segment and answer which session an instrument is in.
 
     `closing_auction_keys` are stocks that close by auction: those with derivatives, by the master or by the feed's
-    `casEligible`. `contracts` is what the master says of other instruments.
-    `listings` are (key, date) of shares with a special pre-open. With `status_made_up`, announcements are those of a
-    recorder and not of the exchange: they are noted as the status and change no session.
+    `casEligible`. `contracts` has the master's data of other instruments. `listings` are (key, date) of shares with a
+    special pre-open. With `status_made_up`, announcements were invented by the recording program: they are kept as the
+    status and change no session.
     """
 
     calendar: SessionCalendar
@@ -146,7 +146,7 @@ class SessionBook:
     _in_force: dict[str, tuple[int, Session]] = field(default_factory=dict)
 
     def announce(self, statuses: Mapping[str, str], at_ms: int) -> tuple[tuple[str, str | None, str], ...]:
-        """Take one `segmentStatus`; return the changes as (segment, before, after)."""
+        """Apply one `segmentStatus`; return the changes as (segment, before, after)."""
         changes: list[tuple[str, str | None, str]] = []
         self._forget()
         trading_date = ist_date(at_ms)
@@ -161,13 +161,13 @@ class SessionBook:
         return tuple(changes)
 
     def renew(self, calendar: SessionCalendar, closing_auction_keys: frozenset[str], contracts: Mapping[str, Contract]) -> None:
-        """Replace calendar and master; what the feed has announced stays."""
+        """Replace calendar and master; the feed's announcements are kept."""
         self.calendar, self.contracts = calendar, contracts
         self.closing_auction_keys |= closing_auction_keys
         self._forget()
 
     def announce_listing(self, instrument_key: str, trading_date: str) -> None:
-        """Note that a share has a special pre-open on a date: it then trades from 10:00."""
+        """Record that a share has a special pre-open on a date: it then trades from 10:00."""
         self.listings.add((instrument_key, trading_date))
         self._forget()
 
@@ -183,7 +183,7 @@ class SessionBook:
                 self.announce_listing(instrument_key, trading_date)
 
     def announce_auction(self, instrument_key: str, at_ms: int) -> None:
-        """Note that a share that has not traded yet shows at `at_ms` what an auction would match.
+        """Record that a share that has not traded yet has an indicative price at `at_ms`.
 
         While other shares trade, that is the special pre-open of a listing.
         """
@@ -217,13 +217,13 @@ class SessionBook:
                 self._forget()
 
     def announce_closing_auction(self, instrument_key: str) -> None:
-        """Note that a share closes by auction, whatever the master says: its continuous trading then ends at 15:15."""
+        """Record that a share closes by auction, whatever the master says: its continuous trading then ends at 15:15."""
         if instrument_key not in self.closing_auction_keys and segment_of(instrument_key) in EQUITY:
             self.closing_auction_keys |= {instrument_key}
             self._forget()
 
     def session_of(self, update: FeedUpdate, *, has_traded: bool) -> Session:
-        """Return an update's session, after what it says of its share's auctions.
+        """Return an update's session, after evaluating what the update shows about auctions of its share.
 
         `has_traded` says that the share has traded since the session began.
         """
@@ -260,7 +260,7 @@ class SessionBook:
         return self._days[wanted]
 
     def group(self, instrument_key: str, trading_date: str) -> Group:
-        """Return the group of instruments whose hours an instrument keeps on a date."""
+        """Return the group of instruments whose hours apply to an instrument on a date."""
         if (instrument_key, trading_date) in self.listings:
             return "listing"
         if instrument_key in self.closing_auction_keys:

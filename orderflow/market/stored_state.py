@@ -1,4 +1,4 @@
-"""What the state topic holds, by the form of its keys, and which of its records cannot be used.
+"""Reads the records of the state topic, by the form of their keys, and finds the invalid ones.
 
 `INSTRUMENT` has {"state": InstrumentState or null, "owner": who published it}, `segment|SEGMENT` a SegmentState and its owner,
 `positions|OWNER` where the tick topic stood when that owner last published states.
@@ -18,11 +18,11 @@ SEGMENT: Final = "segment|"
 POSITIONS: Final = "positions|"
 
 _FUTURE_MS: Final = 6 * 60_000
-"""Feed times are at most a minute above the streamer's clock, and that five above the broker's, as with ticks."""
+"""Feed times are at most a minute ahead of the streamer's clock, which is at most five ahead of the broker's."""
 
 
 def require_usable(key: str, record: Mapping[str, Any], stored_ms: int) -> None:
-    """Raise DecodeError, with a reason for the rejects topic, when a record cannot be what its key says."""
+    """Raise DecodeError, with a reason for the rejects topic, if a record is not what its key requires."""
     if key.startswith(POSITIONS):
         _require_positions(record)
         return

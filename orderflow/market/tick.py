@@ -1,4 +1,4 @@
-"""What one feed message says about one instrument (`FeedUpdate`) and what is published about it (`Tick`)."""
+"""One instrument's part of a feed message (`FeedUpdate`), and the tick that is published for it (`Tick`)."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ HEARTBEAT_KEY: Final = "*"
 
 SCHEMA_VERSION: Final = 2
 READABLE_VERSIONS: Final = (1, 2)
-"""The present version of a tick and the one before, which every reader still accepts."""
+"""The present version of a tick and the previous one, which every reader still accepts."""
 
 SNAPSHOT: Final = "snapshot"
 UPDATE: Final = "update"
@@ -69,7 +69,7 @@ class Greeks(msgspec.Struct, frozen=True, gc=False):
 
 @dataclass(frozen=True, slots=True)
 class FeedUpdate:
-    """One instrument's part of one feed message, decoded and sane, before any inference.
+    """One instrument's part of one feed message, decoded and checked, before any inference.
 
     Absent fields are None (or empty tuples). Times are epoch milliseconds.
     """
@@ -100,7 +100,7 @@ class FeedUpdate:
 
 
 class Tick(msgspec.Struct, frozen=True, gc=False, omit_defaults=True):
-    """One published update of an instrument: what the feed said, and what was inferred from it and the update before."""
+    """One published update of an instrument: the feed's values, and those inferred from it and the previous update."""
 
     schema_version: Annotated[int, meaning("version of this record", scalar="int")]
     instrument_key: Annotated[str, meaning("Upstox key, for example NSE_EQ|INE467B01029; `*` on a heartbeat")]
@@ -191,7 +191,7 @@ def tick_from_record(record: Mapping[str, Any]) -> Tick:
 
 
 def update_from_tick(tick: Tick) -> FeedUpdate:
-    """Return what the feed said, without what was inferred; used to restore state from published ticks."""
+    """Return the feed's values without the inferred ones; used to restore state from published ticks."""
     return FeedUpdate(
         instrument_key=tick.instrument_key,
         kind=tick.kind,

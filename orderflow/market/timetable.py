@@ -114,8 +114,9 @@ def trading_hours(plan: Plan) -> tuple[int, int] | None:
 def between(plan: Plan, reference: Plan, start: int, end: int) -> Plan:
     """Return a group's plan on a day on which its segment, usually as in `reference`, trades from `start` to `end`.
 
-    When one edge is the usual one, the day is a part of the ordinary day and each group keeps its part of it;
-    otherwise it is a special session, the same for every group. Auctions stay only beside an edge that stays.
+    If start or end is the usual one, the day is a shortened ordinary day, and each group trades in its part of it.
+    Otherwise it is a special session, the same for every group. An auction is kept only if the edge next to it is the
+    usual one.
     """
     usual_hours, own = trading_hours(reference), trading_hours(plan)
     if usual_hours is None or own is None:
@@ -136,8 +137,8 @@ def between(plan: Plan, reference: Plan, start: int, end: int) -> Plan:
 def fitted(plan: Plan, group: str, trading_date: str) -> Plan:
     """Return the phases of a special day as far as the group has such phases on that date.
 
-    Options have no auctions, futures none before 2025-12-08: where others have a pre-open after a halt, the halt lasts
-    longer.
+    Options have no auctions, futures none before 2025-12-08: while others have a pre-open after a halt, these remain
+    halted.
     """
     usual_phases = {hours.phase for hours in usual(group, trading_date)}
     fitted_hours: list[Hours] = []

@@ -1,4 +1,4 @@
-"""The trade: what one update traded, split by aggressor side; the live counterpart of a candle's volume."""
+"""The trade: the volume of one update, split by aggressor side; the live counterpart of a candle's volume."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The trade behind a tick; `processing/trades.py` makes the same of Spark columns, and a property test holds both equal."""
+"""Computes the trade behind a tick; `processing/trades.py` does so with Spark columns, and a property test compares both."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ CONTINUOUS: Final = "continuous"
 
 
 def trade_of(tick: Tick, rule: str) -> Trade | None:
-    """Return what a tick of continuous trading traded, split by `rule`; None when it traded nothing."""
+    """Return the trade behind a tick of continuous trading, split by `rule`; None if it traded nothing."""
     sides = sides_of(tick, rule)
     if sides is None or tick.traded_volume is None or tick.session_phase != CONTINUOUS or tick.ltp is None:
         return None

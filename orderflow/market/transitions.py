@@ -16,8 +16,8 @@ The forecast stands unless an announcement contradicts it:
 5. The first status heard on a date says whether the market is open, not when it opened. From an hour before a scheduled
    pre-open on, NORMAL_OPEN moves the start only when it is a change of status.
 
-Which instruments trade at all is each group's forecast: a halt stops what would trade, an unscheduled opening opens
-all.
+Each group's forecast says which instruments trade at all: a halt stops those that would trade, an unscheduled opening
+opens all.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ NORMAL_CLOSE: Final = "NORMAL_CLOSE"
 CLOSING: Final = (NORMAL_CLOSE, "CLOSING_START", "CLOSING_END")
 
 TOLERANCE_MS: Final = MINUTE_MS
-"""An announcement this far from a scheduled edge is the announcement of that edge."""
+"""An announcement at most this far from a scheduled edge is the announcement of that edge."""
 
 _DOUBTED_MS: Final = 60 * MINUTE_MS
 _JITTER_MS: Final = 5_000
@@ -59,7 +59,7 @@ class Override(NamedTuple):
 
 
 def confirmed(day: Day, reference: Day, changes: Sequence[Change], *, carried: bool = False) -> Day:
-    """Return a group's day as the feed's changes of its segment make it.
+    """Return a group's day after the feed's changes of its segment.
 
     `day` is the group's forecast and `reference` that of the segment's reference group for the same date; `changes`
     are in order, each with another status than the one before. `carried` says that the segment was open over midnight.
@@ -75,7 +75,7 @@ def confirmed(day: Day, reference: Day, changes: Sequence[Change], *, carried: b
 
 
 def announced(reference: Day, changes: Sequence[Change], *, carried: bool = False) -> tuple[Override, ...]:
-    """Return what the changes say against the forecast, the later ones last."""
+    """Return the changes that contradict the forecast, the later ones last."""
     timeline = _Timeline(reference)
     before: str | None = None
     if carried:
@@ -93,7 +93,7 @@ def announced(reference: Day, changes: Sequence[Change], *, carried: bool = Fals
 
 
 class _Timeline:
-    """The forecast of a segment's reference group, and what has been announced against it so far."""
+    """The forecast of a segment's reference group, and the announcements so far that contradict it."""
 
     def __init__(self, forecast: Day) -> None:
         self.opened = False
@@ -105,7 +105,7 @@ class _Timeline:
         self._ended: Override | None = None
         """The unscheduled session that closed last."""
         self._closed_ms: int | None = None
-        """When NORMAL_CLOSE was heard, if that was the last status."""
+        """When NORMAL_CLOSE was received, if that was the last status."""
 
     def all(self) -> list[Override]:
         """Return the overrides in order of their announcement."""
@@ -184,7 +184,7 @@ class _Timeline:
             self._done.append(Override("opening_auction", _edge(at_ms), span.end_ms, span.session, "pre_open"))
 
     def _finish(self, at_ms: int) -> None:
-        """End what holds; it never did if it would end before its start."""
+        """End the present override; drop it if it would end before its start."""
         if self._current is not None and self._current.start_ms < at_ms:
             self._done.append(self._current._replace(end_ms=at_ms))
         self._current = None
@@ -211,7 +211,7 @@ class _Timeline:
         return begun[-1] if begun else 1
 
     def _unscheduled_session(self, at_ms: int) -> int:
-        """Return the number of a session that nobody scheduled; it is halted, not over, if one was open before."""
+        """Return the number of an unscheduled session; if a session was open before, that one was halted and now continues."""
         ended, self._ended = self._ended, None
         if ended is not None:
             if ended.end_ms < at_ms:

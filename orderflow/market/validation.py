@@ -1,7 +1,8 @@
-"""Which values a tick may have: one verdict for every reader, so that storage and candles take the same ticks.
+"""Checks the values of a tick: one verdict for every reader, so that storage and candles accept the same ticks.
 
-`processing/schemas.py` says the same in Spark expressions, for the query that must not run Python; a property test holds both
-equal. Only of messages that are no ticks by their types Spark's JSON reader takes more than `decode_tick`.
+`processing/schemas.py` has the same checks as Spark expressions, for the query that must not run Python; a property
+test compares both. The only difference: Spark's JSON reader accepts some messages with wrong types that `decode_tick`
+rejects.
 """
 
 from __future__ import annotations
@@ -71,13 +72,14 @@ _USUAL: Final = msgspec.json.Decoder(
         },
     )
 )
-"""Reads ticks of which no single value can be wrong. What it refuses may still be valid: prices below zero, for example."""
+"""Reads ticks in which every single value is in its range. A tick that it refuses may still be valid, for example below zero."""
 
 
 def decode_sound(value: bytes | str, key: str | None, sent_ms: int) -> Tick | None:
     """Return a message's tick, or None where it is none (`decode_tick`) or must not be used (`tick_problem`).
 
-    Single values are judged while the JSON is read, in a third of the time; what that refuses is judged again in full.
+    Single values are checked while the JSON is read, which takes a third of the time; a refused message is then checked
+    in full.
     """
     try:
         tick: Tick = _USUAL.decode(value)
@@ -99,8 +101,8 @@ def _decode_unusual(value: bytes | str, key: str | None, sent_ms: int) -> Tick |
 def tick_problem(tick: Tick, key: str | None, sent_ms: int) -> str | None:
     """Return why a decoded tick must not be used, as a short reason, or None.
 
-    `key` is its message's key, `sent_ms` when its message was sent, by the broker's clock. A tick from the future would end every
-    candle before its time, and an absurd number would spoil every sum it enters.
+    `key` is its message's key, `sent_ms` when its message was sent, by the broker's clock. A tick from the future would
+    end every candle early, and an absurd number would falsify every sum that includes it.
     """
     if tick.schema_version not in READABLE_VERSIONS:
         return "unknown_schema_version"
@@ -157,7 +159,7 @@ def _relation_problem(tick: Tick, sent_ms: int) -> str | None:
 
 
 def _is_below_zero(tick: Tick, price: float) -> bool:
-    """Return whether a price is negative and may be: on exchanges of commodities."""
+    """Return whether a price is negative and this is allowed, as on commodity exchanges."""
     return -MOST_PRICE < price < 0.0 and may_trade_below_zero(tick.instrument_key)
 
 

@@ -1,7 +1,7 @@
-"""What an update says about the day's traded volume: how much is new, and whether it can be believed.
+"""Reads an update's cumulative volume: how much of it is new, and whether it is plausible.
 
-`vtt` is cumulative, so a value that is skipped costs nothing: what it held comes with the next one. That is how volume without
-a price, and volume that is too much to be true, waits:
+`vtt` is cumulative, so no volume is lost if a value is skipped: the next value includes it. So an update without a price, and
+an implausibly high value, are skipped:
 
     vtt      1,100    10,000,001,200    1,300        1,100    900,000    900,040
     counts   1,100    (doubtful)        1,300        1,100    (doubtful) 900,040   the second one confirms the first
@@ -23,9 +23,9 @@ if TYPE_CHECKING:
     from orderflow.market.tick import FeedUpdate
 
 BUFFER_MS: Final = 180_000
-"""NSE ends pre-open matching three minutes before continuous trading; from then on vtt is what really traded."""
+"""NSE ends pre-open matching three minutes before continuous trading; from then on vtt is the real traded volume."""
 DOUBTFUL_FROM: Final = 500_000
-"""A smaller rise is never doubted: it would only come later."""
+"""A smaller rise is always accepted."""
 MOST_A_DAY: Final = 5_000_000_000
 """More than any instrument of these exchanges has traded in a day."""
 
@@ -36,10 +36,10 @@ _EPOCH: Final = date(1970, 1, 1).toordinal()
 
 
 class Reading(NamedTuple):
-    """What an update says about volume.
+    """The volume of an update.
 
-    `vtt` is the cumulative volume that counts from now on, None when this update adds nothing to what is known; `traded` its
-    rise (records.TICK); `doubtful` a cumulative volume that waits to be confirmed.
+    `vtt` is the cumulative volume that counts from now on, None if this update adds nothing; `traded` is its rise
+    (records.TICK); `doubtful` is a cumulative volume that waits for confirmation.
     """
 
     vtt: int | None = None
@@ -49,10 +49,9 @@ class Reading(NamedTuple):
 
 
 def read_volume(state: InstrumentState, update: FeedUpdate, session: Session, *, started: bool, after_gap: bool) -> Reading:
-    """Judge the cumulative volume of one update against what is known of its instrument.
+    """Evaluate the cumulative volume of one update against the state of its instrument.
 
-    `started` says that the update's last trade is of continuous trading or came after it, `after_gap` that updates may have
-    been missed.
+    `started`: the update's last trade was in continuous trading or after it. `after_gap`: updates may have been missed.
     """
     vtt = stated_volume(update, session)
     if vtt is None:
@@ -66,10 +65,10 @@ def read_volume(state: InstrumentState, update: FeedUpdate, session: Session, *,
 
 
 def stated_volume(update: FeedUpdate, session: Session) -> int | None:
-    """Return today's volume by an update; None when it says nothing that can be booked.
+    """Return today's volume by an update; None if it has none that can be counted.
 
-    Without a price or a time of the last trade the volume cannot be placed, so it waits. A last trade of another day means
-    that nothing has traded today: feeds show yesterday's vtt until then.
+    Without a price or a time of the last trade the volume cannot be placed, so it is counted with a later update. A last trade
+    of another day means that nothing has traded today: until the first trade, feeds show yesterday's vtt.
     """
     if not update.vtt:
         return update.vtt
@@ -108,8 +107,8 @@ def _waits(state: InstrumentState, update: FeedUpdate, vtt: int, after_gap: bool
 def _is_doubtful(state: InstrumentState, update: FeedUpdate, vtt: int, after_gap: bool) -> bool:
     """Return whether a rise is out of proportion, and the exchange's bar of the running day does not show it.
 
-    The running day lags by one update, so a real rise of this size shows in the next one. Without it, a rise by more than
-    all that the day has traded is doubted, unless updates may have been missed.
+    The running day lags by one update, so a real rise of this size shows in the next one. Without it, a rise of more
+    than the day's volume so far is doubted, unless updates may have been missed.
     """
     known = state.vtt or 0
     rise = vtt - known

@@ -24,8 +24,10 @@ from orderflow.market.times import DAY_MS, IST_OFFSET_MS, MINUTE_MS
 MARKET_INFO: Final = "market_info"
 EMPTY: Final = "empty"
 FUTURE_MS: Final = 60_000
-"""A time this far above the receive time is impossible; if it were accepted, it would end every candle. Spark's limit
-is the same (`orderflow.processing.schemas.tick_reason`), so that nothing is published that it would refuse."""
+"""A time this far above the receive time is impossible; if it were accepted, it would end every candle.
+
+Spark's limit is the same (`orderflow.processing.schemas.tick_reason`), so that nothing is published that it would refuse.
+"""
 
 _MOST_PRICE: Final = 1e9
 _MOST_QUANTITY: Final = 10**15

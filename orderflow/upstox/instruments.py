@@ -218,9 +218,10 @@ def selected(
     at_ms: int,
     before: Mapping[str, Meant] = MappingProxyType({}),
 ) -> Selection:
-    """Return what to stream of `names`, which have a mode each, at `at_ms`. Without a master, full keys are accepted
-    unchecked. `before` is what names meant earlier: a name that is no longer in the master means its successor. Of two
-    names of one instrument with different modes, the first is streamed.
+    """Return what to stream of `names`, which have a mode each, at `at_ms`.
+
+    Without a master, full keys are accepted unchecked. `before` is what names meant earlier: a name that is no longer in the
+    master means its successor. Of two names of one instrument with different modes, the first is streamed.
 
     Raises SettingsError with every cause when nothing is left.
     """
