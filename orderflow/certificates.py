@@ -16,7 +16,7 @@ from cryptography.hazmat.primitives.serialization import pkcs12
 from cryptography.x509.oid import ExtendedKeyUsageOID, NameOID
 
 STORE_PASSWORD: Final = "orderflow"
-"""Java insists on one. It protects nothing: the files' modes do."""
+"""Java requires a password. It protects nothing; the files' modes do."""
 
 _STORE_ENCRYPTION: Final = serialization.BestAvailableEncryption(STORE_PASSWORD.encode())
 

@@ -1,7 +1,7 @@
 """How to reach and log in to Kafka, ZooKeeper, HDFS and Spark: one value object each, made by `settings.load`.
 
-Each translates itself into the options of its clients; nothing else in the product knows those names. Passwords are read from
-their files when a client is made, so a changed file counts from the next connection of a new client on.
+Each translates itself into the options of its clients; no other module uses those names. Passwords are read from their
+files when a client is created, so a changed file takes effect with the next new client.
 """
 
 from __future__ import annotations
@@ -202,7 +202,7 @@ class ZooKeeperCluster:
 
 @dataclass(frozen=True, slots=True)
 class HdfsCluster:
-    """A NameNode over HTTP, and as whom to speak to HDFS: a Kerberos principal with its keytab, or a name that HDFS believes.
+    """A NameNode over HTTP, and the user in HDFS: a Kerberos principal with its keytab, or a name that HDFS accepts unchecked.
 
     Without a principal `user` is that name; empty, it is the account that the process runs under. `replication` is how many
     DataNodes hold each block of a file that is written.

@@ -29,7 +29,7 @@ class SparkSteps:
         self._rewriter = DayRewriter(spark, settings.namenode_url)
 
     def last_seen(self, date: str) -> list[LastSeen]:
-        """Return the last that is stored of each instrument."""
+        """Return the last stored tick of each instrument."""
         newest = [F.max("event_time_ms").alias("at"), F.max("session_end_ms").alias("end")]
         rows = self._rewriter.rows(TICKS, date).groupBy("instrument_key").agg(*newest).collect()
         return [LastSeen(row["instrument_key"], row["at"], row["end"]) for row in rows]

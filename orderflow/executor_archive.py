@@ -60,7 +60,7 @@ zoneinfo.ZoneInfo("Asia/Kolkata")
 
 
 class ArchiveError(OrderflowError):
-    """The archive cannot be made, or would not work."""
+    """The archive cannot be created, or would not work."""
 
 
 def add_parser(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:

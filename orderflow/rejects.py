@@ -1,4 +1,4 @@
-"""`python -m orderflow rejects`: what was rejected and why; with --replay, what is valid by now is stored at its own offset."""
+"""`python -m orderflow rejects`: lists rejects; with --replay, stores those that are valid by now, at their own offsets."""
 
 from __future__ import annotations
 
@@ -45,8 +45,8 @@ def run(settings: Settings, spark: Callable[[], Any], *, replay: bool) -> int:
 def replay_table(spark: Any, url: str, table: Table, identity: str, rejects: Iterable[Rejected]) -> tuple[int, list[str]]:
     """Store those rejects of a table that are valid now; return how many are, and their dates. May be repeated.
 
-    A message is stored at its own offset, which the files around it leave open. One of another life of the topic, or one that was
-    cut short, is left.
+    A message is stored at its own offset, which the files around it leave open. A message of an earlier topic of the
+    same name, or a truncated one, is skipped.
     """
     usable = [reject for reject in rejects if reject.whole and reject.topic_id == identity]
     sink = HdfsParquetSink(spark, url, table, identity)

@@ -1,4 +1,4 @@
-"""`python -m orderflow replay RECORDING --out DIR`: a recording through the whole product, in one process without services."""
+"""`python -m orderflow replay RECORDING --out DIR`: runs a recording through the whole product, in one process."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ class ReplaySink:
         self._rule = rule
 
     def tick(self, tick: Tick) -> bool:
-        """Take a tick and write it, its trade and what it made final."""
+        """Write a tick, its trade and the candles that it made final."""
         problem = tick_problem(tick, tick.instrument_key, tick.received_time_ms)
         if problem is not None:
             payload = msgspec.json.encode(tick)
@@ -123,7 +123,7 @@ def run(
 ) -> int:
     """Replay `recording` into `out`; returns the exit code. Raises RecordingError on a file that is not a recording.
 
-    With `status_made_up`, sessions follow the calendar alone: the market status is the recorder's and not the exchange's.
+    With `status_made_up`, sessions follow the calendar alone, because the recording program invented the market status.
     """
     engine = PartitionEngine(
         EngineSettings(rule, settings.watermark_seconds * 1000, settings.exchange_bars, windows, source="stream")

@@ -67,9 +67,9 @@ def reprocess(
 ) -> tuple[Recomputed, Recomputed]:
     """Recompute candles and footprint of `date`, in this order, and apply the difference if asked to.
 
-    Of today only minutes older than twice the watermark are taken, counted from the newest stored tick where that is earlier:
-    younger ones are the stream's to finish, or not all their ticks are stored yet. With `over`, which says that trading is
-    over and stored, all minutes are.
+    For today, only minutes older than twice the watermark are included, counted from the newest stored tick if that is
+    earlier: later minutes may not be final in the stream, or not all their ticks are stored yet. With `over`, trading
+    is over and stored, and all minutes are included.
 
     Raises LakeError when no ticks of the date are stored, or the day kept changing under it.
     """
@@ -110,7 +110,7 @@ def _once(spark: SparkSession, settings: Settings, date: str, *, apply: bool, ov
     by_candle = recomputation.judged_candles(candles, new_candles, reached, final_ms).cache()
     by_level = recomputation.judged_footprint(footprint, new_footprint, by_candle).cache()
     try:
-        # Both are compared before either is rewritten: a rewrite takes the files away that they are read from.
+        # Both are compared before either is rewritten, because a rewrite removes the files from which they are read.
         differences = (
             recomputation.difference(by_candle, recomputation.CANDLE_KEY),
             recomputation.difference(by_level, recomputation.FOOTPRINT_KEY),

@@ -105,7 +105,7 @@ class Settings:
     log_level: str
 
     def __post_init__(self) -> None:
-        """Raise SettingsError for settings that do not go together."""
+        """Raise SettingsError for inconsistent settings."""
         if self.dashboard_user_header and not (self.dashboard_proxies and self.dashboard_users_file):
             raise SettingsError(
                 "DASHBOARD_USER_HEADER needs DASHBOARD_PROXIES, the proxies that may send it, and DASHBOARD_USERS_FILE with "

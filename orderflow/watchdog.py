@@ -45,7 +45,7 @@ class Watchdog:
         threading.Thread(target=self._watch, name="watchdog", daemon=True).start()
 
     def stop(self) -> None:
-        """Watch no longer: the loop has come to its end."""
+        """Stop watching, because the loop has ended."""
         self._stop.set()
 
     def look(self) -> None:

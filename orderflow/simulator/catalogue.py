@@ -1,4 +1,4 @@
-"""The instruments the market model trades: real keys for the familiar names, made-up ones beyond them."""
+"""The instruments of the market model: real keys for well-known names, and invented ones."""
 
 from __future__ import annotations
 
@@ -60,7 +60,7 @@ class Instrument:
         return row
 
     def future_row(self) -> dict[str, object]:
-        """Return the master's row of a future on this instrument: it tells the streamer that a stock has derivatives."""
+        """Return the master's row of a future on this instrument, which shows the streamer that the stock has derivatives."""
         segment = f"{self.segment.partition('_')[0]}_FO"
         return {
             "segment": segment,

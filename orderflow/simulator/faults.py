@@ -1,4 +1,4 @@
-"""What a test can make go wrong at a handshake or on an open connection."""
+"""Faults that a test can inject into a handshake or an open connection."""
 
 from __future__ import annotations
 

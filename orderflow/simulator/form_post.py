@@ -1,4 +1,4 @@
-"""A POST with a form on the feed's own port: websockets reads GET only, and Upstox's SDK knows one address for all its calls."""
+"""Handles a POST with a form on the feed's port: websockets accepts GET only, but the SDK uses one address for all calls."""
 
 from __future__ import annotations
 

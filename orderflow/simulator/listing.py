@@ -1,4 +1,4 @@
-"""What the feed shows of one instrument: its market through the day's phases, as a protobuf state."""
+"""The feed's state of one instrument, through the phases of the day, as protobuf."""
 
 from __future__ import annotations
 

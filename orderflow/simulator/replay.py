@@ -1,4 +1,4 @@
-"""A recording as a source: decoded messages of the real feed, sent again as they were."""
+"""A recording as a source: sends decoded messages of the real feed again."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
 """Turns messages from the socket into published ticks, events and heartbeats; keeps the state of every instrument.
 
-It has no clock, thread or socket of its own: times are passed with each call, and the sink is injected. Its parts keep one
-thing each: missed volume (`gaps`), the heartbeat's clock (`heartbeat`), the update intervals of each instrument (`pace`),
-rejects (`reject_limit`), the ledger (`ledger`), and how far the machine's clock is behind (`clock`).
+It has no clock, thread or socket: times are passed with each call, and the sink is injected. Its parts keep missed volume
+(`gaps`), the heartbeat's clock (`heartbeat`), update intervals (`pace`), rejects, the ledger, and the clock's lag (`clock`).
 """
 
 from __future__ import annotations
@@ -77,10 +76,7 @@ class EngineFigures:
 
 
 class FeedEngine:
-    """The streamer's core. Call it from one thread; `states` and `book` may be restored ones.
-
-    `streamer` is the name in ticks, heartbeats and events, which distinguishes two streamers.
-    """
+    """The streamer's core, for one thread; `states` and `book` may be restored. Ticks and events carry the name `streamer`."""
 
     def __init__(
         self,
@@ -305,8 +301,7 @@ class FeedEngine:
                 raise
             decoded = decode(payload, self.clock.corrected(received_ms))
             cause = (
-                f"this machine's clock is {self.clock.offset_ms / 1000:.0f} s behind the feed; "
-                "the feed's time is used instead: set the clock"
+                f"this machine's clock is {self.clock.offset_ms / 1000:.0f} s behind the feed, whose time is used: set the clock"
             )
             log.warning("%s", cause)
             self._event("clock", self.clock.corrected(received_ms), to_ms=decoded.feed_time_ms, cause=cause)

@@ -91,7 +91,7 @@ def login(
     token = exchanged(settings.rest_url, settings.ca_file, app, code)
     if token.is_expired(now_ms()):
         raise LoginError(
-            f"Upstox returned a token that has expired already, {token.end()}: set this machine's clock and try again"
+            f"Upstox returned a token that has already expired, {token.end()}: set this machine's clock and try again"
         )
     write_token(file, token)
     say(f"The token is in {file}, and valid until {token.end()}. A running streamer picks it up.")

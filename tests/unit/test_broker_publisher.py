@@ -296,7 +296,7 @@ def test_publisher_when_only_its_own_producer_finds_no_broker_then_it_keeps_its_
     publisher.tick(tick(1))
     publisher.poll()
     kafka.now += 61.0
-    with pytest.raises(OrderflowError, match="Kafka answered others"):
+    with pytest.raises(OrderflowError, match="Kafka answered another client"):
         publisher.poll()
     spool.close()
     after = Spool(tmp_path, 1 << 20)

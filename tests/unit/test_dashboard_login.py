@@ -361,7 +361,7 @@ def test_files_when_created_are_their_owners_alone_and_hold_no_password(tmp_path
     [
         (lambda path: path.chmod(0o640), "can be read by others: chmod 600"),
         (lambda path: path.unlink(), "create it with: python -m orderflow users add NAME"),
-        (lambda path: path.write_text('{"asha": {"role": "root"}}'), "is not a file of users"),
+        (lambda path: path.write_text('{"asha": {"role": "root"}}'), "is not a valid users' file"),
         (lambda path: (path.parent / "session.key").chmod(0o644), "session.key can be read by others"),
     ],
 )
@@ -411,6 +411,6 @@ def test_exposure_when_others_may_reach_the_dashboard_is_warned_of(tmp_path: Pat
     behind = Parts(live_store(), Directory((KEY,)), sessions=sessions, proxies=("10.0.0.1",))
     tls = TlsFiles("DASHBOARD_SSL", None, Path("c"), Path("k"))
     assert [exposure(bare, host, PLAIN) for host in ("127.0.0.1", "::1", "localhost")] == [[], [], []]
-    assert [exposure(bare, host, tls)[0][:24] for host in ("0.0.0.0", "desk.lan")] == ["nobody has to log in: wh"] * 2
+    assert [exposure(bare, host, tls)[0][:24] for host in ("0.0.0.0", "desk.lan")] == ["no login is required: ev"] * 2
     assert exposure(guarded, "0.0.0.0", PLAIN)[0].startswith("passwords reach 0.0.0.0 unencrypted")
     assert exposure(guarded, "0.0.0.0", tls) == exposure(behind, "::", PLAIN) == []

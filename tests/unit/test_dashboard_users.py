@@ -54,7 +54,7 @@ def test_user_when_added_again_has_the_new_password_and_role_and_the_others_stay
     [
         (("add", "asha"), "short", "a password has 12 to 1024 characters; this one has 5"),
         (("add", "asha"), "", "this one has 0"),
-        (("add", "as ha"), PASSWORD, "'as ha' is no name of a user"),
+        (("add", "as ha"), PASSWORD, "'as ha' is not a valid user name"),
         (("remove", "asha"), "", "create it with"),
     ],
 )

@@ -45,7 +45,7 @@ def test_audit_when_a_package_is_vulnerable_then_it_fails_and_names_the_cure(
 ) -> None:
     answer = {"dependencies": [{"name": "x", "version": "1", "vulns": [{"id": "CVE-1", "fix_versions": ["2"]}]}], "fixes": []}
     assert check({"x": "1"}, auditing(tmp_path, json.dumps(answer))) == 1
-    assert "x 1: CVE-1, mended in 2\n1 known vulnerabilities in 1 Python packages" in capsys.readouterr().out
+    assert "x 1: CVE-1, fixed in 2\n1 known vulnerabilities in 1 Python packages" in capsys.readouterr().out
 
 
 def test_audit_when_offline_then_it_says_that_nothing_was_checked(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -29,11 +29,13 @@ def test_page_when_it_states_constants_then_they_are_the_codes():
         f" + {aggressor.LONG_MIXING} × max(window - {aggressor.LONG_SECONDS:.0f}, 0))"
     )
     assert mixing in text
-    assert f"it gave way: + {aggressor.GAVE_WAY}; where it fell, + {aggressor.STEPPED_UP}; " in text
-    assert f"of the order that was hit: + {aggressor.AT_BEST}." in text
+    assert (
+        f"+ {aggressor.GAVE_WAY} if the ask rose, because buyers used up the quantity there; + {aggressor.STEPPED_UP} if " in text
+    )
+    assert f"and + {aggressor.AT_BEST} if the new ask equals the last price" in text
     assert f"*queues*: + {aggressor.QUEUE_SHIFT} × the change" in text
-    assert f"With mixing above {aggressor.MOST_MIXING:.0f}" in text
-    assert f"each beyond {aggressor.FEED_LATENCY_MS / 1000} s" in text
+    assert f"When mixing is above {aggressor.MOST_MIXING:.0f}" in text
+    assert f"less {aggressor.FEED_LATENCY_MS / 1000} s each" in text
     assert f"p = {aggressor.WRONG_AT_LEAST} + {aggressor.WRONG_PER_SECOND} × window" in text
     assert f"+ {aggressor.WRONG_UNCLEAR} unless the lean is clear" in text
     assert f"2 √({confidence.CLUSTERING:.0f} × Σ v² p)" in text

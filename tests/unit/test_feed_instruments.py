@@ -239,7 +239,7 @@ def test_master_when_the_server_is_away_then_the_one_kept_else_none(tmp_path: Pa
     nowhere = "http://127.0.0.1:9/complete.json.gz"
     absent, warning = load_master(nowhere, cache)
     assert absent is None
-    assert "names not at all" in warning
+    assert "names are not" in warning
     cache.write_bytes(gzip.compress(json.dumps(ROWS).encode()))
     kept, warning = load_master(nowhere, cache)
     assert "using the one kept" in warning

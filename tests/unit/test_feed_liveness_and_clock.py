@@ -167,7 +167,7 @@ def test_streamer_when_its_clock_is_two_minutes_slow_then_every_update_is_publis
     assert all(0 <= tick.received_time_ms - tick.feed_time_ms <= 1_000 for tick in sink.ticks)
     assert sink.heartbeats[0].event_time_ms == TEN + 1_500
     (clock,) = [event for event in sink.events if event["event"] == "clock"]
-    assert clock["cause"] == "this machine's clock is 120 s behind the feed; the feed's time is used instead: set the clock"
+    assert clock["cause"] == "this machine's clock is 120 s behind the feed, whose time is used: set the clock"
     assert sink.rejects == []
 
 

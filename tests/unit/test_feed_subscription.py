@@ -45,7 +45,7 @@ def test_keys_when_they_are_within_the_limits_then_each_is_on_one_connection(
     [
         (keys(2001, "full"), 1, r"one connection cannot carry so many instruments: 2001 in mode full \(limit 2000\)"),
         (keys(1501, "full") | keys(1, "ltpc"), 1, "a connection with several modes has lower limits"),
-        (keys(101, "full_d30") | keys(1, "full"), 2, r"2 connections may not carry .* 101 in mode full_d30 \(limit 50\), 1 in"),
+        (keys(101, "full_d30") | keys(1, "full"), 2, r"2 connections cannot carry .* 101 in mode full_d30 \(limit 50\), 1 in"),
     ],
 )
 def test_keys_when_they_exceed_the_limits_then_the_error_names_them_and_the_setting(

@@ -39,7 +39,7 @@ def test_start_line_when_there_is_no_token_then_says_so() -> None:
 def test_start_line_when_there_are_many_instruments_then_names_twenty_and_counts_the_rest() -> None:
     line = start_line({f"NSE_EQ|{number}": "full" for number in range(23)}, Token("opaque", None), {})
     assert line.startswith("subscribing to 23 instruments in mode full (NSE_EQ|0, NSE_EQ|1, ")
-    assert "NSE_EQ|19 and 3 more); the access token lasts until an hour that it does not tell" in line
+    assert "NSE_EQ|19 and 3 more); the access token lasts until an unknown time" in line
 
 
 @pytest.mark.parametrize(

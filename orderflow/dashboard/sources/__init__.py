@@ -1,1 +1,1 @@
-"""Where it comes from: Kafka, the archive of past days, the directory of instruments."""
+"""Sources of the dashboard's data: Kafka, the archive of past days, the directory of instruments."""

@@ -1,4 +1,4 @@
-"""Past days from the archive: what it must offer, a day in the running day's form, and its replay at any speed."""
+"""Past days from the archive: its interface, a past day in the form of the running day, and its replay at any speed."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ class History(Protocol):
         """Return the final candles of n minutes of one day, oldest first."""
 
     def trades(self, instrument_key: str, date: str) -> Iterable[Trade]:
-        """Return the trades of one day in order, better one by one than all at once: they may be hundreds of thousands."""
+        """Return the trades of one day in order, preferably one by one: there may be hundreds of thousands."""
 
     def previous_close(self, instrument_key: str, date: str) -> float | None:
         """Return the close of the session before a date; None when it is not known."""
@@ -66,7 +66,7 @@ class History(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Day:
-    """One instrument's past day as the archive gave it: complete in a store that all its viewers share, and its trades."""
+    """One instrument's past day from the archive: complete, in a store that all its viewers share, and its trades."""
 
     key: str
     date: str
@@ -164,7 +164,7 @@ class Archive:
 
 
 def _result(reading: Future[Item], superseded: Callable[[], bool]) -> Item:
-    """Wait for what is being read; raise SupersededError once nobody wants it, and leave the reading to end by itself."""
+    """Wait for a read in progress; raise SupersededError once no viewer needs it, and let the read end by itself."""
     while not wait((reading,), SUPERSEDED_SECONDS).done:
         if superseded():
             raise SupersededError("no longer wanted")
@@ -215,7 +215,7 @@ def failed_store(clock_ms: Callable[[], int], error: OrderflowError) -> Store:
 
 
 class Replay:
-    """A past day that happens again: trades when they came, each final candle at its minute's end."""
+    """Replay of a past day: trades at their times, each final candle at its minute's end."""
 
     def __init__(self, day: Day, clock_ms: Callable[[], int]) -> None:
         self._day = day

@@ -1,4 +1,4 @@
-"""Follows how stored days were closed, so that the page can say whether a day is sound."""
+"""Reads the results of closed days, so that the page can say whether a day is sound."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ log = logging.getLogger(__name__)
 
 
 class ClosedDays:
-    """Reads them every minute, on a thread of its own, into the store; what cannot be read stays as it was."""
+    """Reads them into the store every minute, on its own thread; if they cannot be read, the store is unchanged."""
 
     def __init__(self, read: Callable[[], Mapping[str, ClosedDay]], store: Store) -> None:
         self._read, self._store = read, store

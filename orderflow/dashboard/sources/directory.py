@@ -1,6 +1,6 @@
-"""Who is who: the configured instruments, their symbols and names, and when their market next opens.
+"""The directory of instruments: the configured ones, their symbols and names, and when their market next opens.
 
-The instrument master and the calendar may take seconds to come, so they are fetched aside and the page starts without.
+Fetching the instrument master and the calendar may take seconds, so it happens in the background and the page starts before.
 """
 
 from __future__ import annotations
@@ -57,7 +57,7 @@ class Master(Protocol):
         """Return the stocks that close by auction."""
 
     def resolve(self, name: str) -> str:
-        """Return the key that a person's words mean; raise OrderflowError when it is unknown."""
+        """Return the key for a name that a user typed; raise OrderflowError if it is unknown."""
 
 
 MasterSource = Callable[[], tuple[Master | None, str]]
@@ -76,7 +76,7 @@ class Fetched:
 
 
 def contract_name(symbol: str, year: int) -> str:
-    """Return a contract's symbol as traders say it: underlying, expiry, strike, type; the year where it is not `year`.
+    """Return a contract's symbol in traders' order: underlying, expiry, strike, type; with the year if it is not `year`.
 
     The master writes `NIFTY 26000 CE 25 DEC 25` and `NIFTY FUT 30 DEC 25`; anything else is returned as it is.
     """
@@ -92,7 +92,7 @@ def fetch(
 ) -> Fetched:
     """Ask both sources, which may block for seconds; a source that fails is skipped with a warning.
 
-    `seen` are keys known only from the feed: they are named, too. `year` is the one that contract names leave out.
+    `seen` are keys known only from the feed, which are named too. `year` is the year that contract names omit.
     """
     year = year if year is not None else date.today().year
     master_data: Master | None = None

@@ -1,7 +1,8 @@
-"""Read the dashboard's topics from Kafka into the store, from the start of the last trading day onwards.
+"""Reads the dashboard's topics from Kafka into the store, from the start of the last trading day on.
 
-One thread, no consumer group: every plotter reads everything. librdkafka reconnects by itself, or is replaced; the thread reports
-what it sees and never gives up. confluent-kafka is used here because its consumer hands a record over sooner than kafka-python's.
+One thread, no consumer group: every plotter reads everything. librdkafka reconnects by itself, or is replaced; the thread
+reports its state and never gives up. confluent-kafka is used because its consumer delivers a record sooner than
+kafka-python's.
 """
 
 from __future__ import annotations
@@ -31,19 +32,20 @@ QUIET_POLLS: Final = 5
 POLL_SECONDS: Final = 0.1
 METADATA_SECONDS: Final = 5.0
 CHECK_SECONDS: Final = 10.0
-# A client that asks a broker which is ending learns of no broker at all, and may never look for one again
-# (confluentinc/librdkafka#5301): after so many checks in a row without an answer another one continues where it stopped.
+# A client that asks a broker that is shutting down may get an empty list of brokers, and never look for one again #
+# (confluentinc/librdkafka#5301): after this many checks in a row without an answer, a new client continues at its
+# position.
 LOST_AFTER_CHECKS: Final = 2
 
 log = logging.getLogger(__name__)
 librdkafka = log.getChild("librdkafka")
-librdkafka.setLevel(logging.CRITICAL)  # each attempt to reconnect is an error to it; `_on_error` reports the state once
+librdkafka.setLevel(logging.CRITICAL)  # it logs each attempt to reconnect as an error; `_on_error` reports the state once
 
 
 class KafkaFeed:
     """Consumes the topics on a daemon thread until `stop`.
 
-    Of the day's trades only those are read whose minute may not be final yet, by the processor's watermark.
+    Of the day's trades, it reads only those whose minute may not be final yet, by the processor's watermark.
     """
 
     def __init__(self, kafka: KafkaCluster, store: Store, watermark_seconds: int = 120) -> None:

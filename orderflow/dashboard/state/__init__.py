@@ -1,1 +1,1 @@
-"""What is known of the running day, in memory: instruments, minutes, roll-ups, trades."""
+"""The running day in memory: instruments, minutes, roll-ups, trades."""

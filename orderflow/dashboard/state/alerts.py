@@ -1,4 +1,4 @@
-"""Alert rules of every viewer, judged on every trade, and what fired.
+"""Alert rules of every viewer, evaluated on every trade, and the alerts that fired.
 
 A viewer is named by a token of its browser. Price rules fire when a trade crosses their price, the others once in a minute.
 Nothing here knows a socket, a file or a webhook: subscribers receive what fires, on the writer's thread.
@@ -33,7 +33,7 @@ Minute = Mapping[str, Any]
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """What a viewer wants to be notified of; `least` is the least volume of an imbalance, None half the average minute's."""
+    """A viewer's alert rule; `least` is the minimum volume of an imbalance, None means half the average minute's."""
 
     id: str
     key: str
@@ -46,7 +46,7 @@ class Rule:
 
     @classmethod
     def parse(cls, wish: Any) -> Rule:
-        """Build a rule from an untrusted value; raise OrderflowError when it is none."""
+        """Build a rule from an untrusted value; raise OrderflowError if it is not a valid rule."""
         if not isinstance(wish, Mapping):
             raise OrderflowError("an alert rule is an object")
         texts = {name: wish.get(name) for name in ("id", "key", "kind")}
@@ -69,7 +69,7 @@ def _number(value: Any) -> float | None:
 
 @dataclass(frozen=True, slots=True)
 class Fired:
-    """A rule that fired: whose, when by the exchange, at which price, and why in words."""
+    """A rule that fired: its viewer, the exchange time, the price, and the reason in words."""
 
     viewer: str
     number: int
@@ -92,7 +92,7 @@ class _Viewer:
 
 
 class AlertBook:
-    """All viewers' rules and what fired; safe to share by threads."""
+    """All viewers' rules and the alerts that fired; thread-safe."""
 
     def __init__(self) -> None:
         self._lock = threading.Lock()
@@ -172,7 +172,7 @@ class AlertBook:
             }
 
     def restore(self, record: Mapping[str, Any]) -> None:
-        """Take over what `to_record` gave; whether a price rule holds is known again from the first trade."""
+        """Restore the output of `to_record`; whether a price rule holds is determined by the first trade."""
         with self._lock:
             for viewer, kept in record.items():
                 rules = {rule.id: rule for rule in map(Rule.parse, kept["rules"])}

@@ -1,4 +1,4 @@
-"""The exchange's own figures of a day beside those computed here: which come from where, and how much of the day ours cover."""
+"""The exchange's figures of a day and those computed here, and how much of the day the latter cover."""
 
 from __future__ import annotations
 
@@ -56,8 +56,8 @@ def coverage(instrument: Instrument, last: Row | None) -> dict[str, Any] | None:
 def unseen(instrument: Instrument, last: Row | None) -> Unseen | None:
     """Return what traded outside the minutes held, when the VWAP computed with it so far has left the exchange's; else None.
 
-    The exchange's average price times its volume is the day's turnover; what is not in our minutes traded before the first
-    of them, in an auction or in an outage. An average price outside the day's range is not believed.
+    The exchange's average price times its volume is the day's turnover; what is not in our minutes traded before the
+    first of them, in an auction or in an outage. An average price outside the day's range is ignored.
     """
     quote = instrument.quote
     atp, vtt = quote.get("atp"), quote.get("vtt")

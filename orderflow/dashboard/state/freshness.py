@@ -1,6 +1,6 @@
-"""How fresh what is shown is: per instrument and per streamer, because one may stop while others continue.
+"""Tracks how recent the data is, per instrument and per streamer, because one may stop while others continue.
 
-Records name their streamer since several can share the subscription; those without a name are of one streamer, "".
+Records name their streamer, because several can share the subscription; records without a name belong to one streamer, "".
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ OPEN_STATES: Final = frozenset({"NORMAL_OPEN", "CLOSING_START"})
 
 @dataclass(slots=True)
 class Streamer:
-    """What was last heard of one streamer; times are epoch milliseconds, 0 for never."""
+    """The last records of one streamer; times are epoch milliseconds, 0 for never."""
 
     name: str
     update_ms: int = 0
@@ -68,7 +68,7 @@ class Streamers:
         return streamer
 
     def restarted(self, name: str | None, at_ms: int) -> None:
-        """Forget what Upstox refused before a start: the streamer may have fewer connections (`name/2` and so on) now."""
+        """Clear refusals from before a start: the streamer may now have fewer connections (`name/2` and so on)."""
         base = name or ""
         for known in self._known.values():
             if (known.name == base or known.name.startswith(f"{base}/")) and known.refused_ms <= at_ms:
@@ -85,7 +85,7 @@ class Streamers:
         return next(iter(self._known.values())) if len(self._known) == 1 else None
 
     def failing(self, trading: Iterable[Instrument], now_ms: int) -> dict[str, int]:
-        """Return how many of the instruments each failing streamer serves; one that serves none any more has been replaced.
+        """Return how many instruments each failing streamer serves; a streamer without instruments has been replaced.
 
         `trading` are those whose market is open: after the close a streamer has nothing to send.
         """

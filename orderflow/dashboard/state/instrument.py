@@ -1,8 +1,7 @@
-"""One instrument's trading day in memory: its minutes, forming or final, and what other updates say about it.
+"""One instrument's trading day in memory: its minutes, forming or final, and values from other updates.
 
-A minute is folded from trades until its final candle arrives, which then replaces the fold. All but the minutes changed last
-are packed to a few hundred bytes each, for every instrument has its whole day here. Nothing here knows a clock, a network or
-a thread.
+A minute is folded from trades until its final candle arrives and replaces the fold. All minutes except those changed last are
+packed to a few hundred bytes each, because every instrument's whole day is here. This module uses no clock, network or thread.
 """
 
 from __future__ import annotations
@@ -33,14 +32,14 @@ def is_index(key: str) -> bool:
 
 
 class Unseen(NamedTuple):
-    """The part of the day's trading that no record held here covers: volume, and turnover in rupees."""
+    """The part of the day's trading that no record held here covers: its volume, and its turnover in rupees."""
 
     volume: int
     turnover: float
 
 
 class Auction(NamedTuple):
-    """What a running auction would match now, as the feed last said; a value that it does not give is None."""
+    """What a running auction would match now, by the feed's last values; absent values are None."""
 
     price: float | None
     quantity: int | None
@@ -49,7 +48,7 @@ class Auction(NamedTuple):
 
 
 class Instrument:
-    """What is known of one instrument on its current trading date."""
+    """The state of one instrument on its current trading date."""
 
     def __init__(self, key: str) -> None:
         self.key = key
@@ -59,7 +58,7 @@ class Instrument:
         self.reset("", None, None)
 
     def reset(self, date: str, session_start_ms: int | None, session_end_ms: int | None) -> None:
-        """Forget the day before and start `date` (YYYY-MM-DD)."""
+        """Drop the previous day and start `date` (YYYY-MM-DD)."""
         self.date = date
         self.session_start_ms = session_start_ms
         self.session_end_ms = session_end_ms
@@ -246,12 +245,12 @@ class Instrument:
         return any(begin <= time_ms < close for begin, close in self.earlier_sessions)
 
     def take_unseen(self, unseen: Unseen) -> None:
-        """Note what traded on this day outside the records held; the day's running figures start again from it."""
+        """Set the volume and turnover of this day outside the records held; the day's running figures start again from it."""
         self.unseen = unseen
         self.epoch = self.revision = self.revision + 1
 
     def close_until(self, time_ms: int) -> None:
-        """Note that windows that ended by `time_ms` are complete: one whose last minutes saw no trade is over by then."""
+        """Mark windows that ended by `time_ms` as complete, also those without a trade in their last minutes."""
         if time_ms <= self.closed_ms:
             return
         self.closed_ms = time_ms

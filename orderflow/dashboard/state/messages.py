@@ -1,6 +1,6 @@
-"""What the dashboard and its pages say to each other, each message typed once.
+"""The messages between the dashboard and its pages, each typed once.
 
-`python -m docs.page_types` writes the same types for the page (`page/messages.d.ts`); a test holds what is sent against them.
+`python -m docs.page_types` writes the same types for the page (`page/messages.d.ts`); a test checks sent messages against them.
 Lists of one message that are columns of one table have the same length. Times are milliseconds since 1970, or labels in IST such
 as `2025-12-15 09:15:00`; prices and `sigma` are in rupees, volumes in shares or contracts.
 """
@@ -83,7 +83,7 @@ class Profile(Levels):
 
 
 class Coverage(TypedDict):
-    """What share of the day's volume was seen, and since when."""
+    """The share of the day's volume that was seen, and since when."""
 
     share: float
     from_ms: int

@@ -1,4 +1,4 @@
-"""One minute of an instrument: what traded in it, open while it changes and packed when it rests; and volume by price.
+"""One minute of an instrument, unpacked while it changes and packed afterwards; and volume by price.
 
 Levels are in the finest unit of price (`price_unit.FINEST` a rupee), whatever unit a record has.
 """
@@ -27,7 +27,7 @@ Sums = tuple[float | None, int, int, float | None]
 
 @dataclass(slots=True)
 class Flow:
-    """What traded in one minute: the running fold of its trades, or its final candle."""
+    """The order flow of one minute: the running fold of its trades, or its final candle."""
 
     end_ms: int
     levels_final: bool = False
@@ -83,8 +83,8 @@ class Flow:
     def priced_levels(self) -> Iterator[Level]:
         """Yield the volume whose price is known.
 
-        That of an outage traded at prices nobody saw and is booked at the one after it; it is the unclassified volume of a
-        minute that spans a gap.
+        The prices of an outage's volume are unknown; it is recorded at the first price afterwards. It is the unclassified
+        volume of a minute that spans a gap.
         """
         known = not self.spans_gap
         for price, (buy, sell, unclassified) in self.levels.items():
@@ -128,7 +128,7 @@ class Flow:
         )
 
     def packed(self) -> bytes:
-        """Return all of it as bytes; `unpacked` is the way back."""
+        """Return the flow as bytes; `unpacked` is the inverse."""
         final = None if self.final is None else _candle_values(self.final)
         levels = [part for price, volumes in self.levels.items() for part in (price, *volumes)]
         return zlib.compress(marshal.dumps((final, levels, _flow_values(self))), 1)
@@ -151,7 +151,7 @@ _flow_values = attrgetter(*_FLOW_NAMES)
 class Minute:
     """One minute of one instrument; its flow is unpacked while it changes, and packed afterwards.
 
-    With `after_close` it stands for all that traded in a phase after continuous trading, and is a window of its own.
+    With `after_close` it holds all volume of a phase after continuous trading, and is a separate window.
     """
 
     __slots__ = ("_flow", "after_close", "final", "instrument", "revision", "start_ms", "traded")
@@ -172,7 +172,7 @@ class Minute:
         return held if isinstance(held, Flow) else Flow.unpacked(held, self.instrument)
 
     def sums(self) -> Sums:
-        """Return what the watch list needs of the minute; a third of the work of unpacking it."""
+        """Return the values of the minute that the watch list needs, in a third of the time of unpacking it."""
         if self.final and isinstance(self._flow, bytes):
             sums: Sums = _sums_of_values(marshal.loads(zlib.decompress(self._flow))[0])
             return sums

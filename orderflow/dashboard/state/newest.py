@@ -1,4 +1,4 @@
-"""The watch list's view of every instrument: its last minutes and the day's sums, far less than a roll-up holds."""
+"""The watch list's data of every instrument: its last minutes and the day's sums, much less than a roll-up holds."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Numbers in words as Indian markets write them: grouped in thousand, lakh and crore."""
+"""Formats numbers as in Indian markets: grouped in thousand, lakh and crore."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Roll a day's minutes up into rows of n minutes, aligned to the session's start, with the running figures of the day."""
+"""Rolls up a day's minutes into rows of n minutes, aligned to the session's start, with the running figures of the day."""
 
 from __future__ import annotations
 
@@ -117,12 +117,12 @@ class Rollup:
         return minute.start_ms if minute.after_close else self.window_start(minute.start_ms)
 
     def _session(self, time_ms: int) -> tuple[int, int | None]:
-        """Return the start and the end of the session that a time is of."""
+        """Return the start and the end of the session that contains a time."""
         earlier = (session for session in self._earlier if time_ms < self._anchor and time_ms >= session[0])
         return max(earlier, default=(self._anchor, None))
 
     def _flows(self, group: list[Minute]) -> list[Flow]:
-        """Return the minutes' flows, and remember them: a long window forms over many packed minutes."""
+        """Return the minutes' flows, and cache them, because a long window is computed from many packed minutes."""
         if self._minutes == 1:
             return [minute.flow for minute in group]
         known = self._window
@@ -153,7 +153,7 @@ class Rollup:
         closed = flows[-1].end_ms >= end or instrument.starts[-1] >= end or instrument.closed_ms >= end
         final = closed and all(flow.final is not None for flow in flows)
         if self._minutes > 1 and not final:
-            # The final parts say nothing about the error of the forming one.
+            # The bands of the final minutes do not include the error of the forming one.
             candle = replace(candle, delta_band=None, confidence=None)
         before = self._rows[-1] if self._rows else None
         priced, turnover, squares = 0, 0.0, 0.0

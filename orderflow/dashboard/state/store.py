@@ -1,6 +1,6 @@
 """The dashboard's state in memory: every instrument's day, fed by the records of the topics, safe to share by threads.
 
-The clock is injected. One writer (the feed) applies batches; readers hold `lock` while they look.
+The clock is injected. One writer (the feed) applies batches; readers hold `lock` while they read.
 """
 
 from __future__ import annotations
@@ -54,7 +54,7 @@ _FIELDS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class Gap:
-    """A stretch of feed time in which updates were missed; `instrument_key` None concerns all."""
+    """A period of feed time in which updates were missed; `instrument_key` None means all instruments."""
 
     from_ms: int
     to_ms: int
@@ -119,7 +119,8 @@ class Store:
     def apply(self, batch: Iterable[tuple[str, Record]]) -> int:
         """Apply (topic, record) pairs in order; return how many were malformed.
 
-        Malformed records are counted in `rejected` by topic and change nothing else: their owner has reported them already.
+        Malformed records are counted in `rejected` by topic and otherwise ignored: the application that owns the topic
+        rejects them.
         """
         bad = 0
         with self.lock:
@@ -138,7 +139,7 @@ class Store:
         return bad
 
     def report_source(self, error: str | None, *, caught_up: bool) -> None:
-        """Note the condition of the records' source: an error in words or None, and whether history has been read."""
+        """Set the condition of the records' source: an error in words or None, and whether history has been read."""
         with self.lock:
             changed = (error, caught_up) != (self.source_error, self.caught_up)
             self.source_error, self.caught_up = error, caught_up
@@ -168,7 +169,7 @@ class Store:
         return self.instruments.get(key)
 
     def rollup(self, key: str, window_minutes: int) -> Rollup:
-        """Return the roll-up of one instrument, shared by all viewers that hold it; it goes with the last of them."""
+        """Return the roll-up of one instrument, shared by all viewers that hold it; it is dropped with the last of them."""
         rollup = self._rollups.get((key, window_minutes))
         if rollup is None:
             rollup = self._rollups[(key, window_minutes)] = Rollup(window_minutes)
@@ -226,7 +227,7 @@ class Store:
             self._feed_event(record)
 
     def _refuse(self, topic: str, record: Record) -> None:
-        """Raise DecodeError for a value of another type or of the future: one such date would end the day for its instrument."""
+        """Raise DecodeError for a value of another type or in the future: such a date would end its instrument's day."""
         if (wrong := problem(_FIELDS.get(topic, ()), record)) is not None:
             raise DecodeError("bad_value", wrong)
         latest_ms = self.clock_ms() + _FUTURE_MS
@@ -274,7 +275,7 @@ class Store:
             self.alerts.judge(instrument.key, price, at_ms, minute if own else None)
 
     def _tell_time(self, feed_time_ms: int) -> None:
-        """Take the feed's clock; with each of its minutes the candles of idle instruments may be over."""
+        """Advance the feed's clock; at each full minute, candles of idle instruments may be complete."""
         before = self.feed_clock_ms or 0
         self.feed_clock_ms = feed_time_ms
         if feed_time_ms // MINUTE_MS > before // MINUTE_MS:

@@ -11,7 +11,7 @@ AVERAGE_OF: Final = 20
 
 
 def watch_row(instrument: Instrument, newest: NewestMinutes) -> dict[str, Any]:
-    """Return one line of the watch list, with what alert rules need to know of the newest minute."""
+    """Return one line of the watch list, with the values of the newest minute for alert rules."""
     close = instrument.quote.get("close_price")
     price = instrument.last_price
     last = newest.lines[-1] if newest.lines else None
@@ -35,7 +35,7 @@ def watch_row(instrument: Instrument, newest: NewestMinutes) -> dict[str, Any]:
 
 
 class WatchLines:
-    """The watch list's lines, each computed once for all viewers while its instrument stands still."""
+    """The watch list's lines, each computed once for all viewers until its instrument changes."""
 
     def __init__(self) -> None:
         self._lines: dict[str, tuple[tuple[int, int], dict[str, Any]]] = {}

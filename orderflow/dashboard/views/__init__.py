@@ -1,1 +1,1 @@
-"""What is shown, as plain values: chart, footprint, panels, banners, and one viewer's next message."""
+"""The dashboard's views as plain values: chart, footprint, panels, banners, and one viewer's next message."""

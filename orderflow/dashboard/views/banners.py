@@ -1,4 +1,4 @@
-"""What the page must say about its own data: pure judgement of the feed's condition."""
+"""Banners about the page's own data: pure functions of the feed's condition."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Level = Literal["info", "warning", "error"]
 
 @dataclass(frozen=True, slots=True)
 class Banner:
-    """One message above the chart: how grave, a stable code, and what to do."""
+    """One message above the chart: its severity, a stable code, and what to do."""
 
     level: Level
     code: str
@@ -47,9 +47,10 @@ def span(seconds: int) -> str:
 
 
 def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None, *, in_session: bool = False) -> list[Banner]:
-    """Return the banners that hold now for one instrument of the running day, gravest first.
+    """Return the banners that apply now to one instrument of the running day, most severe first.
 
-    `in_session` is what the calendar says: where the feed is silent in a session, its last word of a closed market is old.
+    `in_session` comes from the calendar: if the feed is silent during a session, its last status of a closed market is out of
+    date.
     """
     shown: list[Banner] = []
     if store.source_error:
@@ -80,7 +81,7 @@ def banners(store: Store, key: str, now_ms: int, next_open_ms: int | None = None
 
 
 def checked_banner(store: Store, date: str) -> Banner | None:
-    """Return what the close of a stored day found and did; None when it has not been closed."""
+    """Return a banner with the result of the close of a stored day; None if it has not been closed."""
     closed = store.closed_days.get(date)
     if closed is None:
         return None
@@ -111,7 +112,7 @@ def auction_banner(instrument: Instrument | None, now_ms: int) -> Banner | None:
 
 
 def _feed(store: Store, key: str, now_ms: int) -> list[Banner]:
-    """Return what is wrong with the updates of an instrument, then with streamers that serve others."""
+    """Return banners for missing updates of an instrument, then for streamers of other instruments."""
     serving = store.streamers.serving(store.instrument(key))
     failing = store.streamers.failing(store.trading(), now_ms)
     shown: list[Banner] = []
@@ -145,7 +146,7 @@ def _feed(store: Store, key: str, now_ms: int) -> list[Banner]:
 
 
 def live_trouble(shown: list[Banner]) -> list[Banner]:
-    """Return those of the running day's banners that a viewer of another day must see too: alerts depend on the feed."""
+    """Return the running day's banners that a viewer of another day must see too, because alerts depend on the feed."""
     return [Banner(banner.level, banner.code, f"Live: {banner.text}") for banner in shown if banner.code in TROUBLE]
 
 
@@ -154,7 +155,7 @@ def _sentence(text: str) -> str:
 
 
 def gap_banner(gaps: list[Gap], from_ms: int, to_ms: int) -> Banner | None:
-    """Return a banner for gaps inside the shown stretch of time, or None."""
+    """Return a banner for gaps in the shown period, or None."""
     shown = [gap for gap in gaps if gap.to_ms > from_ms and gap.from_ms < to_ms]
     if not shown:
         return None

@@ -1,6 +1,6 @@
 """The chart's rows as columns of numbers: candles with what belongs to them, the day's volume profile, outages.
 
-Nothing here has state, and nothing here is drawn: the page makes lines, bars and colours of it.
+This module has no state and draws nothing: the page turns the numbers into lines, bars and colours.
 """
 
 from __future__ import annotations
@@ -29,7 +29,7 @@ def label(time_ms: int) -> str:
 
 
 def facts(rows: Sequence[Row]) -> Columns:
-    """Return what the page draws of each row, shows in its legend and writes to CSV, by column; `sigma` is in rupees."""
+    """Return by column the values that the page draws, shows in its legend and writes to CSV; `sigma` is in rupees."""
     candles = [row.candle for row in rows]
     names = (
         "open",

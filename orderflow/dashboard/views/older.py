@@ -1,4 +1,4 @@
-"""What came before the candles a page holds: the day's earlier ones, then the sessions stored before it, one at a time."""
+"""Candles before those that a page holds: the day's earlier ones, then earlier stored sessions, one at a time."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ class Sessions(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class Wish:
-    """Which candles are asked for: at most `count` of those that start before `before_ms`, in the view's form."""
+    """A request for candles: at most `count` of those that start before `before_ms`, in the view's form."""
 
     view: View
     before_ms: int

@@ -1,6 +1,6 @@
-"""One viewer: which view it asked for, what it has been sent, and the next message that brings it up to date.
+"""One viewer: its view, what has been sent to it, and the next message that updates it.
 
-A message carries everything that changed since the last one sent, so a viewer that is slow, or skips, loses no final state.
+A message contains everything that changed since the last one sent, so a slow viewer that skips states gets every final state.
 """
 
 from __future__ import annotations
@@ -35,7 +35,7 @@ _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
 class View:
     """What a viewer looks at; every field can be put in a link.
 
-    `ticks` is the height of a footprint's price row, 0 for what suits the prices.
+    `ticks` is the height of a footprint's price row; 0 chooses it from the prices.
     """
 
     instrument: str
@@ -73,7 +73,7 @@ def _whole(value: Any) -> int:
 
 
 class Shown(NamedTuple):
-    """What the banners need to know of the viewed day: its candles, the time of those shown, and a past day's outages."""
+    """Data of the viewed day for the banners: its candles, the time of those shown, and a past day's outages."""
 
     candles: int
     from_ms: int
@@ -134,7 +134,7 @@ class Viewer:
         return out or None
 
     def _of_view(self, now_ms: int) -> tuple[dict[str, Any], Shown]:
-        """Return what changed of the viewed day, and what its banners depend on."""
+        """Return the changes of the viewed day, and the data for its banners."""
         key = self.view.instrument
         instrument = self.store.instrument(key) or Instrument(key)
         self._rollup = rollup = self.store.rollup(key, self.view.minutes)

@@ -1,9 +1,9 @@
-"""Who may use the dashboard: a file of users with their roles and the hashes of their passwords, and the key of sessions.
+"""The dashboard's users: a file with their roles and the hashes of their passwords, and the key that signs sessions.
 
     {"asha": {"role": "operator", "password": "$argon2id$v=19$m=65536,t=3,p=4$…"}, "ravi@example.com": {"role": "viewer"}}
 
-A user without a password logs in through a proxy. Both files are their owner's alone (0600), and a running dashboard notices
-when they change.
+A user without a password logs in through a proxy. Both files must be readable by their owner only (0600), and a running
+dashboard reads them again when they change.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Role = Literal["viewer", "operator"]
 LONGEST_NAME: Final = 64
 SHORTEST_PASSWORD: Final = 12
 LONGEST_PASSWORD: Final = 1024
-"""Beyond it a password is refused unseen: hashing takes time in proportion to its length."""
+"""A longer password is refused without hashing it, because hashing takes time in proportion to its length."""
 
 _NAME: Final = re.compile(rf"[A-Za-z0-9_.@+-]{{1,{LONGEST_NAME}}}")
 _KEY_BYTES: Final = 32
@@ -45,12 +45,12 @@ class User(msgspec.Struct, frozen=True, omit_defaults=True):
 
     @property
     def stamp(self) -> str:
-        """Return what changes with the password, also when the same one is set again."""
+        """Return a stamp that changes with the password, also when the same password is set again."""
         return hashlib.sha256((self.password or "").encode()).hexdigest()[:24]
 
 
 class PrivateFile:
-    """A file that nobody but its owner may read; read again when it has changed."""
+    """A file that only its owner may read; read again when it has changed."""
 
     def __init__(self, path: Path, remedy: str) -> None:
         self.path = path

@@ -1,4 +1,4 @@
-"""Alerts between viewers, a file and a webhook: keeps the rules over a restart and notifies absent traders."""
+"""Saves alert rules in a file, so that they survive a restart, and posts alerts to a webhook for absent traders."""
 
 from __future__ import annotations
 
@@ -38,7 +38,7 @@ class AlertFile:
         self._thread = threading.Thread(target=self._run, name="alert-file", daemon=True)
 
     def start(self) -> None:
-        """Read what is kept, and keep it from now on. A file that cannot be read is moved aside, and reported."""
+        """Read the saved alerts, and save changes from now on. A file that cannot be read is moved aside and reported."""
         try:
             self._book.restore(json.loads(self._path.read_bytes()))
         except FileNotFoundError:

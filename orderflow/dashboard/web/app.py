@@ -1,4 +1,4 @@
-"""The Dash page on FastAPI: the shell, the viewers' WebSocket, and the HTTP endpoints.
+"""The Dash page on FastAPI: the page's skeleton, the viewers' WebSocket, and the HTTP endpoints.
 
 Dash's own WebSocket callbacks queue every update for every client without bound; the viewers' socket here sends what has
 changed since the viewer's last acknowledgement instead, so that a slow browser skips states and delays nobody.
@@ -49,10 +49,11 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the dashboard is made of; the entry point injects the directory's sources and the history.
+    """The parts of the dashboard; the entry point injects the directory's sources and the history.
 
-    `prefix` is the path under which a proxy serves the page, with a slash at both ends; the proxy may pass it on or strip it.
-    Without `sessions` nobody has to log in. `user_header` names the user in requests from `proxies`, addresses or networks.
+    `prefix` is the path under which a proxy serves the page, with a slash at both ends; the proxy may pass it on or
+    strip it. Without `sessions` no login is required. `user_header` names the user in requests from `proxies`,
+    addresses or networks.
     """
 
     store: Store
@@ -185,7 +186,7 @@ def server_options(tls: TlsFiles) -> dict[str, Any]:
 
 
 def exposure(parts: Parts, host: str, tls: TlsFiles) -> list[str]:
-    """Return what to warn of when the server listens on `host`, an address or a name."""
+    """Return the warnings for a server that listens on `host`, an address or a name."""
     try:
         is_local = ipaddress.ip_address(host).is_loopback
     except ValueError:

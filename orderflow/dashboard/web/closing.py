@@ -9,7 +9,7 @@ from starlette.websockets import WebSocketDisconnect
 
 
 class ClosableSocket:
-    """The sending end of a socket: once closed, whoever sends learns it as from a viewer that has left."""
+    """The sending end of a socket: once it is closed, sending raises the same error as for a viewer that has left."""
 
     def __init__(self, send: Send) -> None:
         self._send = send
@@ -29,6 +29,6 @@ class ClosableSocket:
         raise WebSocketDisconnect(code)
 
     async def refuse(self, code: int, reason: str) -> None:
-        """Close a socket that nobody serves yet; it is opened first, because a browser shows no reason otherwise."""
+        """Close a socket before it is served; it is opened first, because otherwise the browser gets no reason."""
         await self._send({"type": "websocket.accept"})
         await self._send({"type": "websocket.close", "code": code, "reason": reason})

@@ -1,4 +1,4 @@
-"""One connected viewer: its requests, its source (the running day, a past one, a replay) and the sending of changes."""
+"""One connected viewer: its requests, its source (the running day, a past day or a replay), and the messages sent to it."""
 
 from __future__ import annotations
 
@@ -39,12 +39,12 @@ log = logging.getLogger(__name__)
 
 
 def owner(name: str) -> str:
-    """Return the name by which a user's alerts are kept; other names are tokens of browsers, from times without logins."""
+    """Return the name under which a user's alerts are kept; other names are tokens of browsers, used without logins."""
     return f"{_USER}{name}"
 
 
 def _token(given: Any) -> str | None:
-    """Return a browser's token, or None when it is none: one that looks like a user would be that user's with logins."""
+    """Return a browser's token, or None if it is invalid, such as one in the form of a user's name."""
     valid = isinstance(given, str) and TOKEN_LEAST <= len(given) <= TOKEN_MOST and not given.startswith(_USER)
     return given if valid else None
 
@@ -77,11 +77,11 @@ class Host(Protocol):
         """Return a past day; blocks. Raises OrderflowError when it cannot be read, or is no longer wanted."""
 
     def note_latencies(self, latencies: Sequence[Any]) -> None:
-        """Keep what a browser measured, in milliseconds."""
+        """Record the latencies that a browser measured, in milliseconds."""
 
 
 class Connection:
-    """Serves one socket; lives on the hub's event loop. `visitor` is who has logged in, where that is needed."""
+    """Serves one socket; lives on the hub's event loop. `visitor` is the logged-in user, if logins are required."""
 
     def __init__(self, hub: Host, socket: WebSocket, visitor: Visitor | None = None) -> None:
         self._hub = hub
@@ -108,7 +108,7 @@ class Connection:
         return self._viewer is None or self._viewer.view.instrument in keys
 
     async def receive(self) -> None:
-        """Read what the viewer asks for until it disconnects."""
+        """Read the viewer's messages until it disconnects."""
         while True:
             try:
                 message = orjson.loads(await self._socket.receive_text())
@@ -149,7 +149,7 @@ class Connection:
     async def _change_alerts(self, message: Mapping[str, Any]) -> None:
         """Take what a viewer adds and removes; every page of the viewer receives its rules.
 
-        Whose rules they are is said by the login, and without one by the browser's token.
+        The rules belong to the logged-in user, or without logins to the browser's token.
         """
         viewer = owner(self._visitor.name) if self._visitor is not None else _token(message.get("viewer"))
         if viewer is None:
@@ -188,7 +188,7 @@ class Connection:
             await self._send({"type": "fired", "alert": fired.to_page()})
 
     def _note_failure(self, message: Mapping[str, Any]) -> None:
-        """Count what went wrong in the viewer's browser; the first few of a connection are logged."""
+        """Count errors in the viewer's browser; the first few of a connection are logged."""
         self._hub.counts["page_errors"] += 1
         self._failures += 1
         if self._failures <= FAILURES_LOGGED:
@@ -306,7 +306,8 @@ class Connection:
     async def _send_next(self, viewer: Viewer) -> bool:
         now_ms = self._hub.store.clock_ms()
         async with self._viewing:
-            # A whole figure, and any of a day that a thread may be changing, would delay the other viewers.
+            # Computing a whole figure, or one of a day that a thread may be changing, here would delay the other
+            # viewers.
             heavy = viewer.unseen or viewer.store is not self._hub.store
             message = await asyncio.to_thread(viewer.message, now_ms) if heavy else viewer.message(now_ms)
             request = self._request

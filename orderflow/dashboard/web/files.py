@@ -1,4 +1,4 @@
-"""The page's own files and plotly.js, served under a name of their content: the browser keeps them until they change."""
+"""The page's own files and plotly.js, served under a digest of their content, so that browsers cache them until they change."""
 
 from __future__ import annotations
 

@@ -1,8 +1,7 @@
-"""What every answer says to the browser about its limits, and which names the dashboard answers to.
+"""Security headers of every answer, and the host names that the dashboard accepts.
 
-A page of another site must neither read the dashboard nor act in it as the visitor: not in a frame, not by scripts or forms of
-its own, and not by a domain name that its owner lets point to this machine (DNS rebinding). Such a name has a dot and is not an
-address.
+A page of another site must neither read the dashboard nor act in it as the visitor: not in a frame, not by scripts or forms,
+and not by a domain name that its owner points to this machine (DNS rebinding). Such a name has a dot and is not an address.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Serve the viewers' WebSocket: one task each, at most one message a frame, never more than two unacknowledged.
+"""Serves the viewers' WebSocket: one task each, at most one message per frame, never more than two unacknowledged.
 
 Protocol (JSON text frames).
 Viewer to server: {type: "view", …View}, {type: "ack", seq, latency_ms: […]}, {type: "ping", t},

@@ -1,4 +1,4 @@
-"""How much one visitor may ask of the dashboard: requests, sockets, messages and their sizes.
+"""Limits for each visitor of the dashboard: requests, sockets, messages and their sizes.
 
 A visitor is a user where there are logins, else an address. HTTP is answered with 429 and Retry-After, a socket is closed with
 1013 (try again later).
@@ -26,7 +26,7 @@ MESSAGE_WINDOW_SECONDS: Final = 10
 
 @dataclass(frozen=True, slots=True)
 class Limits:
-    """What is allowed; 0 for no limit. Messages are counted over ten seconds, so that a burst is none."""
+    """The limits; 0 for no limit. Messages are counted over ten seconds, so that a short burst is allowed."""
 
     requests_per_minute: int = 3000
     sockets: int = 500

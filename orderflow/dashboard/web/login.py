@@ -1,7 +1,7 @@
-"""The login before everything else: who asks is found out for each request and socket, and nobody else is let in.
+"""Requires a login: identifies the user of each request and socket, and refuses all others.
 
-Without a login the page of this module, the page's own files and a bare `/healthz` are answered. A socket whose session has ended
-is closed with 4401, which the page takes to the login.
+Without a login, only the login page, the page's own files and a short `/healthz` are served. A socket whose session has ended
+is closed with 4401; the page then opens the login.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ _WRONG: Final = "Name or password is wrong."
 
 
 def visitor_of(scope: Mapping[str, Any]) -> Visitor | None:
-    """Return who asks; None where the dashboard has no logins."""
+    """Return the visitor of a request; None if the dashboard has no logins."""
     found: Visitor | None = scope.get("user")
     return found
 
@@ -45,9 +45,9 @@ def is_stranger(scope: Mapping[str, Any]) -> bool:
 
 
 class Identify:
-    """Puts into each scope who asks, as `user`: by the proxy's header, HTTP Basic or the cookie; None for a stranger.
+    """Sets `user` in each scope, from the proxy's header, HTTP Basic or the cookie; None for an unknown visitor.
 
-    The header is believed, because `TrustedProxies` has removed it from every request that did not come from a proxy.
+    The header can be trusted, because `TrustedProxies` has removed it from every request that did not come from a proxy.
     """
 
     def __init__(self, app: ASGIApp, sessions: Sessions, user_header: str | None) -> None:
@@ -75,7 +75,7 @@ class Identify:
 
 
 class Gate:
-    """Lets only those in who have logged in, and closes sockets whose session ends."""
+    """Refuses requests without a login, and closes sockets whose session ends."""
 
     def __init__(self, app: ASGIApp, sessions: Sessions, prefix: str) -> None:
         self._app = app
@@ -122,7 +122,7 @@ class Gate:
         await self._app(scope, receive_while_logged_in, send_while_logged_in)
 
     def _login_first(self, scope: Scope) -> Response:
-        """Return the way to the login for a browser that opens the page, and 401 for everybody else."""
+        """Return a redirect to the login for a browser that opens the page, and 401 for any other request."""
         query = scope["query_string"].decode("latin-1")
         if _path(scope) in ("/", "") and "text/html" in Headers(scope=scope).get("accept", ""):
             return RedirectResponse(f"{self._prefix}login?{query}", status_code=303)
@@ -172,7 +172,7 @@ def add(server: FastAPI, sessions: Sessions, prefix: str, files: str) -> None:
 
 
 def address_of(scope: Mapping[str, Any]) -> str:
-    """Return whom to hold responsible for a request without a user: its address, of IPv6 the network of a customer (/64)."""
+    """Return to whom limits apply for a request without a user: its address, for IPv6 the customer's network (/64)."""
     client = scope.get("client")
     return _network(str(client[0])) if client else ""
 
@@ -214,7 +214,7 @@ def _refused(error: TooManyFailuresError) -> Response:
 
 
 def _unkept(send: Send) -> Send:
-    """Let no browser keep an answer that says nothing of it: after a logout, going back would show it again."""
+    """Forbid browsers to cache answers that do not allow it; otherwise "back" would show them again after a logout."""
 
     async def send_unkept(message: Message) -> None:
         if message["type"] == "http.response.start":

@@ -1,4 +1,4 @@
-"""What a reverse proxy says of a visitor is believed when the proxy is a listed one, and removed otherwise."""
+"""Trusts the headers of a listed reverse proxy about a visitor, and removes those of any other."""
 
 from __future__ import annotations
 

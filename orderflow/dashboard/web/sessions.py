@@ -1,4 +1,4 @@
-"""Who is asking: sessions in signed cookies, HTTP Basic for scripts, and names that a proxy vouches for.
+"""Identifies visitors: sessions in signed cookies, HTTP Basic for scripts, and names sent by a trusted proxy.
 
 A cookie holds the user's name, the stamp of its password and the end of the session. So a session ends when the user is removed
 or its password changes, when somebody logs out, when the key is renewed, and after its time; an open socket ends with it.
@@ -38,7 +38,7 @@ class TooManyFailuresError(OrderflowError):
 
 @dataclass(frozen=True, slots=True)
 class Visitor:
-    """A user that has proved who it is; `stamp` is that of its password then. `cookie` is empty without a session."""
+    """An authenticated user; `stamp` is that of the password at that time. `cookie` is empty without a session."""
 
     name: str
     accounts: Accounts
@@ -72,7 +72,7 @@ class Sessions:
         self._ended: dict[str, float] = {}
         self._failures_of_address = Window(FAILURES_OF_ADDRESS, FAILURES_SECONDS, clock)
         self._failures_of_user = Window(FAILURES_OF_USER, FAILURES_SECONDS, clock)
-        # A hash takes 64 MiB and 0.1 s of a core: one at a time, whoever asks.
+        # A hash takes 64 MiB and 0.1 s of a core, so only one is computed at a time.
         self._hashing = asyncio.Lock()
         self._proved: dict[str, tuple[bytes, str]] = {}
         self._process_key = secrets.token_bytes(32)
@@ -91,7 +91,7 @@ class Sessions:
         )
 
     def of_cookie(self, cookie: str) -> Visitor | None:
-        """Return whose session this is, or None when it is none or has ended."""
+        """Return the user of a session, or None if it is invalid or has ended."""
         held = self._read(cookie)
         if held is None or held["until"] <= self._clock() or held["id"] in self._ended:
             return None
@@ -108,7 +108,7 @@ class Sessions:
         return self.of_cookie(visitor.cookie) is not None if visitor.cookie else self._has_password(visitor)
 
     def end(self, visitor: Visitor) -> None:
-        """End a session: its cookie is worth nothing from now on, wherever it was copied to."""
+        """End a session: its cookie, and every copy of it, becomes invalid."""
         held, now = self._read(visitor.cookie), self._clock()
         self._ended = {session: until for session, until in self._ended.items() if until > now}
         if held is not None:
@@ -129,7 +129,7 @@ class Sessions:
         return Visitor(name, self.accounts, user.stamp)
 
     async def of_basic(self, name: str, password: str, address: str) -> Visitor | None:
-        """Return the user of a request's own name and password, or None; what was proved once is not hashed again.
+        """Return the user for a request's name and password, or None; a verified password is not hashed again.
 
         Raises TooManyFailuresError.
         """

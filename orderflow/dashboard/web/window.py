@@ -1,4 +1,4 @@
-"""Counts what somebody does within a time, for limits."""
+"""Counts a visitor's actions within a time window, for limits."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from typing import Final
 from cachetools import TTLCache
 
 KEYS_MOST: Final = 20_000
-"""Those that were longest idle are forgotten beyond it, so that a flood from many addresses costs little memory."""
+"""Beyond this number, the entries idle for longest are dropped, so that a flood from many addresses needs little memory."""
 
 
 @dataclass(slots=True)

@@ -92,8 +92,7 @@ class InstrumentMinutes:
     def take(self, tick: Tick, sides: Sides | None, *, use_bar: bool = True) -> bool:
         """Fold one tick; `sides` is given if the tick carries volume. Returns whether minutes may have become final.
 
-        Ticks must be passed in the order of their topic, without repeats; a tick whose volume is out of order is still placed
-        correctly on the axis.
+        Ticks must be passed in the order of their topic, without repeats; volume out of order is still placed correctly.
         """
         self._take_session(tick)
         phase = tick.session_phase
