@@ -224,7 +224,7 @@ def test_alerts_when_the_dialog_opens_offer_the_last_price_and_take_the_keys(bro
 def test_alerts_when_a_price_rule_holds_already_say_so(browser: Any, page: Page) -> None:
     open_page(browser, page, "?instrument=" + TCS.replace("|", "%7C"))
     add_rule(browser, "above", "1")
-    assert browser.find_element("id", "of-alert-answer").text.startswith("Holds already")
+    assert browser.find_element("id", "of-alert-answer").text.startswith("Already true")
     close_dialog(browser)
     browser.execute_script("localStorage.clear()")
 

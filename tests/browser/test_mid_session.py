@@ -76,7 +76,7 @@ def test_legend_when_a_minute_is_the_exchange_s_says_that_it_has_no_sides(browse
     assert browser.execute_script(state).startswith("final, exchange's bar")
     for _ in range(SEEN):
         browser.find_element("tag name", "body").send_keys(",")
-    assert browser.execute_script(state).startswith("the exchange's minute, from before our first update: no sides")
+    assert browser.execute_script(state).startswith("the exchange's minute bar, from before the first update: no buy/sell split")
     when = browser.execute_script("return document.querySelector('#of-legend .when').textContent")
     assert when.startswith(iso_from_ms(start_ms + (FETCHED - 1) * MINUTE)[11:16])
 

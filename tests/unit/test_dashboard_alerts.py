@@ -81,8 +81,8 @@ def test_alert_when_a_minute_rule_holds_fires_once_in_that_minute() -> None:
     store.alerts.change(ME, wishes, [], {})
     store.apply([trade(20 * 60_000, 100.0, 3, 0, 203), trade(20 * 60_000 + 1, 100.0, 27, 0, 230)])
     assert sorted(words(store)) == [
-        "delta +30 (delta of the minute, either way, at least 25)",
-        "imbalance 1.00 of 30 (imbalance of the minute, either way, at least 0.9)",
+        "delta +30 (absolute delta of the minute, at least 25)",
+        "imbalance 1.00 of 30 (absolute imbalance of the minute, at least 0.9)",
         "volume 30 (volume of the minute, times the average of 20, 3)",
     ]
     store.apply([trade(20 * 60_000 + 2, 100.0, 40, 0, 270)])

@@ -7,9 +7,9 @@ const { el } = of;
 const KINDS = {
   above: "Price at or above",
   below: "Price at or below",
-  delta: "Delta of the minute, either way, at least",
+  delta: "Absolute delta of the minute, at least",
   volume: "Volume of the minute, times the average of 20",
-  imbalance: "Imbalance of the minute, either way, at least (0–1)",
+  imbalance: "Absolute imbalance of the minute, at least (0–1)",
 };
 const NEAR_PIXELS = 5;
 const PRICED = new Set(["above", "below"]);
@@ -160,9 +160,9 @@ function described({ key, kind, value, least, webhook: posted }) {
   const words = {
     above: () => `price at or above ${of.price(value, key)}`,
     below: () => `price at or below ${of.price(value, key)}`,
-    delta: () => `delta of the minute, either way, at least ${of.whole(value)}`,
+    delta: () => `absolute delta of the minute, at least ${of.whole(value)}`,
     volume: () => `volume of the minute at least ${value} times the average of 20`,
-    imbalance: () => `imbalance of the minute, either way, at least ${value}`,
+    imbalance: () => `absolute imbalance of the minute, at least ${value}`,
   }[kind]();
   const from = Number.isFinite(least) ? ` from a volume of ${of.whole(least)}` : "";
   return ` ${words}${from}${posted ? ", webhook" : ""}`;
@@ -209,7 +209,7 @@ function dialog() {
     if (rule.kind === "imbalance" && least.value !== "") rule.least = Number(least.value);
     const now = of.lastPrice(key);
     const already = PRICED.has(rule.kind) && now !== null && (rule.kind === "above" ? now >= rule.value : now <= rule.value);
-    of.text(answer, already ? `Holds already (last ${of.price(now, key)}): fires when the price comes back to it.` : "");
+    of.text(answer, already ? `Already true (last ${of.price(now, key)}): fires when the price comes back to it.` : "");
     change({ add: [rule] });
     value.value = "";
     return value.focus();

@@ -150,7 +150,7 @@ function header() {
   nodes.modes = modes.map(([mode, name]) => el("button", { type: "button", "data-mode": mode, onclick: () => of.choose({ mode }) }, name));
   nodes.buffer = el("select", { id: "of-buffer", title: "Candles shown", "aria-label": "Candles shown", onchange: () => of.choose({ buffer: Number(nodes.buffer.value) }) }, [...new Set([...BUFFERS, of.view.buffer])].sort((a, b) => a - b).map((n) => el("option", { value: String(n) }, n === DAY ? "day" : String(n))));
   nodes.ticks = el("select", { id: "of-ticks", title: "Height of a price row ( [ ] )", "aria-label": "Height of a price row", onchange: () => of.choose({ ticks: Number(nodes.ticks.value) }) });
-  nodes.cells = el("select", { id: "of-cells", title: "What the cells say (X)", "aria-label": "What the footprint's cells say", onchange: () => of.choose({ cells: nodes.cells.value }) }, CELLS.map(([cells, name]) => el("option", { value: cells }, name)));
+  nodes.cells = el("select", { id: "of-cells", title: "What the cells say (X)", "aria-label": "What the footprint's cells show", onchange: () => of.choose({ cells: nodes.cells.value }) }, CELLS.map(([cells, name]) => el("option", { value: cells }, name)));
   nodes.palette = el("button", { type: "button", id: "of-palette", title: "Colour-blind safe colours (C)", "aria-label": "Colour-blind safe colours", onclick: () => of.choose({ palette: of.view.palette === "safe" ? "default" : "safe" }) }, "◐");
   nodes.theme = el("button", { type: "button", id: "of-theme", title: "Light or dark theme (T)", "aria-label": "Light theme", onclick: () => of.switchTheme() }, "☀");
   of.byId("of-header").append(

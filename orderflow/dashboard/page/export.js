@@ -127,7 +127,7 @@ const HELP = [
 ];
 const LEGEND = [
   ["Hollow candle, pale bars", "still forming; the final candle replaces it"], ["Strip under the prices: blue", "final and confirmed by the exchange's own bar"], ["grey", "final, built from the feed's updates only"],
-  ["amber", "part of its volume passed during an outage"], ["Grey in volume", "unclassified: no aggressor known, never dropped"], ["Triangles", "imbalance of 0.6 or more"], ["Yellow line and bands", "VWAP of the day, one and two standard deviations"],
+  ["amber", "part of its volume traded during an outage"], ["Grey in volume", "unclassified: no aggressor known, never dropped"], ["Triangles", "imbalance of 0.6 or more"], ["Yellow line and bands", "VWAP of the day, one and two standard deviations"],
   ["Delta, CVD", "bought minus sold volume of the candle; its sum since the time in the row Seen"], ["Profile", "the day's volume by price; bright: value area (70 %); yellow: point of control"],
   ["Footprint", "at bid (left), at ask (right); bold: diagonal imbalance (see below); thick edge: stacked imbalances; yellow box: point of control; ◂ unfinished auction; delta or volume in the cells, or zoomed out: on the leading side's colour, the stronger the more traded"],
 ];
@@ -136,7 +136,7 @@ function imbalances() {
   const { ratio, floor, ignore_zero: nonzero, precision } = of.imbalances;
   const rule = `at least ${ratio} to 1 against the neighbouring tick of the other side${nonzero ? " that traded" : ""}, and ${Number((floor * 100).toFixed(2))} % of the candle's volume`;
   const share = (value) => Math.round(value * 100);
-  const trust = precision ? `On the simulated market ${share(precision[0])} to ${share(precision[1])} % of such marks were real, with one tick a row.` : "How many of such marks are real was measured for 3 to 1 and 2 % only.";
+  const trust = precision ? `On the simulated market ${share(precision[0])} to ${share(precision[1])} % of such marks were real, with one tick per row.` : "The share of such marks that are real was measured only for 3 to 1 and 2 %.";
   return `${rule}. ${trust}`;
 }
 const help = () =>

@@ -38,7 +38,7 @@ const STATS = [
   ["Last trade", (s) => (s.updated_ms === null ? "–" : of.clock(s.updated_ms, true) + " IST"), null, true],
 ];
 const MEANING = {
-  "Prev close": "Close of the session before; the change above is from it",
+  "Prev close": "Close of the previous session; the change above is relative to it",
   Open: "The exchange's opening price of the day",
   High: "The exchange's highest price of the day",
   Low: "The exchange's lowest price of the day",
@@ -48,9 +48,9 @@ const MEANING = {
   Volume: "Shares or contracts traded today, by the exchange",
   Seen: "The part of the day's volume behind sides, delta, CVD and profile, and from when. The rest traded before, in auctions or outside the continuous session",
   "Buy/sell": "Bought volume over sold volume, by aggressor",
-  Buy: "Volume whose aggressor bought: it took the ask",
-  Sell: "Volume whose aggressor sold: it took the bid",
-  "Unclass.": "Unclassified: auctions, outages, or nothing known of the aggressor; in no side",
+  Buy: "Volume whose aggressor was the buyer: it traded at the ask",
+  Sell: "Volume whose aggressor was the seller: it traded at the bid",
+  "Unclass.": "Unclassified: auctions, outages, or unknown aggressor; counted in neither side",
   CVD: "Cumulative volume delta: bought minus sold since the time in the row Seen",
   "Δ candle": "Delta of the newest candle: bought minus sold volume",
   "Δ conf.": "Confidence in the delta of the last final candle: how much of its volume could be classified for certain",
@@ -322,7 +322,7 @@ function drawLegend() {
   const late = of.live ? feedNow() - momentOf(rows.window_end[i]) : -1;
   const waits = !rows.final[i] && (i < rows.x.length - 1 || late >= 0);
   const closed = late > FINAL_MS ? "closed, no final came" : "closed, final due";
-  const bar = rows.source[i] === "exchange" ? "the exchange's minute, from before our first update: no sides" : "final, exchange's bar";
+  const bar = rows.source[i] === "exchange" ? "the exchange's minute bar, from before the first update: no buy/sell split" : "final, exchange's bar";
   const state = waits ? closed : !rows.final[i] ? "forming" : rows.exchange_bar[i] ? bar : "final, from ticks";
   const phase = PHASES[rows.session_phase[i]] || "";
   text(legend.state, phase + state + (rows.gap[i] ? ", spans a gap" : "") + (rows.confidence[i] ? ` · Δ ${rows.confidence[i]} confidence` : ""));
@@ -334,7 +334,7 @@ let serverBanners = [];
 let connection = { phase: "connecting", live: true };
 const STALE = new Set(["stalled", "disconnected", "kafka", "token", "offline"]);
 const LOST = "Connection to the dashboard lost; trying again. Figures are as of the last update.";
-const SILENT = "The dashboard has said nothing for more than three seconds. Figures are as of the last update.";
+const SILENT = "No message has come from the dashboard for more than three seconds. Figures are as of the last update.";
 const FAILED = "A part of this page has failed, and what it shows may be old. Reload the page; the dashboard's log has the error.";
 
 /* In the middle of the chart: what is being waited for, or why there is nothing and what to do. */
@@ -357,7 +357,7 @@ function nothing(view) {
   const banner = serverBanners.find((one) => ["loading", "archive", "empty", "kafka", "catching_up"].includes(one.code));
   if (banner && (banner.code === "loading" || banner.code === "catching_up")) return [banner.text, ""];
   if (view.replay) return ["No trade yet at this time of the replay", "Press Space to play, or move the slider."];
-  if (view.date) return [banner ? banner.text : `Nothing of ${of.symbolOf(view.instrument)} on ${view.date}`, ANOTHER_DAY];
+  if (view.date) return [banner ? banner.text : `No data for ${of.symbolOf(view.instrument)} on ${view.date}`, ANOTHER_DAY];
   return ["No trades yet for " + of.symbolOf(view.instrument), "The chart fills by itself from the first trade. Stored days are in the list above."];
 }
 

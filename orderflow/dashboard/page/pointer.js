@@ -171,7 +171,7 @@ function priceAxis() {
 function timeAxis() {
   let from = null;
   return el("div", {
-    id: "of-time-axis", title: "Drag or wheel: zoom the time; double click: as it was",
+    id: "of-time-axis", title: "Drag or wheel: zoom the time; double click: reset",
     onpointerdown: (event) => {
       from = event.clientX;
       event.currentTarget.setPointerCapture(event.pointerId);

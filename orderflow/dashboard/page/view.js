@@ -6,7 +6,7 @@
 export const MINUTES = [1, 3, 5, 15, 30, 60];
 /** More candles than a day has. */
 export const DAY = 2000;
-/** What the footprint's cells say. @type {["pair" | "delta" | "volume", string][]} */
+/** What the footprint's cells show. @type {["pair" | "delta" | "volume", string][]} */
 export const CELLS = [["pair", "bid × ask"], ["delta", "delta"], ["volume", "volume"]];
 /** @type {("auto" | "light" | "dark")[]} */
 const THEMES = ["auto", "light", "dark"];

@@ -19,9 +19,9 @@ from orderflow.market.price_unit import decimals
 
 PRICED: Final = frozenset({"above", "below"})
 MINUTED: Final = {
-    "delta": "delta of the minute, either way, at least",
+    "delta": "absolute delta of the minute, at least",
     "volume": "volume of the minute, times the average of 20,",
-    "imbalance": "imbalance of the minute, either way, at least",
+    "imbalance": "absolute imbalance of the minute, at least",
 }
 RULES_MOST: Final = 100
 VIEWERS_MOST: Final = 1_000
