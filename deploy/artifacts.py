@@ -1,8 +1,9 @@
 """The JVM artifacts that pyspark does not bring: `python -m deploy.artifacts fetch`, and `lock` after a change of deploy/ivy.xml.
 
-deploy/ivy.xml says what is wanted; deploy/artifacts.lock says which jars that comes to, one a line with size and SHA-256. Working
-that out means reading some 360 descriptions of modules one after another, which takes longer than the jars do, so it is done once
-and committed. Fetching asks for the locked jars by name, in several Ivy processes at once, since Ivy itself takes one at a time.
+deploy/ivy.xml lists the required modules; deploy/artifacts.lock lists the resulting jars, one per line with size and
+SHA-256. Resolving them means reading about 360 module descriptions one after another, which takes longer than
+downloading the jars, so it is done once and committed. `fetch` requests the locked jars by name, in several Ivy
+processes at once, because one Ivy process downloads one jar at a time.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ _SETTINGS: Final = """<ivysettings>
 
 
 class ArtifactsError(Exception):
-    """The artifacts are not complete; the text says why, and what to do."""
+    """The artifacts are incomplete; the message says why, and what to do."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,7 @@ def read_lock(text: str) -> list[Artifact]:
 
 
 def lock_text(artifacts: Iterable[Artifact], wanted: bytes) -> str:
-    """Return a lock file for what `wanted`, the content of ivy.xml, comes to."""
+    """Return the lock file of the jars to which `wanted`, the content of ivy.xml, resolves."""
     lines = (artifact.to_line() for artifact in sorted(artifacts, key=lambda each: (*_module_of(each), each.classifier)))
     return "\n".join((f"# Of deploy/ivy.xml {_sha256(wanted)}; made by: python -m deploy.artifacts lock", *lines, ""))
 
@@ -156,7 +157,7 @@ def fetch(directory: Path, ivy: Ivy, lock: str, say: Callable[[str], None]) -> N
 
 
 def resolve(ivy: Ivy, wanted: Path) -> list[Artifact]:
-    """Work out with Ivy which jars `wanted`, an ivy.xml, comes to. Takes minutes. Raises ArtifactsError."""
+    """Resolve with Ivy the jars of `wanted`, an ivy.xml. Takes minutes. Raises ArtifactsError."""
     with tempfile.TemporaryDirectory() as scratch:
         pattern = f"{scratch}/[conf]/[organisation]/[module]/[revision]/[artifact]-[revision](-[classifier]).[ext]"
         arguments = ["-ivy", str(wanted), "-cache", f"{scratch}/cache", "-confs", *CONFIGURATIONS, "-retrieve", pattern]
@@ -258,9 +259,9 @@ def _arrange(directory: Path, sound: Mapping[Artifact, Path]) -> None:
 
 @contextmanager
 def _locked(path: Path) -> Iterator[int]:
-    """Let one set-up at a time work on a directory: two stacks may be set up at once.
+    """Allow one set-up at a time in a directory, because two stacks may be set up at once; returns the lock's descriptor.
 
-    Gives the lock's descriptor. Processes that inherit it hold the lock too, should this one be killed before them.
+    Processes that inherit it hold the lock too, should this one be killed before them.
     """
     with path.open("w") as file:
         fcntl.flock(file, fcntl.LOCK_EX)

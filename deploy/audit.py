@@ -1,6 +1,6 @@
-"""`make audit`: write what the product is made of (CycloneDX) and ask pip-audit for known vulnerabilities: `audit.py FILE`.
+"""`make audit`: writes the product's components (CycloneDX) and asks pip-audit for known vulnerabilities: `audit.py FILE`.
 
-The list needs no network. Without one, pip-audit's part is left out, and said to be.
+The list needs no network. Without a network, pip-audit is skipped, and the output says so.
 """
 
 from __future__ import annotations

@@ -9,12 +9,12 @@ from orderflow.settings import Settings, load
 
 
 def kafka_options(settings: Settings) -> dict[str, str]:
-    """Return what Kafka's command line tools need to log in."""
+    """Return the options with which Kafka's command line tools log in."""
     return settings.kafka.java()
 
 
 def spark_options(settings: Settings) -> dict[str, str]:
-    """Return what Spark's daemons, drivers and executors need to trust one another, and executors to log in to HDFS."""
+    """Return the options with which Spark's daemons, drivers and executors authenticate, and executors log in to HDFS."""
     return settings.spark.options() | settings.hdfs.spark()
 
 

@@ -1,6 +1,6 @@
 """Make certificates and passwords of the secure profile: `python -m deploy.credentials DIRECTORY`.
 
-Each service has a directory of its own, which is all that it must be able to read; files are the owner's alone (0600):
+Each service has its own directory, the only one that it must be able to read; only the owner can read the files (0600):
 
     ca/           certificate.pem key.pem           the authority, needed here only
     kafka/        scram_users                       the users with which the broker is formatted
@@ -11,7 +11,7 @@ Each service has a directory of its own, which is all that it must be able to re
                   kafka_password spark_secret       where it has a Kafka user, or runs Spark
     plotter/      operator_password                 of the dashboard's first user, `operator`
 
-What is there stays, but a certificate that expires within 30 days is renewed.
+Existing files are kept, but a certificate that expires within 30 days is renewed.
 """
 
 from __future__ import annotations
@@ -52,11 +52,11 @@ SERVICES: Final = (
     "setup-hdfs",
     *dict.fromkeys((*KAFKA_USERS, *SPARK_SERVICES)),
 )
-"""`admin` stands for the people who type commands; the others are those of docker-compose.yml."""
+"""`admin` is for people who run commands; the others are the services of docker-compose.yml."""
 
 
 def ensure(directory: Path) -> None:
-    """Make what is missing below `directory`. Raises OSError or ValueError."""
+    """Create the missing files below `directory`. Raises OSError or ValueError."""
     directory.mkdir(parents=True, exist_ok=True, mode=0o700)
     authority = _authority(directory / "ca")
     spark_secret = _first(directory, "spark_secret")

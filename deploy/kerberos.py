@@ -1,11 +1,12 @@
 """The realm of the secure profile's HDFS: its users, and a keytab for each service that uses HDFS.
 
-Everything stays below the directory of deploy/credentials.py, in files that are the owner's alone (0600):
+All files are below the directory of deploy/credentials.py, and only their owner can read them (0600):
 
     kdc/          kdc.conf principal* stash         the KDC's users and their keys
     SERVICE/      keytab                            the service's own keys
 
-What is there stays. The KDC need not run: its database is changed in place, and it sees the change at once.
+Existing files are kept. The KDC need not run: its database is changed in place, and a running KDC sees the change at
+once.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Test whether a service does its work: `probe.py KIND ADDRESS…` exits 0, or 1 with the reason on standard error."""
+"""Checks whether a service works: `probe.py KIND ADDRESS…` exits with 0, or with 1 and the reason on standard error."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class UnhealthyError(Exception):
 
 
 def fetch(url: str, ca_file: str | None = None, context: ssl.SSLContext | None = None) -> bytes:
-    """Return the body at `url`, never by a proxy; an error status raises UnhealthyError with the server's own text."""
+    """Return the body at `url`, never through a proxy; an error status raises UnhealthyError with the server's own text."""
     trust = HTTPSHandler(context=context or ssl.create_default_context(cafile=ca_file))
     try:
         with build_opener(ProxyHandler({}), trust).open(url, timeout=TIMEOUT_SECONDS) as answer:
@@ -178,7 +178,7 @@ def healthz(address: str, ca_file: str | None = None) -> None:
 
 
 def dashboard(address: str) -> None:
-    """Ask the dashboard's health page, in HTTPS where it speaks no HTTP.
+    """Read the dashboard's health page, by HTTPS if it does not answer HTTP.
 
     Its certificate is for browsers to verify: it need not name this address, or be signed by an authority known here.
     """

@@ -1,6 +1,6 @@
-"""Take leadership from a Spark master that has ended: `release_leadership.py DIRECTORY`.
+"""Removes a dead Spark master from the election of a leader: `release_leadership.py DIRECTORY`.
 
-A master that was killed keeps its place in ZooKeeper's election until its session expires (15 s), also over a restart of
+A master that was killed stays leader in ZooKeeper's election until its session expires (15 s), even after a restart of
 ZooKeeper. One launcher starts the stack's one master, so every other participant in the election is gone.
 """
 

@@ -1,4 +1,4 @@
-"""Fill in the ${NAMES} of configuration templates from the environment, one after another: `render.py FILE TEMPLATE…`."""
+"""Replaces the ${NAMES} in configuration templates with values from the environment: `render.py FILE TEMPLATE…`."""
 
 import os
 import sys

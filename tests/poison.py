@@ -1,4 +1,4 @@
-"""Mutated tick messages: valid ones with everything a tick can carry, then changed at random."""
+"""Mutated tick messages: valid ticks with every field, changed at random."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def mutate(rng: random.Random, record: dict[str, Any]) -> None:
 
 
 def message(rng: random.Random, number: int) -> tuple[bytes | None, bytes | None, int]:
-    """One message as (key, value, Kafka's time in ms): a valid tick with up to four mutations, or nothing like one."""
+    """One message as (key, value, Kafka's time in ms): a valid tick with up to four mutations, or arbitrary bytes."""
     record = sound(rng, number)
     sent_ms = int(record["received_time_ms"]) + 20
     key: bytes | None = str(record["instrument_key"]).encode()

@@ -1,4 +1,4 @@
-"""Reads a recording with nothing of the product: the independent side of comparisons with it."""
+"""Reads a recording without the product's code, for independent comparisons."""
 
 from __future__ import annotations
 

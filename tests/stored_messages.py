@@ -1,4 +1,4 @@
-"""Messages as they rest on the topics, of the present version of each record and of the one before. All values are made up."""
+"""Messages as stored in the topics, of the present and the previous version of each record. All values are invented."""
 
 from __future__ import annotations
 

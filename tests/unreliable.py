@@ -1,8 +1,9 @@
 """A day of the streamer on a virtual clock, against a feed, a broker and a machine that fail at random.
 
-The streamer is the product's: engine, publisher, spool, restore. What it talks to is made up here: a market whose true volume is
-known, a feed that conflates it and breaks off, a Kafka that is slow, away, or stores records without saying so, and a process
-that is killed or told to end. `Day.run` returns what Kafka holds in the end; `Day.check` holds the invariants.
+The streamer's parts are the product's: engine, publisher, spool, restore. Their surroundings are simulated here: a
+market whose true volume is known, a feed that conflates it and disconnects, a Kafka that is slow, unreachable, or
+stores records without an acknowledgement, and a process that is killed or stopped. `Day.run` returns the content of
+Kafka at the end; `Day.check` checks the invariants.
 """
 
 from __future__ import annotations
@@ -38,7 +39,7 @@ ABSURD: Final = 10_000_000_000
 
 @dataclass(frozen=True)
 class Said:
-    """What a message says of one instrument; None is left out."""
+    """One instrument's part of a message; None is left out."""
 
     vtt: int | None = None
     ltp: float | None = None
@@ -147,7 +148,7 @@ class Client:
         return len(self._queued) + len(self._stored)
 
     def die(self) -> None:
-        """Lose what was not sent; of what was on its way a beginning may be stored, without a word."""
+        """Lose records that were not sent; of those being sent, the first few may be stored without an acknowledgement."""
         if self._broker.is_up:
             for record, _ in self._queued[: self._random.randint(0, len(self._queued))]:
                 self._broker.store(record)
@@ -155,7 +156,7 @@ class Client:
 
 @dataclass
 class Market:
-    """The truth: what has traded, and which stretches of the volume nobody listened to, from the start on."""
+    """The truth: the traded volume, and the intervals of it during which the streamer was not connected."""
 
     randomly: random.Random
     volume: dict[str, int] = field(default_factory=lambda: {TCS: 1_000, INFY: 500})
@@ -168,7 +169,7 @@ class Market:
                 self.volume[key] += self.randomly.randint(1, 90)
 
     def miss(self) -> None:
-        """Note that from the last update on nobody listens, until `listen`."""
+        """Record that the streamer is not connected from the last update on, until `listen`."""
         for key in KEYS:
             self.missed[key].append((self.seen[key], -1))
 
@@ -279,14 +280,14 @@ class Day:
         self._absurd = False
 
     def sleep(self, seconds: float) -> None:
-        """Let time pass: the market goes on, and a broker that was away comes back."""
+        """Advance the time: the market continues, and an unreachable broker comes back."""
         self.now_ms += int(seconds * 1_000)
         self.market.trade()
         if not self.broker.is_up and self.now_ms >= self._broker_back_ms:
             self.broker.is_up = True
 
     def run(self, steps: int = 30) -> None:
-        """Live through the day, and end it in order, so that all that is known is stored."""
+        """Run the day, and end it properly, so that everything known is stored."""
         chance = self.random.random
         process = self._start()
         for _ in range(steps):
@@ -323,7 +324,7 @@ class Day:
         process.end(killed=False)
 
     def check(self) -> None:
-        """Hold what must be true of the topics, whatever happened."""
+        """Check what must be true of the topics in every case."""
         for key in KEYS:
             ticks = [orjson.loads(record.value()) for record in self.broker.read(topics.TICKS) if record.key() == key.encode()]
             assert [tick["sequence"] for tick in ticks] == list(range(1, len(ticks) + 1)), "sequences have a hole or a repeat"
@@ -358,7 +359,7 @@ class Day:
         assert all(event["streamer"].startswith("owner-") for event in events)
 
     def _miss(self) -> None:
-        """Stop listening: what the feed repeats afterwards is of the time after."""
+        """Disconnect: what the feed repeats afterwards belongs to the time after."""
         self.market.miss()
         self._last = None
 
@@ -399,7 +400,7 @@ class Day:
             self._full(process, pb.initial_feed)
         elif kind < 0.7:
             self._send(process, {key: Said() for key in KEYS}, pb.initial_feed)
-        elif kind < 0.9 and self.now_ms - self._seen_ms > 5_000:  # a younger one cannot be told from a fresh one
+        elif kind < 0.9 and self.now_ms - self._seen_ms > 5_000:  # a more recent one cannot be distinguished from a new one
             stale = {key: Said(self.market.seen[key], 100.0, self._seen_ms) for key in KEYS}
             self._send(process, stale, pb.initial_feed)
 

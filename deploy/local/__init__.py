@@ -1,1 +1,1 @@
-"""Run the whole stack as processes of this machine, by the launchers that the containers use."""
+"""Runs the whole stack as processes of this machine, with the launchers that the containers use."""

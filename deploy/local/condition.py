@@ -1,4 +1,4 @@
-"""How each service is doing: its process, its own health check, its memory."""
+"""The condition of each service: its process, its own health check, its memory."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from deploy.local.stack import ROOT, Stack
 
 @dataclass(frozen=True, slots=True)
 class Condition:
-    """One service as seen now; `reason` is empty when it is healthy."""
+    """The present condition of one service; `reason` is empty if it is healthy."""
 
     service: Service
     process: str

@@ -1,4 +1,4 @@
-"""What must hold before a stack starts; each failure is one message that says what to do."""
+"""Checks before a stack starts; each failure is one message that says what to do."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def check(stack: Stack, wanted: tuple[Service, ...], feed: str) -> None:
 
 
 def check_java(env: Mapping[str, str]) -> None:
-    """Want Java 17 or newer with the module that Spark needs."""
+    """Require Java 17 or newer with the module that Spark needs."""
     java = f"{env['JAVA_HOME']}/bin/java" if env.get("JAVA_HOME") else "java"
     try:
         answer = subprocess.run([java, "-version"], capture_output=True, text=True, check=False)
@@ -50,7 +50,7 @@ def check_java(env: Mapping[str, str]) -> None:
 
 
 def check_kerberos() -> None:
-    """Want a KDC's programs, and the library with which Python logs in."""
+    """Require a KDC's programs, and the library with which Python logs in."""
     path = f"{os.environ.get('PATH', '')}:/usr/sbin"
     programs = all(shutil.which(name, path=path) for name in ("krb5kdc", "kadmin.local"))
     if not programs or find_spec("requests_gssapi") is None:
@@ -66,7 +66,7 @@ def check_artifacts(env: Mapping[str, str]) -> None:
 
 
 def check_data_dir(directory: Path) -> None:
-    """Want a writable directory with 1 GiB free and a path without spaces (Hadoop and Kafka take it as a URI)."""
+    """Require a writable directory with 1 GiB free and a path without spaces (Hadoop and Kafka use it as a URI)."""
     if re.search(r"\s", str(directory)):
         raise StackError(f"DATA_DIR={directory} contains a space, which Hadoop does not support; choose another DATA_DIR")
     try:
@@ -86,7 +86,7 @@ def check_data_dir(directory: Path) -> None:
 
 
 def check_ports(stack: Stack, wanted: tuple[Service, ...]) -> None:
-    """Want no listener on any port of the stack; a port that an outgoing connection has for the moment is waited for later."""
+    """Require that no port of the stack has a listener; a port in use by an outgoing connection is waited for later."""
     host = stack.env["BIND_HOST"]
     for service in wanted:
         for name in service.ports:
@@ -115,7 +115,7 @@ def holder(port: int) -> str:
 
 
 def check_token(env: Mapping[str, str]) -> None:
-    """Want an access token, from the environment, .env or a file."""
+    """Require an access token, from the environment, .env or a file."""
     file = env.get("UPSTOX_ACCESS_TOKEN_FILE", "")
     if env.get("UPSTOX_ACCESS_TOKEN", "") in ("", "your_access_token_here") and not (file and Path(file).is_file()):
         raise StackError(

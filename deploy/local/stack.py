@@ -1,4 +1,4 @@
-"""A stack's settings and memory: its environment, its feed, and which feeds its data directory has seen."""
+"""A stack's settings and recorded state: its environment, its feed, and the feeds that its data directory has seen."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ class StackError(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Stack:
-    """One stack of local processes, told apart by its data directory; `env` is what deploy/env.sh makes of it."""
+    """One stack of local processes, identified by its data directory; `env` is the result of deploy/env.sh."""
 
     env: Mapping[str, str]
 
@@ -38,7 +38,7 @@ class Stack:
 
     @property
     def record_file(self) -> Path:
-        """Return the file that marks the directory as a stack's and holds its feed and its history."""
+        """Return the file that marks the directory as a stack's, with its present and earlier feeds."""
         return self.data_dir / "stack.json"
 
     def record(self) -> dict[str, object]:
@@ -108,7 +108,7 @@ def recorded_instruments(recording: Path) -> tuple[str, ...]:
 
 
 def feed_name(options: Mapping[str, str]) -> str:
-    """Name the source of a stack's ticks, as it is remembered: `live`, `model`, `session DATE original|now` or
+    """Return the recorded name of the source of a stack's ticks: `live`, `model`, `session DATE original|now` or
     `recording FILE original|now`."""
     if options["FEED"] == "live":
         return "live"

@@ -53,7 +53,8 @@ def configuration(stack: Stack, wanted: tuple[Service, ...]) -> str:
             f"command={_literal(ROOT)}/{service.command}",
             *(("autorestart=unexpected", "startsecs=0") if service.kind == "setup" else ("autorestart=true", "startsecs=3")),
             "startretries=1000000",
-            # An application ends its JVM itself: signalled together, the JVM would go before the last batch has ended.
+            # An application ends its JVM itself. If both got the signal, the JVM would end before the last batch is
+            # complete.
             f"stopasgroup={'false' if service.kind == 'application' else 'true'}",
             "killasgroup=true",
             f"stopwaitsecs={30 if service.kind == 'application' else 20}",
@@ -131,7 +132,8 @@ def restart(stack: Stack, name: str) -> None:
 def stopping_order(listed: Iterable[Service]) -> list[list[str]]:
     """Group names in the order of stopping: applications, set-up, servers, then the Spark worker, its master, ZooKeeper.
 
-    A master that has seen its worker leave does not wait for it at the next start, and ZooKeeper keeps what the master knows.
+    A master that has seen its worker stop does not wait for it at the next start, and ZooKeeper stores the master's
+    state.
     """
     last = ("spark-worker", "spark-master", "zookeeper")
     kinds = ("application", "setup", "server")

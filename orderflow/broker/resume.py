@@ -40,7 +40,7 @@ class Stored:
 
 @dataclass(slots=True)
 class StateReader:
-    """Takes the records of the state topic in their order: per key the last one that is a state counts.
+    """Collects the records of the state topic in their order: for each key, the last valid state counts.
 
     `positions` are by owner, `stored_ms` by key; `doubtful` are the keys with a broken record behind their last state.
     """

@@ -28,7 +28,7 @@ from orderflow.market.engine.store import StateError, StoredEngine, caught_up, r
 
 
 class Changelog(Protocol):
-    """Where the engines' records are written to: a topic, in the product; it is sent to executors pickled."""
+    """Store of the engines' records: in the product a topic. It is pickled and sent to executors."""
 
     @property
     def partitions(self) -> int:
@@ -69,7 +69,7 @@ class JournalFiles:
             return None
 
     def write(self, begin: int, journal: bytes, base: int) -> None:
-        """Keep a journal, and forget those from before the snapshot at offset `base`."""
+        """Save a journal, and delete those from before the snapshot at offset `base`."""
         self._directory.mkdir(parents=True, exist_ok=True)
         unfinished = self._directory / f"{begin}.{os.getpid()}"
         unfinished.write_bytes(journal)
@@ -85,7 +85,7 @@ def fold_partitions(
 ) -> Iterator[pa.RecordBatch]:
     """Fold a task's messages (columns partition, offset, key, value, sent_ms) into MESSAGES; Spark calls it once a task.
 
-    Raises StateError when the messages of a partition do not come in the order of their offsets without a hole.
+    Raises StateError if the messages of a partition are not in the order of their offsets, or have a hole.
     """
     query = str(TaskContext.get().getLocalProperty(_QUERY_ID))
     yield from fold_query(query, batches, settings, changelog, Path(SparkFiles.getRootDirectory()))
@@ -107,7 +107,7 @@ def fold_query(
 
 
 class PartitionFold:
-    """One batch of one partition's messages, from `offset` on: opens the engine as of it, folds them, and saves the engine."""
+    """One batch of one partition's messages, from `offset` on: restores the engine at that offset, folds them, and saves it."""
 
     def __init__(
         self, query: str, partition: int, offset: int, settings: EngineSettings, changelog: Changelog, directory: Path
@@ -149,7 +149,7 @@ class PartitionFold:
         return caught_up(kept, self._offset, self._journals.read)
 
     def _restored(self, settings: EngineSettings, changelog: Changelog) -> StoredEngine:
-        """Restore the engine; a query that begins removes what an earlier one, whose checkpoint is gone, has left."""
+        """Restore the engine; a new query removes the records of an earlier one whose checkpoint was deleted."""
         own, outdated = [], set()
         for key, value in changelog.read(self._changelog_partition):
             if key.startswith(self._prefix):

@@ -1,4 +1,4 @@
-"""The real SDK, supervisor, worker and engine against a server that misbehaves; only Kafka is a list."""
+"""The real SDK, supervisor, worker and engine against a faulty server; only Kafka is replaced, by a list."""
 
 from __future__ import annotations
 
@@ -198,7 +198,7 @@ class Rig:
         eventually(condition, lambda: f"{what} did not come about; state {self.state}, events {self.event_names()}", seconds)
 
     def assert_volume_exact(self, baseline: int = 1000, key: str = TCS) -> None:
-        """Hold sum of traded_volume = last vtt - baseline, and sequences without a hole."""
+        """Check that the sum of traded_volume is last vtt - baseline, and that sequences have no hole."""
         ticks = self.ticks(key)
         volumes = [tick.vtt for tick in ticks if tick.vtt is not None]
         assert sum(tick.traded_volume or 0 for tick in ticks) == max(volumes) - baseline

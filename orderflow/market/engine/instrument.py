@@ -352,7 +352,7 @@ class InstrumentMinutes:
     def _with_bar(
         self, axis: VolumeAxis, minute: int, volume: int, left: Bounds, right: Bounds, *, by_clock: bool
     ) -> Stretch | None:
-        """Place a minute whose volume its bar gives: at exact edges, behind a minute that is published, or by a fair guess."""
+        """Place a minute with its bar's volume: at exact edges, after a published minute, or by an estimate."""
         used = axis.used.get(minute)
         if left.exact and right.exact and not (used is not None and used.binds):
             return Stretch(left.low, right.low, volume, exchange_bar=True, final_by="complete")
@@ -444,7 +444,7 @@ class InstrumentMinutes:
 
 
 def is_silent(tick: Tick) -> bool:
-    """Return whether the tick's volume is of trades that nobody saw one by one, because no update came between."""
+    """Return whether the tick's volume is of several trades after a silence, so that single trades are not known."""
     if tick.prev_feed_time_ms is None or tick.feed_time_ms - tick.prev_feed_time_ms <= SILENT_MS:
         return False
     return (tick.traded_volume or 0) > (tick.ltq or 0)

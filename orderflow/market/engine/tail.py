@@ -1,4 +1,4 @@
-"""A list that grows at its end and shrinks at its front, so that only its new end need be written."""
+"""A list that grows at its end and shrinks at its front, so that only new items have to be written."""
 
 from __future__ import annotations
 
@@ -9,9 +9,9 @@ Item = TypeVar("Item")
 
 
 class Tail(Generic[Item]):
-    """Items whose places count from the first there ever was: `items[0]` has the place `dropped`.
+    """Items numbered from the first one ever added: `items[0]` has the number `dropped`.
 
-    Those from the place `saved` on have not been written yet.
+    Items from the number `saved` on have not been written yet.
     """
 
     __slots__ = ("dropped", "items", "saved")
@@ -27,13 +27,13 @@ class Tail(Generic[Item]):
         self.dropped += count
 
     def unsaved(self) -> tuple[int, list[Item]]:
-        """Return the place of the first item that was not written, and the items from there on; they count as written now."""
+        """Return the number of the first unwritten item, and the items from there on; they count as written afterwards."""
         begin = max(self.saved, self.dropped)
         self.saved = self.dropped + len(self.items)
         return begin, self.items[begin - self.dropped :]
 
     def write_again(self) -> None:
-        """Let all items count as not written: their order has changed."""
+        """Mark all items as unwritten, because their order has changed."""
         self.saved = self.dropped
 
     def take(self, begin: int, items: Iterable[Item], dropped: int) -> None:

@@ -1,6 +1,6 @@
 """Longer candles from final minutes: windows that begin at the session's start and are cut at its end.
 
-What traded after the session, in a closing auction or later, is a window of its own.
+Volume traded after the session, in a closing auction or later, is in a separate window.
 """
 
 from __future__ import annotations
