@@ -242,7 +242,7 @@ def test_master_when_the_server_is_away_then_the_one_kept_else_none(tmp_path: Pa
     assert "names are not" in warning
     cache.write_bytes(gzip.compress(json.dumps(ROWS).encode()))
     kept, warning = load_master(nowhere, cache)
-    assert "using the one kept" in warning
+    assert "using the stored copy" in warning
     assert kept is not None
     assert kept.resolve("TCS", NOON) == "NSE_EQ|INE000T01001"
 

@@ -212,7 +212,7 @@ def test_login_when_nothing_comes_in_time_then_says_what_to_do(upstox: Simulator
 def test_login_when_the_given_token_has_ended_already_then_refused_and_nothing_is_written(
     upstox: SimulatorServer, free_port: int, tmp_path: Path
 ) -> None:
-    with pytest.raises(LoginError, match="expired already, 16 December 2025, 03:30 IST: set this machine's clock"):
+    with pytest.raises(LoginError, match="already expired, 16 December 2025, 03:30 IST: set this machine's clock"):
         login(
             settings_of(upstox, free_port, tmp_path),
             open_browser=browser([], allow),
