@@ -25,7 +25,7 @@ def test_page_when_the_dashboard_says_nothing_turns_grey_and_its_latency_expires
     wait_until(lambda: browser.execute_script("return orderflow.latency.samples.length") > 3, "latency samples")
     with page.store.lock:  # the server waits for it: a connection that is open, and silent
         wait_until(lambda: browser.execute_script(STATE) == [True, "silent", "– ms"], "the grey page")
-        assert browser.find_element("css selector", '[data-code="offline"]').text.startswith("The dashboard has said nothing")
+        assert browser.find_element("css selector", '[data-code="offline"]').text.startswith("No message has come from")
     wait_until(lambda: browser.execute_script(STATE)[:2] == [False, "open"], "the live page")
     assert not browser.find_elements("css selector", '[data-code="offline"]')
 

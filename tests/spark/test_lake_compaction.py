@@ -79,7 +79,7 @@ def test_compact_when_another_compaction_was_faster_then_its_result_stands(spark
         return replace(*arguments)
 
     monkeypatch.setattr(slow._swaps, "replace", be_overtaken)
-    with pytest.raises(LakeError, match="rewritten by someone else"):
+    with pytest.raises(LakeError, match="rewritten by another process"):
         slow.compact(TICKS, DAY)
 
     assert stored(tmp_path) == [(TCS, 1), (TCS, 2)]
