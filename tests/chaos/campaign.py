@@ -152,8 +152,9 @@ def judge(
     """Read everything and check every invariant of the minutes within [from_ms, to_ms); `poison` is no instrument."""
     verdict = invariants.Verdict()
     volumes, repeats = published(rig, date, to_ms, poison)
-    real = truth(Path(rig.environ["SIM_TRUTH"]))
-    invariants.check_ticks(verdict, rig.stored("ticks", date, invariants.TICK_COLUMNS), volumes, real)
+    ticks = rig.stored("ticks", date, invariants.TICK_COLUMNS)
+    real = truth(Path(rig.environ["SIM_TRUTH"]))  # after the ticks, whose trades it must hold
+    invariants.check_ticks(verdict, ticks, volumes, real)
     if repeats:
         verdict.ticks_doubled += repeats
         verdict.faults.append(f"{repeats} ticks are in Kafka twice")
