@@ -108,10 +108,8 @@ def test_opening_auction_when_a_future_has_one_then_its_first_candle_holds_it_as
     assert replayed.volume == day.vtt
 
 
-def test_opening_auction_when_the_first_minutes_bar_never_comes_then_the_first_candle_holds_it_all_the_same(
-    tmp_path: Path,
-) -> None:
-    """No update comes while the feed shows that bar: the watermark makes the minute final."""
+def test_opening_auction_when_the_first_minutes_bar_never_comes_then_it_is_in_no_candle(tmp_path: Path) -> None:
+    """A candle without its bar is what the updates of its minute showed: so ../shared/cases/exchange_halt has it."""
     day = DayRecording(FUTURE, "2025-12-16")
     day.status("09:00", "PRE_OPEN_START")
     day.update("09:00:01")
@@ -119,9 +117,8 @@ def test_opening_auction_when_the_first_minutes_bar_never_comes_then_the_first_c
     day.status("09:15", "NORMAL_OPEN")
     day.trading("09:15", 10, first_bar=False)
     replayed = day.replayed(tmp_path)
-    assert replayed.shown(1)[:2] == ["09:15-09:16 continuous 65050 auction 65000", "09:16-09:17 continuous 50"]
-    assert unclassified(replayed, "09:15") == (30, 20, 65_000)
-    assert replayed.volume == day.vtt
+    assert replayed.shown(1)[:2] == ["09:15-09:16 continuous 50", "09:16-09:17 continuous 50"]
+    assert replayed.volume == day.vtt - 65_000
 
 
 def test_listing_when_the_share_shows_an_auction_while_others_trade_then_it_opens_at_ten(tmp_path: Path) -> None:

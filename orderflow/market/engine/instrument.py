@@ -371,10 +371,10 @@ class InstrumentMinutes:
         return Stretch(end - volume, end, volume, exchange_bar=True, final_by=final_by)
 
     def _by_clock(self, axis: VolumeAxis, minute: int, left: Bounds, right: Bounds) -> Stretch:
-        """Place a minute without a bar by volume certainly traded before its end; the first one has the opening auction's."""
+        """Place a minute without a bar by what has certainly traded before its end, and after the first update."""
         begin = self._edge(axis, minute, left)
         if begin is None:
-            begin = axis.origin - self._auction(axis, minute) if left.low == UNKNOWN_LOW else max(left.low, axis.origin)
+            begin = axis.origin if left.low == UNKNOWN_LOW else max(left.low, axis.origin)
         end = max(begin, right.low)
         used = axis.used.get(minute + 1)
         if used is not None and not right.exact:
