@@ -86,10 +86,14 @@ class Candle(msgspec.Struct, frozen=True, kw_only=True, gc=False):
             **values,
         )
 
+    def window(self) -> tuple[str, str]:
+        """Return the window's start and end as records have them: ISO 8601 in Indian time."""
+        return iso_from_ms(self.start_ms), iso_from_ms(self.end_ms)
+
     def to_record(self) -> dict[str, Any]:
         """Return the candle as a `records.CANDLE` mapping, in that order of fields."""
-        edges = {"window_start": iso_from_ms(self.start_ms), "window_end": iso_from_ms(self.end_ms)}
-        return {**edges, **{name: getattr(self, name) for name in _SHARED}}
+        start, end = self.window()
+        return {"window_start": start, "window_end": end, **{name: getattr(self, name) for name in _SHARED}}
 
 
 _SHARED: Final = tuple(name for name in Candle.__struct_fields__ if name not in ("start_ms", "end_ms"))

@@ -34,6 +34,13 @@ def problem(fields: tuple[Field, ...], record: Mapping[str, Any], *, exact: bool
     return None
 
 
+def is_sound(fields: tuple[Field, ...], record: Any) -> bool:
+    """Say whether a decoded JSON value is a record of these fields: required ones present, no value impossible."""
+    if not isinstance(record, dict) or any(record.get(field.name) is None for field in fields if field.required):
+        return False
+    return problem(fields, record) is None
+
+
 def _fits(kind: FieldType, name: str, value: Any, exact: bool) -> bool:
     if kind == "string":
         return isinstance(value, str)

@@ -12,7 +12,6 @@ from orderflow.market.candle import Candle
 from orderflow.market.engine.minute import FinalMinute
 from orderflow.market.engine.partition import Output, PartitionEngine
 from orderflow.market.records import FeedEvent, FootprintLevel
-from orderflow.market.times import iso_from_ms
 from orderflow.market.validation import decode_sound
 
 
@@ -55,6 +54,6 @@ def messages_of(output: Output) -> Iterator[Message]:
 def levels_of(minute: FinalMinute) -> Iterator[FootprintLevel]:
     """Yield a minute's price levels as they are published, from the lowest price up."""
     candle = minute.candle
-    start, end = iso_from_ms(candle.start_ms), iso_from_ms(candle.end_ms)
+    start, end = candle.window()
     for level in minute.levels:
         yield FootprintLevel(start, end, candle.instrument, *level)
