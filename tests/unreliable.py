@@ -28,8 +28,9 @@ from orderflow.clusters import KafkaCluster
 from orderflow.market import topics
 from orderflow.market.session import SessionBook, SessionCalendar
 from orderflow.market.stored_state import restored_segments
+from orderflow.upstox.earlier_spool import continue_spool
 from orderflow.upstox.engine import FeedEngine
-from orderflow.upstox.resume import continue_spool, restored_state
+from orderflow.upstox.resume import restored_state
 from tests.feed.rig import INFY, TCS, TEN
 
 KEYS: Final = (TCS, INFY)
@@ -216,7 +217,7 @@ class Process:
             {key: restored_state(key, stored.states.get(key), stored.ticks.get(key, ())) for key in KEYS},
             streamer=self._owner,
         )
-        continue_spool(self, self.engine, KEYS, Wait(day.sleep))
+        continue_spool(self, self.publisher_made, self.engine, KEYS, Wait(day.sleep))
         self.engine.own(KEYS)
 
     def _client(self, _on_error: Callable[[KafkaError], None]) -> Client:

@@ -27,7 +27,7 @@ from orderflow.market.errors import DecodeError
 from orderflow.market.session import may_trade_below_zero
 from orderflow.market.tick import MINUTE, SNAPSHOT, Bar, BookLevel, DayBar, FeedUpdate, Tick
 from orderflow.market.times import ist_date
-from orderflow.market.volume import read_volume
+from orderflow.market.volume import read_volume, stated_volume
 
 if TYPE_CHECKING:
     from orderflow.market.session import Session
@@ -98,7 +98,7 @@ class Inference(NamedTuple):
 
     `settled`: no volume missed before this update remains to be counted, because it has been counted or cannot be
     known. `unchanged`: a live update states the same cumulative volume as before; either none was missed, or the
-    statement is old.
+    statement is old. `fell_to`: the cumulative volume of an update that is out of order.
     """
 
     state: InstrumentState
@@ -106,6 +106,7 @@ class Inference(NamedTuple):
     events: tuple[Event, ...]
     settled: bool = True
     unchanged: bool = False
+    fell_to: int | None = None
 
 
 def minute_tick(
@@ -217,7 +218,8 @@ def infer(
         indicative_imbalance=update.indicative_imbalance,
     )
     if out_of_order:
-        return Inference(replace(state, sequence=tick.sequence), tick, tuple(events), settled=False)
+        fell_to = stated_volume(update, session)
+        return Inference(replace(state, sequence=tick.sequence), tick, tuple(events), settled=False, fell_to=fell_to)
     ltp = update.ltp if update.ltp is not None else state.ltp
     ltt_ms = state.ltt_ms if set_aside else max(update.ltt_ms or 0, state.ltt_ms or 0) or None
     if not update.bid and not update.ask:

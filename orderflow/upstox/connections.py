@@ -39,6 +39,7 @@ class FeedConnections:
         tokens: TokenSource,
         lanes: Sequence[Lane],
         parts: Sequence[Mapping[str, str]],
+        now_ms: Callable[[], int],
         housekeeping: Callable[[], None] = lambda: None,
     ) -> None:
         self._parts = tuple(parts)
@@ -57,6 +58,7 @@ class FeedConnections:
                 part,
                 lane.is_continuous,
                 lane.live_messages,
+                now_ms,
                 housekeeping=self._housekeep if number == 1 else lambda: None,
                 name=f"connection {number} of {count}" if count > 1 else "",
             )

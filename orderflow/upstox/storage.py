@@ -5,8 +5,44 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Protocol
 
-from orderflow.upstox.engine import Sink
-from orderflow.upstox.worker import Publisher
+from orderflow.market.tick import Tick
+from orderflow.upstox.heartbeat import Backlog
+
+
+class Sink(Backlog, Protocol):
+    """Where ticks, events, rejects and states go; the Kafka publisher in the product, a list in tests."""
+
+    def tick(self, tick: Tick) -> bool:
+        """Take a tick; False when it could not be kept."""
+        ...
+
+    def heartbeat(self, tick: Tick) -> None:
+        """Take a heartbeat."""
+        ...
+
+    def event(self, record: dict[str, Any]) -> None:
+        """Take a record of the gap ledger."""
+        ...
+
+    def reject(self, record: dict[str, Any]) -> None:
+        """Take something that could not be used."""
+        ...
+
+    def state(self, key: str, record: Callable[[], dict[str, Any]]) -> None:
+        """Take a changed state."""
+        ...
+
+
+class Publisher(Protocol):
+    """Work for the sink that the worker does besides passing records."""
+
+    def poll(self) -> None:
+        """Serve acknowledgements."""
+        ...
+
+    def close(self, timeout_seconds: float) -> None:
+        """Wait for acknowledgements and end."""
+        ...
 
 
 class Stored(Protocol):

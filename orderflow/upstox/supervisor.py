@@ -6,25 +6,18 @@ start over only after a connection has lived for half a minute, so that a server
 
 from __future__ import annotations
 
-import functools
 import logging
 import queue
 import random
-import socket
-import ssl
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Final, Protocol
 
-import websocket
-
-from orderflow.upstox.backoff import STEADY_SECONDS, Backoff
-from orderflow.upstox.client import HANDSHAKE_SECONDS, InsecureRedirectError, Listener
-from orderflow.upstox.clock import SYSTEM
-from orderflow.upstox.engine import FeedEngine
+from orderflow.upstox.client import HANDSHAKE_SECONDS, Listener
 from orderflow.upstox.liveness import Liveness
+from orderflow.upstox.retry import STEADY_SECONDS, Backoff, Verdict, judged
 from orderflow.upstox.subscription import by_mode, named
 from orderflow.upstox.token import Token, TokenSource
 from orderflow.upstox.worker import Inbox
@@ -34,20 +27,6 @@ log = logging.getLogger(__name__)
 _REFUSED_TOKEN_SECONDS: Final = 300.0
 _ANNOUNCE_MS: Final = (3_600_000, 600_000)
 _TICK_SECONDS: Final = 0.25
-_LIMITS: Final = (
-    "too many connections or keys for the account, which may have 2 connections, 5 with Plus: check UPSTOX_CONNECTIONS, and "
-    "which other programs use the account"
-)
-
-
-class Verdict(NamedTuple):
-    """Why a connection ended, in words, and how the next attempt is to be made."""
-
-    cause: str
-    cure: str = ""
-    least_seconds: float = 0.0
-    token_refused: bool = False
-    limited: bool = False
 
 
 class Connection(Protocol):
@@ -104,6 +83,7 @@ class _Attempt(Listener):
     def opened(self) -> None:
         if self.active:
             opened_ms = self._now_ms()
+            self._status.last_message_at = None  # here, since a message may come before the supervisor looks
             self._inbox.call(lambda engine: engine.opened(opened_ms))
             self.happened.put(("opened", None, None, None))
 
@@ -133,12 +113,12 @@ class FeedSupervisor:
         modes: Mapping[str, str],
         is_continuous: Callable[[], bool],
         live_messages: Callable[[], int],
+        now_ms: Callable[[], int],
         *,
         housekeeping: Callable[[], None] = lambda: None,
         backoff: Backoff | None = None,
         liveness: Liveness | None = None,
         name: str = "",
-        now_ms: Callable[[], int] = SYSTEM.now_ms,
     ) -> None:
         self._connect, self._tokens, self._inbox = connect, tokens, inbox
         self._modes = self._subscribed = modes
@@ -262,7 +242,6 @@ class FeedSupervisor:
             if what == "opened":
                 is_open, opened_at = True, now
                 self.status.connections += 1
-                self.status.last_message_at = None
                 self._liveness.opened(now, self._live_messages())
                 self._say("connected")
                 modes = ", ".join(f"{len(keys)} in mode {mode}" for mode, keys in by_mode(self._subscribed).items())
@@ -284,7 +263,7 @@ class FeedSupervisor:
             if silent is not None:
                 self._liveness.stalled()
                 at_ms, silent_ms = self._now_ms(), int(silent * 1000)
-                self._inbox.call(functools.partial(FeedEngine.stalled, at_ms=at_ms, silent_ms=silent_ms))
+                self._stall(at_ms, silent_ms)
                 cause = f"open but silent for {silent:.0f} s"
                 self._lose(cause)
                 return Verdict(cause)
@@ -314,6 +293,9 @@ class FeedSupervisor:
             self._housekeeping()
             self._stop.wait(min(_TICK_SECONDS, max(0.0, until - time.monotonic())))
 
+    def _stall(self, at_ms: int, silent_ms: int) -> None:
+        self._inbox.call(lambda engine: engine.stalled(at_ms, silent_ms))
+
     def _lose(self, cause: str) -> None:
         at_ms = self._now_ms()
         self._inbox.call(lambda engine: engine.lost(at_ms, cause))
@@ -334,45 +316,3 @@ class FeedSupervisor:
         if (state == "connected") != (self.status.state == "connected"):
             self.status.since = time.monotonic()
         self.status.state, self.status.cause = state, cause
-
-
-def judged(code: int | None, reason: str | None, error: BaseException | None) -> Verdict:
-    """Explain the end of a connection: close codes, HTTP refusals, redirects, TLS, DNS, resets and time-outs."""
-    if isinstance(error, websocket.WebSocketBadStatusException):
-        return _refusal(error)
-    if code is not None:
-        detail = f" ({reason})" if reason else ""
-        if code == 1008:
-            return Verdict(f"closed by policy, code 1008{detail}", _LIMITS, 10.0, limited=True)
-        return Verdict(f"closed by the server, code {code}{detail}")
-    if isinstance(error, ssl.SSLCertVerificationError):
-        return Verdict(
-            f"the server's certificate is not trusted ({error.verify_message})",
-            "nothing was sent; set UPSTOX_CA_FILE to the authority's bundle if this server is yours",
-            10.0,
-        )
-    if isinstance(error, (socket.gaierror, websocket.WebSocketAddressException)):
-        return Verdict("the server's name cannot be resolved", "check UPSTOX_FEED_URL and the network")
-    if isinstance(error, ConnectionRefusedError):
-        return Verdict("connection refused", "nothing listens at UPSTOX_FEED_URL")
-    if isinstance(error, websocket.WebSocketTimeoutException | TimeoutError):
-        return Verdict(f"timed out ({error})" if str(error) else "timed out")
-    if isinstance(error, InsecureRedirectError):
-        return Verdict(str(error), "the token was not sent; check UPSTOX_FEED_URL", 10.0)
-    if error is not None and "Redirect limit" in str(error):
-        return Verdict("redirected in a circle", "check UPSTOX_FEED_URL", 10.0)
-    if error is not None:
-        return Verdict(f"connection lost ({type(error).__name__})")
-    return Verdict("connection lost")
-
-
-def _refusal(error: Any) -> Verdict:
-    status = error.status_code
-    if status == 401:
-        return Verdict("Upstox refused the access token (401)", token_refused=True)
-    if status == 403:
-        return Verdict("refused (403)", f"no right to this feed, or {_LIMITS}", 10.0, limited=True)
-    if status == 429:
-        asked = str((error.resp_headers or {}).get("retry-after", ""))
-        return Verdict("too many requests (429)", least_seconds=min(600.0, max(15.0, float(asked) if asked.isdigit() else 0.0)))
-    return Verdict(f"refused (HTTP {status})", least_seconds=2.0)

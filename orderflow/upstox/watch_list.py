@@ -16,7 +16,7 @@ from typing import Final, NamedTuple, Protocol
 from orderflow.market.errors import OrderflowError
 from orderflow.market.inference import InstrumentState
 from orderflow.market.times import ist_date
-from orderflow.upstox.instruments import Selection
+from orderflow.upstox.resolution import Selection
 from orderflow.upstox.resume import restored_state
 from orderflow.upstox.storage import Stored
 

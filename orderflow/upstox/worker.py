@@ -13,6 +13,7 @@ from orderflow.upstox.clock import SYSTEM
 from orderflow.upstox.decode import Decoded
 from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.pace import InstrumentHealth
+from orderflow.upstox.storage import Publisher
 
 log = logging.getLogger(__name__)
 
@@ -66,18 +67,6 @@ class Inbox:
 
     def __len__(self) -> int:
         return self._queue.qsize()
-
-
-class Publisher(Protocol):
-    """Work for the sink that the worker does besides passing records."""
-
-    def poll(self) -> None:
-        """Serve acknowledgements."""
-        ...
-
-    def close(self, timeout_seconds: float) -> None:
-        """Wait for acknowledgements and end."""
-        ...
 
 
 class Recorder(Protocol):

@@ -17,10 +17,11 @@ from orderflow.market.session import SessionBook, SessionCalendar
 from orderflow.market.tick import Tick
 from orderflow.market.times import IST
 from orderflow.simulator.in_process import SimulatorServer
-from orderflow.upstox.backoff import Backoff
 from orderflow.upstox.client import Listener, UpstoxConnection
+from orderflow.upstox.clock import SYSTEM
 from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.liveness import Liveness
+from orderflow.upstox.retry import Backoff
 from orderflow.upstox.supervisor import FeedSupervisor
 from orderflow.upstox.token import Token, TokenSource
 from orderflow.upstox.worker import Lane, Recorder, Worker
@@ -161,6 +162,7 @@ class Rig:
             modes,
             self.lane.is_continuous,
             self.lane.live_messages,
+            SYSTEM.now_ms,
             backoff=backoff or Backoff(lambda: 0.0, base_seconds=0.1, cap_seconds=cap_seconds),
             liveness=self.liveness,
         )

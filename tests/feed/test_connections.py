@@ -10,6 +10,7 @@ from typing import Any, Final, Self
 from orderflow.market.session import SessionBook, SessionCalendar
 from orderflow.simulator.in_process import SimulatorServer
 from orderflow.upstox.client import Listener, UpstoxConnection
+from orderflow.upstox.clock import SYSTEM
 from orderflow.upstox.connections import FeedConnections, streamer_names
 from orderflow.upstox.engine import FeedEngine
 from orderflow.upstox.feed_health import Figures, feed_health
@@ -37,7 +38,7 @@ class Two:
             return UpstoxConnection(url, None, token.value, modes, listener)
 
         tokens = TokenSource("right", None, Path("/nonexistent"))
-        self.connections = FeedConnections(connect, tokens, self.lanes, parts)
+        self.connections = FeedConnections(connect, tokens, self.lanes, parts, SYSTEM.now_ms)
         self._thread = threading.Thread(target=self.connections.run, name="connections")
 
     def __enter__(self) -> Self:

@@ -9,10 +9,10 @@ from prometheus_client import CollectorRegistry, generate_latest
 from orderflow.health import Health
 from orderflow.upstox.connections import merged
 from orderflow.upstox.feed_health import Figures, feed_health
-from orderflow.upstox.instruments import Selection
+from orderflow.upstox.list_change import by_connection
 from orderflow.upstox.metrics import InstrumentCollector
 from orderflow.upstox.pace import InstrumentHealth
-from orderflow.upstox.streamer import _by_connection
+from orderflow.upstox.resolution import Selection
 from orderflow.upstox.supervisor import FeedStatus
 from orderflow.upstox.watch_list import Change
 from orderflow.upstox.worker import FeedReport
@@ -100,7 +100,7 @@ def test_list_when_it_changes_then_each_connection_takes_its_own_and_the_first_w
     selection = Selection({"A": "full", "B": "full", "C": "ltpc"}, {"X": "expired"}, {}, {"C": "C was D"})
     change = Change(selection, ("C",), ("D",), {}, {"C": "C was D"}, (), None)
     before, after = ({"A": "full", "D": "full"}, {"B": "full"}), ({"A": "full"}, {"B": "full", "C": "ltpc"})
-    first, second = _by_connection(change, before, after)
+    first, second = by_connection(change, before, after)
     assert (first.added, first.removed, first.selection.modes) == ((), ("D",), {"A": "full"})
     assert (first.selection.skipped, first.replaced) == ({"X": "expired"}, {"C": "C was D"})
     assert (second.added, second.removed) == (("C",), ())

@@ -18,8 +18,10 @@ import pytest
 from orderflow.market.errors import SettingsError
 from orderflow.market.times import IST
 from orderflow.upstox.calendar import equity_calendar
-from orderflow.upstox.instruments import InstrumentMaster, load_master, resolve_apart, selected, watch_list
+from orderflow.upstox.instruments import InstrumentMaster, load_master
+from orderflow.upstox.lookup import watch_list
 from orderflow.upstox.replaced import Meant
+from orderflow.upstox.resolution import resolve_apart, selected
 
 ROWS = [
     {"instrument_key": "BSE_EQ|INE000T01001", "trading_symbol": "TCS", "name": "TATA CONSULTANCY"},

@@ -11,8 +11,8 @@ import pytest
 
 from orderflow.market.session import SessionBook, SessionCalendar
 from orderflow.market.tick import Tick, tick_record
+from orderflow.upstox.earlier_spool import continue_spool
 from orderflow.upstox.engine import FeedEngine
-from orderflow.upstox.resume import continue_spool
 
 KEY = "NSE_EQ|INE467B01029"
 OPEN_MS = 1_765_770_300_000
@@ -84,7 +84,7 @@ class FakeStorage:
 def run(left: list[tuple[str, Any]], publisher: FakePublisher, stop: threading.Event) -> tuple[bool, FakeStorage]:
     storage = FakeStorage(left, publisher)
     engine = FeedEngine(publisher, SessionBook(SessionCalendar()))  # type: ignore[arg-type]
-    return continue_spool(storage, engine, [KEY], stop), storage  # type: ignore[arg-type]
+    return continue_spool(storage, publisher, engine, [KEY], stop), storage  # type: ignore[arg-type]
 
 
 def test_leftovers_when_published_again_then_discarded_only_once_all_are_confirmed() -> None:

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 
 from orderflow.clusters import ZooKeeperCluster
 from orderflow.market.errors import SettingsError
-from orderflow.upstox.backoff import Backoff
 from orderflow.upstox.client import checked_url, tls_options
 from orderflow.upstox.lease import InstrumentLeases
-from orderflow.upstox.supervisor import judged
+from orderflow.upstox.retry import Backoff, judged
 from orderflow.upstox.token import Token, TokenSource, expiry_ms
 
 

@@ -12,8 +12,8 @@ from orderflow.market.contract import Contract
 from orderflow.market.errors import OrderflowError
 from orderflow.market.inference import InstrumentState
 from orderflow.market.times import IST
-from orderflow.upstox.instruments import Resolution, Selection
-from orderflow.upstox.streamer import _change
+from orderflow.upstox.list_change import follow
+from orderflow.upstox.resolution import Resolution, Selection
 from orderflow.upstox.watch_list import WatchList
 from tests.feed.rig import INFY, TCS, TEN, ListSink, full, message, opening, wire
 from tests.unit.test_feed_engine import running
@@ -135,7 +135,7 @@ def test_change_when_the_nearest_future_expired_then_the_next_one_takes_its_plac
     assert (change.added, change.removed, change.rolled) == (("NSE_FO|JAN",), ("NSE_FO|DEC",), {"NIFTY FUT": "NSE_FO|JAN"})
     sink = ListSink()
     engine = running(sink, ("NSE_FO|DEC",))
-    _change(engine, change=change, at_ms=TEN)
+    follow(engine, change=change, at_ms=TEN)
     (rollover,) = [event for event in sink.events if event["event"] == "rollover"]
     assert (rollover["instrument_key"], rollover["cause"]) == ("NSE_FO|JAN", "NIFTY FUT is now NSE_FO|JAN")
     assert engine.keys == {"NSE_FO|JAN"}
@@ -157,7 +157,7 @@ def test_names_when_a_date_or_the_masters_day_begins_then_they_are_looked_up_and
     sink = ListSink()
     engine = running(sink, (TCS,))
     future = {"NSE_FO|1": Contract("future")}
-    _change(
+    follow(
         engine, change=change, at_ms=TEN, resolution=Resolution(change.selection, frozenset({TCS}), SessionCalendar(), future, ())
     )
     (replaced,) = [event for event in sink.events if event["event"] == "replaced"]
