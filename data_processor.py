@@ -8,8 +8,9 @@ from orderflow.broker.changelog import CandleChangelog
 from orderflow.broker.topic_identity import topic_extent
 from orderflow.health import HealthServer
 from orderflow.market.topics import TICKS
+from orderflow.processing.checkpoint_files import CheckpointFiles
 from orderflow.processing.cores import require_cores
-from orderflow.processing.queries import processor_queries
+from orderflow.processing.queries import checkpoints, processor_queries
 from orderflow.processing.spark_session import spark_session
 from orderflow.processing.watch import QueryWatch
 from orderflow.settings import load
@@ -24,7 +25,9 @@ def main() -> int:
     changelog = partial(CandleChangelog.of, settings.kafka)
     spark = spark_session(settings, "orderflow-processor", settings.processor_cores)
     require_cores(spark, settings, len(ticks.starts))
-    watch = QueryWatch(spark, processor_queries(spark, settings, extent, changelog), {"trades": settings.trades_trigger_seconds})
+    files = CheckpointFiles(spark, checkpoints(settings))
+    queries = processor_queries(spark, settings, files, extent, changelog)
+    watch = QueryWatch(spark, queries, {"trades": settings.trades_trigger_seconds})
     with HealthServer(settings.health_host, settings.health_port, watch.health):
         return watch.wait()
 

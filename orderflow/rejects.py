@@ -13,8 +13,7 @@ from orderflow.broker.topic_identity import topic_id
 from orderflow.lake.layout import TABLES, Table
 from orderflow.lake.packing import packs
 from orderflow.lake.writer import HdfsParquetSink
-from orderflow.processing import schemas
-from orderflow.processing.storage import MESSAGE_SCHEMA, rules, valid_rows
+from orderflow.processing.storage_batches import valid_among
 from orderflow.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -53,10 +52,7 @@ def replay_table(spark: Any, url: str, table: Table, identity: str, rejects: Ite
     count: dict[str, int] = defaultdict(int)
     for number, first in enumerate(range(0, len(usable), _AT_ONCE)):
         part = usable[first : first + _AT_ONCE]
-        judged = schemas.parse(
-            spark.createDataFrame([_message(reject) for reject in part], MESSAGE_SCHEMA), table.fields, rules(table).reason
-        )
-        packed = packs(table, valid_rows(judged, table.fields))
+        packed = packs(table, valid_among(spark, table, map(_message, part)))
         sink(packed, number)
         for pack in packed:
             count[pack.date] += pack.rows

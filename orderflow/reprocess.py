@@ -14,8 +14,9 @@ from pyspark.sql import functions as F
 
 from orderflow.lake.compaction import FILE_IS_GONE, DayChangedError, DayRewriter, Rewritten, StoredMeanwhileError
 from orderflow.lake.layout import CANDLES, FOOTPRINT, TICKS, LakeError
+from orderflow.processing import differences
 from orderflow.processing import reprocess as recomputation
-from orderflow.processing.reprocess import Difference
+from orderflow.processing.differences import Difference
 from orderflow.processing.spark_session import spark_session
 from orderflow.settings import Settings
 
@@ -106,19 +107,19 @@ def _once(spark: SparkSession, settings: Settings, date: str, *, apply: bool, ov
     if final_ms < now_ms:
         final = F.unix_millis(F.to_timestamp("window_end")) <= final_ms
         new_candles, new_footprint = new_candles.where(final), new_footprint.where(final)
-    reached = recomputation.reach(ticks)
-    by_candle = recomputation.judged_candles(candles, new_candles, reached, final_ms).cache()
-    by_level = recomputation.judged_footprint(footprint, new_footprint, by_candle).cache()
+    reached = differences.reach(ticks)
+    by_candle = differences.judged_candles(candles, new_candles, reached, final_ms).cache()
+    by_level = differences.judged_footprint(footprint, new_footprint, by_candle).cache()
     try:
         # Both are compared before either is rewritten, because a rewrite removes the files from which they are read.
-        differences = (
-            recomputation.difference(by_candle, recomputation.CANDLE_KEY),
-            recomputation.difference(by_level, recomputation.FOOTPRINT_KEY),
+        by_table = (
+            differences.difference(by_candle, differences.CANDLE_KEY),
+            differences.difference(by_level, differences.FOOTPRINT_KEY),
         )
         recomputed = []
-        for table, judgement, difference in zip((CANDLES, FOOTPRINT), (by_candle, by_level), differences, strict=True):
+        for table, judgement, difference in zip((CANDLES, FOOTPRINT), (by_candle, by_level), by_table, strict=True):
             applied = apply and difference.to_apply
-            rewritten = rewriter.replace(table, date, recomputation.merged(judgement)) if applied else None
+            rewritten = rewriter.replace(table, date, differences.merged(judgement)) if applied else None
             recomputed.append(Recomputed(table.name, difference, rewritten))
         return recomputed[0], recomputed[1]
     finally:

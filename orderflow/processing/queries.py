@@ -16,19 +16,18 @@ from pyspark.sql import DataFrame, SparkSession
 from pyspark.sql import functions as F
 from pyspark.sql.streaming import StreamingQuery
 
-from orderflow.market import records, topics
-from orderflow.processing import schemas
-from orderflow.processing.checkpoint_files import CheckpointFiles
+from orderflow.market import topics
 from orderflow.processing.engine_task import Changelog
 from orderflow.processing.final_flow import engine_settings, final_messages
 from orderflow.processing.state_guard import (
     Extent,
+    Files,
     changelog_partitions,
     require_compatible_state,
     require_reachable_offsets,
     require_same_partitions,
 )
-from orderflow.processing.trades import trades
+from orderflow.processing.trades import live_trades
 from orderflow.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -49,14 +48,18 @@ def checkpoints(settings: Settings) -> str:
 
 
 def processor_queries(
-    spark: SparkSession, settings: Settings, extent: Callable[[str], Extent], changelog: Callable[[int], Changelog]
+    spark: SparkSession,
+    settings: Settings,
+    files: Files,
+    extent: Callable[[str], Extent],
+    changelog: Callable[[int], Changelog],
 ) -> dict[str, Start]:
     """Map names, which are also those of the checkpoints, to the functions that start the queries; all read ticks.
 
-    They are trades, and final candles of all lengths with their footprint. Each start compares its checkpoint with the
-    offsets that Kafka holds (`extent`). `changelog` creates the reader of the candle state for a number of partitions.
+    They are trades, and final candles of all lengths with their footprint. Each start compares its checkpoint, in `files`
+    below `checkpoints(settings)`, with the offsets that Kafka holds (`extent`). `changelog` creates the reader of the candle
+    state for a number of partitions.
     """
-    files = CheckpointFiles(spark, checkpoints(settings))
     require_compatible_state(files)
 
     def start_trades() -> StreamingQuery:
@@ -75,10 +78,9 @@ def processor_queries(
 
 def _trades(spark: SparkSession, settings: Settings) -> StreamingQuery:
     """Real-time mode: stateless, one core per partition for as long as it runs, committed once per trigger interval."""
-    ticks = schemas.valid_ticks(read_messages(spark, settings, topics.TICKS, lossy=True))
-    rows = trades(ticks, settings.aggressor_rule)
+    rows = live_trades(read_messages(spark, settings, topics.TICKS, lossy=True), settings.aggressor_rule)
     return (
-        message(rows, records.TRADE, topics.TRADES, "instrument_key")
+        message(rows, topics.TRADES, "instrument_key")
         .writeStream.queryName("trades")
         .format("kafka")
         .options(**sink_options(settings))
@@ -131,12 +133,12 @@ def read_messages(
     )
 
 
-def message(rows: DataFrame, fields: tuple[records.Field, ...], topic: str, key: str | None) -> DataFrame:
-    """Return a record's rows as messages for Kafka, in JSON, keyed by the column `key`."""
+def message(rows: DataFrame, topic: str, key: str | None) -> DataFrame:
+    """Return rows with the fields of a topic's records as messages for it, in JSON, keyed by the column `key`."""
     return rows.select(
         F.lit(topic).alias("topic"),
         (F.col(key) if key else F.lit(None).cast("string")).alias("key"),
-        F.to_json(F.struct(*records.names(fields))).alias("value"),
+        F.to_json(F.struct(*(field.name for field in topics.FIELDS[topic]))).alias("value"),
     )
 
 

@@ -7,6 +7,7 @@ from pyspark.sql import functions as F
 
 from orderflow.market import records
 from orderflow.processing.aggressor import split_columns
+from orderflow.processing.schemas import valid_ticks
 
 CONTINUOUS = "continuous"
 
@@ -14,6 +15,11 @@ CONTINUOUS = "continuous"
 def is_trade() -> Column:
     """Return whether a tick carries volume of continuous trading."""
     return (F.col("traded_volume") > 0) & (F.col("session_phase") == CONTINUOUS)
+
+
+def live_trades(messages: DataFrame, rule: str) -> DataFrame:
+    """Return the trades among Kafka messages of the tick topic, as `trades` does; what is no valid tick is left out."""
+    return trades(valid_ticks(messages), rule)
 
 
 def trades(ticks: DataFrame, rule: str) -> DataFrame:

@@ -26,7 +26,7 @@ from orderflow.market.engine.partition import EngineSettings, PartitionEngine
 from orderflow.market.tick import Tick, encode_tick
 from orderflow.processing.final_flow import final_messages
 from orderflow.processing.spark_session import spark_session
-from orderflow.processing.storage import StorageBatches
+from orderflow.processing.storage_batches import StorageBatches
 from orderflow.settings import Settings, load
 
 SETTINGS = EngineSettings()

@@ -20,8 +20,8 @@ from orderflow.lake.layout import TICKS
 from orderflow.lake.packing import packs
 from orderflow.market import topics
 from orderflow.market.tick import tick_record
-from orderflow.processing import storage
-from orderflow.processing.storage import StorageBatches
+from orderflow.processing import storage_batches
+from orderflow.processing.storage_batches import StorageBatches
 from orderflow.settings import load
 
 pytestmark = pytest.mark.spark
@@ -72,11 +72,11 @@ def test_batch_when_some_messages_are_invalid_then_stores_the_others_and_rejects
     spark: SparkSession, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     sink, stored = Sink(), []
-    monkeypatch.setattr(storage, "message", sink.of)
+    monkeypatch.setattr(storage_batches, "message", sink.of)
     settings = load({}, tmp_path / "none")
     batches = StorageBatches(settings, TICKS, lambda packs, _: stored.extend(packs), partial(packs, TICKS), 1, "0a1b2c3d")
     before = counted("bad_json")
-    with caplog.at_level(logging.WARNING, storage.__name__):
+    with caplog.at_level(logging.WARNING, storage_batches.__name__):
         batches(messages(spark, valid(1), valid(2), valid(0, kind="heartbeat", instrument_key="*"), valid(3)), 0)
         assert (sink.rows, caplog.messages) == ([], [])
         assert [(pack.date, pack.rows, pack.covered) for pack in stored] == [("2025-12-15", 3, {0: ((0, 3),)})]

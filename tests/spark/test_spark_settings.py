@@ -17,7 +17,7 @@ from ticks import trade_tick
 from orderflow.lake.layout import TICKS
 from orderflow.lake.packing import packs
 from orderflow.market.tick import encode_tick
-from orderflow.processing.storage import StorageBatches
+from orderflow.processing.storage_batches import StorageBatches
 from orderflow.settings import load
 
 pytestmark = pytest.mark.spark
