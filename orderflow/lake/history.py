@@ -17,8 +17,9 @@ import pyarrow.parquet as pq
 from fsspec.spec import AbstractFileSystem
 
 from orderflow.clusters import HdfsCluster
-from orderflow.lake import derived
+from orderflow.lake import ticks_to_trades, volume_by_price
 from orderflow.lake.layout import CANDLES, FOOTPRINT, ROOT, TICKS, LakeError, Table, arrow_schema, is_date
+from orderflow.lake.longer_candles import rolled_up
 from orderflow.lake.webhdfs import WebHdfs, arrow_files, web_hdfs
 
 THREADS: Final = 16
@@ -91,23 +92,23 @@ class History:
             & (pc.field("traded_volume") > 0)
             & (pc.field("session_phase") == "continuous")
         )
-        ticks = self._rows(TICKS, first, last, condition, derived.TRADE_COLUMNS)
-        return derived.trades(_sorted(ticks, ["event_time_ms", "sequence"]), rule)
+        ticks = self._rows(TICKS, first, last, condition, ticks_to_trades.TRADE_COLUMNS)
+        return ticks_to_trades.trades(_sorted(ticks, ["event_time_ms", "sequence"]), rule)
 
     def candles(self, instrument_key: str, first: str, last: str | None = None, n: int = 1) -> pa.Table:
         """Return an instrument's n-minute candles, oldest first, rolled up from stored minutes; see records.CANDLE."""
         condition = (pc.field("instrument") == instrument_key) & (pc.field("window_minutes") == 1)
         minutes = _sorted(self._rows(CANDLES, first, last, condition, None), ["window_start"])
-        return minutes if n == 1 else derived.rolled_up(minutes, n)
+        return minutes if n == 1 else rolled_up(minutes, n)
 
     def footprint(self, instrument_key: str, first: str, last: str | None = None) -> pa.Table:
         """Return an instrument's volume by minute and price, see records.FOOTPRINT."""
         levels = self._rows(FOOTPRINT, first, last, pc.field("instrument") == instrument_key, None)
-        return _sorted(derived.with_price_unit(levels), ["window_start", "price"])
+        return _sorted(volume_by_price.with_price_unit(levels), ["window_start", "price"])
 
     def profile(self, instrument_key: str, first: str, last: str | None = None) -> pa.Table:
-        """Return the period's volume by price, lowest first, see `derived.profile`."""
-        return derived.profile(self.footprint(instrument_key, first, last))
+        """Return the period's volume by price, lowest first, see `volume_by_price.profile`."""
+        return volume_by_price.profile(self.footprint(instrument_key, first, last))
 
     def table(
         self,

@@ -1,8 +1,7 @@
-"""Derives trades from ticks, longer candles from minutes and a profile from the footprint, from stored rows; pure."""
+"""The trades behind stored ticks, split as in the stream; pure."""
 
 from __future__ import annotations
 
-from itertools import groupby
 from typing import Any, Final
 
 import pyarrow as pa
@@ -11,13 +10,6 @@ import pyarrow.compute as pc
 from orderflow.lake.layout import arrow_schema
 from orderflow.market import records
 from orderflow.market.aggressor import Evidence, verdict
-from orderflow.market.calendar import sessions_of
-from orderflow.market.candle import Candle
-from orderflow.market.measures import roll_up
-from orderflow.market.price_unit import PAISE, common_unit
-from orderflow.market.times import iso_from_ms
-
-_FAR_MS: Final = 1 << 62
 
 TRADE_COLUMNS: Final = [
     "instrument_key",
@@ -77,46 +69,6 @@ def trades(ticks: pa.Table, rule: str) -> pa.Table:
     }
     schema = arrow_schema(records.TRADE)
     return pa.table({name: columns[name] if name in columns else ticks.column(name) for name in schema.names}, schema=schema)
-
-
-def rolled_up(minutes: pa.Table, n: int) -> pa.Table:
-    """Return n-minute candles of one instrument's minute candles, which may span many days.
-
-    Windows begin at the start of the session they belong to and are cut at its end.
-    """
-    candles = [Candle.from_record(row) for row in minutes.to_pylist()]
-    longer: list[Candle] = []
-    for _, group in groupby(candles, key=lambda candle: iso_from_ms(candle.start_ms)[:10]):
-        day = list(group)
-        sessions = sessions_of(day)
-        for session, until_ms in zip(sessions, [*(later.start_ms for later in sessions[1:]), _FAR_MS], strict=True):
-            own = [minute for minute in day if session.start_ms <= minute.start_ms < until_ms]
-            longer += roll_up(own, n, session.start_ms, session.end_ms)
-    return pa.Table.from_pylist([candle.to_record() for candle in longer], schema=arrow_schema(records.CANDLE))
-
-
-def profile(footprint: pa.Table) -> pa.Table:
-    """Return volume by price, lowest first: buy, sell, unclassified and total.
-
-    All rows have the same `price_unit`, the number of units of `price` in a rupee: the coarsest that can represent all
-    prices of the footprint.
-    """
-    volumes = ["buy_volume", "sell_volume", "unclassified_volume"]
-    units = pc.fill_null(footprint.column("price_unit"), PAISE)
-    unit = common_unit(pc.unique(units).to_pylist())
-    price = pc.multiply(footprint.column("price"), pc.divide(pa.scalar(unit), units))
-    levels = pa.table({"price": price, **{name: footprint.column(name) for name in volumes}})
-    grouped = levels.group_by("price").aggregate([(name, "sum") for name in volumes])
-    summed = pa.table({"price": grouped.column("price"), **{name: grouped.column(f"{name}_sum") for name in volumes}})
-    total = pc.add(pc.add(summed.column(volumes[0]), summed.column(volumes[1])), summed.column(volumes[2]))
-    unit_of_all = pa.repeat(pa.scalar(unit, pa.int64()), summed.num_rows)
-    return summed.append_column("total_volume", total).append_column("price_unit", unit_of_all).sort_by("price")
-
-
-def with_price_unit(footprint: pa.Table) -> pa.Table:
-    """Return a footprint in which levels stored before `price_unit` was a field have it: they are in paise."""
-    at = footprint.schema.get_field_index("price_unit")
-    return footprint.set_column(at, "price_unit", pc.fill_null(footprint.column(at), PAISE))
 
 
 def _lists(table: pa.Table, *names: str) -> list[list[Any]]:
