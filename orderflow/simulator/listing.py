@@ -13,9 +13,9 @@ from orderflow.market.times import MINUTE_MS
 from orderflow.simulator import bars, feed_message
 from orderflow.simulator.catalogue import DEMO, Instrument
 from orderflow.simulator.order_book import Fill
-from orderflow.simulator.order_flow import InstrumentMarket, TradeSink
+from orderflow.simulator.order_flow import InstrumentMarket
 from orderflow.simulator.session_plan import SessionPlan
-from orderflow.simulator.source import Candle
+from orderflow.simulator.source import Candle, TradeSink
 
 _EARLIER_PER_MINUTE: Final = 600
 _OVERNIGHT_MS: Final = 17 * 3600 * 1000
@@ -44,6 +44,11 @@ class Listing(Protocol):
 
     def previous_close_paise(self) -> int:
         """Return the previous day's close."""
+
+
+def earlier_bars(listing: Listing, seed: int, before_ms: int, days: int) -> Sequence[Candle]:
+    """Return the minutes of made-up days before the IST midnight `before_ms`, which end at the listing's previous close."""
+    return bars.history(listing.instrument, seed, before_ms, days, listing.previous_close_paise())
 
 
 class _BarTicker:

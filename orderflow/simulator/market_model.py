@@ -9,12 +9,12 @@ from collections.abc import Sequence
 from typing import Final
 
 from orderflow.market.times import DAY_MS, MINUTE_MS
-from orderflow.simulator import bars, feed_message, session_plan
+from orderflow.simulator import session_plan
 from orderflow.simulator.catalogue import Instrument, master
-from orderflow.simulator.listing import IndexListing, Listing, StockListing
-from orderflow.simulator.order_flow import TradeSink
+from orderflow.simulator.listing import IndexListing, Listing, StockListing, earlier_bars
+from orderflow.simulator.market_status import MarketStatus
 from orderflow.simulator.session_plan import Announcement, SessionPlan
-from orderflow.simulator.source import Candle, Message
+from orderflow.simulator.source import Candle, Message, TradeSink
 
 _REPEAT_SHARE: Final = 0.09
 _QUIET_GAP_MS: Final = 4_000
@@ -54,9 +54,7 @@ class MarketModel:
         self._listings: dict[str, Listing] = {}
         self._due: list[tuple[float, str]] = []
         self._announcements: list[Announcement] = []
-        self._segments: dict[str, str] = dict.fromkeys(session_plan.SEGMENTS, "NORMAL_CLOSE")
-        self._closing_auction: tuple[str, int] | None = None
-        self._pre_open: tuple[str, int] | None = None
+        self._status = MarketStatus()
         self._insists = date is None or times == "now"
         self._real_end_ms = 0
         self._ending: tuple[str, ...] = ()
@@ -90,7 +88,7 @@ class MarketModel:
             )
         self._announcements = list(plan.announcements)
         while self._announcements and self._announcements[0].at_ms <= plan.start_ms:
-            self._announce(self._announcements.pop(0))
+            self._status.announce(self._announcements.pop(0))
         gap = 1000 / self._rate
         self._due = [(plan.start_ms + gap * self._rng.random(), key) for key in self.keys]
         heapq.heapify(self._due)
@@ -113,7 +111,7 @@ class MarketModel:
             at = self.due_ms() or at
         self._now_ms = at
         if self._announcements and self._announcements[0].at_ms <= at:
-            self._announce(self._announcements.pop(0))
+            self._status.announce(self._announcements.pop(0))
             return Message(at, announcement=self.market_info())
         if self._date is None and at >= self._next_midnight_ms:
             for listing in self._listings.values():
@@ -136,18 +134,18 @@ class MarketModel:
 
     def _stay_open(self) -> None:
         """Announce that what is open at the end of the real session stays so."""
-        still = [segment for segment in self._ending if self._segments[segment] == "NORMAL_OPEN"]
+        still = [segment for segment in self._ending if self._status.of(segment) == "NORMAL_OPEN"]
         if still:
             self._announcements[:0] = session_plan.reopening(self._real_end_ms, still)
         self._real_end_ms, self._ending = session_plan.next_real_end(self._real_end_ms)
 
     def market_info(self) -> bytes:
         """Return the segments' current statuses."""
-        return feed_message.market_info(self._now_ms, self._segments, self._closing_auction, self._pre_open)
+        return self._status.info(self._now_ms)
 
     def greeting(self) -> Sequence[bytes]:
         """Return the current statuses, phrased so that they are believed at any hour."""
-        return feed_message.greeting(self._now_ms, self._segments, self.market_info(), insists=self._insists)
+        return self._status.greeting(self._now_ms, insists=self._insists)
 
     def entry(self, key: str, mode: str) -> bytes | None:
         """Return the instrument's state after its last update."""
@@ -164,7 +162,7 @@ class MarketModel:
 
     def segment_status(self, segment: str) -> str:
         """Return the segment's current status."""
-        return self._segments.get(segment, "NORMAL_CLOSE")
+        return self._status.of(segment)
 
     def minute_candles(self, key: str, from_ms: int, to_ms: int) -> Sequence[Candle]:
         """Return today's minutes so far, and made-up earlier days that end at the previous close."""
@@ -174,15 +172,8 @@ class MarketModel:
         today = [bar for bar in listing.bars() if from_ms <= bar[0] < to_ms]
         if from_ms >= plan.day_start_ms:
             return today
-        earlier = bars.history(listing.instrument, self._seed, plan.day_start_ms, HISTORY_DAYS, listing.previous_close_paise())
+        earlier = earlier_bars(listing, self._seed, plan.day_start_ms, HISTORY_DAYS)
         return [bar for bar in earlier if from_ms <= bar[0] < to_ms] + today
-
-    def _announce(self, announcement: Announcement) -> None:
-        self._segments.update(announcement.segments)
-        if announcement.closing_auction:
-            self._closing_auction = (announcement.closing_auction, announcement.at_ms)
-        if announcement.pre_open:
-            self._pre_open = (announcement.pre_open, announcement.at_ms)
 
     def _on_grid(self, due: float) -> int:
         return -int(-due // self._grid_ms) * self._grid_ms

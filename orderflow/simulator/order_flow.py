@@ -8,15 +8,11 @@ orders are placed around it, makers pull quotes on its wrong side.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from typing import Final
 
 from orderflow.simulator.catalogue import Instrument
 from orderflow.simulator.order_book import Side
-from orderflow.simulator.source import Candle
-
-TradeSink = Callable[[str, int, float, int, str, int], None]
-"""Called with instrument_key, time_ms, price, quantity, side, cumulative volume after the trade."""
+from orderflow.simulator.source import Candle, TradeSink
 
 _VOLATILITY_PER_SQRT_SECOND: Final = 5e-5
 _TARGET_ORDERS: Final = 110

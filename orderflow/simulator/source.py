@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, Protocol
 
 MODES: Final = ("ltpc", "full", "option_greeks", "full_d30")
+
+TradeSink = Callable[[str, int, float, int, str, int], None]
+"""Called with instrument_key, time_ms, price, quantity, side, cumulative volume after the trade."""
 
 Candle = tuple[int, float, float, float, float, int]
 """Start in epoch milliseconds, open, high, low, close, volume."""
