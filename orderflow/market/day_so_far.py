@@ -12,7 +12,8 @@ of kind `minute`, and the candle engine makes it a candle of source `exchange`, 
 
 from __future__ import annotations
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Any, Final
 
 from orderflow.market.candle import Candle
 from orderflow.market.tick import Bar
@@ -44,6 +45,12 @@ def exchange_candle(instrument_key: str, bar: Bar, source: str) -> Candle:
         exchange_bar=True,
         source=source,
     )
+
+
+def candle_of_minute(record: Mapping[str, Any]) -> Candle | None:
+    """Return the candle of a tick of kind `minute`, a `records.TICK` mapping; None when nothing traded in it."""
+    bar = Bar(**record["bar"])
+    return None if bar.volume == 0 else exchange_candle(record["instrument_key"], bar, EXCHANGE)
 
 
 def is_index(instrument_key: str) -> bool:

@@ -42,6 +42,11 @@ def decimals(instrument_key: str) -> int:
     return 4 if usual_unit(instrument_key) == FINEST else 2
 
 
+def currency_decimals() -> dict[str, int]:
+    """Return how many decimals prices are shown with, by segment, where they are not two."""
+    return {segment: decimals(segment) for segment in CURRENCY}
+
+
 def price_unit(instrument_key: str, prices: Iterable[float]) -> int:
     """Return the unit in which these prices of an instrument are whole numbers: by its segment, else the finest."""
     return whole_numbers(instrument_key, prices)[1]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime, timedelta, timezone
+from datetime import UTC, date, datetime, timedelta, timezone
 from functools import lru_cache
 from typing import Final
 
@@ -12,11 +12,17 @@ IST: Final = timezone(timedelta(hours=5, minutes=30), "IST")
 MINUTE_MS: Final = 60_000
 DAY_MS: Final = 86_400_000
 IST_OFFSET_MS: Final = 330 * MINUTE_MS
+_EPOCH: Final = date(1970, 1, 1)
 
 
 def ist_date(at_ms: int) -> str:
     """Return the IST calendar date of an epoch time as YYYY-MM-DD."""
-    return datetime.fromtimestamp(at_ms / 1000, IST).date().isoformat()
+    return _date_of((at_ms + IST_OFFSET_MS) // DAY_MS)
+
+
+@lru_cache(maxsize=64)
+def _date_of(day: int) -> str:
+    return (_EPOCH + timedelta(days=day)).isoformat()
 
 
 def ist_clock(at_ms: int) -> str:
@@ -27,6 +33,11 @@ def ist_clock(at_ms: int) -> str:
 def midnight_ms(at_ms: int) -> int:
     """Return the start of the IST day that holds `at_ms`, in epoch milliseconds."""
     return at_ms - (at_ms + IST_OFFSET_MS) % DAY_MS
+
+
+def date_start_ms(ist_date: str) -> int:
+    """Return midnight IST at which a date (YYYY-MM-DD) starts, in epoch milliseconds."""
+    return int(datetime.fromisoformat(ist_date).replace(tzinfo=IST).timestamp() * 1000)
 
 
 @lru_cache(maxsize=1_024)

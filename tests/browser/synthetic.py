@@ -14,12 +14,12 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from orderflow.dashboard.sources.directory import Directory
-from orderflow.dashboard.state.store import Record, Store, clock_ms, day_start_ms, trading_date
+from orderflow.dashboard.state.store import Record, Store, clock_ms
 from orderflow.dashboard.web.app import Parts, create_app
 from orderflow.market import topics
 from orderflow.market.candle import Candle
 from orderflow.market.closed_day import ClosedDay
-from orderflow.market.times import iso_from_ms
+from orderflow.market.times import date_start_ms, iso_from_ms, ist_date
 from orderflow.market.trade import Trade
 
 MINUTE = 60_000
@@ -54,7 +54,7 @@ class Market:
     def __init__(self, keys: tuple[str, ...], now_ms: int, seed: int = 7, minutes: int = 200) -> None:
         self._random = random.Random(seed)
         self.now_ms = now_ms
-        self.day = trading_date(now_ms)
+        self.day = ist_date(now_ms)
         self.scale = 1.0
         self.start_ms = now_ms // MINUTE * MINUTE - minutes * MINUTE
         self.end_ms = self.start_ms + 375 * MINUTE
@@ -171,7 +171,7 @@ class Market:
             "feed_time_ms": at_ms,
             "received_time_ms": at_ms if received_ms is None else received_ms,
             "event_time_ms": at_ms,
-            "trading_date": trading_date(self.start_ms),
+            "trading_date": ist_date(self.start_ms),
             "ltp": best,
             "ltt_ms": at_ms,
             "close_price": walk.previous,
@@ -201,7 +201,7 @@ class MadeUpHistory:
             self._make(keys, date, seed)
 
     def _make(self, keys: tuple[str, ...], date: str, seed: int) -> None:
-        close = day_start_ms(date) + SESSION_END
+        close = date_start_ms(date) + SESSION_END
         market = Market(keys, close, seed=seed, minutes=375)
         for walk in market.walks:
             records: list[tuple[str, Record]] = []

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from orderflow.dashboard.state.store import clock_ms, trading_date
+from orderflow.dashboard.state.store import clock_ms
 from orderflow.market import topics
-from orderflow.market.times import iso_from_ms
+from orderflow.market.times import iso_from_ms, ist_date
 from tests.browser.conftest import Page, wait_until
 from tests.browser.test_page import open_page
 
@@ -31,7 +31,7 @@ def candle(start_ms: int, volume: int, **more: Any) -> tuple[str, dict[str, Any]
 
 def tick(key: str, start_ms: int, **more: Any) -> tuple[str, dict[str, Any]]:
     now = clock_ms()
-    times = {"feed_time_ms": now, "received_time_ms": now, "event_time_ms": now, "trading_date": trading_date(start_ms)}
+    times = {"feed_time_ms": now, "received_time_ms": now, "event_time_ms": now, "trading_date": ist_date(start_ms)}
     session = {"session_start_ms": start_ms, "session_end_ms": start_ms + 375 * MINUTE, "segment_status": "NORMAL_OPEN"}
     record = {"schema_version": 2, "instrument_key": key, "kind": "update", "sequence": 1, **times, **session}
     return topics.TICKS, {**record, "session_phase": "continuous", **more}

@@ -10,8 +10,9 @@ from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.actions.wheel_input import ScrollOrigin
 from selenium.webdriver.common.keys import Keys
 
-from orderflow.dashboard.state.store import clock_ms, trading_date
+from orderflow.dashboard.state.store import clock_ms
 from orderflow.market import topics
+from orderflow.market.times import ist_date
 from tests.browser.conftest import Page, wait_until
 from tests.browser.synthetic import NAMES
 from tests.browser.test_interaction import axis, chart, pan, point_at
@@ -82,7 +83,7 @@ def test_auction_when_one_runs_then_its_figures_are_shown_until_trading_is_conti
 
     def say(phase: str, status: str, **more: Any) -> None:
         now = clock_ms()
-        times = {"feed_time_ms": now, "received_time_ms": now, "event_time_ms": now, "trading_date": trading_date(now)}
+        times = {"feed_time_ms": now, "received_time_ms": now, "event_time_ms": now, "trading_date": ist_date(now)}
         tick = {"schema_version": 2, "instrument_key": key, "kind": "update", "sequence": 1, **times}
         assert page.store.apply([(topics.TICKS, {**tick, "session_phase": phase, "segment_status": status, **more})]) == 0
 

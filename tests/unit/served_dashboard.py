@@ -22,7 +22,8 @@ from orderflow.clusters import TlsFiles
 from orderflow.dashboard.sources.directory import Directory
 from orderflow.dashboard.state.store import Store
 from orderflow.dashboard.web.accounts import Accounts, User
-from orderflow.dashboard.web.app import Parts, create_app, server_options
+from orderflow.dashboard.web.app import Parts, create_app
+from orderflow.dashboard.web.serving import server_options
 from orderflow.dashboard.web.sessions import Sessions
 from tests.unit.test_dashboard_store import KEY, store_with, trade
 

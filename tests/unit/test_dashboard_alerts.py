@@ -11,9 +11,11 @@ from typing import Any
 
 import pytest
 
+from orderflow.dashboard.sources.archive import Archive
 from orderflow.dashboard.sources.directory import Directory
 from orderflow.dashboard.state.alerts import RULES_MOST, AlertBook, Rule
 from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.views.days import Days
 from orderflow.dashboard.web.alert_desk import AlertFile, Webhook
 from orderflow.dashboard.web.hub import Hub
 from orderflow.market.errors import OrderflowError
@@ -208,7 +210,7 @@ def test_webhook_when_a_rule_asks_for_it_is_posted_what_fired() -> None:
 
 async def two_pages() -> tuple[list[list[dict[str, Any]]], Store]:
     store = live_store(trade(0, 100.0, 1, 0, 1))
-    hub = Hub(store, Directory((KEY,)), None, 100)
+    hub = Hub(Days(store, Directory((KEY,)), Archive(None)))
     hub.attach(asyncio.get_running_loop())
     mine, other, yours = (FakeSocket(acknowledges=True) for _ in range(3))
     serving = [asyncio.create_task(hub.serve(socket)) for socket in (mine, other, yours)]  # type: ignore[arg-type]

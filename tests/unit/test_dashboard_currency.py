@@ -5,11 +5,12 @@ from __future__ import annotations
 import json
 from typing import Any
 
+from orderflow.dashboard.sources.archive import Archive
 from orderflow.dashboard.sources.directory import Directory
 from orderflow.dashboard.state.alerts import Rule
 from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.views.days import Days
 from orderflow.dashboard.web.app import Parts, create_app
-from orderflow.dashboard.web.hub import Hub
 from orderflow.market import topics
 from tests.unit.test_dashboard_guard import ask
 from tests.unit.test_dashboard_store import OPEN_MS, level, trade
@@ -49,7 +50,7 @@ def test_alert_when_a_pair_moves_by_its_tick_then_it_fires_and_says_four_decimal
 
 
 def test_hello_when_a_page_comes_then_it_learns_which_segments_have_more_decimals() -> None:
-    assert Hub(store_of(), Directory([]), None, 100).hello()["decimals"] == {"NCD_FO": 4, "BCD_FO": 4}
+    assert Days(store_of(), Directory([]), Archive(None)).hello()["decimals"] == {"NCD_FO": 4, "BCD_FO": 4}
 
 
 def test_footprint_when_asked_for_over_http_then_its_levels_are_those_of_the_topic() -> None:

@@ -10,9 +10,11 @@ import orjson
 import pytest
 from starlette.websockets import WebSocketDisconnect
 
-from orderflow.dashboard.sources.archive import Archive, Replay
+from orderflow.dashboard.sources.archive import Archive
 from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.sources.past_day import Replay
 from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.views.days import Days
 from orderflow.dashboard.web import connection
 from orderflow.dashboard.web.hub import Hub
 from tests.unit.test_dashboard_messages import check
@@ -61,7 +63,7 @@ DATE_BEFORE = "2025-12-12"
 
 
 def hub_in(store: Store) -> Hub:
-    return Hub(store, Directory((KEY,)), None, 100)
+    return Hub(Days(store, Directory((KEY,)), Archive(None)))
 
 
 def hub_of(store: Store) -> Hub:
@@ -124,7 +126,7 @@ async def bad_requests() -> list[dict[str, Any]]:
 
 
 async def replayed_with_another_view() -> list[dict[str, Any]]:
-    hub = Hub(Store(lambda: CLOSE_MS), Directory((KEY,)), Archive(TwoMinutes()), 100)
+    hub = Hub(Days(Store(lambda: CLOSE_MS), Directory((KEY,)), Archive(TwoMinutes())))
     hub.attach(asyncio.get_running_loop())
     socket = FakeSocket(acknowledges=True)
     serving = asyncio.create_task(hub.serve(socket))  # type: ignore[arg-type]
@@ -175,7 +177,7 @@ async def conversation(hub: Hub, *requests: dict[str, Any], until_true: Any) -> 
 
 
 def archive_hub(history: TwoMinutes) -> Hub:
-    return Hub(store_with(trade(0, 100.0, 1, 0, 1)), Directory((KEY,)), Archive(history), 100)
+    return Hub(Days(store_with(trade(0, 100.0, 1, 0, 1)), Directory((KEY,)), Archive(history)))
 
 
 def banner_codes(received: list[dict[str, Any]]) -> list[str]:
@@ -262,7 +264,7 @@ async def slider_moved(monkeypatch: pytest.MonkeyPatch) -> tuple[Any, Any]:
     await until(lambda: any(message.get("replay") for message in replaying.received) and last_volume(live) == 1)
     replaying.ask(type="replay", position_ms=0)
     await until(entered.is_set)
-    hub.store.apply([trade(5, 100.0, 7, 0, 8)])
+    hub.days.store.apply([trade(5, 100.0, 7, 0, 8)])
     await until(lambda: last_volume(live) == 8)
     moved = gate.is_set()
     gate.set()

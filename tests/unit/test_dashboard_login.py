@@ -6,6 +6,7 @@ import json
 import re
 import stat
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -18,10 +19,10 @@ from orderflow.dashboard.state.alerts import Rule
 from orderflow.dashboard.web import sessions as sessions_module
 from orderflow.dashboard.web.accounts import Accounts, User, hash_password, key_file, renew_key
 from orderflow.dashboard.web.alert_desk import Webhook
-from orderflow.dashboard.web.app import Parts, exposure, server_options
-from orderflow.dashboard.web.hub import Hub
+from orderflow.dashboard.web.app import Parts, create_app
 from orderflow.dashboard.web.login import address_of
-from orderflow.dashboard.web.sessions import Sessions
+from orderflow.dashboard.web.serving import exposure, server_options
+from orderflow.dashboard.web.sessions import Sessions, may_post
 from orderflow.market.errors import OrderflowError
 from tests.unit.served_dashboard import PASSWORDS, PLAIN, Clock, Visit, ask, closed, live_store, served, users_in
 from tests.unit.test_dashboard_store import KEY, trade
@@ -312,12 +313,28 @@ def test_role_when_it_changes_counts_at_once_for_an_open_socket(door: Door) -> N
 )
 def test_alert_when_it_fires_is_posted_only_for_who_is_an_operator_now(tmp_path: Path, viewer: str, posted: bool) -> None:
     store, got = live_store(), []
-    webhook = Webhook("http://127.0.0.1:9/", lambda key: (key, key))
-    webhook.fired = got.append  # type: ignore[method-assign,assignment]
-    hub = Hub(store, Directory((KEY,)), None, 100, webhook=webhook, accounts=users_in(tmp_path))
+    webhook = Webhook("http://127.0.0.1:9/", lambda key: (key, key), partial(may_post, users_in(tmp_path)))
+    webhook._post = got.append  # type: ignore[method-assign,assignment]
+    store.alerts.subscribe(webhook.fired)
     store.alerts.change(viewer, [Rule.parse(rule(webhook=True))], [], {KEY: 100.0})
     store.apply([trade(1, 101.0, 1, 0, 2)])
-    assert (len(got), hub.counts["alerts"]) == (int(posted), 1)
+    webhook.start()
+    webhook.stop()
+    assert len(got) == int(posted)
+
+
+@pytest.mark.parametrize(("logins", "posted"), [(True, ["user:asha"]), (False, ["user:asha", "token-of-a-browser"])])
+def test_dashboard_when_it_has_a_webhook_then_with_logins_only_operators_alerts_go_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, logins: bool, posted: list[str]
+) -> None:
+    store, got = live_store(), []
+    monkeypatch.setattr("queue.Queue.put_nowait", lambda _waiting, alert: got.append(alert.viewer))
+    sessions = Sessions(users_in(tmp_path).path, HOURS_12) if logins else None
+    create_app(Parts(store, Directory((KEY,)), alert_webhook="http://127.0.0.1:9/", sessions=sessions))
+    for viewer in ("user:asha", "token-of-a-browser"):
+        store.alerts.change(viewer, [Rule.parse(rule(webhook=True))], [], {KEY: 100.0})
+    store.apply([trade(1, 101.0, 1, 0, 2)])
+    assert got == posted
 
 
 def test_alerts_when_users_log_in_are_the_users_in_every_browser_whatever_token_it_sends(door: Door) -> None:
@@ -405,12 +422,11 @@ def test_tls_when_configured_serves_pages_and_sockets_and_a_cookie_for_https_alo
         server_options(tls)
 
 
-def test_exposure_when_others_may_reach_the_dashboard_is_warned_of(tmp_path: Path) -> None:
-    sessions = Sessions(users_in(tmp_path).path, HOURS_12)
-    bare, guarded = (Parts(live_store(), Directory((KEY,)), sessions=one) for one in (None, sessions))
-    behind = Parts(live_store(), Directory((KEY,)), sessions=sessions, proxies=("10.0.0.1",))
+def test_exposure_when_others_may_reach_the_dashboard_is_warned_of() -> None:
+    bare, guarded = {"logins": False, "proxies": False}, {"logins": True, "proxies": False}
+    behind = {"logins": True, "proxies": True}
     tls = TlsFiles("DASHBOARD_SSL", None, Path("c"), Path("k"))
-    assert [exposure(bare, host, PLAIN) for host in ("127.0.0.1", "::1", "localhost")] == [[], [], []]
-    assert [exposure(bare, host, tls)[0][:24] for host in ("0.0.0.0", "desk.lan")] == ["no login is required: ev"] * 2
-    assert exposure(guarded, "0.0.0.0", PLAIN)[0].startswith("passwords reach 0.0.0.0 unencrypted")
-    assert exposure(guarded, "0.0.0.0", tls) == exposure(behind, "::", PLAIN) == []
+    assert [exposure(host, PLAIN, **bare) for host in ("127.0.0.1", "::1", "localhost")] == [[], [], []]
+    assert [exposure(host, tls, **bare)[0][:24] for host in ("0.0.0.0", "desk.lan")] == ["no login is required: ev"] * 2
+    assert exposure("0.0.0.0", PLAIN, **guarded)[0].startswith("passwords reach 0.0.0.0 unencrypted")
+    assert exposure("0.0.0.0", tls, **guarded) == exposure("::", PLAIN, **behind) == []

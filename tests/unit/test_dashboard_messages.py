@@ -11,10 +11,10 @@ from docs import page_types
 from orderflow.dashboard.state import messages
 from orderflow.dashboard.state.alerts import Rule
 from orderflow.dashboard.state.store import Store
-from orderflow.dashboard.views.older import Wish, answer
+from orderflow.dashboard.views.older import answer
 from orderflow.dashboard.views.viewer import View, Viewer
-from tests.unit.test_dashboard_older import TwoDays
-from tests.unit.test_dashboard_older import hub as hub_of_two_days
+from orderflow.dashboard.views.wish import Wish
+from tests.unit.test_dashboard_older import TwoDays, days
 from tests.unit.test_dashboard_session import NOW, tick, viewer_of
 from tests.unit.test_dashboard_store import KEY, OPEN_MS, final, store_with, trade
 
@@ -70,7 +70,7 @@ def test_update_when_nothing_is_known_of_the_instrument_is_what_its_type_says() 
 @pytest.mark.parametrize("mode", ["chart", "footprint"])
 def test_older_when_answered_is_what_its_type_says(mode: str) -> None:
     wish = Wish.parse({"instrument": KEY, "before": str(OPEN_MS), "mode": mode}, KEY)
-    check(answer(hub_of_two_days(TwoDays()), wish), messages.Older)
+    check(answer(days(TwoDays()), wish), messages.Older)
 
 
 def test_alerts_when_they_fire_are_what_their_type_says() -> None:

@@ -10,8 +10,9 @@ from test_dashboard_store import KEY, OPEN_MS, final, level, store_with
 
 from orderflow.dashboard.sources.archive import Archive
 from orderflow.dashboard.sources.directory import Directory
-from orderflow.dashboard.views.older import Wish, answer
-from orderflow.dashboard.web.hub import Hub
+from orderflow.dashboard.views.days import Days
+from orderflow.dashboard.views.older import answer
+from orderflow.dashboard.views.wish import Wish
 from orderflow.market.candle import Candle
 from orderflow.market.closed_day import ClosedDay
 from orderflow.market.errors import OrderflowError
@@ -58,18 +59,18 @@ class Away(TwoDays):
         raise ConnectionRefusedError("connection refused")
 
 
-def hub(history: TwoDays | None) -> Hub:
+def days(history: TwoDays | None) -> Days:
     store = store_with(*(final(minute, 100.0, 102.0, 99.0, 100.0 + minute, 30, 20) for minute in range(5)))
     store.apply([level(0, 10_000, 30, 20)])
-    return Hub(store, Directory((KEY,)), Archive(history) if history is not None else None, 100)
+    return Days(store, Directory((KEY,)), Archive(history))
 
 
-def ask(source: Hub, before_ms: int, **wish: Any) -> dict[str, Any]:
+def ask(source: Days, before_ms: int, **wish: Any) -> dict[str, Any]:
     return answer(source, Wish.parse({"instrument": KEY, "before": str(before_ms), **wish}, KEY))
 
 
 def test_older_when_the_day_has_earlier_minutes_gives_the_newest_of_them() -> None:
-    answer = ask(hub(TwoDays()), OPEN_MS + 3 * 60_000, count="2")
+    answer = ask(days(TwoDays()), OPEN_MS + 3 * 60_000, count="2")
     assert (answer["date"], answer["live"], answer["more"], answer["from"]) == ("2025-12-15", True, True, "2025-12-15 09:16:00")
     assert answer["facts"]["close"] == [101.0, 102.0]
     assert answer["facts"]["cvd"] == [20, 30]
@@ -77,42 +78,42 @@ def test_older_when_the_day_has_earlier_minutes_gives_the_newest_of_them() -> No
 
 def test_older_when_the_day_is_used_up_gives_the_session_before_and_of_it_no_trades_are_read() -> None:
     history = TwoDays()
-    answer = ask(hub(history), OPEN_MS)
+    answer = ask(days(history), OPEN_MS)
     assert (answer["date"], answer["live"], answer["more"], answer["from"]) == (FRIDAY, False, True, "2025-12-12 15:28:00")
     assert answer["facts"]["close"] == [90.0, 90.0]
     assert answer["facts"]["final"] == [True, True]
     assert history.trades_read == 0
-    again = ask(hub(history), OPEN_MS - 3 * DAY_MS)
+    again = ask(days(history), OPEN_MS - 3 * DAY_MS)
     assert (again["date"], again["more"], again["facts"]["close"]) == (THURSDAY, False, [80.0, 80.0])
 
 
 def test_older_when_the_last_window_of_a_stored_session_is_cut_at_its_end_it_is_final() -> None:
-    answer = ask(hub(TwoDays()), OPEN_MS, minutes="30")
+    answer = ask(days(TwoDays()), OPEN_MS, minutes="30")
     assert answer["facts"]["final"] == [True]
     assert (answer["facts"]["x"], answer["facts"]["window_end"]) == (["2025-12-12 15:15:00"], ["2025-12-12 15:30:00"])
 
 
 def test_older_when_a_stored_session_lacks_the_instrument_goes_on_to_the_one_before() -> None:
-    answer = ask(hub(TwoDays(empty=[FRIDAY])), OPEN_MS)
+    answer = ask(days(TwoDays(empty=[FRIDAY])), OPEN_MS)
     assert (answer["date"], answer["more"]) == (THURSDAY, False)
 
 
 def test_older_when_nothing_is_stored_says_so() -> None:
-    assert ask(hub(None), OPEN_MS)["more"] is False
-    assert ask(hub(None), OPEN_MS + 60_000)["more"] is False
-    answer = ask(hub(TwoDays(empty=[FRIDAY, THURSDAY])), OPEN_MS)
+    assert ask(days(None), OPEN_MS)["more"] is False
+    assert ask(days(None), OPEN_MS + 60_000)["more"] is False
+    answer = ask(days(TwoDays(empty=[FRIDAY, THURSDAY])), OPEN_MS)
     assert (answer["date"], answer["more"], answer["from"], answer["facts"]["x"]) == (None, False, None, [])
 
 
 def test_older_when_hdfs_is_away_still_gives_the_running_day_and_else_raises() -> None:
-    source = hub(Away())
+    source = days(Away())
     assert ask(source, OPEN_MS + 60_000)["more"] is True
     with pytest.raises(OrderflowError, match="HDFS does not answer"):
         ask(source, OPEN_MS)
 
 
 def test_older_when_footprints_are_asked_for_gives_their_cells() -> None:
-    answer = ask(hub(TwoDays()), OPEN_MS + 2 * 60_000, mode="footprint", step="0.05")
+    answer = ask(days(TwoDays()), OPEN_MS + 2 * 60_000, mode="footprint", step="0.05")
     assert [cell["x"] for cell in answer["cells"]] == ["2025-12-15 09:15:00", "2025-12-15 09:16:00"]
     assert answer["cells"][0]["levels"] == [[100.0, 20, 30, 0, 24]]
     assert (answer["cells"][1]["high"], answer["cells"][1]["levels"]) == (102.0, [])
@@ -124,4 +125,4 @@ def test_older_when_footprints_are_asked_for_gives_their_cells() -> None:
 def test_older_when_a_wish_is_not_valid_takes_the_default(bad: dict[str, str]) -> None:
     wish = Wish.parse({"mode": "footprint", **bad}, KEY)
     assert (wish.before_ms, wish.count, wish.step) == (0, 30, 500)
-    assert answer(hub(TwoDays()), wish)["more"] is False
+    assert answer(days(TwoDays()), wish)["more"] is False

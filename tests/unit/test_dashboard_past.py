@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from orderflow.dashboard.sources.archive import Archive, Replay
+from orderflow.dashboard.sources.archive import Archive
+from orderflow.dashboard.sources.past_day import Replay
 from orderflow.dashboard.state.rollup import Rollup
 from orderflow.dashboard.views.panels import statistics
 from orderflow.market.candle import Candle

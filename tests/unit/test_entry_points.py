@@ -1,4 +1,4 @@
-"""What the Spark applications ask for: each starts with unusual settings, and stops where it would begin to work."""
+"""What the applications ask for: each starts with unusual settings, and stops where it would begin to work."""
 
 from __future__ import annotations
 
@@ -44,3 +44,23 @@ def test_storage_when_its_cores_and_trigger_are_set_then_it_asks_for_them_and_ea
         module.main()
     assert asked == [3]
     assert [(name, of["cores"], of["trigger_seconds"]) for name, of in started.items()] == [(name, 3, 77) for name in queries]
+
+
+def test_dashboard_when_a_watch_list_file_is_set_then_its_names_come_first(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    module = importlib.import_module("data_plotter")
+    asked: list[tuple[str, ...]] = []
+
+    def directory(names: tuple[str, ...]) -> None:
+        asked.append(names)
+        raise StartedError
+
+    (tmp_path / "watch").write_text("TCS:full_d30\nINFY\n")
+    monkeypatch.setenv("ENV_FILE", str(tmp_path / "none"))
+    monkeypatch.setenv("INSTRUMENT_FILE", str(tmp_path / "watch"))
+    monkeypatch.setattr(module.logs, "configure", lambda *_: None)
+    monkeypatch.setattr(module, "Directory", directory)
+    with pytest.raises(StartedError):
+        module.main()
+    assert asked == [("TCS", "INFY")]

@@ -17,10 +17,10 @@ from datetime import date, timedelta
 from multiprocessing import get_context
 from typing import Final, Protocol
 
-from orderflow.dashboard.state.store import trading_date
 from orderflow.market.errors import OrderflowError
 from orderflow.market.phases import CONTINUOUS, Day
 from orderflow.market.session import SessionCalendar, segment_of
+from orderflow.market.times import ist_date
 
 Names = Mapping[str, tuple[str, str]]
 DAYS_AHEAD: Final = 15
@@ -175,12 +175,12 @@ class Directory:
 
     def in_session(self, key: str, now_ms: int) -> bool:
         """Return whether the calendar forecasts continuous trading of this instrument at `now_ms`; not on an unknown date."""
-        day = self._day(key, trading_date(now_ms))
+        day = self._day(key, ist_date(now_ms))
         return day.known and day.phase(now_ms) == CONTINUOUS
 
     def next_open_ms(self, key: str, now_ms: int) -> int | None:
         """Return the forecast start of the next session after `now_ms`; None beyond two weeks, or after an unknown date."""
-        today = date.fromisoformat(trading_date(now_ms))
+        today = date.fromisoformat(ist_date(now_ms))
         for ahead in range(DAYS_AHEAD):
             day = self._day(key, (today + timedelta(days=ahead)).isoformat())
             if not day.known:

@@ -19,8 +19,9 @@ import orjson
 from confluent_kafka import Consumer, KafkaError, KafkaException, Message, TopicPartition
 
 from orderflow.clusters import KafkaCluster
-from orderflow.dashboard.state.store import Record, Store, day_start_ms, trading_date
+from orderflow.dashboard.state.store import Record, Store
 from orderflow.market import topics
+from orderflow.market.times import ist_date, midnight_ms
 
 TOPICS: Final = (topics.ORDERFLOW, topics.FOOTPRINT, topics.TRADES, topics.TICKS, topics.FEED_EVENTS)
 TICK_TAIL: Final = 5_000
@@ -181,7 +182,7 @@ class KafkaFeed:
             for name in (topics.ORDERFLOW, topics.TRADES)
         }
         newest = max((moment for moments in lasts.values() for moment in moments), default=self._store.clock_ms())
-        day = day_start_ms(trading_date(newest))
+        day = midnight_ms(newest)
         trades_from = max(day, min(lasts[topics.ORDERFLOW]) - self._lookback_ms) if lasts[topics.ORDERFLOW] else day
         from_times = {topics.ORDERFLOW: day, topics.FOOTPRINT: day, topics.TRADES: trades_from}
         tails = {topics.TICKS: TICK_TAIL, topics.FEED_EVENTS: EVENT_TAIL}
@@ -197,7 +198,7 @@ class KafkaFeed:
             if place.topic in tails:
                 low, high = ends[(place.topic, place.partition)]
                 placed.append(TopicPartition(place.topic, place.partition, max(low, high - tails[place.topic])))
-        log.info("reading the day of %s from %s", trading_date(newest), self._kafka)
+        log.info("reading the day of %s from %s", ist_date(newest), self._kafka)
         return placed
 
 

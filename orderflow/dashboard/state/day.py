@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from orderflow.dashboard.state.instrument import Instrument, Unseen
-from orderflow.dashboard.state.rollup import Row
+from orderflow.dashboard.state.row import Row
 
 LEAST_SHARE: Final = 0.001
 TOLERANCE: Final = 0.0001

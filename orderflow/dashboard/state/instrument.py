@@ -15,20 +15,15 @@ from weakref import ref
 from orderflow.dashboard.state.minute import Flow, Minute, Profile, profile_of
 from orderflow.dashboard.state.tape import SeenTrades, Tape
 from orderflow.market.candle import Candle
-from orderflow.market.day_so_far import EXCHANGE
+from orderflow.market.day_so_far import EXCHANGE, is_index
 from orderflow.market.phases import CONTINUOUS, Window
-from orderflow.market.price_unit import FINEST, in_units
+from orderflow.market.price_unit import FINEST, in_finest, in_units
 from orderflow.market.times import MINUTE_MS
 from orderflow.market.trade import Trade
 
 OPEN_MINUTES: Final = 5
 _CHANGES_KEPT: Final = 50
 _LONGEST_WINDOW_MS: Final = 60 * MINUTE_MS
-
-
-def is_index(key: str) -> bool:
-    """Return whether an instrument is an index: it has values, and no trades."""
-    return "_INDEX|" in key
 
 
 class Unseen(NamedTuple):
@@ -318,6 +313,12 @@ class Instrument:
         profile = self._profile() if self._profile is not None else None
         if profile is not None:
             profile.add(price, buy, sell, unclassified, gap=flow.spans_gap)
+
+
+def level_of(record: Mapping[str, Any]) -> tuple[int, int, int, int]:
+    """Return a `records.FOOTPRINT` mapping as (price in finest units, buy, sell, unclassified), for `Instrument.add_levels`."""
+    price = in_finest(record["price"], record.get("price_unit"))
+    return price, record["buy_volume"], record["sell_volume"], record["unclassified_volume"]
 
 
 def _cumulative(trade_id: str) -> int | None:

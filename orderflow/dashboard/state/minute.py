@@ -14,6 +14,7 @@ from typing import Final
 
 from orderflow.market.candle import Candle
 from orderflow.market.footprint import Level
+from orderflow.market.price_unit import FINEST
 from orderflow.market.trade import Trade
 
 _CANDLE_NAMES: Final = tuple(name for name in Candle.__struct_fields__ if name != "instrument")
@@ -220,3 +221,24 @@ def profile_of(minutes: Iterable[Minute]) -> Profile:
         for price, volumes in flow.levels.items():
             profile.add(price, *volumes, gap=flow.spans_gap)
     return profile
+
+
+def moments_of(flow: Flow, candle: Candle, levels: list[tuple[int, int]]) -> tuple[int, float, float]:
+    """Return a minute's volume of known prices, their mean and their variance, in rupees.
+
+    `candle` is the minute's, and `levels` its `priced_volumes`.
+    """
+    volume, mean, variance = _moments(levels)
+    if flow.spans_gap and volume:
+        return volume, mean, variance
+    mean = candle.vwap if candle.vwap is not None else candle.close or 0.0
+    return candle.total_volume - (candle.unclassified_volume if flow.spans_gap else 0), mean, variance
+
+
+def _moments(levels: list[tuple[int, int]]) -> tuple[int, float, float]:
+    volume = sum(size for _, size in levels)
+    if volume <= 0:
+        return 0, 0.0, 0.0
+    mean = sum(price * size for price, size in levels) / volume
+    spread = sum((price - mean) ** 2 * size for price, size in levels) / volume
+    return volume, mean / FINEST, spread / FINEST**2

@@ -2,65 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from math import gcd, sqrt
+from collections.abc import Callable
+from math import gcd
 from typing import Final
 
 from msgspec.structs import replace
 
-from orderflow.dashboard.state.instrument import Instrument, Unseen
-from orderflow.dashboard.state.minute import Flow, Minute
-from orderflow.market.candle import Candle
-from orderflow.market.footprint import Level, merge_levels
+from orderflow.dashboard.state.instrument import Instrument
+from orderflow.dashboard.state.minute import Flow, Minute, moments_of
+from orderflow.dashboard.state.row import Row
 from orderflow.market.measures import roll_up
-from orderflow.market.price_unit import FINEST
 from orderflow.market.times import DAY_MS, MINUTE_MS
 
 _DEFAULT_OPEN_MS: Final = (3 * 60 + 45) * MINUTE_MS
-
-
-@dataclass(frozen=True, slots=True)
-class Row:
-    """One candle of n minutes and the day's running sums at its end.
-
-    `cvd` sums delta from the first minute held; `open`, `high` and `low` are those of the minutes held so far. `vwap` is the
-    day's, with what traded outside these minutes (`unseen`); `sigma` is the standard deviation of the `priced` volume of
-    these minutes alone: all but that of outages. `span` is the lowest and
-    the highest price in finest units of the row's own, and their greatest common divisor; `gap` says whether it spans an outage.
-    """
-
-    candle: Candle
-    final: bool
-    minutes: tuple[Minute, ...]
-    cvd: int
-    buy: int
-    sell: int
-    unclassified: int
-    volume: int
-    priced: int
-    turnover: float
-    squares: float
-    unseen: Unseen
-    open: float | None
-    high: float | None
-    low: float | None
-    span: tuple[int, int, int] | None
-    gap: bool
-
-    @property
-    def vwap(self) -> float | None:
-        """Return the day's volume-weighted average price at the row's end."""
-        volume = self.priced + self.unseen.volume
-        return (self.turnover + self.unseen.turnover) / volume if self.priced else None
-
-    @property
-    def sigma(self) -> float | None:
-        """Return the volume-weighted standard deviation of the prices seen around their own mean."""
-        if not self.priced:
-            return None
-        mean = self.turnover / self.priced
-        return sqrt(max(self.squares / self.priced - mean * mean, 0.0))
 
 
 def session_anchor_ms(instrument: Instrument) -> int:
@@ -161,7 +115,7 @@ class Rollup:
         for flow, minute in traded:
             levels = flow.priced_volumes()
             prices += [price for price, _ in levels]
-            volume, mean, variance = _prices(flow, minute, levels)
+            volume, mean, variance = moments_of(flow, minute, levels)
             priced += volume
             turnover += mean * volume
             squares += (mean * mean + variance) * volume
@@ -188,47 +142,5 @@ class Rollup:
         )
 
 
-def outages(rows: Sequence[Row]) -> list[tuple[int, int]]:
-    """Return from when to when rows in a row span an outage, in epoch milliseconds."""
-    spans: list[tuple[int, int]] = []
-    for row in rows:
-        if not row.gap:
-            continue
-        start, end = row.candle.start_ms, row.candle.end_ms
-        if spans and spans[-1][1] == start:
-            spans[-1] = (spans[-1][0], end)
-        else:
-            spans.append((start, end))
-    return spans
-
-
 def _most(choose: Callable[[float, float], float], one: float | None, other: float | None) -> float | None:
     return other if one is None else one if other is None else choose(one, other)
-
-
-def levels_of(row: Row) -> list[Level]:
-    """Return a row's footprint with all volume, lowest price first."""
-    return merge_levels(Level(price, *volumes) for minute in row.minutes for price, volumes in minute.flow.levels.items())
-
-
-def priced_levels_of(row: Row) -> list[Level]:
-    """Return a row's footprint without the volume of outages, whose prices are unknown, lowest price first."""
-    return merge_levels(level for minute in row.minutes for level in minute.flow.priced_levels())
-
-
-def _prices(flow: Flow, candle: Candle, levels: list[tuple[int, int]]) -> tuple[int, float, float]:
-    """Return a minute's volume of known prices, their mean and their variance, in rupees."""
-    volume, mean, variance = _moments(levels)
-    if flow.spans_gap and volume:
-        return volume, mean, variance
-    mean = candle.vwap if candle.vwap is not None else candle.close or 0.0
-    return candle.total_volume - (candle.unclassified_volume if flow.spans_gap else 0), mean, variance
-
-
-def _moments(levels: list[tuple[int, int]]) -> tuple[int, float, float]:
-    volume = sum(size for _, size in levels)
-    if volume <= 0:
-        return 0, 0.0, 0.0
-    mean = sum(price * size for price, size in levels) / volume
-    spread = sum((price - mean) ** 2 * size for price, size in levels) / volume
-    return volume, mean / FINEST, spread / FINEST**2

@@ -11,25 +11,21 @@ import time
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
-from functools import lru_cache
 from typing import Any, Final
 from weakref import WeakValueDictionary
 
 from orderflow.dashboard.state.alerts import AlertBook
 from orderflow.dashboard.state.freshness import STALL_MS, Streamers, is_trading
-from orderflow.dashboard.state.instrument import Instrument, is_index
+from orderflow.dashboard.state.instrument import Instrument, level_of
 from orderflow.dashboard.state.rollup import Rollup
 from orderflow.dashboard.state.watch import WatchLines
-from orderflow.market import records, topics
+from orderflow.market import topics
 from orderflow.market.candle import Candle
 from orderflow.market.closed_day import ClosedDay
 from orderflow.market.conformity import problem
-from orderflow.market.day_so_far import EXCHANGE, exchange_candle
+from orderflow.market.day_so_far import candle_of_minute, is_index
 from orderflow.market.errors import DecodeError
-from orderflow.market.price_unit import in_finest
-from orderflow.market.tick import Bar
-from orderflow.market.times import DAY_MS, IST, IST_OFFSET_MS, MINUTE_MS, ms_from_iso
+from orderflow.market.times import MINUTE_MS, ist_date, ms_from_iso
 from orderflow.market.trade import Trade
 
 Record = Mapping[str, Any]
@@ -41,15 +37,7 @@ HEARTBEAT: Final = "heartbeat"
 MINUTE: Final = "minute"
 STALE_EVERY_MS: Final = 1_000
 _FUTURE_MS: Final = 300_000
-_EPOCH: Final = date(1970, 1, 1)
 _PRESENT_TIMES: Final = ("event_time_ms", "received_time_ms", "feed_time_ms", "at_ms")
-_FIELDS: Final = {
-    topics.TICKS: records.TICK,
-    topics.TRADES: records.TRADE,
-    topics.ORDERFLOW: records.CANDLE,
-    topics.FOOTPRINT: records.FOOTPRINT,
-    topics.FEED_EVENTS: records.FEED_EVENT,
-}
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,21 +53,6 @@ class Gap:
 def clock_ms() -> int:
     """Return the wall clock in epoch milliseconds."""
     return time.time_ns() // 1_000_000
-
-
-def trading_date(time_ms: int) -> str:
-    """Return the IST date of a time as YYYY-MM-DD."""
-    return _date_of((time_ms + IST_OFFSET_MS) // DAY_MS)
-
-
-@lru_cache(maxsize=64)
-def _date_of(day: int) -> str:
-    return (_EPOCH + timedelta(days=day)).isoformat()
-
-
-def day_start_ms(date: str) -> int:
-    """Return midnight IST at which `date` (YYYY-MM-DD) starts."""
-    return int(datetime.fromisoformat(date).replace(tzinfo=IST).timestamp() * 1000)
 
 
 class Store:
@@ -180,6 +153,10 @@ class Store:
         gaps = [*self._gaps.get(None, ()), *self._gaps.get(key, ())]
         return sorted(gaps, key=lambda gap: gap.from_ms)
 
+    def gaps_on(self, key: str, date: str) -> list[Gap]:
+        """Return the gaps of an IST date that concern an instrument, oldest first."""
+        return [gap for gap in self.gaps_of(key) if ist_date(gap.from_ms) <= date <= ist_date(gap.to_ms)]
+
     def silence_ms(self, key: str, now_ms: int) -> int | None:
         """Return for how long an instrument of an open market had no update, where that is long; else None."""
         instrument = self.instruments.get(key)
@@ -208,27 +185,25 @@ class Store:
         elif topic == topics.TRADES:
             trade = Trade.from_record(record)
             moment = trade.session_start_ms if trade.session_start_ms is not None else trade.event_time_ms
-            instrument = self._of_date(trade.instrument_key, trading_date(moment), trade.session_start_ms, trade.session_end_ms)
+            instrument = self._of_date(trade.instrument_key, ist_date(moment), trade.session_start_ms, trade.session_end_ms)
             if instrument is not None and instrument.add_trade(trade):
                 self._judge(instrument, trade.price, trade.event_time_ms)
         elif topic == topics.ORDERFLOW:
             candle = Candle.from_record(record)
-            instrument = self._of_date(candle.instrument, trading_date(candle.start_ms), None, None)
+            instrument = self._of_date(candle.instrument, ist_date(candle.start_ms), None, None)
             if instrument is not None and candle.window_minutes == 1:
                 instrument.add_final(candle)
         elif topic == topics.FOOTPRINT:
             start = ms_from_iso(record["window_start"])
-            instrument = self._of_date(record["instrument"], trading_date(start), None, None)
+            instrument = self._of_date(record["instrument"], ist_date(start), None, None)
             if instrument is not None:
-                price = in_finest(record["price"], record.get("price_unit"))
-                row = (price, record["buy_volume"], record["sell_volume"], record["unclassified_volume"])
-                instrument.add_levels(start, (row,))
+                instrument.add_levels(start, (level_of(record),))
         elif topic == topics.FEED_EVENTS:
             self._feed_event(record)
 
     def _refuse(self, topic: str, record: Record) -> None:
         """Raise DecodeError for a value of another type or in the future: such a date would end its instrument's day."""
-        if (wrong := problem(_FIELDS.get(topic, ()), record)) is not None:
+        if (wrong := problem(topics.FIELDS.get(topic, ()), record)) is not None:
             raise DecodeError("bad_value", wrong)
         latest_ms = self.clock_ms() + _FUTURE_MS
         for name in _PRESENT_TIMES:
@@ -262,10 +237,10 @@ class Store:
 
     def _minute_before(self, key: str, record: Record) -> None:
         """Show a minute of the day so far at once: at a start the processor publishes its candle a minute later."""
-        bar = Bar(**record["bar"])
+        candle = candle_of_minute(record)
         instrument = self._of_date(key, record["trading_date"], record.get("session_start_ms"), record.get("session_end_ms"))
-        if instrument is not None and bar.volume != 0:
-            instrument.add_minute_before(exchange_candle(key, bar, EXCHANGE))
+        if instrument is not None and candle is not None:
+            instrument.add_minute_before(candle)
 
     def _judge(self, instrument: Instrument, price: float, at_ms: int) -> None:
         """Judge alerts by a trade, or an index's value; values read again at the start do not count."""
@@ -283,7 +258,7 @@ class Store:
                 instrument.close_until(feed_time_ms - FINAL_MS)
 
     def _of_date(self, key: str, date: str, start_ms: int | None, end_ms: int | None) -> Instrument | None:
-        if not date <= trading_date(self.clock_ms() + _FUTURE_MS):
+        if not date <= ist_date(self.clock_ms() + _FUTURE_MS):
             raise DecodeError("future_time", f"trading date {date}")
         instrument = self.instruments.get(key)
         if instrument is None:

@@ -12,7 +12,7 @@ from functools import lru_cache
 from math import gcd
 from typing import Any, Final
 
-from orderflow.dashboard.state.rollup import Row
+from orderflow.dashboard.state.row import Row
 from orderflow.market.price_unit import FINEST
 from orderflow.market.profile import ValueArea, value_area
 from orderflow.market.times import IST_OFFSET_MS

@@ -9,7 +9,7 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Final
 
-from orderflow.dashboard.state.rollup import Row, priced_levels_of
+from orderflow.dashboard.state.row import Row, priced_levels_of
 from orderflow.dashboard.views.chart import in_rupees, label, price_step, tick_size
 from orderflow.market.footprint import (
     DIAGONAL_RATIO,

@@ -2,25 +2,15 @@
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final, Protocol
 
-from orderflow.dashboard.state.rollup import Rollup, Row, outages
-from orderflow.dashboard.state.store import Store, trading_date
+from orderflow.dashboard.state.row import Row, outages
+from orderflow.dashboard.state.store import Store
 from orderflow.dashboard.views import chart, footprint
-from orderflow.dashboard.views.viewer import View
+from orderflow.dashboard.views.wish import Wish
 from orderflow.market.errors import OrderflowError
-from orderflow.market.price_unit import FINEST
 
-ROWS: Final = 375
-ROWS_MOST: Final = 2000
-FOOTPRINTS: Final = 30
-FOOTPRINTS_MOST: Final = 60
 EMPTY_DAYS_MOST: Final = 10
-_LATEST_MS: Final = 4_102_444_800_000
-_HIGHEST_STEP: Final = 100_000 * FINEST
 
 
 class Sessions(Protocol):
@@ -41,37 +31,6 @@ class Sessions(Protocol):
         """Return a stored day's candles and footprint; blocks; raises OrderflowError."""
 
 
-@dataclass(frozen=True, slots=True)
-class Wish:
-    """A request for candles: at most `count` of those that start before `before_ms`, in the view's form."""
-
-    view: View
-    before_ms: int
-    count: int
-    step: int
-
-    @classmethod
-    def parse(cls, wish: Mapping[str, Any], default_instrument: str) -> Wish:
-        """Build a request from untrusted values; invalid ones become the default."""
-        view = View.parse(wish, default_instrument, ROWS)
-        default, most = (FOOTPRINTS, FOOTPRINTS_MOST) if view.mode == "footprint" else (ROWS, ROWS_MOST)
-        count = _number(wish.get("count"), default)
-        return cls(
-            view=view,
-            before_ms=min(max(round(_number(wish.get("before"), 0)), 0), _LATEST_MS),
-            count=round(min(max(count, 1), most)),
-            step=round(min(max(_number(wish.get("step"), 0.05) * FINEST, 1), _HIGHEST_STEP)),
-        )
-
-
-def _number(value: Any, default: float) -> float:
-    with contextlib.suppress(TypeError, ValueError):
-        number = float(value)
-        if abs(number) < 1e18:
-            return number
-    return default
-
-
 def answer(sessions: Sessions, wish: Wish) -> dict[str, Any]:
     """Return the newest candles before a time, of one session, in the form of a patch's columns.
 
@@ -80,7 +39,7 @@ def answer(sessions: Sessions, wish: Wish) -> dict[str, Any]:
     """
     key, minutes = wish.view.instrument, wish.view.minutes
     live = sessions.store.instrument(key)
-    day = trading_date(wish.before_ms - 1)
+    day = wish.day
     with sessions.store.lock:
         held_date = live.date if live is not None else ""
         rows = list(sessions.store.rollup(key, minutes).rows(live)) if live is not None and held_date and held_date <= day else []
@@ -110,7 +69,7 @@ def _any_before(sessions: Sessions, date: str) -> bool:
 
 def _rows(store: Store, key: str, minutes: int) -> list[Row]:
     with store.lock:
-        return Rollup(minutes).rows(store.instruments[key])
+        return list(store.rollup(key, minutes).rows(store.instruments[key]))
 
 
 def _before(rows: list[Row], before_ms: int) -> list[Row]:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 from orderflow.dashboard.state.day import coverage, day_figures
 from orderflow.dashboard.state.instrument import Instrument
-from orderflow.dashboard.state.rollup import Row
+from orderflow.dashboard.state.row import Row
 from orderflow.market.price_unit import decimals
 
 DEPTH_LEVELS: Final = 5
@@ -80,11 +80,14 @@ def depth(instrument: Instrument) -> dict[str, Any]:
     return {"bid": side("bid"), "ask": side("ask"), "time_ms": instrument.quote.get("feed_time_ms")}
 
 
-def tape(instrument: Instrument, after: int, limit: int) -> list[list[Any]]:
-    """Return trades numbered above `after`, newest first: [number, time_ms, price, volume, buy, sell, side, big, gap]."""
+def tape(instrument: Instrument, after: int) -> list[list[Any]]:
+    """Return the trades held that are numbered above `after`, newest first.
+
+    Each is [number, time_ms, price, volume, buy, sell, side, big, gap].
+    """
     return [
         [number, t.event_time_ms, t.price, t.volume, t.buy_volume, t.sell_volume, t.side, big, t.gap]
-        for number, t, big in instrument.tape.newest(after, limit)
+        for number, t, big in instrument.tape.newest(after)
     ]
 
 

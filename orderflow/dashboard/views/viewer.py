@@ -8,24 +8,21 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Final, NamedTuple
+from typing import Any, Final
 
 from orderflow.dashboard.sources.directory import Directory
 from orderflow.dashboard.state.day import unseen
 from orderflow.dashboard.state.instrument import Instrument
-from orderflow.dashboard.state.minute import Profile
-from orderflow.dashboard.state.rollup import Rollup, Row, outages
-from orderflow.dashboard.state.store import Gap, Store, trading_date
-from orderflow.dashboard.state.tape import TAPE_LENGTH
-from orderflow.dashboard.state.watch import spark
-from orderflow.dashboard.views import banners, chart, footprint, panels
+from orderflow.dashboard.state.row import Row, outages
+from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.views import chart, footprint, panels
+from orderflow.dashboard.views.surroundings import Shown, Surroundings
 
 MINUTES: Final = (1, 3, 5, 15, 30, 60)
 BUFFER_MOST: Final = 2000
 TICKS_MOST: Final = 1000
 PROFILE_MS: Final = 1000
-WATCH_MS: Final = 100
-SLOW_PANELS_MS: Final = 1000
+SETTLED_MS: Final = 1000
 ANCHOR_MS: Final = 60_000
 
 _DATE: Final = re.compile(r"\d{4}-\d{2}-\d{2}")
@@ -72,15 +69,6 @@ def _whole(value: Any) -> int:
         return 0
 
 
-class Shown(NamedTuple):
-    """Data of the viewed day for the banners: its candles, the time of those shown, and a past day's outages."""
-
-    candles: int
-    from_ms: int
-    to_ms: int
-    outages: list[tuple[int, int]]
-
-
 class Viewer:
     """The server's memory of one viewer; one thread at a time. It takes the stores' locks itself, never both at once.
 
@@ -90,27 +78,23 @@ class Viewer:
     def __init__(self, live: Store, directory: Directory, marked: footprint.Imbalances = footprint.DEFAULT) -> None:
         self._live = live
         self._marked = marked
-        self._directory = directory
-        self._watch_sent: dict[str, tuple[Any, ...]] = {}
-        self._sparks_sent: dict[str, int] = {}
-        self._watch_due = 0
-        self._stale_sent: frozenset[str] = frozenset()
+        self._surroundings = Surroundings(live, directory)
 
     def look_at(self, view: View, store: Store) -> None:
         """Switch to another view; the next message is a whole one."""
         self.view = view
         self.store = store
-        self._rollup: Rollup | None = None
-        self._profile: Profile | None = None
+        # What the store and the instrument keep up to date only while somebody holds it.
+        self._rollup: object = None
+        self._profile: object = None
         self._epoch = -1
         self._revision = -1
         self._tick_revision = -1
         self._tape = -1
         self._profile_due = 0
         self._levels_due = 0
-        self._slow_due = 0
         self._anchor_due = 0
-        self._banners: list[dict[str, Any]] | None = None
+        self._surroundings.look_elsewhere()
         self._gaps: list[tuple[int, int]] = []
         self._settled: tuple[int, ...] = ()
         self._settled_due = 0
@@ -130,14 +114,14 @@ class Viewer:
         with self.store.lock:
             out, shown = self._of_view(now_ms)
         with self._live.lock:
-            out.update(self._slow(shown, now_ms))
+            out.update(self._surroundings.changes(shown, self.store, now_ms))
         return out or None
 
     def _of_view(self, now_ms: int) -> tuple[dict[str, Any], Shown]:
         """Return the changes of the viewed day, and the data for its banners."""
         key = self.view.instrument
         instrument = self.store.instrument(key) or Instrument(key)
-        self._rollup = rollup = self.store.rollup(key, self.view.minutes)
+        rollup = self._rollup = self.store.rollup(key, self.view.minutes)
         rows = rollup.rows(instrument)
         if self.store is self._live and self._live.caught_up and now_ms >= self._anchor_due:
             self._anchor_due = now_ms + ANCHOR_MS
@@ -163,42 +147,26 @@ class Viewer:
         if instrument.tape_count != self._tape:
             if self._tape >= 0 and self.store is self._live and self._live.caught_up:
                 out["rx"] = panels.received_times(instrument, self._tape)
-            out["tape"] = panels.tape(instrument, max(self._tape, 0), TAPE_LENGTH)
+            out["tape"] = panels.tape(instrument, max(self._tape, 0))
         if moved and now_ms >= self._levels_due:
             out["levels"] = chart.profile_levels(self._day_profile(instrument))
             self._levels_due = now_ms + PROFILE_MS
         self._epoch, self._revision = instrument.epoch, instrument.revision
         self._tick_revision, self._tape = instrument.tick_revision, instrument.tape_count
         seen = rows[-self.view.buffer :]
+        past = self.store is not self._live
         return out, Shown(
+            instrument=key,
+            date=self.view.date or "",
             candles=len(rows),
             from_ms=seen[0].candle.start_ms if seen else 0,
             to_ms=seen[-1].candle.end_ms if seen else 0,
-            outages=outages(rows) if self.store is not self._live and now_ms >= self._slow_due else [],
+            outages=outages(rows) if past and self._surroundings.banners_due(now_ms) else [],
         )
 
     def _first(self, instrument: Instrument) -> dict[str, Any]:
         self._tape = -1
         return {"view": asdict(self.view), "date": instrument.date, "live": self.store is self._live}
-
-    def _slow(self, seen: Shown, now_ms: int) -> dict[str, Any]:
-        """Return the watch list's changed lines and the banners, each at its own pace."""
-        out: dict[str, Any] = {}
-        if now_ms >= self._watch_due:
-            watch = self._watch()
-            if watch:
-                out["watch"] = watch
-                self._watch_due = now_ms + (WATCH_MS if self._live.caught_up else SLOW_PANELS_MS)
-        if now_ms >= self._slow_due:
-            self._slow_due = now_ms + SLOW_PANELS_MS
-            stale = self._live.stale_keys(now_ms)
-            if stale != self._stale_sent:
-                self._stale_sent = stale
-                out["stale"] = sorted(stale)
-            shown = self._banner_list(seen, now_ms)
-            if shown != self._banners:
-                out["banners"] = self._banners = shown
-        return out
 
     def _whole(self, instrument: Instrument, rows: Sequence[Row], now_ms: int) -> dict[str, Any]:
         self._gaps = self._gaps_of(instrument, rows)
@@ -245,7 +213,7 @@ class Viewer:
         elif moved:
             out = self._tail(instrument, rows)
         if fresh or (state != self._settled and now_ms >= self._settled_due):
-            self._settled, self._settled_due = state, now_ms + SLOW_PANELS_MS
+            self._settled, self._settled_due = state, now_ms + SETTLED_MS
             newest = [*settled, *newest]
         elif not out:
             return out
@@ -254,7 +222,7 @@ class Viewer:
         return out
 
     def _day_profile(self, instrument: Instrument) -> chart.Profile:
-        self._profile = held = instrument.profile
+        held = self._profile = instrument.profile
         return chart.profile_of(held.levels, held.unpriced)
 
     def _gaps_of(self, instrument: Instrument, rows: Sequence[Row]) -> list[tuple[int, int]]:
@@ -265,49 +233,8 @@ class Viewer:
         if self.store is not self._live:
             return outages(rows)
         first = rows[0].candle.start_ms if rows else 0
-        return [
-            (max(gap.from_ms, first), gap.to_ms)
-            for gap in self.store.gaps_of(instrument.key)
-            if gap.to_ms > first and trading_date(gap.from_ms) <= instrument.date <= trading_date(gap.to_ms)
-        ]
-
-    def _watch(self) -> list[dict[str, Any]]:
-        changed = []
-        for key, instrument in self._live.instruments.items():
-            stamp = (instrument.revision, instrument.tick_revision)
-            if self._watch_sent.get(key) == stamp:
-                continue
-            self._watch_sent[key] = stamp
-            line = dict(self._live.watch.row(instrument))
-            if not self._live.caught_up:
-                line["reading"] = True
-            line["symbol"], line["name"] = self._directory.symbol(key)
-            minute = line["minute"]["start_ms"] if line["minute"] else 0
-            if self._sparks_sent.get(key) != minute:
-                self._sparks_sent[key] = minute
-                line["spark"] = spark(self._live.watch.newest(instrument))
-                line["previous_close"] = instrument.quote.get("close_price")
-            changed.append(line)
-        return changed
-
-    def _banner_list(self, seen: Shown, now_ms: int) -> list[dict[str, Any]]:
-        key = self.view.instrument
-        directory = self._directory
-        shown = banners.banners(
-            self._live, key, now_ms, directory.next_open_ms(key, now_ms), in_session=directory.in_session(key, now_ms)
-        )
-        if self.store is not self._live:
-            date = self.view.date or ""
-            checked = banners.checked_banner(self._live, date) if self.store.caught_up else None
-            past = [*banners.past_banners(self.store, date, seen.candles), *([] if checked is None else [checked])]
-            shown = [*past, *banners.live_trouble(shown)]
-            gaps = [Gap(from_ms, to_ms, key, None) for from_ms, to_ms in seen.outages]
-        else:
-            gaps = self.store.gaps_of(key)
-        if seen.candles:
-            gap = banners.gap_banner(gaps, seen.from_ms, seen.to_ms)
-            shown = [*shown, gap] if gap is not None else shown
-        return [asdict(banner) for banner in shown]
+        gaps = self.store.gaps_on(instrument.key, instrument.date)
+        return [(max(gap.from_ms, first), gap.to_ms) for gap in gaps if gap.to_ms > first]
 
 
 def _from(rows: Sequence[Row], start_ms: int) -> list[Row]:

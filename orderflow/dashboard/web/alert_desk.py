@@ -81,11 +81,20 @@ class AlertFile:
 
 
 class Webhook:
-    """Posts alerts that ask for it to one address, as JSON with a `text`, as Slack, Mattermost and Teams read it."""
+    """Posts alerts that ask for it to one address, as JSON with a `text`, as Slack, Mattermost and Teams read it.
 
-    def __init__(self, address: str, symbol: Callable[[str], tuple[str, str]]) -> None:
+    `may_post` says by the name of a viewer whether its alerts are posted; by default all are.
+    """
+
+    def __init__(
+        self,
+        address: str,
+        symbol: Callable[[str], tuple[str, str]],
+        may_post: Callable[[str], bool] = lambda _viewer: True,
+    ) -> None:
         self._address = address
         self._symbol = symbol
+        self._may_post = may_post
         self._waiting: queue.Queue[Fired | None] = queue.Queue(WAITING_MOST)
         self._thread = threading.Thread(target=self._run, name="webhook", daemon=True)
         self.failures = 0
@@ -101,7 +110,7 @@ class Webhook:
 
     def fired(self, alert: Fired) -> None:
         """Post an alert soon, if its rule asks for it; return at once. Beyond `WAITING_MOST` they are dropped, and counted."""
-        if not alert.rule.webhook:
+        if not alert.rule.webhook or not self._may_post(alert.viewer):
             return
         try:
             self._waiting.put_nowait(alert)

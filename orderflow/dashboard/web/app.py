@@ -7,44 +7,38 @@ changed since the viewer's last acknowledgement instead, so that a slow browser 
 from __future__ import annotations
 
 import asyncio
-import ipaddress
-import logging
-import socket
-import ssl
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
-import uvicorn
 from dash import Dash
-from fastapi import FastAPI
+from fastapi import FastAPI, Request
 from fastapi.middleware.gzip import GZipMiddleware
+from fastapi.responses import JSONResponse
 
-from orderflow.clusters import TlsFiles
-from orderflow.dashboard.sources.archive import Archive, History
+from orderflow.dashboard.sources.archive import Archive
 from orderflow.dashboard.sources.closed_days import ClosedDays
 from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.sources.history import History
 from orderflow.dashboard.state.store import Store
+from orderflow.dashboard.views.days import Days
 from orderflow.dashboard.views.footprint import DEFAULT, Imbalances
-from orderflow.dashboard.web import endpoints, login
+from orderflow.dashboard.web import automation, login, monitoring, viewing
 from orderflow.dashboard.web.alert_desk import AlertFile, Webhook
 from orderflow.dashboard.web.files import PageFiles
 from orderflow.dashboard.web.guard import Guard, TrustedHosts, policy
 from orderflow.dashboard.web.hub import Hub
 from orderflow.dashboard.web.layout import index, page
-from orderflow.dashboard.web.limits import LARGEST_MESSAGE, Limited, Limits
+from orderflow.dashboard.web.limits import Limited, Limits
 from orderflow.dashboard.web.proxies import TrustedProxies
-from orderflow.dashboard.web.sessions import Sessions
+from orderflow.dashboard.web.sessions import Sessions, may_post
 from orderflow.market.errors import OrderflowError
 from orderflow.settings import Settings
-from orderflow.watchdog import Watchdog
 
-HUNG_SECONDS: Final = 60.0
 UNUSED_BUNDLES: Final = ("/dash_table/", "/dcc/")
-
-log = logging.getLogger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,11 +102,10 @@ class Page(Dash):  # type: ignore[misc]
 
 def create_app(parts: Parts) -> FastAPI:
     """Return the ASGI application that serves page, socket and endpoints."""
-    archive = Archive(parts.history) if parts.history is not None else None
-    webhook = Webhook(parts.alert_webhook, parts.directory.symbol) if parts.alert_webhook else None
+    webhook = _webhook(parts)
     kept = AlertFile(parts.alert_file, parts.store.alerts) if parts.alert_file is not None else None
-    accounts = parts.sessions.accounts if parts.sessions is not None else None
-    hub = Hub(parts.store, parts.directory, archive, parts.buffer, parts.marked, webhook, accounts)
+    days = Days(parts.store, parts.directory, Archive(parts.history), parts.buffer, parts.marked)
+    hub = Hub(days, posts=webhook is not None)
     closed = ClosedDays(parts.history.closed_days, parts.store) if parts.history is not None else None
     workers = [worker for worker in (kept, webhook, closed) if worker is not None]
 
@@ -133,7 +126,10 @@ def create_app(parts: Parts) -> FastAPI:
         redoc_url=None,
         openapi_url=None,
     )
-    endpoints.add(server, parts.store, hub)
+    server.add_exception_handler(OrderflowError, _explained)
+    viewing.add(server, hub)
+    automation.add(server, days)
+    monitoring.add(server, parts.store, hub)
     files = PageFiles()
     files.add(server)
     address = f"{parts.prefix}page/{files.digest}"
@@ -165,68 +161,18 @@ def create_app(parts: Parts) -> FastAPI:
     return server
 
 
-def server_options(tls: TlsFiles) -> dict[str, Any]:
-    """Return the options of uvicorn's configuration. Raises OrderflowError when certificate or key cannot be used."""
-    if tls.certificate is not None:
-        try:
-            ssl.create_default_context(ssl.Purpose.CLIENT_AUTH).load_cert_chain(tls.certificate, tls.key)
-        except (OSError, ssl.SSLError) as error:
-            raise OrderflowError(
-                f"DASHBOARD_SSL_CERTIFICATE_FILE={tls.certificate} and DASHBOARD_SSL_KEY_FILE={tls.key} cannot be used: {error}"
-            ) from error
-    return {
-        "log_level": "warning",
-        "ws_per_message_deflate": False,
-        "ws_max_size": LARGEST_MESSAGE,
-        "proxy_headers": False,  # TrustedProxies
-        "server_header": False,
-        "ssl_certfile": tls.certificate,
-        "ssl_keyfile": tls.key,
-    }
-
-
-def exposure(parts: Parts, host: str, tls: TlsFiles) -> list[str]:
-    """Return the warnings for a server that listens on `host`, an address or a name."""
-    try:
-        is_local = ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        is_local = host == "localhost"
-    if is_local:
-        return []
+def _webhook(parts: Parts) -> Webhook | None:
+    """Return the webhook that is told of alerts; with logins only of those of operators, as they are now."""
+    if not parts.alert_webhook:
+        return None
     if parts.sessions is None:
-        return [
-            f"no login is required: everyone who reaches {host} (in a container: its published port) sees everything; "
-            "set DASHBOARD_USERS_FILE, or DASHBOARD_HOST=127.0.0.1"
-        ]
-    if tls.certificate is None and not parts.proxies:
-        return [
-            f"passwords reach {host} unencrypted: set DASHBOARD_SSL_CERTIFICATE_FILE and DASHBOARD_SSL_KEY_FILE, or put a proxy "
-            "with TLS in front and name it in DASHBOARD_PROXIES"
-        ]
-    return []
+        webhook = Webhook(parts.alert_webhook, parts.directory.symbol)
+    else:
+        webhook = Webhook(parts.alert_webhook, parts.directory.symbol, partial(may_post, parts.sessions.accounts))
+    parts.store.alerts.subscribe(webhook.fired)
+    return webhook
 
 
-def serve(parts: Parts, host: str, port: int, tls: TlsFiles) -> None:
-    """Serve until SIGTERM or SIGINT; raise OrderflowError when the port or the certificate cannot be used."""
-    options = server_options(tls)
-    listener = socket.socket(socket.AF_INET6 if ":" in host else socket.AF_INET)
-    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-    try:
-        listener.bind((host, port))
-    except OSError as error:
-        reason = error.strerror or error
-        raise OrderflowError(
-            f"cannot serve the dashboard on {host}:{port} ({reason}); free the port or set DASHBOARD_PORT"
-        ) from error
-    watchdog = Watchdog(HUNG_SECONDS, "the dashboard has answered no request")
-
-    async def on_tick() -> None:
-        watchdog.beat()
-
-    config = uvicorn.Config(create_app(parts), callback_notify=on_tick, timeout_notify=1, **options)
-    scheme = "http" if tls.certificate is None else "https"
-    log.info("dashboard on %s://%s:%d", scheme, host, port)
-    for warning in exposure(parts, host, tls):
-        log.warning(warning)
-    with watchdog:
-        uvicorn.Server(config).run(sockets=[listener])
+async def _explained(_request: Request, error: Exception) -> JSONResponse:
+    status = 403 if isinstance(error, monitoring.ForbiddenError) else 503
+    return JSONResponse({"error": str(error)}, status_code=status)

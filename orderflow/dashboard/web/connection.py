@@ -13,14 +13,11 @@ from typing import Any, Final, Protocol
 import orjson
 from fastapi import WebSocket
 
-from orderflow.dashboard.sources.archive import Day, Replay, empty_store, failed_store
-from orderflow.dashboard.sources.directory import Directory
+from orderflow.dashboard.sources.past_day import Day, Replay, empty_store, failed_store
 from orderflow.dashboard.state.alerts import Fired, Rule
 from orderflow.dashboard.state.store import Store
-from orderflow.dashboard.views.footprint import Imbalances
 from orderflow.dashboard.views.viewer import View, Viewer
-from orderflow.dashboard.web.alert_desk import Webhook
-from orderflow.dashboard.web.sessions import Visitor, may_operate
+from orderflow.dashboard.web.sessions import Visitor, browser_token, may_operate, owner, user_of
 from orderflow.market.errors import OrderflowError
 
 FRAME_SECONDS: Final = 0.016
@@ -31,50 +28,42 @@ REPLAY_STEP_SECONDS: Final = 0.05
 REPLAY_STATE_EVERY: Final = 5
 BEAT_SECONDS: Final = 1.0
 FAILURES_LOGGED: Final = 5
-TOKEN_LEAST: Final = 16
-TOKEN_MOST: Final = 64
-_USER: Final = "user:"
 
 log = logging.getLogger(__name__)
 
 
-def owner(name: str) -> str:
-    """Return the name under which a user's alerts are kept; other names are tokens of browsers, used without logins."""
-    return f"{_USER}{name}"
+class Days(Protocol):
+    """What a connection needs of the days: `views.days.Days`."""
 
+    @property
+    def store(self) -> Store:
+        """Return the running day."""
 
-def _token(given: Any) -> str | None:
-    """Return a browser's token, or None if it is invalid, such as one in the form of a user's name."""
-    valid = isinstance(given, str) and TOKEN_LEAST <= len(given) <= TOKEN_MOST and not given.startswith(_USER)
-    return given if valid else None
+    @property
+    def buffer(self) -> int:
+        """Return how many candles a view has by default."""
 
+    def default_instrument(self) -> str:
+        """Return the instrument shown when none is asked for."""
 
-def owned_by(viewer: str) -> str:
-    """Return the user whose alerts are kept by this name; empty for a browser's."""
-    return viewer.removeprefix(_USER) if viewer.startswith(_USER) else ""
+    def hello(self, user: Mapping[str, Any] | None) -> dict[str, Any]:
+        """Return the first message of every conversation, with the user that has logged in."""
+
+    def new_viewer(self) -> Viewer:
+        """Return the memory of a viewer that has been sent nothing yet."""
+
+    def past_day(self, key: str, date: str, superseded: Callable[[], bool]) -> Day:
+        """Return a past day; blocks. Raises OrderflowError when it cannot be read, or is no longer wanted."""
 
 
 class Host(Protocol):
     """What a connection needs of the hub that serves it."""
 
-    store: Store
-    directory: Directory
-    marked: Imbalances
-    buffer: int
     counts: Counter[str]
-    webhook: Webhook | None
+    posts: bool
 
     async def alerts_changed(self, by: Connection) -> None:
         """Tell the other pages of a viewer its rules."""
-
-    def default_instrument(self) -> str:
-        """Return the instrument shown when none is asked for."""
-
-    def hello(self, visitor: Visitor | None) -> dict[str, Any]:
-        """Return the first message of every conversation, with who has logged in."""
-
-    def past_day(self, key: str, date: str, superseded: Callable[[], bool]) -> Day:
-        """Return a past day; blocks. Raises OrderflowError when it cannot be read, or is no longer wanted."""
 
     def note_latencies(self, latencies: Sequence[Any]) -> None:
         """Record the latencies that a browser measured, in milliseconds."""
@@ -83,8 +72,9 @@ class Host(Protocol):
 class Connection:
     """Serves one socket; lives on the hub's event loop. `visitor` is the logged-in user, if logins are required."""
 
-    def __init__(self, hub: Host, socket: WebSocket, visitor: Visitor | None = None) -> None:
+    def __init__(self, hub: Host, days: Days, socket: WebSocket, visitor: Visitor | None = None) -> None:
         self._hub = hub
+        self._days = days
         self._socket = socket
         self._visitor = visitor
         self.wake = asyncio.Event()
@@ -125,7 +115,7 @@ class Connection:
     async def _handle(self, message: Mapping[str, Any]) -> None:
         kind = message.get("type")
         if kind == "ping":
-            await self._send({"type": "pong", "t": message.get("t"), "server_ms": self._hub.store.clock_ms()})
+            await self._send({"type": "pong", "t": message.get("t"), "server_ms": self._days.store.clock_ms()})
         elif kind == "ack":
             self._acknowledge(message)
         elif kind == "view":
@@ -151,11 +141,11 @@ class Connection:
 
         The rules belong to the logged-in user, or without logins to the browser's token.
         """
-        viewer = owner(self._visitor.name) if self._visitor is not None else _token(message.get("viewer"))
+        viewer = owner(self._visitor.name) if self._visitor is not None else browser_token(message.get("viewer"))
         if viewer is None:
             return
         self.viewer = viewer
-        store, problem, changed = self._hub.store, None, False
+        store, problem, changed = self._days.store, None, False
         add, remove = message.get("add"), message.get("remove")
         try:
             rules = [Rule.parse(rule) for rule in add] if isinstance(add, list) else []
@@ -178,8 +168,8 @@ class Connection:
     async def tell_alerts(self, problem: str | None = None) -> None:
         """Send this viewer its rules and what fired."""
         if self.viewer is not None:
-            state = self._hub.store.alerts.of(self.viewer)
-            webhook = self._hub.webhook is not None and may_operate(self._visitor)
+            state = self._days.store.alerts.of(self.viewer)
+            webhook = self._hub.posts and may_operate(self._visitor)
             await self._send({"type": "alerts", **state, "webhook": webhook, "problem": problem})
 
     async def tell_fired(self, fired: Fired) -> None:
@@ -195,23 +185,23 @@ class Connection:
             log.warning("a viewer's page failed: %r", str(message.get("text"))[:500])
 
     async def _look_at(self, message: Mapping[str, Any]) -> None:
-        hub = self._hub
+        days = self._days
         request = message.get("request")
         request = request if isinstance(request, int) else None
-        view = View.parse(message, hub.default_instrument(), hub.buffer)
+        view = View.parse(message, days.default_instrument(), days.buffer)
         viewer = self._viewer
         if viewer is None:
-            await self._send(hub.hello(self._visitor))
-            viewer = Viewer(hub.store, hub.directory, hub.marked)
+            await self._send(days.hello(user_of(self._visitor)))
+            viewer = days.new_viewer()
         elif self._replay is not None and view.replay and (view.instrument, view.date) == self._replay.shown:
             await self._show(viewer, view, self._replay.store, request, self._replay.state())
             return
         await self._stop_source()
-        live = hub.store.instrument(view.instrument)
+        live = days.store.instrument(view.instrument)
         if view.date is None or (live is not None and live.date == view.date and not view.replay):
-            await self._show(viewer, view, hub.store, request, None)
+            await self._show(viewer, view, days.store, request, None)
         else:
-            await self._show(viewer, view, empty_store(hub.store.clock_ms), request, None)
+            await self._show(viewer, view, empty_store(days.store.clock_ms), request, None)
             self._task = asyncio.create_task(self._show_past(viewer, view, view.date))
 
     async def _show(
@@ -225,11 +215,11 @@ class Connection:
         self.wake.set()
 
     async def _show_past(self, viewer: Viewer, view: View, date: str) -> None:
-        clock_ms = self._hub.store.clock_ms
+        clock_ms = self._days.store.clock_ms
         superseded = self._superseded = threading.Event()
         replay: Replay | None = None
         try:
-            day = await asyncio.to_thread(self._hub.past_day, view.instrument, date, superseded.is_set)
+            day = await asyncio.to_thread(self._days.past_day, view.instrument, date, superseded.is_set)
             if view.replay:
                 replay = self._replay = await asyncio.to_thread(Replay, day, clock_ms)
             store = replay.store if replay is not None else day.store
@@ -289,7 +279,7 @@ class Connection:
                     await self.wake.wait()
             self.wake.clear()
             if loop.time() - self._spoke > BEAT_SECONDS:
-                await self._send({"type": "beat", "server_ms": self._hub.store.clock_ms()})
+                await self._send({"type": "beat", "server_ms": self._days.store.clock_ms()})
             viewer = self._viewer
             if viewer is None:
                 continue
@@ -304,11 +294,11 @@ class Connection:
                 last = loop.time()
 
     async def _send_next(self, viewer: Viewer) -> bool:
-        now_ms = self._hub.store.clock_ms()
+        now_ms = self._days.store.clock_ms()
         async with self._viewing:
             # Computing a whole figure, or one of a day that a thread may be changing, here would delay the other
             # viewers.
-            heavy = viewer.unseen or viewer.store is not self._hub.store
+            heavy = viewer.unseen or viewer.store is not self._days.store
             message = await asyncio.to_thread(viewer.message, now_ms) if heavy else viewer.message(now_ms)
             request = self._request
         if message is None and not self._extra:

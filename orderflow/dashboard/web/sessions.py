@@ -26,6 +26,9 @@ FAILURES_OF_ADDRESS: Final = 10
 FAILURES_OF_USER: Final = 20
 FAILURES_SECONDS: Final = 300.0
 SESSION_ID_BYTES: Final = 12
+TOKEN_LEAST: Final = 16
+TOKEN_MOST: Final = 64
+_USER: Final = "user:"
 
 
 class TooManyFailuresError(OrderflowError):
@@ -52,9 +55,36 @@ class Visitor:
         return user.role if user is not None else None
 
 
+def user_of(visitor: Visitor | None) -> dict[str, Any] | None:
+    """Return what a page is told of who has logged in; None without."""
+    return None if visitor is None else {"name": visitor.name, "role": visitor.role, "session": bool(visitor.cookie)}
+
+
 def may_operate(visitor: Visitor | None) -> bool:
     """Return whether a user may do what affects others; None stands for a dashboard without logins, where everybody may."""
     return visitor is None or visitor.role == "operator"
+
+
+def owner(name: str) -> str:
+    """Return the name under which a user's alerts are kept; other names are tokens of browsers, used without logins."""
+    return f"{_USER}{name}"
+
+
+def owned_by(viewer: str) -> str:
+    """Return the user whose alerts are kept by this name; empty for a browser's."""
+    return viewer.removeprefix(_USER) if viewer.startswith(_USER) else ""
+
+
+def browser_token(given: Any) -> str | None:
+    """Return a browser's token, or None if it is invalid, such as one in the form of a user's name."""
+    valid = isinstance(given, str) and TOKEN_LEAST <= len(given) <= TOKEN_MOST and not given.startswith(_USER)
+    return given if valid else None
+
+
+def may_post(accounts: Accounts, viewer: str) -> bool:
+    """Return whether the alerts kept by a name are posted to the webhook: only those of users who are operators now."""
+    user = accounts.find(owned_by(viewer))
+    return user is not None and user.role == "operator"
 
 
 class Sessions:
