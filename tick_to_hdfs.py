@@ -35,9 +35,9 @@ def main() -> int:
     )
     watch = QueryWatch(spark, {TICKS.name: start})
     with HealthServer(settings.health_host, settings.health_port, watch.health):
-        kept = {"keep_days": settings.lake_keep_days, "keep_bytes": settings.lake_keep_bytes}
-        close, trash_hours = day_close(spark, settings), settings.lake_trash_hours
-        upkeep = Upkeep(spark, settings.namenode_url, (TICKS,), trash_hours=trash_hours, close=close, **kept)
+        make = partial(Upkeep, spark, settings.namenode_url, (TICKS,), trash_hours=settings.lake_trash_hours)
+        days, most_bytes = settings.lake_keep_days, settings.lake_keep_bytes
+        upkeep = make(keep_days=days, keep_bytes=most_bytes, close=day_close(spark, settings))
         return watch.wait(upkeep, upkeep.finish_swaps)
 
 
