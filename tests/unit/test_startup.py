@@ -80,7 +80,8 @@ def test_announce_when_started_then_logs_the_line_once_without_the_token(
 ) -> None:
     with caplog.at_level(logging.INFO, "orderflow.upstox.startup"):
         announce({TCS: "full"}, Token("right", HALF_PAST_THREE), upstox.rest_url, None).join(10)
-    assert [record.getMessage() for record in caplog.records] == [
+    said = [record.getMessage() for record in caplog.records if record.name == "orderflow.upstox.startup"]
+    assert said == [
         f"subscribing to 1 instrument in mode full ({TCS}); the access token lasts until 16 December 2025, 03:30 IST; "
         "market status by REST: NSE NORMAL_OPEN"
     ]
