@@ -85,7 +85,7 @@ def test_entry_points_when_read_then_they_only_wire(name: str) -> None:
 def test_spark_when_computing_then_without_python_functions_but_in_storage_and_the_candle_engine() -> None:
     for path in sorted((PACKAGE / "processing").rglob("*.py")):
         text = path.read_text()
-        assert "mapInArrow" not in text or path.name in ("storage.py", "final_flow.py"), path
+        assert "mapInArrow" not in text or path.name in ("storage_batches.py", "final_flow.py"), path
         assert "udf(" not in text, path
         assert "mapInPandas" not in text, path
 
@@ -135,16 +135,15 @@ def test_contributing_when_it_names_a_place_then_the_function_is_there() -> None
         assert definition in (PACKAGE / path).read_text(), said
 
 
-def product_imports() -> dict[str, set[str]]:
-    """Return, for each module of the product, those of the product that it imports when it runs."""
-    files = {
-        ".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in PACKAGE.rglob("*.py")
-    }
+def product_imports(*, for_types: bool = False) -> dict[str, set[str]]:
+    """Return, for each module of the product, those of the product that it imports: when it runs, or also for types only."""
+    paths = [*PACKAGE.rglob("*.py"), *(ROOT / "deploy").rglob("*.py")]
+    files = {".".join(path.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): path for path in paths}
 
     def imported(path: Path) -> set[str]:
         tree = ast.parse(path.read_text())
         for node in ast.walk(tree):
-            if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING":
+            if isinstance(node, ast.If) and isinstance(node.test, ast.Name) and node.test.id == "TYPE_CHECKING" and not for_types:
                 node.body = [ast.Pass()]
         names: set[str] = set()
         for node in ast.walk(tree):
@@ -180,6 +179,8 @@ several rooms."""
 
 def test_product_when_shared_modules_and_rooms_import_then_never_upwards() -> None:
     for module, imported_modules in product_imports().items():
+        if not module.startswith("orderflow"):
+            continue
         place = module.split(".")[1:2]
         for name in imported_modules:
             target = name.split(".")[1:2]
@@ -191,41 +192,41 @@ def test_product_when_shared_modules_and_rooms_import_then_never_upwards() -> No
 
 
 MOST_IMPORTS = 6
-ABOVE = {
-    "broker": {"publisher"},
-    "dashboard": {
-        "sources.archive",
-        "state.instrument",
-        "state.rollup",
-        "state.store",
-        "views.older",
-        "views.viewer",
-        "web.app",
-        "web.connection",
-        "web.endpoints",
-        "web.hub",
-    },
-    "lake": {"backfill", "day_commands", "derived"},
-    "market": {
-        "engine.instrument",
-        "engine.messages",
-        "engine.minute",
-        "engine.partition",
-        "engine.state",
-        "inference",
-        "session",
-    },
-    "processing": {"queries", "reprocess", "storage"},
-    "simulator": {"listing", "market_model", "server"},
-    "upstox": {"engine", "instruments", "resume", "streamer", "supervisor"},
+COMPOSING = {
+    "orderflow.__main__": "puts the sub-commands of `python -m orderflow` together",
+    "orderflow.simulator.__main__": "makes the simulator of its settings",
+    "orderflow.upstox.streamer": "puts the streamer together of connections, engines, storage and watch list",
+    "orderflow.dashboard.web.app": "puts the dashboard together of store, archive, hub, routes and middleware",
+    "deploy.local.__main__": "makes the local stack of its commands",
 }
-"""Modules by room that import from more: none may join them, and one that no longer does leaves the list."""
+"""Modules that only compose, with what: as the five scripts beside the package they may import from any number of others."""
+
+ABOVE = {
+    "orderflow.broker.publisher": 9,
+    "orderflow.calendar_report": 13,
+    "orderflow.dashboard.state.instrument": 8,
+    "orderflow.dashboard.state.store": 13,
+    "orderflow.dashboard.views.viewer": 9,
+    "orderflow.day_close": 7,
+    "orderflow.lake.backfill": 12,
+    "orderflow.lake.day_commands": 10,
+    "orderflow.market.engine.instrument": 9,
+    "orderflow.market.engine.minute": 7,
+    "orderflow.market.engine.partition": 8,
+    "orderflow.market.engine.state": 8,
+    "orderflow.market.inference": 7,
+    "orderflow.market.session": 10,
+    "orderflow.rejects": 7,
+    "orderflow.replay": 15,
+    "orderflow.simulator.listing": 8,
+    "orderflow.simulator.server": 8,
+    "orderflow.upstox.engine": 12,
+}
+"""Modules that import from more than six others, and from how many: none may join them, and no number may rise."""
 
 
 def test_product_when_imports_are_counted_then_at_most_six_but_where_listed() -> None:
-    listed = {f"orderflow.{room}.{name}" for room, names in ABOVE.items() for name in names}
-    for module, names in product_imports().items():
-        if module.split(".")[-1] != "__main__" and module.split(".")[1:2] and module.split(".")[1] not in WIRING:
-            modules = {name for name in names if name.count(".") > 0}
-            assert len(modules) <= MOST_IMPORTS or module in listed, f"{module} imports from {len(modules)} modules"
-            assert len(modules) > MOST_IMPORTS or module not in listed, f"{module} needs no exception any more"
+    counts = {module: sum("." in name for name in names) for module, names in product_imports(for_types=True).items()}
+    above = {module: count for module, count in counts.items() if count > MOST_IMPORTS and module not in COMPOSING}
+    assert {module: count for module, count in above.items() if count > ABOVE.get(module, MOST_IMPORTS)} == {}, "more than before"
+    assert {module: count for module, count in ABOVE.items() if above.get(module, 0) < count} == {}, "lower the number here"
