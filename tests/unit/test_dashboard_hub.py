@@ -109,7 +109,7 @@ def test_hub_when_a_viewer_does_not_acknowledge_holds_it_back_without_holding_up
     assert set(hub.latencies) == {12.5}
 
 
-async def bad_requests() -> list[dict[str, Any]]:
+async def bad_requests() -> tuple[list[dict[str, Any]], Hub]:
     hub = hub_of(store_with(trade(0, 100.0, 1, 0, 1)))
     socket = FakeSocket(acknowledges=True)
     serving = asyncio.create_task(hub.serve(socket))  # type: ignore[arg-type]
@@ -118,11 +118,12 @@ async def bad_requests() -> list[dict[str, Any]]:
         socket.ask(**message)
     socket._requests.put_nowait("{not json")
     socket.ask(type="view", instrument=["a list"], minutes={"a": 1}, date="2025-99-99", mode=None)
+    socket._requests.put_nowait(f'{{"type": "alerts", "viewer": "{"v" * 16}", "add": [{{"value": 1e999}}]}}')
     socket.ask(type="ping", t=5)
     await until(lambda: any(message["type"] == "pong" for message in socket.received))
     socket.leave()
     await serving
-    return socket.received
+    return socket.received, hub
 
 
 async def replayed_with_another_view() -> list[dict[str, Any]]:
@@ -156,10 +157,15 @@ def test_hub_when_the_view_of_a_replay_changes_lets_it_stand_where_it_is() -> No
     assert (after["speed"], after["playing"]) == (60, False)
 
 
-def test_hub_when_requests_are_not_valid_goes_on() -> None:
-    received = asyncio.run(asyncio.wait_for(bad_requests(), 20))
+def test_hub_when_requests_are_not_valid_refuses_and_counts_them_and_goes_on(caplog: pytest.LogCaptureFixture) -> None:
+    received, hub = asyncio.run(asyncio.wait_for(bad_requests(), 20))
     (pong,) = [message for message in received if message["type"] == "pong"]
     assert (pong["t"], pong["server_ms"]) == (5, CLOSE_MS)
+    assert hub.counts["refused_messages"] == 4
+    (alerts,) = [message for message in received if message["type"] == "alerts"]
+    assert "out of range" in alerts["problem"]
+    assert caplog.records[0].getMessage() == "a viewer's message was refused: 'Expected `int`, got `str` - at `$.seq`'"
+    assert set(hub.latencies) == {12.5}
 
 
 async def conversation(hub: Hub, *requests: dict[str, Any], until_true: Any) -> list[dict[str, Any]]:

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Any
+import json
+from dataclasses import fields
+from typing import Any, get_type_hints
 
 import msgspec
 import pytest
@@ -81,3 +83,63 @@ def test_alerts_when_they_fire_are_what_their_type_says() -> None:
     assert len(state["log"]) == 1
     check({"type": "alerts", **state, "webhook": False, "problem": None})
     check({"type": "fired", "alert": state["log"][0]})
+
+
+def test_page_types_when_a_field_may_be_absent_say_so() -> None:
+    written = page_types.rendered()
+    assert "  spark?: number[];\n" in written
+    assert 'export interface Ack {\n  type: "ack";\n  seq: number;\n  latency_ms?: number[];\n}\n' in written
+    assert "  add?: AlertWish[];\n" in written
+
+
+@pytest.mark.parametrize(
+    ("sent", "message"),
+    [
+        ({"type": "view"}, messages.ViewRequest()),
+        (
+            {"type": "view", "request": 2, "instrument": KEY, "minutes": 5, "buffer": 50, "mode": "footprint", "ticks": 4},
+            messages.ViewRequest(request=2, instrument=KEY, minutes=5, buffer=50, mode="footprint", ticks=4),
+        ),
+        ({"type": "view", "date": "2025-12-12", "replay": True}, messages.ViewRequest(date="2025-12-12", replay=True)),
+        ({"type": "ack", "seq": 7, "latency_ms": [3, 4.5]}, messages.Ack(7, [3.0, 4.5])),
+        ({"type": "ping", "t": 1765770300123}, messages.Ping(1765770300123.0)),
+        ({"type": "replay", "position_ms": 5}, messages.ReplayControl(position_ms=5.0)),
+        ({"type": "alerts", "viewer": "v" * 16, "remove": ["r1"]}, messages.AlertChange("v" * 16, [], ["r1"])),
+        ({"type": "error", "text": "draw: TypeError"}, messages.PageError("draw: TypeError")),
+        ({"type": "ack", "seq": 1, "of_a_later_version": []}, messages.Ack(1)),
+    ],
+)
+def test_read_when_a_viewer_sends_a_message_of_the_protocol_returns_it(sent: dict[str, Any], message: Any) -> None:
+    assert messages.read(json.dumps(sent)) == message
+
+
+@pytest.mark.parametrize(
+    "sent",
+    [
+        "{not json",
+        "7",
+        "[]",
+        "{}",
+        '{"type": 7}',
+        '{"type": "shutdown"}',
+        '{"type": "ack"}',
+        '{"type": "ack", "seq": "x"}',
+        '{"type": "ack", "seq": 1, "latency_ms": ["<b>"]}',
+        '{"type": "view", "instrument": ["a list"]}',
+        '{"type": "view", "mode": "heat"}',
+        '{"type": "replay", "playing": 1}',
+        '{"type": "replay", "position_ms": NaN}',
+        '{"type": "replay", "position_ms": 1e999}',
+        '{"type": "alerts", "remove": [1]}',
+        '{"type": "error", "text": "\\ud800"}',
+        '{"type": "error", "text": "\\udc00"}',
+    ],
+)
+def test_read_when_a_viewer_sends_anything_else_refuses_it(sent: str) -> None:
+    with pytest.raises(msgspec.DecodeError):
+        messages.read(sent)
+
+
+def test_alert_wish_when_a_viewer_sends_one_has_the_fields_of_the_rule_that_is_kept() -> None:
+    wish = get_type_hints(messages.AlertWish)
+    assert list(wish) == list(get_type_hints(messages.AlertRule)) == [field.name for field in fields(Rule)]

@@ -4,17 +4,45 @@ export type Level = [number, number, number, number, number];
 
 export type Trade = [number, number, number, number, number, number, string, boolean, boolean];
 
+export type AlertKind = "above" | "below" | "delta" | "volume" | "imbalance";
+
 export type ServerMessage = Update | Hello | Alerts | Fired | Pong | Beat;
+
+export type ViewerMessage = ViewRequest | Ack | Ping | ReplayControl | AlertChange | PageError;
+
+export interface Ack {
+  type: "ack";
+  seq: number;
+  latency_ms?: number[];
+}
+
+export interface AlertChange {
+  type: "alerts";
+  viewer?: string | null;
+  add?: AlertWish[];
+  remove?: string[];
+}
 
 export interface AlertRule {
   id: string;
   key: string;
-  kind: "above" | "below" | "delta" | "volume" | "imbalance";
+  kind: AlertKind;
   value: number;
   least: number | null;
   sound: boolean;
   notify: boolean;
   webhook: boolean;
+}
+
+export interface AlertWish {
+  id: string;
+  key: string;
+  kind: AlertKind;
+  value: number;
+  least?: number | null;
+  sound?: boolean;
+  notify?: boolean;
+  webhook?: boolean;
 }
 
 export interface Alerts {
@@ -169,6 +197,16 @@ export interface Older {
   cells?: Cell[];
 }
 
+export interface PageError {
+  type: "error";
+  text: string;
+}
+
+export interface Ping {
+  type: "ping";
+  t: number;
+}
+
 export interface Pong {
   type: "pong";
   t: number;
@@ -186,6 +224,13 @@ export interface Profile {
   unclassified: number[];
   inside: boolean[];
   unpriced: number;
+}
+
+export interface ReplayControl {
+  type: "replay";
+  speed?: number | null;
+  position_ms?: number | null;
+  playing?: boolean | null;
 }
 
 export interface ReplayState {
@@ -265,6 +310,18 @@ export interface Update {
   replay?: ReplayState | null;
 }
 
+export interface ViewRequest {
+  type: "view";
+  request?: number | null;
+  instrument?: string | null;
+  minutes?: number | null;
+  buffer?: number | null;
+  mode?: "chart" | "footprint" | null;
+  ticks?: number | null;
+  date?: string | null;
+  replay?: boolean;
+}
+
 export interface WatchRow {
   key: string;
   symbol: string;
@@ -274,7 +331,7 @@ export interface WatchRow {
   volume: number;
   delta: number;
   minute: Minute | null;
-  reading: boolean;
-  spark: number[];
-  previous_close: number | null;
+  reading?: boolean;
+  spark?: number[];
+  previous_close?: number | null;
 }

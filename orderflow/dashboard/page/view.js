@@ -74,7 +74,7 @@ export function query(view, full) {
     ["mode", view.mode, full || view.mode !== "chart"],
     ["ticks", view.ticks, full || view.ticks > 0],
     ["date", view.date, Boolean(view.date)],
-    ["replay", 1, Boolean(view.date && view.replay)],
+    ["replay", full ? true : 1, Boolean(view.date && view.replay)],
     ["palette", view.palette, !full && view.palette !== "default"],
     ["theme", view.theme, !full && view.theme !== "auto"],
     ["cells", view.cells, !full && view.cells !== "pair"],

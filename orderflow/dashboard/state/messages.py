@@ -1,17 +1,23 @@
 """The messages between the dashboard and its pages, each typed once.
 
-`python -m docs.page_types` writes the same types for the page (`page/messages.d.ts`); a test checks sent messages against them.
-Lists of one message that are columns of one table have the same length. Times are milliseconds since 1970, or labels in IST such
-as `2025-12-15 09:15:00`; prices and `sigma` are in rupees, volumes in shares or contracts.
+`python -m docs.page_types` writes the same types for the page (`page/messages.d.ts`). The server sends dictionaries, and a
+test compares them with their types. What a viewer sends is not trusted: `read` decodes it and raises an error for anything
+that is not one of a viewer's messages.
+
+Lists of one message that are columns of one table have the same length. Times are milliseconds since 1970, or labels in
+IST such as `2025-12-15 09:15:00`; prices and `sigma` are in rupees, volumes in shares or contracts.
 """
 
 from __future__ import annotations
 
-from typing import Literal, NotRequired, TypedDict
+from typing import Annotated, Literal, NotRequired, TypedDict
+
+import msgspec
 
 Mode = Literal["chart", "footprint"]
 Level = tuple[float, int, int, int, int]
 """A row of a footprint: the middle of its prices, sell, buy, unclassified, and the sum of its marks."""
+AlertKind = Literal["above", "below", "delta", "volume", "imbalance"]
 Trade = tuple[int, int, float, int, int, int, str, bool, bool]
 """A line of time and sales: number, time, price, volume, buy, sell, side, whether it is big, whether it spans a gap."""
 
@@ -274,7 +280,7 @@ class AlertRule(TypedDict):
 
     id: str
     key: str
-    kind: Literal["above", "below", "delta", "volume", "imbalance"]
+    kind: AlertKind
     value: float
     least: float | None
     sound: bool
@@ -344,3 +350,77 @@ Older = TypedDict(
 
 
 ServerMessage = Update | Hello | Alerts | Fired | Pong | Beat
+
+
+class ViewRequest(msgspec.Struct, tag_field="type", tag="view", frozen=True):
+    """Show another view. Its answers carry `request`; what is absent or cannot be shown becomes the default."""
+
+    request: int | None = None
+    instrument: str | None = None
+    minutes: int | None = None
+    buffer: int | None = None
+    mode: Mode | None = None
+    ticks: int | None = None
+    date: str | None = None
+    replay: bool = False
+
+
+class Ack(msgspec.Struct, tag_field="type", tag="ack", frozen=True):
+    """A message has been drawn; `latency_ms` are the times that its trades took from their receipt to the screen."""
+
+    seq: int
+    latency_ms: list[float] = []
+
+
+class Ping(msgspec.Struct, tag_field="type", tag="ping", frozen=True):
+    """Ask for a pong; `t` is the viewer's own time."""
+
+    t: float
+
+
+class ReplayControl(msgspec.Struct, tag_field="type", tag="replay", frozen=True):
+    """Control the replay in view; what is absent stays as it is."""
+
+    speed: float | None = None
+    position_ms: float | None = None
+    playing: bool | None = None
+
+
+class AlertWish(TypedDict):
+    """An alert rule that a viewer adds; it replaces the one with the same `id`."""
+
+    id: str
+    key: str
+    kind: AlertKind
+    value: float
+    least: NotRequired[float | None]
+    sound: NotRequired[bool]
+    notify: NotRequired[bool]
+    webhook: NotRequired[bool]
+
+
+class AlertChange(msgspec.Struct, tag_field="type", tag="alerts", frozen=True):
+    """Add and remove alert rules; the answer lists all of them. `viewer` is the browser's token, ignored with logins.
+
+    `Rule.parse` decodes each rule, so that the answer can say what is wrong with one.
+    """
+
+    viewer: str | None = None
+    add: Annotated[list[msgspec.Raw], msgspec.Meta(extra={"page": list[AlertWish]})] = []
+    remove: list[str] = []
+
+
+class PageError(msgspec.Struct, tag_field="type", tag="error", frozen=True):
+    """A part of the page has failed."""
+
+    text: str
+
+
+ViewerMessage = ViewRequest | Ack | Ping | ReplayControl | AlertChange | PageError
+
+_FROM_VIEWER: msgspec.json.Decoder[ViewerMessage] = msgspec.json.Decoder(ViewerMessage)
+
+
+def read(text: str) -> ViewerMessage:
+    """Return the message that a viewer sent; raise msgspec.DecodeError when it is none."""
+    return _FROM_VIEWER.decode(text)

@@ -10,14 +10,15 @@ from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Protocol
 
+import msgspec
 import orjson
 from fastapi import WebSocket
 
 from orderflow.dashboard.sources.past_day import Day, Replay, empty_store, failed_store
-from orderflow.dashboard.state.alerts import Fired, Rule
+from orderflow.dashboard.state import messages
 from orderflow.dashboard.state.store import Store
 from orderflow.dashboard.views.viewer import View, Viewer
-from orderflow.dashboard.web.sessions import Visitor, browser_token, may_operate, owner, user_of
+from orderflow.dashboard.web.page_alerts import PageAlerts
 from orderflow.market.errors import OrderflowError
 
 FRAME_SECONDS: Final = 0.016
@@ -60,23 +61,25 @@ class Host(Protocol):
     """What a connection needs of the hub that serves it."""
 
     counts: Counter[str]
-    posts: bool
 
     async def alerts_changed(self, by: Connection) -> None:
         """Tell the other pages of a viewer its rules."""
 
-    def note_latencies(self, latencies: Sequence[Any]) -> None:
+    def note_latencies(self, latencies: Sequence[float]) -> None:
         """Record the latencies that a browser measured, in milliseconds."""
 
 
 class Connection:
-    """Serves one socket; lives on the hub's event loop. `visitor` is the logged-in user, if logins are required."""
+    """Serves one socket; lives on the hub's event loop. `user` is what the page is told of who has logged in."""
 
-    def __init__(self, hub: Host, days: Days, socket: WebSocket, visitor: Visitor | None = None) -> None:
+    def __init__(
+        self, hub: Host, days: Days, socket: WebSocket, alerts: PageAlerts, user: Mapping[str, Any] | None = None
+    ) -> None:
         self._hub = hub
         self._days = days
         self._socket = socket
-        self._visitor = visitor
+        self._alerts = alerts
+        self._user = user
         self.wake = asyncio.Event()
         self._viewer: Viewer | None = None
         self._sent = 0
@@ -85,7 +88,6 @@ class Connection:
         self._task: asyncio.Task[None] | None = None
         self._extra: dict[str, Any] = {}
         self._left = False
-        self.viewer: str | None = None
         self._request: int | None = None
         self._superseded = threading.Event()
         # Held while the viewer's next message is computed, on a thread or here: another view waits for it.
@@ -97,14 +99,20 @@ class Connection:
         """Return whether one of these instruments is the one in view, or none is yet."""
         return self._viewer is None or self._viewer.view.instrument in keys
 
+    @property
+    def viewer(self) -> str | None:
+        """Return by whose name the page's alerts are kept; None until it says so."""
+        return self._alerts.viewer
+
     async def receive(self) -> None:
-        """Read the viewer's messages until it disconnects."""
+        """Handle the viewer's messages until it disconnects; one that cannot be read is counted, and the first few logged."""
         while True:
+            text = await self._socket.receive_text()
             try:
-                message = orjson.loads(await self._socket.receive_text())
-            except orjson.JSONDecodeError:
-                continue
-            if isinstance(message, dict):
+                message = messages.read(text)
+            except msgspec.DecodeError as error:
+                self._note_failure("refused_messages", "a viewer's message was refused: %r", str(error))
+            else:
                 await self._handle(message)
 
     async def close(self) -> None:
@@ -112,53 +120,34 @@ class Connection:
         self._left = True
         await self._stop_source()
 
-    async def _handle(self, message: Mapping[str, Any]) -> None:
-        kind = message.get("type")
-        if kind == "ping":
-            await self._send({"type": "pong", "t": message.get("t"), "server_ms": self._days.store.clock_ms()})
-        elif kind == "ack":
-            self._acknowledge(message)
-        elif kind == "view":
-            await self._look_at(message)
-        elif kind == "replay" and self._replay is not None:
-            await self._control(self._replay, message)
-        elif kind == "alerts":
-            await self._change_alerts(message)
-        elif kind == "error":
-            self._note_failure(message)
+    async def _handle(self, message: messages.ViewerMessage) -> None:
+        match message:
+            case messages.Ping(t=sent):
+                await self._send({"type": "pong", "t": sent, "server_ms": self._days.store.clock_ms()})
+            case messages.Ack():
+                self._acknowledge(message)
+            case messages.ViewRequest():
+                await self._look_at(message)
+            case messages.ReplayControl():
+                if self._replay is not None:
+                    await self._control(self._replay, message)
+            case messages.AlertChange():
+                await self._change_alerts(message)
+            case messages.PageError(text=text):
+                self._note_failure("page_errors", "a viewer's page failed: %r", text[:500])
 
-    def _acknowledge(self, message: Mapping[str, Any]) -> None:
-        seq = message.get("seq")
-        if isinstance(seq, int):
-            self._acknowledged = max(self._acknowledged, min(seq, self._sent))
-        latencies = message.get("latency_ms")
-        if isinstance(latencies, list):
-            self._hub.note_latencies(latencies)
+    def _acknowledge(self, message: messages.Ack) -> None:
+        self._acknowledged = max(self._acknowledged, min(message.seq, self._sent))
+        self._hub.note_latencies(message.latency_ms)
         self.wake.set()
 
-    async def _change_alerts(self, message: Mapping[str, Any]) -> None:
-        """Take what a viewer adds and removes; every page of the viewer receives its rules.
-
-        The rules belong to the logged-in user, or without logins to the browser's token.
-        """
-        viewer = owner(self._visitor.name) if self._visitor is not None else browser_token(message.get("viewer"))
-        if viewer is None:
+    async def _change_alerts(self, message: messages.AlertChange) -> None:
+        """Take what a viewer adds and removes; every page of the viewer receives its rules."""
+        if not self._alerts.claim(message.viewer):
             return
-        self.viewer = viewer
-        store, problem, changed = self._days.store, None, False
-        add, remove = message.get("add"), message.get("remove")
+        problem, changed = None, False
         try:
-            rules = [Rule.parse(rule) for rule in add] if isinstance(add, list) else []
-            gone = [rule_id for rule_id in remove if isinstance(rule_id, str)] if isinstance(remove, list) else []
-            if any(rule.webhook for rule in rules) and not may_operate(self._visitor):
-                raise OrderflowError("only an operator's alerts are posted to the webhook, which others read")
-            if rules or gone:
-                with store.lock:
-                    instruments = {rule.key: store.instrument(rule.key) for rule in rules}
-                    known = store.caught_up  # while the day is read again, a price is not the last one
-                    prices = {key: held.last_price for key, held in instruments.items() if held is not None and known}
-                store.alerts.change(viewer, rules, gone, prices)
-                changed = True
+            changed = self._alerts.change(message)
         except OrderflowError as error:
             problem = str(error)
         await self.tell_alerts(problem)
@@ -167,31 +156,28 @@ class Connection:
 
     async def tell_alerts(self, problem: str | None = None) -> None:
         """Send this viewer its rules and what fired."""
-        if self.viewer is not None:
-            state = self._days.store.alerts.of(self.viewer)
-            webhook = self._hub.posts and may_operate(self._visitor)
-            await self._send({"type": "alerts", **state, "webhook": webhook, "problem": problem})
+        state = self._alerts.state(problem)
+        if state is not None:
+            await self._send(state)
 
-    async def tell_fired(self, fired: Fired) -> None:
-        """Send what fired, if it is this viewer's."""
-        if fired.viewer == self.viewer:
-            await self._send({"type": "fired", "alert": fired.to_page()})
+    async def tell_fired(self, alert: Mapping[str, Any]) -> None:
+        """Send what fired."""
+        await self._send({"type": "fired", "alert": alert})
 
-    def _note_failure(self, message: Mapping[str, Any]) -> None:
-        """Count errors in the viewer's browser; the first few of a connection are logged."""
-        self._hub.counts["page_errors"] += 1
+    def _note_failure(self, kind: str, words: str, detail: str) -> None:
+        """Count what went wrong at the viewer's end; the first few of a connection are logged."""
+        self._hub.counts[kind] += 1
         self._failures += 1
         if self._failures <= FAILURES_LOGGED:
-            log.warning("a viewer's page failed: %r", str(message.get("text"))[:500])
+            log.warning(words, detail)
 
-    async def _look_at(self, message: Mapping[str, Any]) -> None:
+    async def _look_at(self, message: messages.ViewRequest) -> None:
         days = self._days
-        request = message.get("request")
-        request = request if isinstance(request, int) else None
-        view = View.parse(message, days.default_instrument(), days.buffer)
+        request = message.request
+        view = View.parse(msgspec.structs.asdict(message), days.default_instrument(), days.buffer)
         viewer = self._viewer
         if viewer is None:
-            await self._send(days.hello(user_of(self._visitor)))
+            await self._send(days.hello(self._user))
             viewer = days.new_viewer()
         elif self._replay is not None and view.replay and (view.instrument, view.date) == self._replay.shown:
             await self._show(viewer, view, self._replay.store, request, self._replay.state())
@@ -247,14 +233,13 @@ class Connection:
                 self.wake.set()
             before, turn = now, turn + 1
 
-    async def _control(self, replay: Replay, message: Mapping[str, Any]) -> None:
-        speed, position = message.get("speed"), message.get("position_ms")
-        if isinstance(speed, int | float) and 0.1 <= speed <= 1000:
-            replay.speed = float(speed)
-        if isinstance(position, int | float):
-            await asyncio.to_thread(replay.seek, float(position))
-        if isinstance(message.get("playing"), bool):
-            replay.playing = message["playing"] and replay.position_ms < replay.end_ms
+    async def _control(self, replay: Replay, message: messages.ReplayControl) -> None:
+        if message.speed is not None and 0.1 <= message.speed <= 1000:
+            replay.speed = message.speed
+        if message.position_ms is not None:
+            await asyncio.to_thread(replay.seek, message.position_ms)
+        if message.playing is not None:
+            replay.playing = message.playing and replay.position_ms < replay.end_ms
         self._extra = {"replay": replay.state()}
         self.wake.set()
 

@@ -1,9 +1,6 @@
 """Serves the viewers' WebSocket: one task each, at most one message per frame, never more than two unacknowledged.
 
-Protocol (JSON text frames).
-Viewer to server: {type: "view", …View}, {type: "ack", seq, latency_ms: […]}, {type: "ping", t},
-{type: "replay", speed?, position_ms?, playing?}.
-Server to viewer: {type: "hello", …}, {type: "figure" | "patch", seq, sent_ms, …}, {type: "pong", t, server_ms}.
+The messages of both sides are typed in `state/messages.py`.
 """
 
 from __future__ import annotations
@@ -12,7 +9,7 @@ import asyncio
 import contextlib
 from collections import Counter, deque
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 from fastapi import WebSocket
 from starlette.websockets import WebSocketDisconnect
@@ -20,7 +17,8 @@ from starlette.websockets import WebSocketDisconnect
 from orderflow.dashboard.state.alerts import Fired
 from orderflow.dashboard.views.days import Days
 from orderflow.dashboard.web.connection import Connection
-from orderflow.dashboard.web.sessions import Visitor
+from orderflow.dashboard.web.page_alerts import PageAlerts
+from orderflow.dashboard.web.sessions import Visitor, user_of
 
 LATENCIES_KEPT: Final = 20_000
 
@@ -52,14 +50,15 @@ class Hub:
         """Stop waking viewers."""
         self._loop = None
 
-    def note_latencies(self, latencies: Sequence[Any]) -> None:
-        """Keep what a browser measured, in milliseconds; anything else is ignored."""
-        self.latencies.extend(float(value) for value in latencies[:100] if isinstance(value, int | float) and 0 <= value < 1e6)
+    def note_latencies(self, latencies: Sequence[float]) -> None:
+        """Keep what a browser measured, in milliseconds; impossible values are ignored."""
+        self.latencies.extend(value for value in latencies[:100] if 0 <= value < 1e6)
 
     async def serve(self, socket: WebSocket, visitor: Visitor | None = None) -> None:
         """Serve one viewer until it leaves; `visitor` is who has logged in."""
         await socket.accept()
-        connection = Connection(self, self.days, socket, visitor)
+        alerts = PageAlerts(self.days.store, visitor, posts=self.posts)
+        connection = Connection(self, self.days, socket, alerts, user_of(visitor))
         self._connections.add(connection)
         sender = asyncio.create_task(connection.send_changes())
         receiver = asyncio.create_task(connection.receive())
@@ -91,7 +90,7 @@ class Hub:
     async def _tell_fired(self, fired: Fired) -> None:
         for connection in [page for page in self._connections if page.viewer == fired.viewer]:
             with contextlib.suppress(WebSocketDisconnect, RuntimeError):
-                await connection.tell_fired(fired)
+                await connection.tell_fired(fired.to_page())
 
     def _changed(self) -> None:
         loop = self._loop

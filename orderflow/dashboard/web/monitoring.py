@@ -83,6 +83,8 @@ def _registry(store: Store, hub: Hub) -> CollectorRegistry:
     messages.inc(hub.counts["messages"])
     failures = Counter("dashboard_page_errors", "Errors that viewers' browsers reported", registry=registry)
     failures.inc(hub.counts["page_errors"])
+    refused = Counter("dashboard_refused_messages", "Messages from viewers that could not be read", registry=registry)
+    refused.inc(hub.counts["refused_messages"])
     held = Counter("dashboard_viewer_held_back", "Times a viewer had not yet drawn what it was sent", registry=registry)
     held.inc(hub.counts["held_back"])
     ordered = sorted(hub.latencies)
