@@ -2,7 +2,7 @@
 import js from "@eslint/js";
 import globals from "globals";
 
-const PURE = ["axes", "connection", "figure", "format", "rows", "view"].map((name) => `orderflow/dashboard/page/${name}.js`);
+const PURE = ["axes", "connection", "figure", "fit", "format", "rows", "view"].map((name) => `orderflow/dashboard/page/${name}.js`);
 const RULES = {
   ...js.configs.recommended.rules,
   eqeqeq: "error",

@@ -293,3 +293,15 @@ def test_phone_when_swiped_up_on_the_chart_scrolls_the_page_and_sideways_pans(br
         browser.execute_cdp_cmd("Emulation.clearDeviceMetricsOverride", {})
         browser.execute_cdp_cmd("Emulation.setTouchEmulationEnabled", {"enabled": False})
         browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": []})
+
+
+def test_help_when_the_server_has_not_answered_yet_opens_without_its_imbalance_rule(browser: Any, page: Page) -> None:
+    open_page(browser, page)
+    told = "const names = [...document.querySelectorAll('dialog dt')].map((one) => one.textContent); return names"
+    browser.execute_script("window.rule = orderflow.imbalances; orderflow.imbalances = null; orderflow.keys['?']()")
+    names = browser.execute_script(told)
+    assert "Footprint" in names
+    assert "Diagonal imbalance" not in names
+    browser.execute_script("orderflow.imbalances = window.rule; orderflow.keys['?']()")
+    assert "Diagonal imbalance" in browser.execute_script(told)
+    browser.execute_script("document.querySelector('dialog').close()")

@@ -109,13 +109,15 @@ def test_page_when_a_past_day_is_replayed_moves_through_it_at_the_chosen_speed(b
     wait_until(
         lambda: browser.execute_script("return !orderflow.waiting && orderflow.chart.state.mode === 'footprint'"), "the footprint"
     )
+    browser.execute_script("window.states = 0; orderflow.on('message', ({ replay }) => { window.states += Boolean(replay); })")
     page.stop()
     page.start()
-    wait_until(lambda: browser.find_element("id", "of-dot").get_attribute("class") == "open", "the socket", 30)
-    wait_until(lambda: browser.find_elements("id", "of-play"), "the replay bar again")
-    wait_until(lambda: browser.find_element("id", "of-position").get_attribute("value") == moment, "the same moment")
-    assert browser.find_element("id", "of-play").get_attribute("data-playing") == "no"
-    assert browser.find_element("id", "of-speed").get_attribute("value") == "120"
+    # The bar goes while the day is read again, and comes back.
+    again = (
+        "const [position, play, speed] = ['position', 'play', 'speed'].map((name) => document.getElementById('of-' + name));"
+        "return states > 0 && play && [position.value, play.dataset.playing, speed.value]"
+    )
+    wait_until(lambda: browser.execute_script(again) == [moment, "no", "120"], "the replay where it stood", 30)
 
 
 def test_page_when_the_footprint_is_chosen_draws_cells_and_the_forming_column(browser: Any, page: Page) -> None:

@@ -1,4 +1,3 @@
-// @ts-check
 /* The connection's states, without a socket: node --test tests/page */
 import assert from "node:assert/strict";
 import { test } from "node:test";

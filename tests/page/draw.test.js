@@ -1,4 +1,3 @@
-// @ts-check
 /* What is drawn on the canvases, by a pen that keeps a list. */
 import assert from "node:assert/strict";
 import { test } from "node:test";

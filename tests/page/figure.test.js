@@ -1,4 +1,3 @@
-// @ts-check
 /* The chart's figure: rows in, traces out. */
 import assert from "node:assert/strict";
 import { test } from "node:test";

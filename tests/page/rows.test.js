@@ -1,4 +1,3 @@
-// @ts-check
 /* What is held of the view, message by message. */
 import assert from "node:assert/strict";
 import { test } from "node:test";

@@ -1,20 +1,19 @@
-// @ts-check
 import assert from "node:assert/strict";
 import { test } from "node:test";
 
-import { DAY, asks, changed, parse, query } from "../../orderflow/dashboard/page/view.js";
+import { DAY, asks, changed, parse, query, request, requested } from "../../orderflow/dashboard/page/view.js";
 
 const forgetful = () => null;
 const PLAIN = parse("?instrument=NSE_EQ%7CA", forgetful);
 
 test("a link says the view, and what it does not say is usual", () => {
   assert.deepEqual(PLAIN, { instrument: "NSE_EQ|A", minutes: 1, buffer: 100, mode: "chart", palette: "default", theme: "auto", cells: "pair", ticks: 0, date: null, replay: false });
-  assert.deepEqual(query(PLAIN, false), { instrument: "NSE_EQ|A" });
+  assert.deepEqual(query(PLAIN), { instrument: "NSE_EQ|A" });
 });
 
 test("a view survives the way through its link", () => {
   const view = { ...PLAIN, minutes: 15, mode: /** @type {const} */ ("footprint"), palette: /** @type {const} */ ("safe"), theme: /** @type {const} */ ("light"), cells: /** @type {const} */ ("delta"), ticks: 5, date: "2025-12-12", replay: true, buffer: 200 };
-  assert.deepEqual(parse("?" + new URLSearchParams(query(view, false)), forgetful), view);
+  assert.deepEqual(parse("?" + new URLSearchParams(query(view)), forgetful), view);
 });
 
 test("what is not valid becomes usual", () => {
@@ -43,5 +42,16 @@ test("the running day has no replay", () => {
 
 test("colours and what cells say are the page's own, all else is asked for", () => {
   assert.deepEqual([asks({ theme: "light" }), asks({ palette: "safe" }), asks({ cells: "delta" }), asks({ minutes: 5 })], [false, false, false, true]);
-  assert.equal("palette" in query({ ...PLAIN, palette: "safe" }, true), false);
+});
+
+test("the server is asked for all that it draws, and a poll for the same in words", () => {
+  assert.deepEqual(request(PLAIN), { instrument: "NSE_EQ|A", minutes: 1, buffer: 100, mode: "chart", ticks: 0 });
+  const replayed = { ...PLAIN, instrument: null, date: "2025-12-12", replay: true };
+  assert.deepEqual(request(replayed), { minutes: 1, buffer: 100, mode: "chart", ticks: 0, date: "2025-12-12", replay: true });
+  assert.deepEqual(requested(replayed), { minutes: "1", buffer: "100", mode: "chart", ticks: "0", date: "2025-12-12", replay: "true" });
+});
+
+test("what a browser remembers is not trusted", () => {
+  const { instrument, palette, theme } = parse("", () => ({ key: "NSE_EQ|B" }));
+  assert.deepEqual([instrument, palette, theme], [null, "default", "auto"]);
 });

@@ -4,6 +4,14 @@ import { of } from "./base.js";
 import { dayOf, labelOf } from "./format.js";
 
 const { el } = of;
+/**
+ * @typedef {import("./page.d.ts").AlertRule} AlertRule
+ * @typedef {import("./page.d.ts").AlertWish} AlertWish
+ * @typedef {import("./page.d.ts").AlertKind} AlertKind
+ * @typedef {import("./page.d.ts").FiredAlert} FiredAlert
+ */
+
+/** @type {Record<AlertKind, string>} */
 const KINDS = {
   above: "Price at or above",
   below: "Price at or below",
@@ -12,36 +20,49 @@ const KINDS = {
   imbalance: "Absolute imbalance of the minute, at least (0–1)",
 };
 const NEAR_PIXELS = 5;
+/** @type {Set<string>} */
 const PRICED = new Set(["above", "below"]);
+/** @type {AlertRule[]} */
 let rules = [];
+/** @type {FiredAlert[]} */
 let log = [];
 let webhook = false;
 let unread = 0;
+/** @type {AudioContext | null} */
 let audio = null;
+/** @type {HTMLButtonElement | null} */
 let button = null;
+/** Draws the open dialog again. @type {(() => void) | null} */
 let refresh = null;
 
 const named = () => Date.now().toString(36) + Math.random().toString(36).slice(2, 8);
 
 /* The token by which the server knows this browser's alerts; without a memory it lasts as long as the page. */
-const viewer = of.kept("viewer", null) || [named(), named()].join("-");
+const kept = of.kept("viewer");
+const viewer = typeof kept === "string" && kept ? kept : [named(), named()].join("-");
 of.keep("viewer", viewer);
 
+/** @param {{add?: AlertWish[], remove?: string[]}} edit */
 function change(edit) {
   of.send({ type: "alerts", viewer, ...edit });
 }
 
-/* Ask for what is kept; rules that an earlier version kept in this browser move to the server. */
+/** A number that this browser remembers, 0 when it does not. @param {string} name */
+const keptNumber = (name) => Number(of.kept(name)) || 0;
+
+/* Ask for what is kept; rules that an earlier version kept in this browser move to the server, which judges them. */
 function ask() {
-  const old = of.kept("alerts", null);
+  const old = of.kept("alerts");
+  /** @type {AlertWish[]} */
   const add = (Array.isArray(old) ? old : []).map((rule) => ({ ...rule, id: rule.id || named() }));
   change(add.length ? { add } : {});
   of.keep("alerts", []);
 }
 
+/** @param {import("./page.d.ts").Alerts} message */
 function take(message) {
   ({ rules, log, webhook } = message);
-  const last = of.kept("alerts.seen", 0);
+  const last = keptNumber("alerts.seen");
   unread = refresh ? 0 : log.filter((one) => one.number > last).length;
   if (message.problem) toast(message.problem);
   show();
@@ -53,10 +74,11 @@ function seen() {
 }
 
 function show() {
+  if (!button) return;
   of.text(button, "Alerts" + (rules.length ? " " + rules.length : "") + (unread ? ` · ${unread} new` : ""));
   button.classList.toggle("on", rules.length > 0);
   of.unread = unread;
-  if (refresh) refresh();
+  refresh?.();
   of.drawLive();
 }
 
@@ -65,35 +87,41 @@ of.alertRules = () => rules;
 /* The price rules of the viewed instrument, for the chart's lines. */
 of.priceRules = () => rules.filter((rule) => rule.key === of.view.instrument && PRICED.has(rule.kind));
 
-/* A right click (or a long touch) on the prices offers an alert there, and to remove the one under the pointer. */
+/** A right click (or a long touch) on the prices offers an alert there, and to remove the one under the pointer. @param {MouseEvent} event */
 function menu(event) {
-  if (of.waiting || of.view.replay) return;
+  const plot = of.plot();
+  if (!plot || of.waiting || of.view.replay) return;
   const box = of.chart.div.getBoundingClientRect();
   const [x, y] = [event.clientX - box.left, event.clientY - box.top];
   const value = of.priceAt(x, y);
   const key = of.view.instrument;
   const last = of.lastPrice(key);
-  if (value === null || last === null) return;
+  if (key === null || value === null || last === null) return;
   event.preventDefault();
-  const { price: axis } = of.plot();
+  const { price: axis } = plot;
   const near = of.priceRules().filter((rule) => Math.abs(axis.at(rule.value) - y) <= NEAR_PIXELS);
   const kind = value >= last ? "above" : "below";
   /** @type {[string, () => void][]} */
   const items = near.map((rule) => [`Remove the alert at ${of.price(rule.value)}`, () => change({ remove: [rule.id] })]);
-  const notify = "Notification" in window && Notification.permission === "granted";
+  const notify = mayNotify();
   items.push([`Alert at ${of.price(value)}`, () => change({ add: [{ id: named(), key, kind, value, sound: true, notify }] })]);
   items.push(["All alerts", dialog]);
   of.openMenu(x, of.chart.div.offsetTop + y, items);
 }
 
+/** @param {string} text */
 function toast(text) {
   const node = el("div", { class: "toast" }, el("b", {}, of.clock(of.serverNow())), " ", text);
   of.byId("of-toasts").prepend(node);
   setTimeout(() => node.remove(), 12000);
 }
 
+const mayNotify = () => "Notification" in window && Notification.permission === "granted";
+
+/** @param {FiredAlert} alert */
 const textOf = ({ rule, words }) => `${of.symbolOf(rule.key)}: ${words}`;
 
+/** @param {import("./page.d.ts").Fired} message */
 function fired({ alert }) {
   log = [alert, ...log];
   toast(textOf(alert));
@@ -101,15 +129,15 @@ function fired({ alert }) {
   else unread += 1;
   once(alert, () => {
     if (alert.rule.sound) tone();
-    if (alert.rule.notify && "Notification" in window && Notification.permission === "granted") new Notification("Order flow alert", { body: textOf(alert), tag: alert.rule.id });
+    if (alert.rule.notify && mayNotify()) new Notification("Order flow alert", { body: textOf(alert), tag: alert.rule.id });
   });
   show();
 }
 
-/* Run `act` in the first tab that asks for this alert. */
+/** Run `act` in the first tab that asks for this alert. @param {FiredAlert} alert @param {() => void} act */
 function once(alert, act) {
   const claim = () => {
-    if (of.kept("alerts.sounded", 0) >= alert.number) return;
+    if (keptNumber("alerts.sounded") >= alert.number) return;
     of.keep("alerts.sounded", alert.number);
     act();
   };
@@ -156,6 +184,7 @@ function permission() {
   return Notification.permission === "denied" ? "This browser refuses notifications from this page. " : "";
 }
 
+/** @param {AlertRule} rule */
 function described({ key, kind, value, least, webhook: posted }) {
   const words = {
     above: () => `price at or above ${of.price(value, key)}`,
@@ -164,22 +193,24 @@ function described({ key, kind, value, least, webhook: posted }) {
     volume: () => `volume of the minute at least ${value} times the average of 20`,
     imbalance: () => `absolute imbalance of the minute, at least ${value}`,
   }[kind]();
-  const from = Number.isFinite(least) ? ` from a volume of ${of.whole(least)}` : "";
+  const from = least !== null ? ` from a volume of ${of.whole(least)}` : "";
   return ` ${words}${from}${posted ? ", webhook" : ""}`;
 }
 
-/* When an alert fired; of another day with its date. */
+/** When an alert fired; of another day with its date. @param {number} ms */
 function moment(ms) {
   const label = labelOf(ms);
   return (label.slice(0, 10) === labelOf(of.serverNow()).slice(0, 10) ? "" : dayOf(label) + " ") + of.clock(ms);
 }
 
 function dialog() {
-  seen();
   const key = of.view.instrument;
+  if (key === null) return;
+  seen();
   const price = of.lastPrice(key);
   const last = price === null ? "" : String(price);
-  const kind = el("select", { id: "of-alert-kind", "aria-label": "Kind of alert", onchange: () => suit() }, Object.entries(KINDS).map(([name, title]) => el("option", { value: name }, title)));
+  const kinds = /** @type {[AlertKind, string][]} */ (Object.entries(KINDS));
+  const kind = el("select", { id: "of-alert-kind", "aria-label": "Kind of alert", onchange: () => suit() }, kinds.map(([name, title]) => el("option", { value: name }, title)));
   const value = el("input", { type: "number", step: "any", id: "of-alert-value", placeholder: "value", "aria-label": "Value", autofocus: true, value: last });
   const least = el("input", { type: "number", min: "0", step: "1", id: "of-alert-least", placeholder: "½ average" });
   const from = el("label", {}, "from a volume of ", least);
@@ -205,7 +236,8 @@ function dialog() {
   };
   const add = () => {
     if (value.value === "" || !Number.isFinite(Number(value.value))) return value.focus();
-    const rule = { id: named(), key, kind: kind.value, value: Number(value.value), sound: sound.checked, notify: notify.checked, webhook: hook.checked };
+    /** @type {AlertWish} */
+    const rule = { id: named(), key, kind: kinds[kind.selectedIndex][0], value: Number(value.value), sound: sound.checked, notify: notify.checked, webhook: hook.checked };
     if (rule.kind === "imbalance" && least.value !== "") rule.least = Number(least.value);
     const now = of.lastPrice(key);
     const already = PRICED.has(rule.kind) && now !== null && (rule.kind === "above" ? now >= rule.value : now <= rule.value);
@@ -214,7 +246,7 @@ function dialog() {
     value.value = "";
     return value.focus();
   };
-  of.openDialog(
+  const box = of.openDialog(
     "Alerts for " + of.symbolOf(key),
     el("form", { class: "alert-form", onsubmit: (event) => {
       event.preventDefault();
@@ -226,7 +258,8 @@ function dialog() {
     el("h3", {}, "Fired"),
     past,
     el("p", { class: "note" }, "The dashboard keeps rules and the last 50 alerts for this browser, and checks them on every trade, also while the page is hidden or closed."),
-  ).addEventListener("close", () => {
+  );
+  box.addEventListener("close", () => {
     refresh = null;
     show();
   });

@@ -1,4 +1,3 @@
-// @ts-check
 /* What stands beside the chart's axes: full minutes and dates below, round numbers at the right. Pure. */
 import { dayOf, toLabel } from "./format.js";
 import { lowerBound } from "./rows.js";

@@ -1,29 +1,45 @@
 /* Shared names of the page's scripts: element builder, number and time formats. All text is set as text, never as HTML. */
 import * as format from "./format.js";
+import { parse } from "./view.js";
 
 /* The page's own address, also under a proxy's prefix: this module is served from page/<digest>/ below it. */
 export const HOME = new URL("../../", import.meta.url);
 
-/** @type {import("./page.d.ts").Page} */
-export const of = /** @type {any} */ ({ view: {}, instruments: [], decimals: {}, rows: null, handlers: {}, offsetMs: 0 });
+/** @typedef {import("./page.d.ts").Page} Page */
+
+/**
+ * What may be read before the server has said it.
+ * @type {Pick<Page, "view" | "instruments" | "decimals" | "rows" | "offsetMs" | "failures" | "handlers" | "imbalances" | "refused" | "stats" | "live" | "waiting" | "unread">}
+ */
+const unsaid = {
+  view: parse("", () => null), instruments: [], decimals: {}, rows: null, offsetMs: 0, failures: new Map(),
+  handlers: { hello: [], message: [], alerts: [], fired: [], stats: [], view: [], hover: [], following: [], connection: [], failed: [], note: [], draw: [], drawn: [] },
+  imbalances: null, refused: null, stats: null, live: false, waiting: false, unread: 0,
+};
+/** Each module adds its own names. @type {Page} */
+export const of = /** @type {Page} */ (unsaid);
 
 of.el = (tag, attributes, ...children) => {
   const node = document.createElement(tag);
   for (const [name, value] of Object.entries(attributes || {})) {
     if (value === null || value === undefined || value === false) continue;
-    if (name.startsWith("on")) node.addEventListener(name.slice(2), value);
-    else if (name === "class") node.className = value;
-    else if (name === "value") /** @type {HTMLInputElement} */ (node).value = value;
-    else node.setAttribute(name, value === true ? "" : value);
+    if (typeof value === "function") node.addEventListener(name.slice(2), /** @type {EventListener} */ (value));
+    else if (name === "class") node.className = String(value);
+    else if (name === "value" && "value" in node) node.value = value;
+    else node.setAttribute(name, value === true ? "" : String(value));
   }
-  for (const child of children.flat()) if (child !== null && child !== undefined) node.append(child);
+  for (const child of children.flat()) if (child !== null) node.append(child);
   return node;
 };
-of.byId = (id) => document.getElementById(id);
-of.on = (name, handler) => (of.handlers[name] = of.handlers[name] || []).push(handler);
+of.byId = (id) => {
+  const node = document.getElementById(id);
+  if (!node) throw new Error(`the page has no #${id}`);
+  return node;
+};
+of.on = (name, handler) => void of.handlers[name].push(handler);
 /* A handler that fails is reported, and the others go on. */
 of.emit = (name, value) => {
-  for (const handler of of.handlers[name] || []) {
+  for (const handler of of.handlers[name]) {
     try {
       handler(value);
     } catch (error) {
@@ -41,10 +57,9 @@ of.fetch = async (address, options) => {
 };
 
 /* What went wrong in this page: in its console, in a banner, and once each to the server's log. */
-of.failures = new Map();
 of.report = (error, where) => {
   console.error(error);
-  const text = `${where}: ${(error && error.stack) || error}`.slice(0, 500);
+  const text = `${where}: ${(error instanceof Error && error.stack) || error}`.slice(0, 500);
   const count = (of.failures.get(text) || 0) + 1;
   of.failures.set(text, count);
   if (count > 1) return;
@@ -73,7 +88,7 @@ of.price = (value, key = of.view.instrument) => format.price(value, of.decimals[
 Object.assign(of, { whole: format.whole, signed: format.signed, percent: format.percent, short: format.short, clock: format.clock, sign: format.direction });
 of.symbolOf = (key) => {
   const instrument = of.instruments.find((each) => each.key === key);
-  return instrument ? instrument.symbol : (key || "").split("|").pop();
+  return instrument ? instrument.symbol : (key || "").replace(/.*\|/, "");
 };
 of.nameOf = (key) => {
   const instrument = of.instruments.find((each) => each.key === key);
@@ -86,12 +101,12 @@ of.keep = (name, value) => {
     /* private mode: the page works without a memory */
   }
 };
-of.kept = (name, fallback) => {
+/* What this browser remembers, whoever wrote it; null when it remembers nothing. */
+of.kept = (name) => {
   try {
-    const text = localStorage.getItem("orderflow." + name);
-    return text === null ? fallback : JSON.parse(text);
+    return JSON.parse(localStorage.getItem("orderflow." + name) || "null");
   } catch (error) {
-    return fallback;
+    return null;
   }
 };
 /* For the page's tests and for scripts in the browser's console. */

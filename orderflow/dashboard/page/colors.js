@@ -1,4 +1,3 @@
-// @ts-check
 /* The page's colours as the style sheet has them: the server writes each once (web/palette.py), canvases and Plotly read them here. */
 
 const ROLES = /** @type {const} */ (["paper", "text", "bright", "label", "grid", "zero", "rule", "accent", "buy", "sell", "neutral", "vwap", "cvd", "confirmed", "gap"]);

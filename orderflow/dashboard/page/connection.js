@@ -1,4 +1,3 @@
-// @ts-check
 /* The state of the connection to the dashboard, as a value: socket, polling when no socket can be opened, how fresh it is, and
    which request is the viewer's newest. It knows no socket, timer or page: events go in, the next state and what to do come out. */
 
@@ -85,7 +84,7 @@ const PERSONAL = ["watch", "stale", "alerts", "fired"];
 
 /**
  * Return the part of a message that is to be shown: of one that answers an older request only what no view changes.
- * @template {{request?: number | null, type: string, seq?: number}} Message
+ * @template {{request?: number | null, type?: string, seq?: number}} Message
  * @param {Connection} state
  * @param {Message} message
  * @returns {Message}

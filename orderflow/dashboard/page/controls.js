@@ -7,8 +7,9 @@ const BUFFERS = [50, 100, 200, 375, DAY];
 /* Heights of the footprint's price rows in ticks; 0: what suits the prices. */
 const TICKS = [0, 1, 2, 5, 10, 20, 50, 100];
 /* What a browser remembers for the next visit. */
-const KEPT = ["instrument", "palette", "theme"];
-const nodes = {};
+const KEPT = /** @type {const} */ (["instrument", "palette", "theme"]);
+/** @type {ReturnType<typeof header> | null} */
+let nodes = null;
 
 function fromUrl() {
   of.view = parse(location.search, of.kept);
@@ -24,22 +25,27 @@ of.choose = (change) => {
   else of.refit();
 };
 
-/* Until the chosen view comes, what is on the screen belongs to another: dimmed, and without a price beside the new name. */
+/**
+ * Until the chosen view comes, what is on the screen belongs to another: dimmed, and without a price beside the new name.
+ * @param {boolean} another whether of another instrument or day
+ */
 function expect(another) {
   of.waiting = true;
   of.refused = null;
   document.documentElement.dataset.loading = "yes";
   if (another) {
     of.stats = null;
-    of.text(nodes.last, "–");
-    of.text(nodes.change, "");
+    if (nodes) of.text(nodes.last, "–");
+    if (nodes) of.text(nodes.change, "");
   }
   of.emit("note", null);
 }
 
-function arrived({ view }) {
+/** @param {import("./page.d.ts").SentView} view */
+function arrived(view) {
   const wanted = of.view;
-  if (!of.waiting || ["instrument", "minutes", "mode"].some((name) => wanted[name] && view[name] !== wanted[name])) return;
+  const same = (!wanted.instrument || view.instrument === wanted.instrument) && view.minutes === wanted.minutes && view.mode === wanted.mode;
+  if (!of.waiting || !same) return;
   of.waiting = false;
   delete document.documentElement.dataset.loading;
   if (of.stats) showQuote(of.stats);
@@ -47,19 +53,19 @@ function arrived({ view }) {
 }
 
 function remember() {
-  history.replaceState(null, "", "?" + new URLSearchParams(query(of.view, false)));
+  history.replaceState(null, "", "?" + new URLSearchParams(query(of.view)));
 }
 
 function show() {
   const view = of.view;
   document.documentElement.dataset.mode = view.mode;
-  if (!nodes.symbol) return;
+  if (!nodes) return;
   of.text(nodes.symbol, of.symbolOf(view.instrument) || "Order flow");
   of.text(nodes.name, of.nameOf(view.instrument));
   nodes.minutes.forEach((button) => of.press(button, Number(button.dataset.minutes) === view.minutes));
   nodes.modes.forEach((button) => of.press(button, button.dataset.mode === view.mode));
   nodes.buffer.value = String(view.buffer);
-  showTicks();
+  showTicks(nodes.ticks);
   nodes.cells.value = view.cells;
   of.press(nodes.palette, view.palette === "safe");
   showTitle();
@@ -67,17 +73,18 @@ function show() {
   of.emit("view", view);
 }
 
-/* A wish that gave a candle too many rows is not granted: the choice says what is shown instead. */
-function showTicks() {
+/** A wish that gave a candle too many rows is not granted: the choice says what is shown instead. @param {HTMLSelectElement} select */
+function showTicks(select) {
   const { ticks: wish } = of.view;
   const shown = of.waiting ? wish : of.chart.state.ticks;
   const state = [wish, shown].join();
-  if (nodes.ticks.dataset.state === state) return;
-  nodes.ticks.dataset.state = state;
+  if (select.dataset.state === state) return;
+  select.dataset.state = state;
   const sizes = [...new Set([...TICKS, wish])].sort((a, b) => a - b);
+  /** @param {number} n */
   const name = (n) => (n === 0 ? "auto rows" : n === wish && n !== shown ? `${n} → ${shown} ticks` : n === 1 ? "1 tick" : `${n} ticks`);
-  nodes.ticks.replaceChildren(...sizes.map((n) => el("option", { value: String(n) }, name(n))));
-  nodes.ticks.value = String(wish);
+  select.replaceChildren(...sizes.map((n) => el("option", { value: n }, name(n))));
+  select.value = String(wish);
 }
 
 /* The tab says symbol and price, for those who keep many open. */
@@ -89,6 +96,7 @@ function showTitle() {
 }
 
 /* Search: by symbol, name or key ------------------------------------------------------------------------------- */
+/** @param {string} words */
 function matches(words) {
   const wanted = words.trim().toLowerCase();
   return of.instruments.filter((one) => [one.symbol, one.name, one.key].some((text) => text.toLowerCase().includes(wanted))).slice(0, 30);
@@ -96,9 +104,10 @@ function matches(words) {
 
 function search() {
   const list = el("div", { class: "choices", id: "of-choices", role: "listbox", "aria-label": "Instruments found" });
+  const choicesOf = () => /** @type {NodeListOf<HTMLElement>} */ (list.querySelectorAll(".choice"));
   /* Say what is chosen in the list, and whether there is one, to those who do not see it. */
   const announce = () => {
-    const choices = [...list.querySelectorAll(".choice")];
+    const choices = [...choicesOf()];
     input.setAttribute("aria-expanded", String(choices.length > 0));
     choices.forEach((node) => node.setAttribute("aria-selected", String(node.classList.contains("on"))));
     const marked = choices.find((node) => node.classList.contains("on"));
@@ -111,7 +120,7 @@ function search() {
     onfocus: () => fill(), oninput: () => fill(),
     onblur: () => setTimeout(() => list.replaceChildren(), 150),
     onkeydown: (event) => {
-      const choices = [...list.querySelectorAll(".choice")];
+      const choices = [...choicesOf()];
       const at = choices.findIndex((node) => node.classList.contains("on"));
       if (event.key === "ArrowDown" || event.key === "ArrowUp") {
         event.preventDefault();
@@ -122,6 +131,7 @@ function search() {
       else if (event.key === "Escape") input.blur();
     },
   });
+  /** @returns {void} */
   function fill() {
     const matching = matches(input.value);
     if (!matching.length) return list.replaceChildren(el("div", { class: "none" }, `“${input.value.trim()}” is not in the feed; add its key to INSTRUMENT.`));
@@ -135,40 +145,43 @@ function search() {
       ),
     );
   }
-  nodes.search = input;
-  return el("div", { class: "search" }, input, list);
+  return { input, node: el("div", { class: "search" }, input, list) };
 }
 
 function header() {
-  nodes.symbol = el("h1", { id: "of-symbol" });
-  nodes.name = el("span", { id: "of-name" });
-  nodes.last = el("b", { id: "of-last" });
-  nodes.change = el("span", { id: "of-change" });
-  nodes.minutes = MINUTES.map((n) => el("button", { type: "button", "data-minutes": n, title: `${n} minute candles`, onclick: () => of.choose({ minutes: n }) }, n + "m"));
+  const symbol = el("h1", { id: "of-symbol" });
+  const name = el("span", { id: "of-name" });
+  const last = el("b", { id: "of-last" });
+  const change = el("span", { id: "of-change" });
+  const minutes = MINUTES.map((n) => el("button", { type: "button", "data-minutes": n, title: `${n} minute candles`, onclick: () => of.choose({ minutes: n }) }, n + "m"));
   /** @type {["chart" | "footprint", string][]} */
-  const modes = [["chart", "Chart"], ["footprint", "Footprint"]];
-  nodes.modes = modes.map(([mode, name]) => el("button", { type: "button", "data-mode": mode, onclick: () => of.choose({ mode }) }, name));
-  nodes.buffer = el("select", { id: "of-buffer", title: "Candles shown", "aria-label": "Candles shown", onchange: () => of.choose({ buffer: Number(nodes.buffer.value) }) }, [...new Set([...BUFFERS, of.view.buffer])].sort((a, b) => a - b).map((n) => el("option", { value: String(n) }, n === DAY ? "day" : String(n))));
-  nodes.ticks = el("select", { id: "of-ticks", title: "Height of a price row ( [ ] )", "aria-label": "Height of a price row", onchange: () => of.choose({ ticks: Number(nodes.ticks.value) }) });
-  nodes.cells = el("select", { id: "of-cells", title: "What the cells say (X)", "aria-label": "What the footprint's cells show", onchange: () => of.choose({ cells: nodes.cells.value }) }, CELLS.map(([cells, name]) => el("option", { value: cells }, name)));
-  nodes.palette = el("button", { type: "button", id: "of-palette", title: "Colour-blind safe colours (C)", "aria-label": "Colour-blind safe colours", onclick: () => of.choose({ palette: of.view.palette === "safe" ? "default" : "safe" }) }, "◐");
-  nodes.theme = el("button", { type: "button", id: "of-theme", title: "Light or dark theme (T)", "aria-label": "Light theme", onclick: () => of.switchTheme() }, "☀");
+  const views = [["chart", "Chart"], ["footprint", "Footprint"]];
+  const modes = views.map(([mode, title]) => el("button", { type: "button", "data-mode": mode, onclick: () => of.choose({ mode }) }, title));
+  const sizes = [...new Set([...BUFFERS, of.view.buffer])].sort((a, b) => a - b);
+  const buffer = el("select", { id: "of-buffer", title: "Candles shown", "aria-label": "Candles shown", onchange: () => { of.choose({ buffer: Number(buffer.value) }); } }, sizes.map((n) => el("option", { value: n }, n === DAY ? "day" : String(n))));
+  const ticks = el("select", { id: "of-ticks", title: "Height of a price row ( [ ] )", "aria-label": "Height of a price row", onchange: () => { of.choose({ ticks: Number(ticks.value) }); } });
+  const cells = el("select", { id: "of-cells", title: "What the cells say (X)", "aria-label": "What the footprint's cells show", onchange: () => { of.choose({ cells: CELLS[cells.selectedIndex][0] }); } }, CELLS.map(([value, title]) => el("option", { value }, title)));
+  const palette = el("button", { type: "button", id: "of-palette", title: "Colour-blind safe colours (C)", "aria-label": "Colour-blind safe colours", onclick: () => of.choose({ palette: of.view.palette === "safe" ? "default" : "safe" }) }, "◐");
+  const theme = el("button", { type: "button", id: "of-theme", title: "Light or dark theme (T)", "aria-label": "Light theme", onclick: () => of.switchTheme() }, "☀");
+  const found = search();
   of.byId("of-header").append(
-    el("div", { class: "title" }, nodes.symbol, nodes.name),
-    el("div", { class: "quote" }, nodes.last, nodes.change),
-    search(),
-    el("div", { class: "group", id: "of-minutes", role: "group", "aria-label": "Length of a candle" }, nodes.minutes),
-    el("div", { class: "group", id: "of-modes", role: "group", "aria-label": "View" }, nodes.modes),
-    nodes.buffer,
-    nodes.ticks,
-    nodes.cells,
-    el("div", { class: "tools", id: "of-tools" }, nodes.theme, nodes.palette),
+    el("div", { class: "title" }, symbol, name),
+    el("div", { class: "quote" }, last, change),
+    found.node,
+    el("div", { class: "group", id: "of-minutes", role: "group", "aria-label": "Length of a candle" }, minutes),
+    el("div", { class: "group", id: "of-modes", role: "group", "aria-label": "View" }, modes),
+    buffer,
+    ticks,
+    cells,
+    el("div", { class: "tools", id: "of-tools" }, theme, palette),
     el("div", { class: "condition" }, el("span", { id: "of-latency", class: "pill", title: "From the feed message's receipt to this screen: median and 99th percentile of the last 300 trades" }, "– ms"), el("i", { id: "of-dot", class: "closed" }), el("time", { id: "of-clock" })),
   );
+  return { symbol, name, last, change, search: found.input, minutes, modes, buffer, ticks, cells, palette };
 }
 
+/** @type {Record<string, () => unknown>} */
 const KEYS = {
-  "/": () => nodes.search.focus(),
+  "/": () => nodes?.search.focus(),
   f: () => of.choose({ mode: of.view.mode === "chart" ? "footprint" : "chart" }),
   c: () => of.choose({ palette: of.view.palette === "safe" ? "default" : "safe" }),
   Home: () => of.follow(),
@@ -194,7 +207,7 @@ const KEYS = {
 MINUTES.forEach((n, index) => (KEYS[String(index + 1)] = () => of.choose({ minutes: n })));
 of.keys = KEYS;
 
-/* The next height of price rows; from the automatic one to the one beside it. */
+/** The next height of price rows; from the automatic one to the one beside it. @param {1 | -1} by */
 function coarser(by) {
   if (of.view.mode !== "footprint") return;
   const { ticks } = of.view;
@@ -204,13 +217,15 @@ function coarser(by) {
   if (next) of.choose({ ticks: next });
 }
 
+/** @param {1 | -1} by */
 function step(by) {
   const keys = [...new Set([...of.watchOrder(), ...of.instruments].map((one) => one.key))];
   if (!keys.length) return;
-  of.choose({ instrument: keys[(keys.indexOf(of.view.instrument) + by + keys.length) % keys.length] });
+  of.choose({ instrument: keys[(keys.indexOf(of.view.instrument || "") + by + keys.length) % keys.length] });
 }
 
 /* A choice made with the pointer gives the keyboard back to the page; one made with the keys keeps it. */
+/** @type {EventTarget | null} */
 let pointed = null;
 document.addEventListener("pointerdown", (event) => (pointed = event.target), true);
 document.addEventListener("keydown", () => (pointed = null), true);
@@ -231,7 +246,7 @@ document.addEventListener("keydown", (event) => {
   }
 });
 
-/* Instruments may join, and names may come, after the page was opened. */
+/** Instruments may join, and names may come, after the page was opened. @param {import("./page.d.ts").WatchRow[]} rows */
 function learn(rows) {
   let news = false;
   for (const row of rows) {
@@ -245,31 +260,34 @@ function learn(rows) {
 }
 
 of.on("hello", ({ user }) => {
-  if (user && user.session && !of.byId("of-logout")) {
+  if (user && user.session && !document.getElementById("of-logout")) {
     /* A form, so that the answer's way to the login is followed. */
     const action = new URL("logout", HOME).href;
     of.byId("of-header").append(el("form", { method: "post", action }, el("button", { id: "of-logout", title: `Log out ${user.name}` }, "Log out")));
   }
   show();
 });
-of.on("message", (message) => {
-  if (message.view) arrived(message);
-  if (message.watch) learn(message.watch);
-  if (message.ticks) showTicks();
-  if (message.type === "whole" && message.view && !of.view.instrument) {
-    of.view.instrument = message.view.instrument;
+of.on("message", ({ type, view, watch, ticks, live }) => {
+  if (view) arrived(view);
+  if (watch) learn(watch);
+  if (ticks && nodes) showTicks(nodes.ticks);
+  if (!view) return;
+  if (type === "whole" && !of.view.instrument) {
+    of.view.instrument = view.instrument;
     show();
   }
   /* A copied address names what is shown, also where another tab has chosen something since. */
-  if (message.view && message.view.instrument === of.view.instrument && !/[?&]instrument=/.test(location.search)) remember();
-  if (message.view && message.live && of.view.date && of.view.date === message.view.date) {
+  if (view.instrument === of.view.instrument && !/[?&]instrument=/.test(location.search)) remember();
+  if (live && of.view.date && of.view.date === view.date) {
     of.view.date = null;
     remember();
     show();
   }
 });
 of.on("stats", (stats) => of.waiting || showQuote(stats));
+/** @param {import("./page.d.ts").Stats} stats */
 function showQuote(stats) {
+  if (!nodes) return;
   of.text(nodes.last, of.price(stats.last));
   const change = stats.change === null ? "" : `${stats.change > 0 ? "+" : stats.change < 0 ? "−" : ""}${of.price(Math.abs(stats.change))}  ${of.percent(stats.change_percent)}`;
   of.text(nodes.change, change);
@@ -277,7 +295,7 @@ function showQuote(stats) {
 }
 of.readUrl = fromUrl;
 of.startControls = () => {
-  header();
+  nodes = header();
   show();
   setInterval(showTitle, 1000);
   setInterval(() => of.text(of.byId("of-clock"), of.clock(of.serverNow()) + " IST"), 500);

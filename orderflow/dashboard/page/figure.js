@@ -1,4 +1,3 @@
-// @ts-check
 /* The figures that Plotly draws: the settled candles of the three panels, and the footprint's empty panes. Rows in, figure out. */
 import { faded, sideColor } from "./colors.js";
 import { begins } from "./rows.js";
@@ -43,12 +42,12 @@ export const quality = (rows, index, colors) =>
 export function candleTraces(rows, times, [from, to], mark, colors) {
   const indexes = [...Array(Math.max(to - from, 0))].map((_, offset) => from + offset);
   const x = times.slice(from, to);
-  /** @param {(index: number) => any} value */
+  /** @template T @param {(index: number) => T} value */
   const each = (value) => indexes.map(value);
   const common = { hoverinfo: "none", showlegend: false };
-  /** @param {string} uid @param {(index: number) => number | null} value @param {string} color @param {any} more */
+  /** @param {string} uid @param {(index: number) => number | null} value @param {string} color @param {{width?: number, yaxis?: string}} more */
   const line = (uid, value, color, more = {}) => ({ ...common, uid, type: "scatter", mode: "lines", ...broken(rows, indexes, times, value), line: { color, width: more.width || 1.4 }, ...more });
-  /** @param {string} uid @param {string} yaxis @param {(index: number) => number} value @param {any} color */
+  /** @param {string} uid @param {string} yaxis @param {(index: number) => number} value @param {string | string[]} color */
   const bars = (uid, yaxis, value, color) => ({ ...common, uid, type: "bar", yaxis, x, y: each(value), marker: { color, line: { width: 0 } } });
   /** @param {string} uid @param {1 | -1} way @param {string} color */
   const marks = (uid, way, color) => ({

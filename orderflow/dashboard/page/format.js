@@ -1,4 +1,3 @@
-// @ts-check
 /* Numbers and times as Indian traders read them: lakh and crore, IST. Pure. */
 
 /** @typedef {number | null | undefined} Value */
@@ -70,3 +69,12 @@ export const labelOf = (ms) => toLabel(ms + IST_MS);
 const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"];
 /** The day of a label: 15 Dec. @param {string} label */
 export const dayOf = (label) => Number(label.slice(8, 10)) + " " + MONTHS[Number(label.slice(5, 7)) - 1];
+
+/** What makes a footprint's cell bold, and how far to trust it. @param {import("./page.d.ts").ImbalanceRule} rule */
+export function imbalanceWords({ ratio, floor, ignore_zero: nonzero, precision }) {
+  const rule = `at least ${ratio} to 1 against the neighbouring tick of the other side${nonzero ? " that traded" : ""}, and ${Number((floor * 100).toFixed(2))} % of the candle's volume`;
+  /** @param {number} value */
+  const share = (value) => Math.round(value * 100);
+  const trust = precision ? `On the simulated market ${share(precision[0])} to ${share(precision[1])} % of such marks were real, with one tick per row.` : "The share of such marks that are real was measured only for 3 to 1 and 2 %.";
+  return `${rule}. ${trust}`;
+}

@@ -9,10 +9,11 @@ const HINTS = [
   "Press ? for all keys and what each mark means.",
 ];
 
+/** @param {number} at which hint */
 function show(at) {
-  const old = of.byId("of-hint");
-  if (old) old.remove();
+  document.getElementById("of-hint")?.remove();
   if (at >= HINTS.length) return;
+  /** @param {number} to */
   const go = (to) => () => {
     of.keep("hints", to);
     show(to);
@@ -22,4 +23,4 @@ function show(at) {
   of.byId("of-replay").before(el("aside", { id: "of-hint", "aria-label": "Hint" }, el("span", {}, HINTS[at]), next, close));
 }
 
-of.startHints = () => show(Number(of.kept("hints", 0)));
+of.startHints = () => show(Number(of.kept("hints")) || 0);

@@ -2,15 +2,20 @@
 import { HOME, of } from "./base.js";
 
 const { el } = of;
-let picker = null;
-let again = null;
+/** @typedef {import("./page.d.ts").ReplayState} ReplayState */
+
+/** @type {{picker: HTMLSelectElement, again: HTMLButtonElement} | null} */
+let nodes = null;
+/** @type {string[]} */
 let dates = [];
+/** @type {ReturnType<typeof makeBar> | null} */
 let bar = null;
 let moving = false;
 const RENEW_MS = 5000;
 
-/* Where the replay stands, and whose it is; after a reconnect it goes on there. */
+/** Where the replay stands, and whose it is; after a reconnect it goes on there. @type {{shown: string, state: ReplayState} | null} */
 let last = null;
+/** @type {{shown: string, state: Pick<ReplayState, "position_ms" | "speed" | "playing">} | null} */
 let resume = null;
 let loaded = -Infinity;
 const shown = () => [of.view.instrument, of.view.date].join();
@@ -31,6 +36,8 @@ async function load() {
 const renew = () => performance.now() - loaded > RENEW_MS && load();
 
 function fill() {
+  if (!nodes) return;
+  const { picker, again } = nodes;
   const viewed = of.view.date;
   const all = viewed && !dates.includes(viewed) ? [viewed, ...dates] : dates;
   picker.replaceChildren(el("option", { value: "" }, "Live"), ...all.map((date) => el("option", { value: date }, date)));
@@ -40,62 +47,70 @@ function fill() {
   of.press(again, of.view.replay);
 }
 
+/** @param {Omit<import("./page.d.ts").ReplayControl, "type">} change */
 function control(change) {
   of.send({ type: "replay", ...change });
 }
 
+/** @param {number[]} speeds */
+function makeBar(speeds) {
+  const play = el("button", { type: "button", id: "of-play", title: "Play or pause (space)", onclick: () => { control({ playing: play.dataset.playing !== "yes" }); } });
+  const speed = el("select", { id: "of-speed", title: "Speed", "aria-label": "Speed of the replay", onchange: () => { control({ speed: Number(speed.value) }); } }, speeds.map((times) => el("option", { value: times }, times + "×")));
+  const time = el("time");
+  const position = el("input", { type: "range", id: "of-position", "aria-label": "Time of day", oninput: () => {
+    moving = true;
+    of.text(time, of.clock(Number(position.value)));
+  }, onchange: () => {
+    moving = false;
+    control({ position_ms: Number(position.value) });
+  } });
+  const stop = el("button", { type: "button", title: "Leave the replay", "aria-label": "Leave the replay", onclick: () => of.choose({ replay: false }) }, "✕");
+  of.byId("of-replay").replaceChildren(play, speed, position, time, stop);
+  return { play, speed, position, time };
+}
+
+/** @param {ReplayState | null} state */
 function drawBar(state) {
-  const host = of.byId("of-replay");
   if (!state) {
-    host.replaceChildren();
+    of.byId("of-replay").replaceChildren();
     bar = null;
     return;
   }
-  if (!bar) {
-    bar = {
-      play: el("button", { type: "button", id: "of-play", title: "Play or pause (space)", onclick: () => control({ playing: bar.play.dataset.playing !== "yes" }) }),
-      speed: el("select", { id: "of-speed", title: "Speed", "aria-label": "Speed of the replay", onchange: () => control({ speed: Number(bar.speed.value) }) }, state.speeds.map((speed) => el("option", { value: String(speed) }, speed + "×"))),
-      position: el("input", { type: "range", id: "of-position", "aria-label": "Time of day", oninput: () => {
-        moving = true;
-        of.text(bar.time, of.clock(Number(bar.position.value)));
-      }, onchange: () => {
-        moving = false;
-        control({ position_ms: Number(bar.position.value) });
-      } }),
-      time: el("time", {}),
-      stop: el("button", { type: "button", title: "Leave the replay", "aria-label": "Leave the replay", onclick: () => of.choose({ replay: false }) }, "✕"),
-    };
-    host.replaceChildren(...Object.values(bar));
-  }
-  of.text(bar.play, state.playing ? "❚❚" : "▶");
-  bar.play.setAttribute("aria-label", state.playing ? "Pause" : "Play");
-  bar.play.dataset.playing = state.playing ? "yes" : "no";
-  bar.speed.value = String(state.speed);
-  bar.position.min = state.start_ms;
-  bar.position.max = state.end_ms;
+  bar = bar || makeBar(state.speeds);
+  const { play, speed, position, time } = bar;
+  of.text(play, state.playing ? "❚❚" : "▶");
+  play.setAttribute("aria-label", state.playing ? "Pause" : "Play");
+  play.dataset.playing = state.playing ? "yes" : "no";
+  speed.value = String(state.speed);
+  position.min = String(state.start_ms);
+  position.max = String(state.end_ms);
   if (!moving) {
-    bar.position.value = state.position_ms;
-    of.text(bar.time, of.clock(state.position_ms));
+    position.value = String(state.position_ms);
+    of.text(time, of.clock(state.position_ms));
   }
 }
 
-of.keys[" "] = () => bar && bar.play.click();
+of.keys[" "] = () => bar?.play.click();
 of.keys.l = () => of.choose({ date: null, replay: false });
-of.on("message", (message) => {
-  if (message.replay === undefined) return;
-  if (message.replay && resume && resume.shown === shown()) control(resume.state);
-  if (message.replay) resume = null;
-  last = message.replay && { shown: shown(), state: message.replay };
-  drawBar(message.replay);
+of.on("message", ({ replay }) => {
+  if (replay === undefined) return;
+  if (replay && resume && resume.shown === shown()) control(resume.state);
+  if (replay) resume = null;
+  last = replay && { shown: shown(), state: replay };
+  drawBar(replay);
 });
-of.on("view", () => picker && fill());
+of.on("view", fill);
 of.on("hello", () => {
-  if (last && of.view.replay) resume = { shown: last.shown, state: (({ position_ms, speed, playing }) => ({ position_ms, speed, playing }))(last.state) };
+  if (last && of.view.replay) {
+    const { position_ms, speed, playing } = last.state;
+    resume = { shown: last.shown, state: { position_ms, speed, playing } };
+  }
   load();
 });
 of.startPast = () => {
-  picker = el("select", { id: "of-date", title: "Live, or a past day from HDFS", "aria-label": "Day", onchange: () => of.choose({ date: picker.value || null, replay: false }), onpointerenter: renew, onfocus: renew });
-  again = el("button", { type: "button", id: "of-again", title: "Replay the chosen day", onclick: () => of.choose({ replay: !of.view.replay }) }, "Replay");
+  const picker = el("select", { id: "of-date", title: "Live, or a past day from HDFS", "aria-label": "Day", onchange: () => { of.choose({ date: picker.value || null, replay: false }); }, onpointerenter: renew, onfocus: renew });
+  const again = el("button", { type: "button", id: "of-again", title: "Replay the chosen day", onclick: () => of.choose({ replay: !of.view.replay }) }, "Replay");
+  nodes = { picker, again };
   of.byId("of-tools").prepend(picker, again);
   fill();
 };

@@ -1,4 +1,3 @@
-// @ts-check
 /* What is held of the view: the candles' columns, the footprint's cells, profile and outages. Messages go in, the next state comes
    out; nothing here knows the server, the page or Plotly. */
 import { toMs } from "./format.js";
@@ -8,6 +7,7 @@ import { toMs } from "./format.js";
  * @typedef {import("./page.d.ts").Cell} Cell
  * @typedef {import("./page.d.ts").Profile} Profile
  * @typedef {import("./page.d.ts").Shown} Shown
+ * @typedef {import("./page.d.ts").Update} Update
  */
 
 /** @returns {Shown} */
@@ -25,29 +25,32 @@ export function lowerBound(values, value) {
 }
 
 /** @param {Facts} rows @param {number} count @param {Facts} facts @returns {Facts} the first `count` of the rows, then the facts */
-const joined = (rows, count, facts) =>
-  /** @type {Facts} */ (Object.fromEntries(Object.keys(facts).map((name) => [name, rows[name].slice(0, count).concat(facts[name])])));
+function joined(rows, count, facts) {
+  const names = /** @type {(keyof Facts)[]} */ (Object.keys(facts));
+  return /** @type {Facts} */ (Object.fromEntries(names.map((name) => [name, [...rows[name].slice(0, count), ...facts[name]]])));
+}
 
 /**
  * Take what the server says of the view; return what is held then. A `whole` message of another view replaces everything; of the
  * same one (after a reconnect, at each poll) the earlier candles stay where they join what came and cannot have changed since.
  * @param {Shown} state
- * @param {any} message of type `whole` or `patch`
+ * @param {Update} message
  * @param {boolean} same whether it is of the view that is held
  * @returns {Shown}
  */
 export function taken(state, message, same) {
+  const { type, mode, facts, from, cells, step = state.step, ticks = state.ticks, profile, gaps } = message;
   let next = state;
-  if (message.type === "whole") {
-    const keeps = same && state.mode === message.mode && joins(state.rows, message.facts);
-    next = { ...(keeps ? state : nothing()), mode: message.mode };
-    next.rows = keeps && state.rows ? joined(state.rows, lowerBound(state.rows.x, message.facts.x[0]), message.facts) : message.facts;
-  } else if (state.rows && message.facts && message.from) {
-    next = { ...state, rows: joined(state.rows, lowerBound(state.rows.x, message.from), message.facts) };
+  if (type === "whole" && facts && mode) {
+    const keeps = same && state.mode === mode && joins(state.rows, facts);
+    next = { ...(keeps ? state : nothing()), mode };
+    next.rows = keeps && state.rows ? joined(state.rows, lowerBound(state.rows.x, facts.x[0]), facts) : facts;
+  } else if (state.rows && facts && from) {
+    next = { ...state, rows: joined(state.rows, lowerBound(state.rows.x, from), facts) };
   }
-  if (message.cells) next = withCells(next, message);
-  if (message.profile) next = { ...next, profile: message.profile };
-  if (message.gaps) next = { ...next, gaps: message.gaps };
+  if (cells) next = withCells(next, cells, step, ticks);
+  if (profile) next = { ...next, profile };
+  if (gaps) next = { ...next, gaps };
   return next;
 }
 
@@ -58,8 +61,11 @@ function joins(rows, facts) {
   return rows.x[at] === facts.x[0] && rows.final.slice(0, at).every(Boolean);
 }
 
-/** Cells of another height of rows make those that are held useless. @param {Shown} state @param {any} message @returns {Shown} */
-function withCells(state, { cells, step, ticks }) {
+/**
+ * Cells of another height of rows make those that are held useless.
+ * @param {Shown} state @param {Cell[]} cells @param {number} step @param {number} ticks @returns {Shown}
+ */
+function withCells(state, cells, step, ticks) {
   const held = step !== state.step || ticks !== state.ticks ? [] : state.cells;
   const kept = cells.length ? held.slice(0, cellAt(held, cells[0].x)) : held;
   const all = [...kept, ...cells];

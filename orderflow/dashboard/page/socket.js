@@ -2,7 +2,14 @@
    of the messages is still wanted, is decided by connection.js; here its wishes become sockets, polls and events of the page. */
 import { HOME, of } from "./base.js";
 import { awaits, initial, live, next, wanted } from "./connection.js";
-import { query } from "./view.js";
+import { request as viewRequest, requested } from "./view.js";
+
+/**
+ * @typedef {import("./messages.d.ts").ServerMessage} ServerMessage
+ * @typedef {import("./messages.d.ts").Update} Update
+ * @typedef {import("./connection.js").Effect} Effect
+ * @typedef {import("./connection.js").Event} Event
+ */
 
 const TICK_MS = 500;
 const PING_MS = 5000;
@@ -12,15 +19,20 @@ const CLOCK_STEP_MS = 5;
 /* The code with which the server closes a socket whose session has ended. */
 const LOGGED_OUT = 4401;
 let connection = initial();
+/** @type {WebSocket | null} */
 let socket = null;
+/** @type {AbortController | null} */
 let poll = null;
 let bestTrip = Infinity;
 let pongs = 0;
-let pending = null;
+/** @type {Update[]} */
+let pending = [];
 let scheduled = false;
 let ready = false;
 let announced = "";
+/** @type {ServerMessage[]} */
 const early = [];
+/** @type {number[]} */
 const latencies = [];
 of.latency = { samples: [], last: null, lastAt: -Infinity };
 
@@ -30,29 +42,39 @@ of.send = (message) => {
   if (socket && socket.readyState === WebSocket.OPEN) socket.send(JSON.stringify(message));
 };
 
-of.ask = () => happened({ is: "asked" });
-
 const now = () => performance.now();
 
+of.ask = () => happened({ is: "asked", now: now() });
+
+/** @param {Event} event */
 function happened(event) {
-  const [state, effects] = next(connection, { ...event, now: now() });
+  const [state, effects] = next(connection, event);
   connection = state;
-  for (const effect of effects) ACTIONS[effect.do](effect);
+  effects.forEach(act);
   tell();
 }
 
-/** @type {Record<import("./connection.js").Effect["do"], (effect: any) => any>} */
-const ACTIONS = {
-  connect: ({ afterMs }) => setTimeout(connect, afterMs),
-  view: () => {
-    /* The first ping goes ahead of the view, whose figure its answer would wait behind. */
-    if (!pongs) ping();
-    of.send({ type: "view", request: connection.request, ...query(of.view, true) });
-  },
-  poll: ({ request }) => ask(request),
-  abort: () => poll && poll.abort(),
-  drop,
-};
+/** @param {Effect} effect */
+function act(effect) {
+  switch (effect.do) {
+    case "connect":
+      setTimeout(connect, effect.afterMs);
+      break;
+    case "view":
+      /* The first ping goes ahead of the view, whose figure its answer would wait behind. */
+      if (!pongs) ping();
+      of.send({ type: "view", request: connection.request, ...viewRequest(of.view) });
+      break;
+    case "poll":
+      ask(effect.request);
+      break;
+    case "abort":
+      poll?.abort();
+      break;
+    case "drop":
+      drop();
+  }
+}
 
 function connect() {
   const address = new URL("ws", HOME);
@@ -62,18 +84,19 @@ function connect() {
     [bestTrip, pongs] = [Infinity, 0];
     forget();
     refuse(null);
-    happened({ is: "opened" });
+    happened({ is: "opened", now: now() });
     for (const wait of FIRST_PINGS_MS) setTimeout(ping, wait);
   };
   socket.onmessage = (event) => {
-    happened({ is: "heard" });
+    happened({ is: "heard", now: now() });
     receive(JSON.parse(event.data));
   };
-  socket.onclose = ({ code }) => (code === LOGGED_OUT ? of.logIn() : happened({ is: "closed" }));
+  socket.onclose = ({ code }) => (code === LOGGED_OUT ? of.logIn() : happened({ is: "closed", now: now() }));
 }
 
 /* Give up a connection that says nothing; its closing handshake would not be answered either. */
 function drop() {
+  if (!socket) return;
   socket.onopen = socket.onmessage = socket.onclose = null;
   socket.close();
 }
@@ -104,6 +127,7 @@ function clockKnown() {
   return bestTrip < TRUSTED_TRIP_MS || pongs > FIRST_PINGS_MS.length;
 }
 
+/** @param {import("./messages.d.ts").Pong} message */
 function learnClock(message) {
   const trip = Date.now() - message.t;
   pongs += 1;
@@ -118,6 +142,7 @@ function ping() {
   of.send({ type: "ping", t: Date.now() });
 }
 
+/** @param {ServerMessage} message */
 function receive(message) {
   if (message.type === "pong") return learnClock(message);
   if (message.type === "beat") return undefined;
@@ -128,9 +153,10 @@ function receive(message) {
     of.decimals = message.decimals;
     return of.emit("hello", message);
   }
-  if (message.type === "alerts" || message.type === "fired") return of.emit(message.type, message);
+  if (message.type === "alerts") return of.emit("alerts", message);
+  if (message.type === "fired") return of.emit("fired", message);
   /* One message waits at most for the next frame; a second one before that is applied right after it, in order. */
-  (pending = pending || []).push(message);
+  pending.push(message);
   if (scheduled) return undefined;
   scheduled = true;
   if (document.hidden) setTimeout(draw, 0);
@@ -138,24 +164,31 @@ function receive(message) {
   return undefined;
 }
 
-/* After a reconnect a past day begins empty while it is read again: what is shown stays until it comes. */
-const NOTHING = Object.fromEntries(["view", "facts", "profile", "gaps", "cells", "stats", "depth", "tape", "levels"].map((name) => [name, undefined]));
-function repeats({ type, view, facts }) {
-  return type === "whole" && Boolean(view) && view.date !== null && !view.replay && !facts.x.length && of.shows(view);
+/**
+ * Return the part of a message that is to be shown: after a reconnect a past day begins empty while it is read again, and what is
+ * shown stays until it comes.
+ * @param {Update} message
+ * @returns {Update}
+ */
+function unrepeated(message) {
+  const { type, view, facts, profile, gaps, cells, stats, depth, tape, levels, ...rest } = message;
+  if (type !== "whole" || !view || view.date === null || view.replay || facts?.x.length || !of.shows(view)) return message;
+  return { ...rest, type: "patch" };
 }
 
 /* Apply what has come, draw, acknowledge. A handler that fails holds up neither the others nor the acknowledgement. */
 function draw() {
   scheduled = false;
-  const messages = (pending || []).map((message) => wanted(connection, message));
-  pending = null;
+  const messages = pending.map((message) => wanted(connection, message));
+  pending = [];
+  /** @type {number[]} */
   const received = [];
   for (const message of messages) {
     if (message.type === "whole") received.length = 0;
-    of.emit("message", repeats(message) ? { ...message, type: "patch", ...NOTHING } : message);
-    for (const moment of message.rx || []) received.push(moment);
+    of.emit("message", unrepeated(message));
+    received.push(...(message.rx || []));
   }
-  of.emit("draw", messages);
+  of.emit("draw", null);
   const drawn = of.serverNow();
   for (const moment of clockKnown() && !document.hidden ? received : []) {
     const took = drawn - moment;
@@ -169,22 +202,28 @@ function draw() {
   if (last && last.seq) of.send({ type: "ack", seq: last.seq, latency_ms: latencies.splice(0) });
 }
 
+/** Poll, for as long as no socket can be opened. @param {number} request */
 async function ask(request) {
   const mine = (poll = new AbortController());
   try {
-    const answer = await of.fetch(new URL("api/view", HOME) + "?" + new URLSearchParams(query(of.view, true)), { signal: mine.signal });
-    const messages = await answer.json();
+    const answer = await of.fetch(new URL("api/view", HOME) + "?" + new URLSearchParams(requested(of.view)), { signal: mine.signal });
+    /** @type {(import("./messages.d.ts").Hello | Update)[] | {error: string}} */
+    const said = await answer.json();
     if (!awaits(connection, request)) return;
-    refuse(answer.ok ? null : messages.error);
+    const messages = Array.isArray(said) ? said : [];
+    refuse(Array.isArray(said) ? null : said.error);
     const first = connection.phase !== "polling";
-    happened({ is: "polled", request });
-    if (answer.ok) messages.filter((message) => message.type !== "hello" || first).forEach((message) => receive({ ...message, request }));
+    happened({ is: "polled", now: now(), request });
+    for (const message of messages) {
+      if (message.type !== "hello") receive({ ...message, request });
+      else if (first) receive(message);
+    }
   } catch (error) {
-    happened({ is: "unpolled", request });
+    happened({ is: "unpolled", now: now(), request });
   }
 }
 
-/* Why the view cannot be shown, which a socket says by a banner; null when it can. */
+/** Why the view cannot be shown, which a socket says by a banner; null when it can. @param {string | null} reason */
 function refuse(reason) {
   of.refused = reason;
   if (ready) of.emit("note", null);
@@ -192,7 +231,7 @@ function refuse(reason) {
 
 of.startSocket = () => {
   connect();
-  setInterval(() => happened({ is: "tick" }), TICK_MS);
+  setInterval(() => happened({ is: "tick", now: now() }), TICK_MS);
   setInterval(ping, PING_MS);
   /* A page that is hidden gets no frames: what waits for one is drawn at once. */
   document.addEventListener("visibilitychange", () => document.hidden && scheduled && draw());

@@ -8,7 +8,7 @@ const shown = () => (of.view.theme === "auto" ? systems() : of.view.theme);
 
 function apply() {
   Object.assign(document.documentElement.dataset, { theme: shown(), palette: of.view.palette });
-  const button = of.byId("of-theme");
+  const button = document.getElementById("of-theme");
   if (button) of.press(button, shown() === "light");
 }
 

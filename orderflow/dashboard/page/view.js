@@ -1,4 +1,3 @@
-// @ts-check
 /* The view as a value: what a link says, what a choice changes, what a link to it is. Pure. */
 
 /** @typedef {import("./page.d.ts").View} View */
@@ -16,23 +15,24 @@ const OWN = ["palette", "theme", "cells"];
 /** A past day is shown whole, a running or replayed one by its newest candles. @param {{date: string | null, replay: boolean}} view */
 export const usual = (view) => (view.date && !view.replay ? DAY : 100);
 
-/** @template T @param {T[]} choices @param {any} wish @returns {T} the wish, or the first where there is no such choice */
-const oneOf = (choices, wish) => (choices.includes(wish) ? wish : choices[0]);
+/** @template T @param {T[]} choices @param {unknown} wish @returns {T} the wish, or the first where there is no such choice */
+const oneOf = (choices, wish) => choices.find((choice) => choice === wish) ?? choices[0];
 
 /**
  * Return the view of a link; what is not valid, or not said, is as kept by the browser or usual.
  * @param {string} search as of location
- * @param {(name: string) => any} kept what the browser remembers
+ * @param {(name: string) => unknown} kept what the browser remembers
  * @returns {View}
  */
 export function parse(search, kept) {
   const said = new URLSearchParams(search);
   const [minutes, buffer, ticks] = ["minutes", "buffer", "ticks"].map((name) => Number(said.get(name)));
   const date = said.get("date") || "";
+  const instrument = said.get("instrument") || kept("instrument");
   const part = { date: /^\d{4}-\d{2}-\d{2}$/.test(date) ? date : null, replay: said.get("replay") === "1" };
   return {
     ...part,
-    instrument: said.get("instrument") || kept("instrument") || null,
+    instrument: typeof instrument === "string" && instrument ? instrument : null,
     minutes: MINUTES.includes(minutes) ? minutes : 1,
     buffer: buffer >= 10 && buffer <= DAY ? buffer : usual(part),
     mode: said.get("mode") === "footprint" ? "footprint" : "chart",
@@ -59,25 +59,28 @@ export function changed(view, change) {
 /** Whether a choice needs an answer of the server. @param {Partial<View>} change */
 export const asks = (change) => Object.keys(change).some((name) => !OWN.includes(name));
 
-/**
- * Return the parameters of a view: for a link those that are not usual, for a poll all that the server reads.
- * @param {View} view
- * @param {boolean} full
- * @returns {Record<string, any>}
- */
-export function query(view, full) {
-  /** @type {[string, any, boolean][]} */
+/** Return the parameters of a link to a view: those that are not usual. @param {View} view @returns {Record<string, string>} */
+export function query(view) {
+  /** @type {[string, string | number | null, boolean][]} */
   const entries = [
     ["instrument", view.instrument, Boolean(view.instrument)],
-    ["minutes", view.minutes, full || view.minutes !== 1],
-    ["buffer", view.buffer, full || view.buffer !== usual(view)],
-    ["mode", view.mode, full || view.mode !== "chart"],
-    ["ticks", view.ticks, full || view.ticks > 0],
+    ["minutes", view.minutes, view.minutes !== 1],
+    ["buffer", view.buffer, view.buffer !== usual(view)],
+    ["mode", view.mode, view.mode !== "chart"],
+    ["ticks", view.ticks, view.ticks > 0],
     ["date", view.date, Boolean(view.date)],
-    ["replay", full ? true : 1, Boolean(view.date && view.replay)],
-    ["palette", view.palette, !full && view.palette !== "default"],
-    ["theme", view.theme, !full && view.theme !== "auto"],
-    ["cells", view.cells, !full && view.cells !== "pair"],
+    ["replay", 1, Boolean(view.date && view.replay)],
+    ["palette", view.palette, view.palette !== "default"],
+    ["theme", view.theme, view.theme !== "auto"],
+    ["cells", view.cells, view.cells !== "pair"],
   ];
-  return Object.fromEntries(entries.filter(([, , said]) => said).map(([name, value]) => [name, value]));
+  return Object.fromEntries(entries.filter(([, , said]) => said).map(([name, value]) => [name, String(value)]));
 }
+
+/** Return what the server is asked for to show a view. @param {View} view */
+export function request({ instrument, minutes, buffer, mode, ticks, date, replay }) {
+  return { ...(instrument ? { instrument } : {}), minutes, buffer, mode, ticks, ...(date ? { date, replay } : {}) };
+}
+
+/** The same as a poll's parameters. @param {View} view @returns {Record<string, string>} */
+export const requested = (view) => Object.fromEntries(Object.entries(request(view)).map(([name, value]) => [name, String(value)]));

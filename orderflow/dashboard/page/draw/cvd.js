@@ -6,7 +6,7 @@ const TAG = 26;
 /* Pixels right of the candles that belong to the axes at the edge. */
 const EDGE = 56;
 
-/** @typedef {import("../page.d.ts").Scene} Scene */
+/** @typedef {import("../page.d.ts").ChartScene} Scene */
 
 /** @param {Scene} scene */
 export function cvdAxis(scene) {

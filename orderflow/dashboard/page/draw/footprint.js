@@ -4,7 +4,7 @@ import { brief } from "../format.js";
 import { polyline, within, write } from "./pen.js";
 
 /**
- * @typedef {import("../page.d.ts").Scene} Scene
+ * @typedef {import("../page.d.ts").FootprintScene} Scene
  * @typedef {import("../page.d.ts").Level} Level
  * @typedef {import("../page.d.ts").Cell} Cell
  * @typedef {{cell: Cell, column: number}} Column

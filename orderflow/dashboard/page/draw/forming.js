@@ -4,7 +4,7 @@ import { band, markOf } from "../figure.js";
 import { begins } from "../rows.js";
 import { bar, polyline, within } from "./pen.js";
 
-/** @typedef {import("../page.d.ts").Scene} Scene */
+/** @typedef {import("../page.d.ts").ChartScene} Scene */
 
 const BANDS = [[1, 0.35], [-1, 0.35], [2, 0.22], [-2, 0.22]];
 

@@ -15,18 +15,30 @@ import { sums } from "./sums.js";
 import { priceTag } from "./tag.js";
 import { titles } from "./titles.js";
 
+/**
+ * @typedef {import("../page.d.ts").Scene} Scene
+ * @typedef {import("../page.d.ts").ChartScene} ChartScene
+ * @typedef {import("../page.d.ts").FootprintScene} FootprintScene
+ */
+
+/** @type {Partial<Record<"of-numbers" | "of-live", HTMLCanvasElement>>} */
 const canvases = {};
-/* Canvas pixels for one of the page's: those of the screen, or of a picture that is being made. */
+/** Canvas pixels for one of the page's, of a picture that is being made; else those of the screen. @type {number | null} */
 let wanted = null;
 
-/* An empty canvas over the chart, and what is drawn on it by; null before the first figure. */
-/** @param {string} id @returns {import("../page.d.ts").Scene | null} */
+/**
+ * An empty canvas over the chart, and what is drawn on it by; null before the first figure.
+ * @param {"of-numbers" | "of-live"} id
+ * @returns {Scene | null}
+ */
 function sceneOn(id) {
   const { div } = of.chart;
-  const plot = /** @type {Required<import("../page.d.ts").Plot> | null} */ (of.plot());
-  if (!plot) return null;
+  const { rows } = of;
+  const plot = of.plot();
+  if (!plot || !rows) return null;
   const canvas = (canvases[id] = canvases[id] || of.byId("of-centre").appendChild(of.el("canvas", { id, "aria-hidden": "true" })));
   const pen = canvas.getContext("2d");
+  if (!pen) return null;
   const ratio = wanted || window.devicePixelRatio || 1;
   const [width, height] = [div.clientWidth, div.clientHeight];
   if (canvas.width !== Math.round(width * ratio) || canvas.height !== Math.round(height * ratio)) {
@@ -39,13 +51,19 @@ function sceneOn(id) {
   pen.setTransform(ratio, 0, 0, ratio, 0, 0);
   pen.clearRect(0, 0, width, height);
   const { state, style, settled, sumTicks } = of.chart;
-  const { rows, view, stats, waiting, price, legendRow: pointed } = of;
+  const { view, stats, waiting, price, legendRow: pointed } = of;
   const times = state.mode === "chart" ? of.times() : [];
   return { pen, plot, colors: colors(), rows, times, base: of.base(), settled, state, style, sumTicks, view, stats, waiting, rules: of.priceRules(), pointed, price };
 }
 
-/* The footprint's columns in view, settled ones and the forming one, with one scale for both. */
-function columnsOf(plot) {
+/** @param {Scene} scene @returns {scene is ChartScene} whether its panes are those of the three-panel chart */
+const isChart = (scene) => scene.state.mode === "chart" && Boolean(scene.plot.volume && scene.plot.delta && scene.plot.cvd);
+
+/** @param {Scene} scene @returns {scene is FootprintScene} whether its panes are those of the footprint */
+const isFootprint = (scene) => scene.state.mode === "footprint" && Boolean(scene.plot.sums && scene.style);
+
+/** The footprint's columns in view, settled ones and the forming one, with one scale for both. @param {Scene} scene */
+function columnsOf({ plot }) {
   const [from, to] = plot.x.range;
   const inView = of.columns().filter(({ column }) => column > from - 1 && column < to + 1);
   const last = of.formingColumn();
@@ -54,19 +72,19 @@ function columnsOf(plot) {
 
 of.drawNumbers = () => {
   const scene = sceneOn("of-numbers");
-  if (!scene || of.chart.state.mode !== "footprint" || !of.chart.style || !scene.plot.sums) return;
-  const { settled, largest } = columnsOf(scene.plot);
+  if (!scene || !isFootprint(scene)) return;
+  const { settled, largest } = columnsOf(scene);
   of.chart.largest = largest;
   footprint(scene, settled, largest);
-  sums(scene, -Infinity, Math.min(of.formingColumn(), Infinity) - 1);
+  sums(scene, -Infinity, of.formingColumn() - 1);
 };
 
 of.drawLive = () => {
   const scene = sceneOn("of-live");
   if (!scene) return;
   sessions(scene);
-  if (of.chart.state.mode === "footprint") newestColumn(scene);
-  else if (scene.plot.cvd) {
+  if (isFootprint(scene)) newestColumn(scene);
+  else if (isChart(scene)) {
     profile(scene);
     dayLevels(scene);
     forming(scene);
@@ -75,14 +93,14 @@ of.drawLive = () => {
   }
   lastPrice(scene);
   alertLines(scene);
-  priceTag(scene.plot);
+  priceTag(scene);
 };
 
+/** @param {FootprintScene} scene */
 function newestColumn(scene) {
-  if (!of.chart.style || !scene.plot.sums) return;
-  const { newest } = columnsOf(scene.plot);
+  const { newest } = columnsOf(scene);
   const { level, side } = largestOf(newest);
-  const held = of.chart.largest || { level: 1, side: 1 };
+  const held = of.chart.largest;
   footprint(scene, newest, { level: Math.max(level, held.level), side: Math.max(side, held.side) });
   const column = of.formingColumn();
   if (column < Infinity) sums(scene, column, column);
@@ -98,7 +116,7 @@ of.drawOnto = (picture, left, top, scale) => {
   };
   wanted = scale;
   draw();
-  for (const id of ["of-numbers", "of-live"]) if (canvases[id]) picture.drawImage(canvases[id], left, top);
+  for (const canvas of [canvases["of-numbers"], canvases["of-live"]]) if (canvas) picture.drawImage(canvas, left, top);
   wanted = null;
   draw();
 };

@@ -1,4 +1,3 @@
-// @ts-check
 /* Strokes that several of the drawn things need. */
 
 /** @typedef {import("../page.d.ts").Axis} Axis */

@@ -1,4 +1,3 @@
-// @ts-check
 /* How the footprint's cells are drawn at a distance: both sides' numbers over their bars, short numbers, or levels shaded by delta. */
 import { brief } from "../format.js";
 

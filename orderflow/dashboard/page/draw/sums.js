@@ -5,7 +5,7 @@ import { within, write } from "./pen.js";
 /** @type {["total_volume" | "delta" | "cvd" | "unclassified_volume", number, boolean][]} a column of the rows, its place from below, whether it has a sign */
 const SUMS = [["total_volume", 4, false], ["delta", 3, true], ["cvd", 2, true], ["unclassified_volume", 1, false]];
 
-/** Draw the sums of the columns from one to another. @param {import("../page.d.ts").Scene} scene @param {number} from @param {number} to */
+/** Draw the sums of the columns from one to another. @param {import("../page.d.ts").FootprintScene} scene @param {number} from @param {number} to */
 export function sums({ pen, plot, colors, rows, base, style }, from, to) {
   const { x, sums: y } = plot;
   const [least, most] = [Math.max(Math.ceil(base + x.range[0] - 0.5), 0), Math.min(Math.floor(base + x.range[1] + 0.5), rows.x.length - 1)];

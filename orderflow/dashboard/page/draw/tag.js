@@ -2,20 +2,22 @@
 import { of } from "../base.js";
 import { momentOf } from "../format.js";
 
-export function priceTag(plot) {
+/** @param {import("../page.d.ts").Scene} scene */
+export function priceTag({ plot, rows }) {
   const node = of.byId("of-tag");
-  const { rows, chart } = of;
   const last = rows.x.length - 1;
-  const y = last < 0 || rows.close[last] === null ? -1 : plot.price.at(rows.close[last]);
-  const visible = y > plot.price.start && y < plot.price.end;
+  const [open, close] = [rows.open[last], rows.close[last]];
+  const known = last >= 0 && open !== null && close !== null;
+  const y = known ? plot.price.at(close) : -1;
+  const visible = known && y > plot.price.start && y < plot.price.end;
   node.style.display = visible ? "block" : "none";
   if (!visible) return;
-  node.style.top = chart.div.offsetTop + y + "px";
-  of.text(node, of.price(rows.close[last]) + remaining(rows, last));
-  of.klass(node, "tag " + of.sign(rows.close[last] - rows.open[last]));
+  node.style.top = of.chart.div.offsetTop + y + "px";
+  of.text(node, of.price(close) + remaining(rows, last));
+  of.klass(node, "tag " + of.sign(close - open));
 }
 
-/* Minutes and seconds until the forming candle ends, for the live day. */
+/** Minutes and seconds until the forming candle ends, for the live day. @param {import("../page.d.ts").Facts} rows @param {number} last */
 function remaining(rows, last) {
   if (of.view.date || rows.final[last]) return "";
   const left = momentOf(rows.window_end[last]) - of.serverNow();

@@ -3,7 +3,7 @@ import { faded } from "../colors.js";
 import { short } from "../format.js";
 import { write } from "./pen.js";
 
-/** @typedef {import("../page.d.ts").Scene} Scene */
+/** @typedef {import("../page.d.ts").ChartScene} Scene */
 
 /** @param {Scene} scene */
 export function titles(scene) {
