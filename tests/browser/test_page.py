@@ -204,8 +204,8 @@ def test_page_when_the_server_restarts_reconnects_by_itself(browser: Any, page: 
     wait_until(lambda: browser.find_elements("css selector", '[data-code="offline"]'), "the banner")
     page.start()
     wait_until(lambda: browser.find_element("id", "of-dot").get_attribute("class") == "open", "the connection")
-    before = rows(browser)["total_volume"][-1]
-    wait_until(lambda: rows(browser)["total_volume"][-1] != before, "a live update after the restart")
+    before = wait_until(lambda: rows(browser)["total_volume"][-1:], "the day again")
+    wait_until(lambda: rows(browser)["total_volume"][-1:] != before, "a live update after the restart")
     assert browser.find_elements("css selector", '[data-code="offline"]') == []
     assert browser.execute_script("return window.sameDocument") is True
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -148,3 +149,30 @@ def test_replay_when_it_seeks_back_starts_the_day_anew() -> None:
     player.seek(OPEN_MS + 2_000)
     assert closes(player) == [(100.0, False)]
     assert len(player.store.instruments[KEY].tape) == 1
+
+
+def test_replay_when_it_is_sent_to_a_time_and_paused_while_it_plays_then_it_stands_there() -> None:
+    player = replay()
+    stop = threading.Event()
+
+    def play() -> None:
+        while not stop.is_set():
+            player.advance(1)
+
+    thread = threading.Thread(target=play)
+    thread.start()
+    try:
+        for _ in range(300):
+            player.control(speed=120, position_ms=OPEN_MS, playing=True)
+            player.control(position_ms=OPEN_MS + 5_000, playing=False)
+            assert (player.position_ms, player.playing) == (OPEN_MS + 5_000, False)
+    finally:
+        stop.set()
+        thread.join()
+
+
+def test_replay_when_its_speed_is_out_of_range_keeps_the_one_it_has() -> None:
+    player = replay()
+    for speed in (0.01, 1e9):
+        player.control(speed=speed)
+    assert player.speed == 10.0

@@ -15,6 +15,8 @@ from orderflow.market.errors import OrderflowError
 from orderflow.market.times import MINUTE_MS
 
 SPEEDS: Final = (1, 2, 5, 10, 20, 60, 120)
+SLOWEST: Final = 0.1
+FASTEST: Final = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,6 +106,16 @@ class Replay:
             self.position_ms = min(self.position_ms + elapsed_ms * self.speed, self.end_ms)
             self.playing = self.position_ms < self.end_ms
             return self._apply()
+
+    def control(self, *, speed: float | None = None, position_ms: float | None = None, playing: bool | None = None) -> None:
+        """Change speed, time of day and whether it plays, in one step: a replay that is paused stands where it was sent."""
+        with self.store.lock:
+            if speed is not None and SLOWEST <= speed <= FASTEST:
+                self.speed = speed
+            if position_ms is not None:
+                self.seek(position_ms)
+            if playing is not None:
+                self.playing = playing and self.position_ms < self.end_ms
 
     def seek(self, position_ms: float) -> None:
         """Go to a time of the day; backwards restarts the day."""

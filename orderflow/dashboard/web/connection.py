@@ -234,12 +234,7 @@ class Connection:
             before, turn = now, turn + 1
 
     async def _control(self, replay: Replay, message: messages.ReplayControl) -> None:
-        if message.speed is not None and 0.1 <= message.speed <= 1000:
-            replay.speed = message.speed
-        if message.position_ms is not None:
-            await asyncio.to_thread(replay.seek, message.position_ms)
-        if message.playing is not None:
-            replay.playing = message.playing and replay.position_ms < replay.end_ms
+        await asyncio.to_thread(replay.control, speed=message.speed, position_ms=message.position_ms, playing=message.playing)
         self._extra = {"replay": replay.state()}
         self.wake.set()
 
