@@ -85,7 +85,7 @@ def test_list_when_spread_over_two_connections_then_each_key_is_on_one_with_a_cl
 
 
 LIMIT = (
-    "no right to this feed, or too many connections or keys for the account, which may have 2 connections, 5 with Plus: look at "
+    "no right to this feed, or too many connections or keys for the account, which may have 2 connections, 5 with Plus: check "
     "UPSTOX_CONNECTIONS, and which other programs use the account"
 )
 
